@@ -1,0 +1,1 @@
+"""One file per provider and role. Nothing in here imports from `bench`."""

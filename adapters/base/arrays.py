@@ -1,0 +1,241 @@
+"""The values that cross the seam between the harness and an adapter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Role: TypeAlias = Literal["query", "document"]
+Floats: TypeAlias = npt.NDArray[np.float32]
+Rows: TypeAlias = npt.NDArray[np.int32]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+EMPTY_ROW = -1
+EMPTY_SCORE = np.float32(-np.inf)
+
+
+class Similarity(StrEnum):
+    """How two vectors are compared. Scores are larger-is-better for all three: l2 is minus the squared distance."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+    L2 = "l2"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a call cost, as the provider's answer reports it; zero for work done in this process."""
+
+    requests: int = 0
+    tokens: int = 0
+    search_units: int = 0
+    retries: int = 0
+    waited_seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Everything about a model that can change its output, as cache keys and provenance record it.
+
+    address: where requests go when that is not the provider's own default, else None; a result obtained
+        through such an address says so wherever it is shown.
+    settings: revision or weight hash, prompts, dtype, maximum length, library versions that matter.
+    """
+
+    provider: str
+    model: str
+    address: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"provider": self.provider, "model": self.model, "address": self.address, **self.settings}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an adapter may know about the run it serves.
+
+    base: folder that relative paths in the config start from.
+    vector_dimension: dimension of the vectors that the dataset carries, None if it carries none.
+    seed: the experiment's seed.
+    """
+
+    base: Path = Path()
+    vector_dimension: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A collection as a dataset source gives it.
+
+    corpus: columns id (string), title (string or null), text (string or null), vector? (fixed-size list of
+        float32), meta.<name>…
+    queries: columns id (string), text (string or null), vector?, meta.<name>…
+    qrels: columns query_id, document_id (string), grade (int32); None where the collection has no judgements.
+    notes: sentences that a reader of the result must know, such as how relevance was derived.
+    provenance: versions and origins of what the tables were made from.
+    """
+
+    corpus: pa.Table
+    queries: pa.Table
+    qrels: pa.Table | None
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TextRows:
+    """What an encoder gets: n texts, or for an encoder with `consumes = "vector"` the dataset's own vectors (n, d)."""
+
+    texts: Sequence[str]
+    vectors: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts) if self.vectors is None else len(self.vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Vectors float32 (n, dimension) in input order; truncated: which texts were cut at the model's length."""
+
+    vectors: Floats
+    usage: Usage = Usage()
+    truncated: Flags | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """n queries: vectors float32 (n, d), texts, or both, as the store's search consumes them."""
+
+    vectors: Floats | None = None
+    texts: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        if self.vectors is not None:
+            return len(self.vectors)
+        return len(self.texts or ())
+
+    def at(self, index: npt.NDArray[np.int64] | slice) -> Queries:
+        """The queries at these positions."""
+        positions = range(len(self))[index] if isinstance(index, slice) else index.tolist()
+        return Queries(
+            vectors=None if self.vectors is None else self.vectors[index],
+            texts=None if self.texts is None else [self.texts[i] for i in positions],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search found: rows int32 and scores float32, both (n, limit), best first, larger is better.
+
+    Empty places hold row -1 and score -inf, after all hits. texts: the documents' texts, where asked for.
+    """
+
+    rows: Rows
+    scores: Floats
+    texts: Sequence[Sequence[str | None]] | None = None
+
+    @staticmethod
+    def empty(n: int, limit: int) -> Hits:
+        """n queries without a hit."""
+        return Hits(np.full((n, limit), EMPTY_ROW, np.int32), np.full((n, limit), EMPTY_SCORE, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What a reranker may know beforehand: texts by row, and vectors (n, d) of its named encoder where it has one."""
+
+    texts: Sequence[str]
+    vectors: Floats | None = None
+    similarity: Similarity = Similarity.COSINE
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores float32, shaped as the candidates: -inf where the candidate row is -1."""
+
+    scores: Floats
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store may put an index: a name made from the content hash, and an empty folder of its own."""
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRef:
+    """A built index, as JSON can hold it: enough for `Store.open` in another process."""
+
+    name: str
+    folder: str
+    rows: int
+    dimension: int | None
+    similarity: Similarity
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "similarity": str(self.similarity)}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> IndexRef:
+        return IndexRef(**{**data, "similarity": Similarity(data["similarity"])})
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveIndex:
+    """What the engine says it built, read back from it.
+
+    type: the engine's own word for what searches really use; rows: rows it holds; rows_indexed: rows its index
+    covers; flat: whether a search is exact by construction; parameters: as effective, not as asked;
+    adjusted: one sentence per parameter that differs from what was asked.
+    """
+
+    type: str
+    rows: int
+    rows_indexed: int
+    flat: bool
+    bytes: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    adjusted: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "adjusted": list(self.adjusted)}
+
+
+def check_vectors(vectors: Floats, *, dimension: int | None, where: str) -> Floats:
+    """The same vectors as C-contiguous float32 (n, dimension), or InvalidVectors naming the first bad row."""
+    from .errors import InvalidVectors
+
+    array = np.ascontiguousarray(vectors, dtype=np.float32)
+    if array.ndim != 2:
+        raise InvalidVectors(f"{where}: expected a matrix (n, dimension), got shape {array.shape}.")
+    if dimension is not None and array.shape[1] != dimension:
+        raise InvalidVectors(f"{where}: vectors have dimension {array.shape[1]}, expected {dimension}.")
+    # A sum is finite exactly when no element is NaN or infinite, short of overflow, which the second look rules out.
+    if array.size and not math.isfinite(float(array.sum(dtype=np.float64))):
+        bad = ~np.isfinite(array).all(axis=1)
+        if bad.any():
+            first = int(np.flatnonzero(bad)[0])
+            raise InvalidVectors(
+                f"{where}: {int(bad.sum())} of {len(array)} vectors hold NaN or infinity, first at row {first}."
+            )
+    return array

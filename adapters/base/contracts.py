@@ -1,0 +1,374 @@
+"""The contracts. Public methods check and batch; an author fills in the small core (the `_` methods).
+
+Every adapter is one class in one file with `name`, an `Options` model, and what to install. Heavy packages are
+imported inside the methods that need them. The constructor takes validated options and a Context, and does
+nothing slow: no model is loaded and no server called before `check` or the first use.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from .arrays import (
+    Context,
+    Corpus,
+    EffectiveIndex,
+    Encoded,
+    Hits,
+    Identity,
+    IndexRef,
+    Place,
+    Queries,
+    Role,
+    Rows,
+    Scored,
+    Similarity,
+    Tables,
+    TextRows,
+    check_vectors,
+)
+from .errors import InvalidVectors, MissingDependency, NotIndexed
+from .events import Event
+from .filters import Filter
+
+Consumes: TypeAlias = Literal["vector", "text"]
+
+
+class Options(BaseModel):
+    """Base of every options model: unknown keys are faults, instances do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoOptions(Options):
+    """For adapters that have nothing to set."""
+
+
+class Adapter(ABC):
+    """What all roles share."""
+
+    name: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]] = ()  # importable packages beyond the standard library
+    extra: ClassVar[str | None] = None  # the extra of this distribution that brings them
+
+    @classmethod
+    def missing(cls) -> MissingDependency | None:
+        """The first package that is not installed, as the error to raise; imports nothing."""
+        for package in cls.requires:
+            if importlib.util.find_spec(package) is None:
+                return MissingDependency(cls.name, package, cls.extra)
+        return None
+
+    def check(self) -> None:
+        """Raise an AdapterError for whatever can be known to fail before the run: a model that is not there, a
+        missing key, a server that does not answer. Cheap: seconds at most, nothing billed."""
+        if error := self.missing():
+            raise error
+
+    def close(self) -> None:
+        """Give back connections and memory. Called once; the adapter is not used afterwards."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class DatasetSource(Adapter):
+    """Where a collection comes from."""
+
+    Options: ClassVar[type[BaseModel]] = NoOptions
+
+    def __init__(self, options: Any, context: Context = Context()) -> None:
+        self.options = options
+        self.context = context
+
+    @abstractmethod
+    def load(self) -> Tables:
+        """Read the collection. Parses only: what the whole must satisfy is checked by the caller.
+
+        Raises DatasetInvalid (file and line), ModelNotFound (a hub data set that is not there).
+        """
+
+    def sources(self) -> tuple[Path, ...] | None:
+        """The local files that `load` reads, when they decide all of it: the loaded tables may then be kept until
+        one of them changes. None: load anew each time."""
+        return None
+
+
+class Encoder(Adapter):
+    """Turns texts into vectors."""
+
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    consumes: ClassVar[Consumes] = "text"  # "vector": hands on the dataset's own vectors
+    bills: ClassVar[bool] = False  # every call costs money: budgets apply
+
+    def __init__(self, options: Any, context: Context = Context()) -> None:
+        self.options = options
+        self.context = context
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """What decides the vectors, whatever the role. Known without loading the model."""
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """Length of a vector. Known without loading the model."""
+
+    @property
+    @abstractmethod
+    def similarity(self) -> Similarity:
+        """How this model's vectors are meant to be compared."""
+
+    @property
+    def space(self) -> str:
+        """Name of the vector space. Two encoders share it only if their vectors may be compared."""
+        identity = self.identity
+        return f"{identity.provider}:{identity.model}"
+
+    def role_settings(self, role: Role) -> Mapping[str, Any]:
+        """What the role changes (prompt, input type): part of the cache key beside the identity."""
+        return {"role": role}
+
+    def encode(self, rows: TextRows, role: Role) -> Encoded:
+        """Turn texts into vectors.
+
+        rows: n texts, or vectors where `consumes` is "vector". role: asymmetric models need it.
+        Returns float32 (n, dimension), rows in input order, finite, with the usage.
+        Raises InvalidVectors, AdapterTimeout, AdapterRejected, AdapterUnavailable.
+        """
+        if not len(rows):
+            return Encoded(np.empty((0, self.dimension), np.float32))
+        encoded = self._encode(rows, role)
+        vectors = check_vectors(encoded.vectors, dimension=self.dimension, where=f"Encoder {self.identity.model}")
+        if len(vectors) != len(rows):
+            raise InvalidVectors(f"Encoder {self.identity.model} gave {len(vectors)} vectors for {len(rows)} texts.")
+        return Encoded(vectors, encoded.usage, encoded.truncated)
+
+    @abstractmethod
+    def _encode(self, rows: TextRows, role: Role) -> Encoded:
+        """The model's work for at least one row."""
+
+
+class Session(ABC):
+    """One worker's open index."""
+
+    def __init__(self, ref: IndexRef) -> None:
+        self.ref = ref
+
+    def configure(self, options: Any) -> None:
+        """Set the query options (an instance of the store's Query model) for the searches that follow. Untimed;
+        what an engine keeps in the collection is read back. The default keeps them in `self.options`."""
+        self.options = options
+
+    def search(self, queries: Queries, limit: int, filter: Filter | None = None) -> Hits:
+        """The best `limit` documents of each query, best first, larger scores better.
+
+        Raises InvalidVectors for NaN or a wrong dimension, AdapterTimeout, AdapterUnavailable.
+        """
+        vectors = queries.vectors
+        if vectors is not None:
+            checked = check_vectors(vectors, dimension=self.ref.dimension, where=f"Query for {self.ref.name}")
+            if checked is not vectors:
+                queries = Queries(checked, queries.texts)
+        if not len(queries) or not self.ref.rows:
+            return Hits.empty(len(queries), limit)
+        return self._search(queries, limit, filter)
+
+    @abstractmethod
+    def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
+        """The engine's work for at least one query over at least one row."""
+
+    def close(self) -> None:
+        """Give the handle back."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Store(Adapter):
+    """An engine that holds an index and searches it.
+
+    Index: options that decide the built bytes. Query: options of a search. Connection: how to reach the engine;
+    in no cache key. Batches carry the columns row (int32), id, text (string), meta.<name>…, vector (fixed-size
+    list of float32; absent when the system has no encoder).
+    """
+
+    Index: ClassVar[type[BaseModel]] = NoOptions
+    Query: ClassVar[type[BaseModel]] = NoOptions
+    Connection: ClassVar[type[BaseModel]] = NoOptions
+    embedded: ClassVar[bool] = True  # runs in this process and keeps its files in the folder it is given
+
+    def __init__(self, index: Any, connection: Any, context: Context = Context()) -> None:
+        self.index = index
+        self.connection = connection
+        self.context = context
+
+    def consumes(self, query: Any) -> frozenset[Consumes]:
+        """What a search with these Query options needs: vectors, texts or both."""
+        return frozenset({"vector"})
+
+    @property
+    def uses_text(self) -> bool:
+        """Whether the built index depends on the documents' texts (and so on more than their vectors)."""
+        return False
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """Engine, and the versions that decide what it builds. Index options are keyed beside it."""
+
+    def plan(self, rows: int, dimension: int | None, similarity: Similarity | None) -> None:
+        """Raise InvalidOptions when the index options cannot work with this many rows of this dimension."""
+        return
+
+    def note(self) -> str | None:
+        """One sentence the reader of a result must know of this index, such as a family name that was resolved."""
+        return None
+
+    def build(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        place: Place,
+        similarity: Similarity,
+        dimension: int | None,
+    ) -> IndexRef:
+        """Load all rows and index them; returns when every row is searchable and indexed.
+
+        dimension: of the vectors, None where the batches carry none.
+        Raises InvalidVectors, NotIndexed, AdapterUnavailable, AdapterTimeout.
+        """
+        counted = _Counted(batches, dimension, f"Store {self.name}")
+        details = self._build(counted, place, similarity, dimension)
+        for _ in counted:  # rows the author did not read still count, so that a gap cannot pass
+            raise NotIndexed(f"Store {self.name} did not read all batches.")
+        ref = IndexRef(place.name, str(place.folder), counted.rows, dimension, similarity, details)
+        if counted.rows:
+            held = self.describe(ref)
+            if held.rows != counted.rows:
+                raise NotIndexed(
+                    f"Store {self.name} was given {counted.rows} rows and holds {held.rows}. Delete the index "
+                    "(bench clean) and run again."
+                )
+        return ref
+
+    @abstractmethod
+    def _build(
+        self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
+    ) -> Mapping[str, Any]:
+        """Load and index; returns what `_open` needs beyond the place (JSON-serialisable)."""
+
+    @abstractmethod
+    def open(self, ref: IndexRef) -> Session:
+        """A session on a built index: cheap, one per worker. Raises IndexMissing, AdapterUnavailable."""
+
+    @abstractmethod
+    def describe(self, ref: IndexRef) -> EffectiveIndex:
+        """Read back from the engine what was built. Raises IndexMissing, NotIndexed."""
+
+    def drop(self, ref: IndexRef) -> None:
+        """Delete the index from the engine. The folder of an embedded engine is deleted by the caller."""
+        return
+
+
+class Reranker(Adapter):
+    """Scores the candidates of a query."""
+
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    needs: ClassVar[Consumes] = "text"  # "vector": the option `encoder` names the encoder whose vectors it gets
+    depends_on_corpus: ClassVar[bool] = False  # a pair's score depends on other documents too (IDF)
+    bills: ClassVar[bool] = False
+
+    def __init__(self, options: Any, context: Context = Context()) -> None:
+        self.options = options
+        self.context = context
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """What decides the scores. Known without loading the model."""
+
+    def prepare(self, corpus: Corpus) -> None:
+        """Take what may be known beforehand: texts by row, vectors where `needs` is "vector". Untimed."""
+        self.corpus = corpus
+
+    def score(self, queries: Queries, candidates: Rows) -> Scored:
+        """Score candidates.
+
+        queries: n queries with texts, and vectors where `needs` is "vector". candidates: rows (n, depth), -1 for
+        empty. Returns float32 (n, depth), -inf at empty places, and the usage.
+        Raises InvalidVectors for NaN, AdapterTimeout, AdapterRejected, AdapterUnavailable.
+        """
+        if not candidates.size or not (candidates >= 0).any():
+            return Scored(np.full(candidates.shape, -np.inf, np.float32))
+        scored = self._score(queries, candidates)
+        scores = np.asarray(scored.scores, dtype=np.float32)
+        if scores.shape != candidates.shape:
+            raise InvalidVectors(f"Reranker {self.name} gave shape {scores.shape} for {candidates.shape}.")
+        scores = np.where(candidates >= 0, scores, np.float32(-np.inf))
+        if not np.isfinite(scores[candidates >= 0]).all():
+            raise InvalidVectors(f"Reranker {self.name} gave scores that are not finite.")
+        return Scored(scores, scored.usage)
+
+    @abstractmethod
+    def _score(self, queries: Queries, candidates: Rows) -> Scored:
+        """The model's work for at least one pair."""
+
+
+class Tracker(Protocol):
+    """Where events are sent. Called off every timed path; its failure never fails a run."""
+
+    def on(self, event: Event) -> None: ...
+
+
+class _Counted(Iterator[pa.RecordBatch]):
+    """Passes batches on, counting rows and refusing bad vectors before an engine can swallow them."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch], dimension: int | None, where: str) -> None:
+        self._batches = iter(batches)
+        self._dimension = dimension
+        self._where = where
+        self.rows = 0
+
+    def __next__(self) -> pa.RecordBatch:
+        batch = next(self._batches)
+        if self._dimension is not None:
+            column = batch.column("vector")
+            if column.null_count or column.type.list_size != self._dimension:
+                raise InvalidVectors(
+                    f"{self._where}: vectors are {column.type} with {column.null_count} nulls, expected dimension "
+                    f"{self._dimension}."
+                )
+            check_vectors(vectors_of(batch), dimension=self._dimension, where=f"{self._where}, row {self.rows} on")
+        self.rows += batch.num_rows
+        return batch
+
+
+def vectors_of(batch: pa.RecordBatch | pa.Table) -> Any:
+    """The `vector` column as float32 (rows, dimension), without copying where Arrow allows."""
+    column = batch.column("vector")
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)

@@ -1,0 +1,102 @@
+"""What happens in a run, as one union of frozen types.
+
+The progress display, events.jsonl, the trackers and every front end read the same events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A result folder was opened. dataset: name, documents, judged; experiment: the resolved config."""
+
+    experiment: Mapping[str, Any]
+    folder: str
+    dataset: Mapping[str, Any]
+    systems: Sequence[str]
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """Work that may take a while. stage: encode, build, search, rerank, latency …; total in `unit`, None if unknown."""
+
+    stage: str
+    label: str
+    total: int | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageAdvanced:
+    """`done` of the stage's total is finished."""
+
+    stage: str
+    label: str
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    """computed and reused count units of the stage."""
+
+    stage: str
+    label: str
+    seconds: float
+    computed: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryScored:
+    """One query of one system. output: document ids, best first; expected: grade by document id; scores: measures
+    within 0..1, None where not measured; metrics: seconds and money."""
+
+    system: str
+    query_id: str
+    query: str | None
+    output: Sequence[str]
+    expected: Mapping[str, int]
+    scores: Mapping[str, float | None]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SystemFinished:
+    """A system ended. entry: its entry of result.json."""
+
+    system: str
+    status: str
+    error: str | None
+    entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a reader must know; `about` names the part."""
+
+    about: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The result folder is complete as it stands. status: as in result.json."""
+
+    status: str
+    folder: str
+
+
+Event: TypeAlias = (
+    RunStarted | StageStarted | StageAdvanced | StageFinished | QueryScored | SystemFinished | Warned | RunFinished
+)
+
+
+def event_as_dict(event: Event) -> dict[str, Any]:
+    """The event as one JSON object, its type under `event`."""
+    return {"event": type(event).__name__, **asdict(event)}

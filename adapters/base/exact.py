@@ -1,0 +1,147 @@
+"""Exact search: the oracle that judges every index, the store `exact` and the conformance suite are this code.
+
+Scores are larger-is-better: the cosine, the dot product, or minus the squared Euclidean distance. Final scores
+are computed in float64 and given as float32, so that they do not depend on block sizes or on the BLAS.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import EMPTY_ROW, Flags, Floats, Hits, Rows, Similarity
+
+_BLOCK_BYTES = 1 << 26
+_SLACK = 32  # candidates beyond k that float32 hands to the float64 pass
+
+
+def exact_scores(queries: Floats, corpus: Floats, rows: Rows, similarity: Similarity) -> Floats:
+    """Exact scores of given rows.
+
+    queries: (n, d). corpus: (m, d). rows: (n, depth) positions in the corpus, -1 for empty.
+    Returns float32 (n, depth), -inf at empty places.
+    """
+    scores = np.full(rows.shape, -np.inf, dtype=np.float32)
+    block = max(1, _BLOCK_BYTES // max(1, rows.shape[1] * corpus.shape[1] * 8))
+    for start in range(0, len(rows), block):
+        part = rows[start : start + block]
+        documents = corpus[np.maximum(part, 0)].astype(np.float64)
+        query = queries[start : start + block].astype(np.float64)
+        scores[start : start + block] = np.where(part >= 0, _pairwise(query, documents, similarity), -np.inf)
+    return scores
+
+
+def exact_top_k(queries: Floats, corpus: Floats, k: int, similarity: Similarity, eligible: Flags | None = None) -> Hits:
+    """The k best documents of each query, ties by row ascending.
+
+    queries: (n, d). corpus: (m, d). eligible: bool (m,), which rows may be returned (a filter).
+    Returns Hits of shape (n, k), padded where fewer than k rows are eligible.
+    """
+    allowed = None if eligible is None or eligible.all() else np.flatnonzero(eligible)
+    if allowed is not None:
+        corpus = corpus[allowed]
+    hits = Hits.empty(len(queries), k)
+    if not len(corpus) or not len(queries):
+        return hits
+    searched = ExactCorpus(corpus, similarity)
+    block = max(1, _BLOCK_BYTES // (len(corpus) * 8))
+    for start in range(0, len(queries), block):
+        rows, scores = searched.top_k(queries[start : start + block], k)
+        hits.rows[start : start + block, : rows.shape[1]] = rows if allowed is None else allowed[rows]
+        hits.scores[start : start + block, : rows.shape[1]] = scores
+    return hits
+
+
+class ExactCorpus:
+    """A corpus made ready for many searches: what does not depend on the query is computed once."""
+
+    def __init__(self, vectors: Floats, similarity: Similarity) -> None:
+        self._vectors = vectors
+        self._similarity = similarity
+        self._inverse_norms: Floats | None = None
+        self._wide: npt.NDArray[np.float64] | None = None
+        if similarity is Similarity.COSINE:
+            norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+            inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+            if np.abs(norms - 1.0).max(initial=0.0) > 1e-7:
+                self._inverse_norms = inverse.astype(np.float32)
+        elif similarity is Similarity.L2:
+            # ||q||² - 2qd + ||d||² cancels badly in float32 when vectors are long and close together.
+            self._wide = vectors.astype(np.float64)
+            self._squared = np.einsum("ij,ij->i", self._wide, self._wide)
+
+    def top_k(self, queries: Floats, k: int) -> tuple[npt.NDArray[np.intp], Floats]:
+        """Rows and scores, both (n, min(k, corpus)), best first, ties by row ascending."""
+        count = len(self._vectors)
+        k = min(k, count)
+        rough: npt.NDArray[np.floating]
+        if self._wide is not None:
+            rough = 2.0 * (queries.astype(np.float64) @ self._wide.T) - self._squared
+        else:
+            rough = queries @ self._vectors.T
+            if self._inverse_norms is not None:
+                rough *= self._inverse_norms
+        taken = min(count, k + _SLACK)
+        if taken < count:
+            rows = np.argpartition(rough, count - taken, axis=1)[:, count - taken :]
+        else:
+            rows = np.broadcast_to(np.arange(count), rough.shape)
+        rows = np.sort(rows, axis=1)
+        exact = _pairwise(queries.astype(np.float64), self._vectors[rows].astype(np.float64), self._similarity)
+        scores = exact.astype(np.float32)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
+
+
+def hit_threshold(best: Floats, k: int, eligible: int) -> npt.NDArray[np.float64]:
+    """The score from which a document counts as one of the k nearest: k-th best minus 1e-6·max(1, |k-th|).
+
+    best: exact scores (n, ≥ min(k, eligible)), descending. Returns float64 (n,).
+    """
+    kth = best[:, min(k, eligible) - 1].astype(np.float64)
+    return kth - 1e-6 * np.maximum(1.0, np.abs(kth))
+
+
+def ann_recall(
+    found: Rows, queries: Floats, corpus: Floats, best: Floats, k: int, similarity: Similarity, eligible: int
+) -> npt.NDArray[np.float64]:
+    """Recall of the first k found rows against exact search, per query: float64 (n,).
+
+    found: (n, ≥ k) rows in the engine's order. best: exact scores (n, ≥ min(k, eligible)) of the oracle. A hit is
+    any distinct document whose exact score reaches the threshold; the denominator is min(k, eligible).
+    """
+    if eligible == 0:
+        return np.zeros(len(found))
+    head = found[:, :k]
+    scores = exact_scores(queries, corpus, head, similarity).astype(np.float64)
+    scores[_repeated(head)] = -np.inf
+    hits = ((scores >= hit_threshold(best, k, eligible)[:, None]) & (head != EMPTY_ROW)).sum(axis=1)
+    recall: npt.NDArray[np.float64] = np.minimum(hits, min(k, eligible)) / min(k, eligible)
+    return recall
+
+
+def _repeated(rows: Rows) -> Flags:
+    """Which places hold a row that stood further to the left already: bool, shaped as rows."""
+    order = np.argsort(rows, axis=1, kind="stable")
+    ordered = np.take_along_axis(rows, order, axis=1)
+    again = np.zeros(rows.shape, dtype=np.bool_)
+    again[:, 1:] = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != EMPTY_ROW)
+    out = np.empty_like(again)
+    np.put_along_axis(out, order, again, axis=1)
+    return out
+
+
+def _pairwise(
+    queries: npt.NDArray[np.float64], documents: npt.NDArray[np.float64], similarity: Similarity
+) -> npt.NDArray[np.float64]:
+    """Scores (n, depth) of documents (n, depth, d) against their queries (n, d)."""
+    if similarity is Similarity.L2:
+        difference = documents - queries[:, None, :]
+        squared: npt.NDArray[np.float64] = np.einsum("nkd,nkd->nk", difference, difference)
+        return -squared
+    dots: npt.NDArray[np.float64] = np.einsum("nkd,nd->nk", documents, queries)
+    if similarity is Similarity.DOT:
+        return dots
+    lengths = np.linalg.norm(documents, axis=2) * np.linalg.norm(queries, axis=1)[:, None]
+    cosines: npt.NDArray[np.float64] = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+    return cosines

@@ -1,0 +1,67 @@
+"""Name to class, on demand: an adapter's module is imported when it is asked for, never before.
+
+Third parties add theirs through entry points in the group `retrieval_bench.<role>`; the entry's name is the
+adapter's name and its value `module:Class`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, TypeAlias, cast
+
+from .base import Adapter, InvalidOptions
+
+RoleName: TypeAlias = Literal["datasets", "encoders", "stores", "rerankers", "trackers"]
+ROLES: tuple[RoleName, ...] = ("datasets", "encoders", "stores", "rerankers", "trackers")
+
+_BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
+    "datasets": {
+        "beir": "beir:BeirFolder",
+        "files": "files:TextFiles",
+        "pairs": "pairs:Pairs",
+        "vectors": "vectors:VectorFiles",
+        "hub": "hub:HubDataset",
+        "api_docs": "api_docs:ApiDocs",
+    },
+    "encoders": {
+        "sentence_transformers": "sentence_transformers:SentenceTransformersEncoder",
+        "precomputed": "precomputed:PrecomputedEncoder",
+    },
+    "stores": {
+        "exact": "exact:ExactStore",
+        "bm25": "bm25:Bm25Store",
+        "lancedb": "lancedb:LanceDbStore",
+    },
+    "rerankers": {
+        "cross_encoder": "cross_encoder:CrossEncoderReranker",
+        "bi_encoder": "bi_encoder:BiEncoderReranker",
+        "bm25": "bm25:Bm25Reranker",
+    },
+    "trackers": {},
+}
+
+
+def names(role: RoleName) -> tuple[str, ...]:
+    """The adapters of a role that can be asked for, built in and third-party."""
+    return tuple(sorted({*_BUILT_IN[role], *_entry_points(role)}))
+
+
+def load(role: RoleName, name: str) -> type[Any]:
+    """The class of an adapter. Raises InvalidOptions, with a suggestion, when there is none of that name."""
+    if name in _BUILT_IN[role]:
+        module, _, attribute = _BUILT_IN[role][name].partition(":")
+        return cast("type[Adapter]", getattr(importlib.import_module(f"adapters.{role}.{module}"), attribute))
+    third_party = _entry_points(role)
+    if name in third_party:
+        return cast("type[Adapter]", third_party[name].load())
+    known = names(role)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
+    raise InvalidOptions(f"There is no adapter {name!r} among the {role}. {hint}", key="adapter")
+
+
+def _entry_points(role: RoleName) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=f"retrieval_bench.{role}")}

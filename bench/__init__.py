@@ -1,0 +1,1 @@
+"""A retrieval benchmark harness built around vector databases."""

