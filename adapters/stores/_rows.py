@@ -1,0 +1,77 @@
+"""What the stores of this process keep beside their index: each position's row, and the columns that filters ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from adapters.base import EMPTY_ROW, Filter, Flags, IndexMissing, Rows
+
+_NAME = "rows.arrow"
+
+
+class RowsWriter:
+    """Writes `row` and `meta.*` of the batches as they come; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _NAME
+        self._writer: Any = None
+        self._columns: list[str] = ["row"]
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append one batch. All batches have the columns of the first."""
+        if self._writer is None:
+            self._columns = ["row", *(n for n in batch.schema.names if n.startswith("meta."))]
+            self._writer = pa.ipc.new_file(str(self._path), batch.select(self._columns).schema)
+        self._writer.write_batch(batch.select(self._columns))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is None and kind is None:
+            self._writer = pa.ipc.new_file(str(self._path), pa.schema([("row", pa.int32())]))
+        if self._writer is not None:
+            self._writer.close()
+
+
+class RowsFile:
+    """The written columns, memory-mapped: positions 0..count-1 of the index and the rows they stand for."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            with pa.memory_map(str(folder / _NAME)) as source:
+                self._table: pa.Table = pa.ipc.open_file(source).read_all()
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise IndexMissing(f"No complete index in {folder}: it has to be built again.") from error
+        rows = self._table.column("row").to_numpy().astype(np.int32)
+        self._rows = None if np.array_equal(rows, np.arange(len(rows), dtype=np.int32)) else rows
+        self._last: tuple[Filter, Flags] | None = None
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def mask(self, filter: Filter) -> Flags:
+        """Which positions pass: bool (count,). The last filter's answer is kept: systems search under one filter."""
+        last = self._last
+        if last is None or last[0] != filter:
+            last = self._last = (filter, filter.mask(self._table))
+        return last[1]
+
+    def rows(self, positions: npt.NDArray[Any]) -> Rows:
+        """The rows at these positions; -1 stays -1."""
+        if self._rows is None:
+            return positions.astype(np.int32, copy=False)
+        return np.where(positions >= 0, self._rows[np.maximum(positions, 0)], np.int32(EMPTY_ROW))
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size on disk of everything below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

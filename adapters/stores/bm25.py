@@ -1,0 +1,121 @@
+"""Lexical search by BM25 (bm25s), in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from adapters._bm25 import Bm25Index, Bm25Options
+from adapters.base import (
+    Consumes,
+    EffectiveIndex,
+    Filter,
+    Flags,
+    Floats,
+    Hits,
+    Identity,
+    IndexRef,
+    InvalidOptions,
+    NotIndexed,
+    Place,
+    Queries,
+    Session,
+    Similarity,
+    Store,
+)
+
+from ._rows import RowsFile, RowsWriter, folder_bytes
+
+_INDEX = "bm25s"
+
+
+class Bm25Store(Store):
+    """Documents that hold no term of the query, or only terms without weight, are not found."""
+
+    name = "bm25"
+    requires = ("bm25s",)
+    Index = Bm25Options
+
+    @property
+    def identity(self) -> Identity:
+        return Identity("bm25s", "bm25", settings={"layout": 1, **self.index.versions})
+
+    @property
+    def uses_text(self) -> bool:
+        return True
+
+    def consumes(self, query: Any) -> frozenset[Consumes]:
+        return frozenset({"text"})
+
+    def check(self) -> None:
+        super().check()
+        self.index.check(self.name)
+
+    def _build(
+        self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
+    ) -> Mapping[str, Any]:
+        with RowsWriter(place.folder) as rows:
+            index = Bm25Index.build(_texts(batches, rows), self.index)
+        index.save(place.folder / _INDEX)
+        return {}
+
+    def open(self, ref: IndexRef) -> Bm25Session:
+        return Bm25Session(ref, self.index)
+
+    def describe(self, ref: IndexRef) -> EffectiveIndex:
+        folder = Path(ref.folder)
+        count = len(RowsFile(folder))
+        index = Bm25Index.open(folder / _INDEX, count, self.index)
+        if index.documents != count:
+            raise NotIndexed(f"Store bm25 holds {count} rows and scores {index.documents}. Build the index again.")
+        return EffectiveIndex(
+            type="bm25",
+            rows=count,
+            rows_indexed=index.documents,
+            flat=False,
+            bytes=folder_bytes(folder),
+            parameters={**self.index.model_dump(mode="json"), "vocabulary": index.vocabulary_size},
+        )
+
+
+class Bm25Session(Session):
+    """Searches are safe from many threads."""
+
+    def __init__(self, ref: IndexRef, options: Bm25Options) -> None:
+        super().__init__(ref)
+        self._rows = RowsFile(Path(ref.folder))
+        self._index = Bm25Index.open(Path(ref.folder) / _INDEX, len(self._rows), options)
+
+    def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
+        if queries.texts is None:
+            raise InvalidOptions("Store bm25 searches by text and was given none.", key="store")
+        allowed = None if filter is None else self._rows.mask(filter)
+        hits = Hits.empty(len(queries), limit)
+        for i, text in enumerate(queries.texts):
+            match = self._index.match(text)
+            if match is not None:
+                best = _best(match.scores, match.none, limit, allowed)
+                hits.rows[i, : len(best)] = self._rows.rows(best)
+                hits.scores[i, : len(best)] = match.scores[best]
+        return hits
+
+
+def _best(scores: Floats, none: float, limit: int, allowed: Flags | None) -> npt.NDArray[np.intp]:
+    """Positions of the best `limit` matching documents, ties by position ascending."""
+    matching = scores > none
+    found = np.flatnonzero(matching if allowed is None else matching & allowed)
+    if len(found) > limit:
+        kth = -np.partition(-scores[found], limit - 1)[limit - 1]
+        found = found[scores[found] >= kth]
+    return found[np.argsort(-scores[found], kind="stable")[:limit]]
+
+
+def _texts(batches: Iterator[pa.RecordBatch], rows: RowsWriter) -> Iterator[str | None]:
+    for batch in batches:
+        rows.write(batch)
+        yield from batch.column("text").to_pylist()
