@@ -89,6 +89,9 @@ class Tables:
     qrels: columns query_id, document_id (string), grade (int32); None where the collection has no judgements.
     notes: sentences that a reader of the result must know, such as how relevance was derived.
     provenance: versions and origins of what the tables were made from.
+
+    A table whose rows stand on the lines of one file may say so, that messages can name the line: a column line
+    (int32, from 1) and the file's path under the key `file` of its schema's metadata. It is no content.
     """
 
     corpus: pa.Table
