@@ -1,0 +1,418 @@
+"""Local encoders through sentence-transformers: transformers, static embeddings, model2vec folders."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from ..base import (
+    AdapterRejected,
+    Context,
+    Encoded,
+    Encoder,
+    Flags,
+    Identity,
+    InvalidOptions,
+    ModelNotFound,
+    Options,
+    Role,
+    Similarity,
+    TextRows,
+)
+from ..models import (
+    Device,
+    Dtype,
+    Model,
+    check_remote_code,
+    check_weights,
+    library_versions,
+    locate,
+    position_limit,
+    resolve_device,
+    safetensors_shape,
+    silent_loading,
+    torch_dtype,
+)
+
+# What models call the prompt of a role in config_sentence_transformers.json, first match wins.
+_PROMPT_NAMES: Mapping[Role, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+_SIMILARITIES = {"cosine": Similarity.COSINE, "dot": Similarity.DOT, "euclidean": Similarity.L2}
+_STATIC_WEIGHTS = ("embedding.weight", "embeddings")  # sentence-transformers' name and model2vec's
+
+
+class Prompts(Options):
+    """Text put before every query or document, or the name of a prompt that the model's configuration holds."""
+
+    query: str | None = None
+    document: str | None = None
+
+
+class SentenceTransformersOptions(Options):
+    """model: hub id, folder, or package:<distribution>/<path inside>. Omitted options are as the model ships."""
+
+    model: str
+    revision: str | None = None
+    device: Device = "auto"
+    dtype: Dtype = "float32"
+    batch_size: int = Field(default=32, ge=1)
+    prompts: Prompts = Prompts()
+    truncate_dim: int | None = Field(default=None, ge=1)
+    normalize: bool | None = None
+    similarity: Similarity | None = None
+    max_length: int | None = Field(default=None, ge=1)
+    trust_remote_code: bool = False
+
+
+class SentenceTransformersEncoder(Encoder):
+    """A model in this process."""
+
+    name: ClassVar[str] = "sentence_transformers"
+    requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch")
+    Options = SentenceTransformersOptions
+
+    def __init__(self, options: SentenceTransformersOptions, context: Context = Context()) -> None:
+        super().__init__(options, context)
+        self._loading = threading.Lock()
+        self._loaded: _Loaded | None = None
+
+    def check(self) -> None:
+        """Raises ModelNotFound, or InvalidOptions for an option that this model cannot follow. Loads nothing."""
+        super().check()
+        check_weights(self._files.model)
+        if not self.options.trust_remote_code:
+            check_remote_code(self._files.model, self._files.config, self._files.modules)
+        self._files.check_is_encoder()
+        self._files.check_max_length(self.options.max_length)
+        resolve_device(self.options.device)
+        for role in _PROMPT_NAMES:
+            self._prompt(role)
+        _ = self.similarity
+        full = self._files.dimension
+        if self.options.truncate_dim is not None and full is not None and self.options.truncate_dim > full:
+            raise InvalidOptions(
+                f"{self.options.model} gives {full} dimensions, fewer than {self.options.truncate_dim}.",
+                key="truncate_dim",
+            )
+
+    @cached_property
+    def _files(self) -> _Files:
+        options = self.options
+        return _Files(
+            locate(options.model, self.context.base, revision=options.revision, organization="sentence-transformers")
+        )
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> Identity:
+        # Not the batch size: like the length of the other texts of a batch it moves vectors by rounding alone (4e-7).
+        options = self.options
+        settings: dict[str, Any] = {
+            **self._files.model.fingerprint(),
+            "dtype": options.dtype,
+            "device": resolve_device(options.device),
+            "max_length": options.max_length,
+            "normalize": options.normalize,
+            "truncate_dim": options.truncate_dim,
+            "trust_remote_code": options.trust_remote_code,
+            "libraries": library_versions(),
+        }
+        if self._files.added_pooling:
+            settings["pooling"] = f"{self._files.added_pooling}, the library's choice: the model names none"
+        return Identity("sentence_transformers", options.model, settings=settings)
+
+    @property
+    def dimension(self) -> int:
+        return self._dimension
+
+    @cached_property
+    def _dimension(self) -> int:
+        full = self._files.dimension
+        if full is None:  # modules whose width no configuration file tells
+            full = int(self._model.model.get_embedding_dimension() or 0)
+        truncated = self.options.truncate_dim or self._files.library_config.get("truncate_dim")
+        return min(full, truncated) if truncated else full
+
+    @property
+    def similarity(self) -> Similarity:
+        if self.options.similarity is not None:
+            return Similarity(self.options.similarity)
+        own = self._files.library_config.get("similarity_fn_name") or "cosine"
+        if own not in _SIMILARITIES:
+            raise InvalidOptions(
+                f"{self.options.model} is meant to be compared by {own}, which no store here offers. Choose one "
+                "yourself: similarity: cosine, dot or l2.",
+                key="similarity",
+            )
+        return _SIMILARITIES[own]
+
+    @property
+    def space(self) -> str:
+        mark = self._files.model.fingerprint()
+        return f"{self.options.model}@{mark.get('commit') or mark['weights']}/{self.dimension}"
+
+    def role_settings(self, role: Role) -> Mapping[str, Any]:
+        """The role, because models may route queries and documents differently, and the prompt's text."""
+        return {"role": role, "prompt": self._prompt(role)}
+
+    def close(self) -> None:
+        self._loaded = None
+
+    def _prompt(self, role: Role) -> str:
+        return self._prompts[role]
+
+    @cached_property
+    def _prompts(self) -> Mapping[Role, str]:
+        return {role: self._files.prompt(role, getattr(self.options.prompts, role)) for role in _PROMPT_NAMES}
+
+    @property
+    def _model(self) -> _Loaded:
+        if self._loaded is None:
+            with self._loading:
+                if self._loaded is None:
+                    self._loaded = _load(self._files, self.options)
+        return self._loaded
+
+    def _encode(self, rows: TextRows, role: Role) -> Encoded:
+        loaded = self._model
+        prompt = self._prompts[role]
+        texts = rows.texts if isinstance(rows.texts, list) else list(rows.texts)
+        encode = loaded.model.encode_query if role == "query" else loaded.model.encode_document
+        vectors = encode(
+            texts,
+            prompt=prompt,
+            batch_size=self.options.batch_size,
+            show_progress_bar=False,
+            convert_to_tensor=True,  # numpy has no bfloat16
+            normalize_embeddings=bool(self.options.normalize),
+            truncate_dim=self.options.truncate_dim,
+        )
+        return Encoded(vectors.float().cpu().numpy(), truncated=loaded.truncated(texts, prompt))
+
+
+class _Files:
+    """What the small files of a model say, read once."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @cached_property
+    def modules(self) -> Sequence[Mapping[str, Any]]:
+        return self.model.json("modules.json") or []
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        first = self.modules[0].get("path", "") if self.modules else ""
+        return self._module_json(first) or {}
+
+    @cached_property
+    def library_config(self) -> Mapping[str, Any]:
+        return self.model.json("config_sentence_transformers.json") or {}
+
+    @property
+    def model2vec(self) -> bool:
+        """A folder as the package model2vec saves it, which sentence-transformers does not know by itself."""
+        return not self.modules and (
+            self.config.get("model_type") == "model2vec" or "StaticModel" in (self.config.get("architectures") or ())
+        )
+
+    @property
+    def static(self) -> bool:
+        return self.model2vec or bool(self.modules and _kind(self.modules[0]) == "StaticEmbedding")
+
+    @property
+    def added_pooling(self) -> str | None:
+        """The pooling that sentence-transformers adds, without a word, to a plain transformer."""
+        if self.modules or self.model2vec:
+            return None
+        architectures = self.config.get("architectures") or [""]
+        causal = str(architectures[0]).endswith("ForCausalLM") and self.config.get("is_causal", True)
+        return "last token" if causal else "mean"
+
+    @cached_property
+    def dimension(self) -> int | None:
+        """Length of a whole vector; None where no file tells."""
+        if self.static and not self.modules:
+            return self._static_width("")
+        width = _hidden_size(self.config) if not self.modules else None
+        for module in self.modules:
+            kind, path = _kind(module), str(module.get("path", ""))
+            if kind == "Transformer":
+                width = _hidden_size(self.config)
+            elif kind == "StaticEmbedding":
+                width = self._static_width(path)
+            elif kind == "Pooling":
+                width = _pooled_width(self._module_json(path) or {})
+            elif kind == "Dense":
+                width = (self._module_json(path) or {}).get("out_features")
+            elif kind not in ("Normalize", "LayerNorm", "Dropout"):
+                return None
+        return width
+
+    def prompt(self, role: Role, option: str | None) -> str:
+        """The text before every text of this role. Raises InvalidOptions for what looks like a misspelt name."""
+        named: Mapping[str, str | None] = self.library_config.get("prompts") or {}
+        if option is not None:
+            if option in named:
+                return named[option] or ""
+            if option.isidentifier() and (close := difflib.get_close_matches(option, named, n=1)):
+                raise InvalidOptions(
+                    f"The model has no prompt named {option!r}. Did you mean {close[0]}? It has: {', '.join(named)}. "
+                    "A literal prompt usually ends in a space or a colon.",
+                    key=f"prompts.{role}",
+                )
+            return option
+        default = str(self.library_config.get("default_prompt_name"))
+        for name in (*_PROMPT_NAMES[role], default):
+            if name in named:
+                return named[name] or ""
+        return ""
+
+    def check_is_encoder(self) -> None:
+        kind = self.library_config.get("model_type", "SentenceTransformer")
+        architectures = self.config.get("architectures") or [""]
+        if kind == "CrossEncoder" or (not self.modules and str(architectures[0]).endswith("ForSequenceClassification")):
+            raise InvalidOptions(
+                f"{self.model.reference} is a cross-encoder: it scores pairs and gives no vectors. Name it under "
+                "rerankers, with adapter: cross_encoder.",
+                key="model",
+            )
+        if kind != "SentenceTransformer":
+            raise InvalidOptions(
+                f"{self.model.reference} is a {kind}, which does not give one dense vector per text.", key="model"
+            )
+
+    def check_max_length(self, length: int | None) -> None:
+        if length is None:
+            return
+        if self.static:
+            raise InvalidOptions("A static model reads texts whole; leave max_length out.", key="max_length")
+        limit = position_limit(self.config)
+        if limit is not None and length > limit:
+            raise InvalidOptions(f"{self.model.reference} reads at most {limit} tokens.", key="max_length")
+
+    def _module_json(self, path: str) -> Any:
+        return self.model.json(f"{path}/config.json" if path not in ("", ".") else "config.json")
+
+    def _static_width(self, path: str) -> int | None:
+        weights = self.model.file(f"{path}/model.safetensors" if path not in ("", ".") else "model.safetensors")
+        shape = safetensors_shape(weights, _STATIC_WEIGHTS) if weights else None
+        return shape[1] if shape else None
+
+
+class _Loaded:
+    """A model in memory, and the tokenizer that counts what the model cuts."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        limit = model.get_max_seq_length()
+        # Tokenizers that know no limit say 1e30; static models say infinity.
+        self._limit: int | None = int(limit) if limit is not None and limit < 1e9 else None
+        self._tokenizer: Any = None
+        self._special_tokens = 0
+        backend = getattr(getattr(model, "tokenizer", None), "backend_tokenizer", None)
+        if self._limit is None or backend is None:
+            return
+        from tokenizers import Tokenizer
+
+        # A copy: changing the model's own tokenizer would race with a concurrent encode.
+        self._tokenizer = Tokenizer.from_str(backend.to_str())
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+
+    def truncated(self, texts: Sequence[str], prompt: str) -> Flags | None:
+        """Which texts were longer than the model reads; None where that cannot be told."""
+        flags = np.zeros(len(texts), dtype=np.bool_)
+        if self._limit is None:
+            return flags
+        if self._tokenizer is None:
+            return None
+        # No tokenizer makes more tokens than the text has bytes, so short texts need no count.
+        room = self._limit - self._special_tokens - len(prompt.encode())
+        long = [i for i, text in enumerate(texts) if len(text) * 4 > room and len(text.encode()) > room]
+        if long:
+            counted = self._tokenizer.encode_batch_fast([prompt + texts[i] for i in long])
+            flags[long] = [len(encoding) > self._limit for encoding in counted]
+        return flags
+
+
+def _load(files: _Files, options: SentenceTransformersOptions) -> _Loaded:
+    from sentence_transformers.sentence_transformer.modules import Normalize
+
+    folder = files.model.fetch()
+    dtype = torch_dtype(options.dtype)
+    device = resolve_device(options.device)
+    try:
+        with silent_loading():
+            model = _read(files, folder, device, options)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelNotFound(f"Cannot load model {options.model} from {folder}: {error}") from error
+    model.to(dtype)  # static embeddings and dense heads do not follow model_kwargs
+    if options.normalize is False:
+        for position in reversed([i for i, module in enumerate(model) if isinstance(module, Normalize)]):
+            del model[position]
+    if options.max_length is not None:
+        model.max_seq_length = options.max_length
+    width = model.get_embedding_dimension()
+    if files.dimension is not None and width is not None and not options.truncate_dim and width != files.dimension:
+        raise AdapterRejected(
+            f"{options.model}: its configuration says {files.dimension} dimensions, the loaded model gives {width}."
+        )
+    return _Loaded(model)
+
+
+def _read(files: _Files, folder: Path, device: str, options: SentenceTransformersOptions) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    if files.model2vec:
+        return SentenceTransformer(modules=_model2vec_modules(folder, files.config), device=device)
+    return SentenceTransformer(
+        str(folder),
+        device=device,
+        trust_remote_code=options.trust_remote_code,
+        # Left to itself, transformers takes the dtype that the weights were saved in.
+        model_kwargs={"dtype": torch_dtype(options.dtype)},
+        local_files_only=not options.trust_remote_code,  # trusted code may lie in another repository
+    )
+
+
+def _model2vec_modules(folder: Path, config: Mapping[str, Any]) -> list[Any]:
+    """The modules of a model2vec folder. StaticEmbedding.load reads its weights without the package model2vec."""
+    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+
+    static = StaticEmbedding.load(str(folder), local_files_only=True)
+    return [static, Normalize()] if config.get("normalize", True) else [static]
+
+
+def _kind(module: Mapping[str, Any]) -> str:
+    return str(module["type"]).rpartition(".")[2]
+
+
+def _hidden_size(config: Mapping[str, Any]) -> int | None:
+    """Width of a transformer's hidden states under the names that architectures give it."""
+    for part in (config, config.get("text_config") or {}):
+        for key in ("hidden_size", "d_model", "dim", "n_embd"):
+            if isinstance(part.get(key), int):
+                return int(part[key])
+    return None
+
+
+def _pooled_width(config: Mapping[str, Any]) -> int | None:
+    """Width after pooling: several modes at once are concatenated."""
+    width = config.get("embedding_dimension", config.get("word_embedding_dimension"))
+    mode = config.get("pooling_mode")
+    if mode is not None:
+        modes = 1 if isinstance(mode, str) else len(mode)
+    else:
+        modes = sum(bool(value) for key, value in config.items() if key.startswith("pooling_mode_"))
+    return None if width is None else int(width) * max(1, modes)

