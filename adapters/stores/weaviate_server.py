@@ -1,0 +1,391 @@
+"""A Weaviate server on this machine without Docker: build, start, stop, and a cluster of three on one host.
+
+The one place that pins the server's version. Needs the standard library alone:
+`python -m adapters.stores.weaviate_server build|up|down|cluster-up|cluster-down|status`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+VERSION = "1.38.11"
+IMAGE = f"cr.weaviate.io/semitechnologies/weaviate:{VERSION}"
+# The module's @latest is an old 1.35.2: only the tag gives this version.
+MODULE = f"github.com/weaviate/weaviate/cmd/weaviate-server@v{VERSION}"
+GO_MINIMUM = (1, 26)
+
+ENVIRONMENT: Mapping[str, str] = {
+    "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true",
+    "ASYNC_INDEXING": "true",
+    # A late insert into a collection that was dropped must not bring it back with a guessed schema.
+    "AUTOSCHEMA_ENABLED": "false",
+    "DEFAULT_VECTORIZER_MODULE": "none",
+    "DISABLE_TELEMETRY": "true",
+    "GO_PROFILING_DISABLE": "true",
+    "PROMETHEUS_MONITORING_ENABLED": "true",
+}
+"""What every local server runs with, in Docker or without; addresses and ports come beside it."""
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before loopback
+_CLUSTER_NODES = 3
+_CLUSTER_FIRST_PORT = 8090
+
+
+class ServerFailed(Exception):
+    """The server cannot be built, started or stopped; the message says what to do."""
+
+
+class Ports(NamedTuple):
+    """Every port a server opens. REST listens on loopback, gRPC and metrics on all interfaces: there is no setting."""
+
+    http: int = 8080
+    grpc: int = 50051
+    gossip: int = 7946
+    data: int = 7947
+    raft: int = 8300
+    raft_rpc: int = 8301
+    metrics: int = 2112
+
+    @staticmethod
+    def free() -> Ports:
+        """Ports that nothing listens on now. The data port follows the gossip port, as servers expect of each other."""
+        while True:
+            ports = Ports(*_free_ports(len(Ports._fields)))
+            ports = ports._replace(data=ports.gossip + 1)
+            if len(set(ports)) == len(ports) and not _listens(ports.data):
+                return ports
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def cache_folder() -> Path:
+    """Where the built binary lies, in the user's cache."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "retrieval-bench" / f"weaviate-{VERSION}"
+
+
+def data_folder() -> Path:
+    """Where `up` and `cluster-up` keep collections, logs and process ids."""
+    root = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(root) / "retrieval-bench" / "weaviate"
+
+
+def binary() -> Path | None:
+    """The built server, None where it has not been built."""
+    path = cache_folder() / "weaviate-server"
+    return path if os.access(path, os.X_OK) else None
+
+
+def go_version() -> tuple[int, ...] | None:
+    """Version of the Go toolchain on the path, None without one."""
+    if shutil.which("go") is None:
+        return None
+    done = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False)
+    found = re.match(r"go(\d+)\.(\d+)", done.stdout.strip())
+    return tuple(int(part) for part in found.groups()) if found else None
+
+
+def advice() -> str:
+    """How this machine can have a server: one sentence with the command to type."""
+    if binary() is not None:
+        return "Start it: make weaviate-up"
+    if shutil.which("docker") is not None and _docker_runs():
+        return "Start it: docker compose up -d weaviate"
+    go = go_version()
+    if go is not None and go >= GO_MINIMUM:
+        return "Build and start it with the Go toolchain found here: make weaviate weaviate-up"
+    needed = ".".join(map(str, GO_MINIMUM))
+    have = f"Go {'.'.join(map(str, go))}" if go else "no Go"
+    return (
+        f"This machine has no running Docker and {have}: install Docker (then: docker compose up -d weaviate) or Go "
+        f"{needed} or newer (then: make weaviate weaviate-up), or name a server elsewhere under connection."
+    )
+
+
+def _docker_runs() -> bool:
+    try:
+        done = subprocess.run(["docker", "info"], capture_output=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def build() -> Path:
+    """The server's binary, built with `go install` (minutes, once). Raises ServerFailed."""
+    if (built := binary()) is not None:
+        return built
+    go = go_version()
+    if go is None or go < GO_MINIMUM:
+        raise ServerFailed(
+            f"Building Weaviate {VERSION} needs Go {'.'.join(map(str, GO_MINIMUM))} or newer; "
+            f"found {'none' if go is None else '.'.join(map(str, go))}. Install it from https://go.dev/dl, "
+            "or use Docker: docker compose up -d weaviate"
+        )
+    folder = cache_folder()
+    unfinished = folder / f"build-{os.getpid()}"
+    unfinished.mkdir(parents=True, exist_ok=True)
+    try:
+        done = subprocess.run(
+            ["go", "install", "-trimpath", MODULE], env={**os.environ, "GOBIN": str(unfinished)}, check=False
+        )
+        if done.returncode:
+            raise ServerFailed(f"go install {MODULE} failed with exit status {done.returncode}; its output is above.")
+        # A rename: a build that was killed leaves nothing that looks like a binary.
+        (unfinished / "weaviate-server").replace(folder / "weaviate-server")
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder / "weaviate-server"
+
+
+class Server:
+    """One server process on loopback with its data in a folder, which outlives it."""
+
+    def __init__(self, folder: Path, ports: Ports, environment: Mapping[str, str] | None = None) -> None:
+        """environment: settings over ENVIRONMENT."""
+        self.folder = folder
+        self.ports = ports
+        self._extra = dict(environment or {})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.http}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.metrics}/metrics"
+
+    @property
+    def data_path(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    def environment(self) -> dict[str, str]:
+        """The process's environment: this one's, without proxies' influence, and the server's settings."""
+        return {
+            **os.environ,
+            **ENVIRONMENT,
+            "PERSISTENCE_DATA_PATH": str(self.data_path),
+            "CLUSTER_HOSTNAME": "weaviate-0",
+            # Without these two it advertises the machine's outside address.
+            "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
+            "CLUSTER_BIND_ADDR": "127.0.0.1",
+            "GRPC_PORT": str(self.ports.grpc),
+            "CLUSTER_GOSSIP_BIND_PORT": str(self.ports.gossip),
+            "CLUSTER_DATA_BIND_PORT": str(self.ports.data),
+            "RAFT_PORT": str(self.ports.raft),
+            "RAFT_INTERNAL_RPC_PORT": str(self.ports.raft_rpc),
+            "PROMETHEUS_MONITORING_PORT": str(self.ports.metrics),
+            **self._extra,
+        }
+
+    def start(self) -> None:
+        """Start the process; returns at once. Raises ServerFailed when a port is taken or there is no binary."""
+        program = binary()
+        if program is None:
+            raise ServerFailed(f"Weaviate {VERSION} is not built here. Build it: make weaviate")
+        if self.pid() is not None:
+            return
+        if taken := [port for port in self.ports if _listens(port)]:
+            raise ServerFailed(f"Port {taken[0]} is taken by another program; stop that one first.")
+        self.data_path.mkdir(parents=True, exist_ok=True)
+        arguments = ["--scheme", "http", "--host", "127.0.0.1", "--port", str(self.ports.http)]
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [str(program), *arguments],
+                env=self.environment(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._pid_file.write_text(str(process.pid), encoding="utf-8")
+        _CHILDREN[process.pid] = process
+
+    def wait_ready(self, seconds: float = 60) -> None:
+        """Return when the server takes requests. Raises ServerFailed with the end of its log."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if ready(self.url):
+                return
+            if self.pid() is None:
+                break
+            time.sleep(0.1)
+        tail = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:] if self.log.exists() else []
+        raise ServerFailed(f"The server at {self.url} did not get ready. End of {self.log}:\n" + "\n".join(tail))
+
+    def pid(self) -> int | None:
+        """Process id of the running server, None when it does not run."""
+        try:
+            pid = int(self._pid_file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        child = _CHILDREN.get(pid)
+        if child is not None and child.poll() is not None:
+            return None
+        # A process id is used again after a restart of the machine: ask whose it is now.
+        asked = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return pid if "weaviate-server" in asked.stdout else None
+
+    def kill(self) -> None:
+        """End the process as a crash would (SIGKILL), and wait until it is gone."""
+        self._end(signal.SIGKILL, seconds=10)
+
+    def stop(self) -> None:
+        """Ask the process to end (SIGTERM), then kill it. The data stay."""
+        self._end(signal.SIGTERM, seconds=30)
+        if self.pid() is not None:
+            self.kill()
+
+    def _end(self, number: signal.Signals, *, seconds: float) -> None:
+        pid = self.pid()
+        if pid is None:
+            return
+        os.kill(pid, number)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and self.pid() is not None:
+            time.sleep(0.05)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / "server.pid"
+
+
+_CHILDREN: dict[
+    int, subprocess.Popen[bytes]
+] = {}  # started by this process: a dead child answers ps until it is waited
+
+
+def ready(url: str, seconds: float = 2) -> bool:
+    """Whether the server at this address takes requests."""
+    try:
+        with _DIRECT.open(f"{url}/v1/.well-known/ready", timeout=seconds) as answer:
+            return bool(answer.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def cluster(folder: Path, ports: Sequence[Ports]) -> list[Server]:
+    """Servers that form one cluster on this host, not started. ports: one for each, the data port after gossip's."""
+    names = [f"weaviate-{i}" for i in range(len(ports))]
+    shared = {
+        # Without it: "leader not found".
+        "CLUSTER_IN_LOCALHOST": "true",
+        "RAFT_JOIN": ",".join(f"{name}:{each.raft}" for name, each in zip(names, ports, strict=True)),
+        "RAFT_BOOTSTRAP_EXPECT": str(len(ports)),
+    }
+    join = {"CLUSTER_JOIN": f"127.0.0.1:{ports[0].gossip}"}
+    return [
+        Server(folder / name, each, {**shared, "CLUSTER_HOSTNAME": name, **(join if i else {})})
+        for i, (name, each) in enumerate(zip(names, ports, strict=True))
+    ]
+
+
+def start_cluster(servers: Sequence[Server]) -> None:
+    """Start all, then wait until each is ready and sees the others. Raises ServerFailed."""
+    for server in servers:
+        server.start()
+    for server in servers:
+        server.wait_ready(120)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with _DIRECT.open(f"{servers[0].url}/v1/nodes", timeout=5) as answer:
+            nodes = json.load(answer)["nodes"]
+        if len(nodes) == len(servers) and all(node.get("status") == "HEALTHY" for node in nodes):
+            return
+        time.sleep(0.2)
+    raise ServerFailed(f"The cluster did not come together: {nodes}. Logs lie under {servers[0].folder.parent}.")
+
+
+def local_server() -> Server:
+    """The server of `up`: default ports, data in the user's data folder."""
+    return Server(data_folder() / "single", Ports())
+
+
+def local_cluster() -> list[Server]:
+    """The servers of `cluster-up`: REST on 8090 to 8092, gRPC on 50061 to 50063."""
+    ports = [
+        Ports(_CLUSTER_FIRST_PORT + i, 50061 + i, 7956 + 2 * i, 7957 + 2 * i, 8400 + 2 * i, 8401 + 2 * i, 2122 + i)
+        for i in range(_CLUSTER_NODES)
+    ]
+    return cluster(data_folder() / "cluster", ports)
+
+
+def status() -> dict[str, Any]:
+    """What is built and what runs: JSON for people and for `bench doctor`."""
+    built = binary()
+    return {
+        "version": VERSION,
+        "binary": None if built is None else str(built),
+        "single": local_server().url if local_server().pid() else None,
+        "cluster": [server.url for server in local_cluster() if server.pid()],
+        "advice": advice(),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m adapters.stores.weaviate_server", description=__doc__)
+    parser.add_argument("command", choices=("build", "up", "down", "cluster-up", "cluster-down", "status"))
+    command = parser.parse_args(arguments).command
+    try:
+        sys.stdout.write(_run(command) + "\n")
+    except ServerFailed as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _run(command: str) -> str:
+    single, several = local_server(), local_cluster()
+    if command == "build":
+        return f"Weaviate {VERSION}: {build()}"
+    if command == "up":
+        build()
+        single.start()
+        single.wait_ready()
+        return f"Weaviate {VERSION} at {single.url}, gRPC port {single.ports.grpc} (open on every interface)."
+    if command == "cluster-up":
+        build()
+        start_cluster(several)
+        return "Cluster of three: " + ", ".join(f"{server.url} (gRPC {server.ports.grpc})" for server in several)
+    if command == "status":
+        return json.dumps(status(), indent=2)
+    for server in [single] if command == "down" else reversed(several):
+        server.stop()
+    return "Stopped; the data stay in " + str(data_folder())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Real Weaviate servers for the tests: one named by BENCH_WEAVIATE_URL, or started from the binary on free ports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.base import Context
+from adapters.stores import weaviate_server
+from adapters.stores.weaviate_server import Ports, Server
+from tests.conftest import absent
+
+
+@pytest.fixture(scope="session")
+def server_binary() -> Path:
+    """The built server."""
+    built = weaviate_server.binary()
+    if built is None:
+        absent(f"no Weaviate server on this machine. {weaviate_server.advice()}")
+        raise AssertionError
+    return built
+
+
+@pytest.fixture(scope="session")
+def asynchronous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Connection settings of a server with asynchronous indexing. BENCH_WEAVIATE_URL names one, with
+    BENCH_WEAVIATE_GRPC_PORT (50051)."""
+    if url := os.environ.get("BENCH_WEAVIATE_URL"):
+        yield {"url": url, "grpc_port": int(os.environ.get("BENCH_WEAVIATE_GRPC_PORT", "50051"))}
+    else:
+        yield from running(tmp_path_factory, {})
+
+
+@pytest.fixture(scope="session")
+def synchronous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Connection settings of a server that indexes while it inserts."""
+    yield from running(tmp_path_factory, {"ASYNC_INDEXING": "false"})
+
+
+def running(factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """A server of its own while the tests run; its connection settings."""
+    if weaviate_server.binary() is None:
+        absent(f"no Weaviate server on this machine. {weaviate_server.advice()}")
+    server = Server(factory.mktemp("weaviate"), Ports.free(), environment)
+    server.start()
+    try:
+        server.wait_ready()
+        yield connection_of(server)
+    finally:
+        server.kill()
+
+
+def connection_of(server: Server) -> dict[str, Any]:
+    return {
+        "host": "127.0.0.1",
+        "port": server.ports.http,
+        "grpc_port": server.ports.grpc,
+        "data_path": str(server.data_path),
+        "metrics_url": server.metrics_url,
+    }
+
+
+def store_at(connection: dict[str, Any], **index: Any) -> Any:
+    """A Weaviate store with these index options."""
+    from adapters.stores.weaviate import WeaviateStore
+
+    return WeaviateStore(WeaviateStore.Index(**index), WeaviateStore.Connection(**connection), Context())
