@@ -1,0 +1,193 @@
+"""What can be set on a LanceDB table: index families with their build options, and the options of a search.
+
+Names and defaults are those of `lancedb.index` and of the query builders of lancedb 0.40; an option left out keeps
+the engine's default.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from adapters.base import InvalidOptions, Options, Similarity
+
+IndexType: TypeAlias = Literal[
+    "none", "IVF_FLAT", "IVF_SQ", "IVF_PQ", "IVF_RQ", "IVF_HNSW_FLAT", "IVF_HNSW_SQ", "IVF_HNSW_PQ"
+]
+Mode: TypeAlias = Literal["vector", "text", "hybrid"]
+
+CONFIG_CLASS = {
+    "IVF_FLAT": "IvfFlat", "IVF_SQ": "IvfSq", "IVF_PQ": "IvfPq", "IVF_RQ": "IvfRq",
+    "IVF_HNSW_FLAT": "IvfHnswFlat", "IVF_HNSW_SQ": "IvfHnswSq", "IVF_HNSW_PQ": "IvfHnswPq",
+}  # fmt: skip
+_ALL = tuple(CONFIG_CLASS)
+_HNSW = tuple(name for name in _ALL if "HNSW" in name)
+_PQ = tuple(name for name in _ALL if name.endswith("_PQ"))
+_QUANTISED = tuple(name for name in _ALL if not name.endswith("_FLAT"))
+_APPLIES = {
+    "num_partitions": _ALL,
+    "target_partition_size": _ALL,
+    "max_iterations": _ALL,
+    "sample_rate": _ALL,
+    "num_sub_vectors": _PQ,
+    "num_bits": (*_PQ, "IVF_RQ"),
+    "m": _HNSW,
+    "ef_construction": _HNSW,
+    "accelerator": tuple(name for name in _ALL if name != "IVF_HNSW_FLAT"),
+}
+DEFAULT_NPROBES = 20  # lancedb probes 20 partitions, at least and at most, unless told otherwise
+
+
+class FullText(Options):
+    """The full-text index over the documents' texts: the fields of `lancedb.index.FTS`."""
+
+    with_position: bool = Field(False, description="needed for phrase queries")
+    base_tokenizer: str = Field("simple", description="simple, whitespace, raw, ngram, icu, icu/split, jieba/*, …")
+    language: str = "English"
+    max_token_length: int | None = Field(40, ge=1)
+    lower_case: bool = True
+    stem: bool = True
+    remove_stop_words: bool = True
+    custom_stop_words: tuple[str, ...] | None = None
+    ascii_folding: bool = True
+    ngram_min_length: int = Field(3, ge=1)
+    ngram_max_length: int = Field(3, ge=1)
+    prefix_only: bool = False
+    block_size: Literal[128, 256] = 128
+
+
+class LanceDbIndex(Options):
+    """How the table is indexed. An option that the type does not know is a fault."""
+
+    type: IndexType = Field("none", description="none (or null, FLAT): every search compares with every vector")
+    num_partitions: int | None = Field(None, ge=1, description="IVF partitions; left out, the engine decides")
+    target_partition_size: int | None = Field(None, ge=1, description="rows per partition, instead of a number")
+    max_iterations: int | None = Field(None, ge=1, description="of k-means")
+    sample_rate: int | None = Field(None, ge=1, description="training vectors per partition")
+    num_sub_vectors: int | None = Field(None, ge=1, description="PQ; must divide the dimension")
+    num_bits: int | None = Field(None, ge=1, le=8, description="PQ: 4 or 8 per sub-vector; RQ: per dimension")
+    m: int | None = Field(None, ge=2, description="neighbours of a node in the HNSW graph")
+    ef_construction: int | None = Field(None, ge=1, description="candidates while the HNSW graph is built")
+    accelerator: str | None = Field(None, description="device that trains the partitions, such as cuda")
+    full_text: bool | FullText = Field(False, description="also index the texts: true, or the options of that index")
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _flat_by_any_name(cls, value: Any) -> Any:
+        return "none" if value is None or value == "FLAT" else value
+
+    @field_validator(*_APPLIES)
+    @classmethod
+    def _applies(cls, value: Any, info: ValidationInfo) -> Any:
+        kind, allowed = info.data.get("type"), _APPLIES[str(info.field_name)]
+        if value is not None and kind is not None and kind not in allowed:
+            raise ValueError(f"does not apply to type {kind}; it does to {', '.join(allowed)}")
+        if info.field_name == "num_bits" and value is not None and kind in _PQ and value not in (4, 8):
+            raise ValueError(f"is 4 or 8 for {kind}")
+        return value
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the index compares codes, not the vectors."""
+        return self.type in _QUANTISED
+
+    @property
+    def text_options(self) -> FullText | None:
+        if isinstance(self.full_text, FullText):
+            return self.full_text
+        return FullText() if self.full_text else None
+
+    @property
+    def least_rows(self) -> int:
+        """Rows below which the engine accepts the index and silently builds none: PQ needs one per code."""
+        return int(2 ** (self.num_bits or 8)) if self.type in _PQ else 1
+
+    def config(self, similarity: Similarity) -> Any:
+        """The engine's own description of this index."""
+        import lancedb.index
+
+        given = {name: value for name in _APPLIES if (value := getattr(self, name)) is not None}
+        return getattr(lancedb.index, CONFIG_CLASS[self.type])(distance_type=str(similarity), **given)
+
+    def check_dimension(self, dimension: int) -> None:
+        """Raise InvalidOptions when vectors of this dimension cannot be quantised as asked."""
+        if self.type in _PQ and self.num_sub_vectors is not None:
+            if dimension % self.num_sub_vectors:
+                fits = [n for n in range(1, dimension + 1) if dimension % n == 0]
+                near = sorted(fits, key=lambda n: abs(n - (self.num_sub_vectors or 0)))[:3]
+                raise InvalidOptions(
+                    f"num_sub_vectors {self.num_sub_vectors} does not divide the dimension {dimension}. "
+                    f"Take {', '.join(map(str, sorted(near)))}.",
+                    key="index.num_sub_vectors",
+                )
+            if self.num_bits == 4 and self.num_sub_vectors % 2:
+                raise InvalidOptions(
+                    f"With num_bits 4 num_sub_vectors must be even, not {self.num_sub_vectors}.",
+                    key="index.num_sub_vectors",
+                )
+        if self.type == "IVF_RQ" and dimension % 8:
+            raise InvalidOptions(
+                f"IVF_RQ needs a dimension divisible by 8, not {dimension}. Take another index type.", key="index.type"
+            )
+
+
+class LanceDbQuery(Options):
+    """How a table is searched."""
+
+    mode: Mode = Field("vector", description="text and hybrid need index.full_text")
+    nprobes: int | None = Field(None, ge=1, description="partitions searched; from the number of all on: exhaustive")
+    minimum_nprobes: int | None = Field(None, ge=1, description="with maximum_nprobes: more only while k is not full")
+    maximum_nprobes: int | None = Field(None, ge=1)
+    refine_factor: int | None = Field(
+        None,
+        ge=1,
+        description="rescore this times k candidates with the vectors themselves; 1 is not the same as unset",
+    )
+    ef: int | None = Field(None, ge=1, description="candidates in the HNSW graph, at least k times refine_factor")
+    bypass_vector_index: bool = Field(False, description="search exactly, past the index")
+    fuse: Literal["rrf", "linear"] = Field("rrf", description="hybrid: how the two rankings become one")
+    rrf_k: int = Field(60, ge=1, description="hybrid, rrf: its constant")
+    weight: float = Field(0.7, ge=0, le=1, description="hybrid, linear: share of the vector's score")
+
+    @field_validator(
+        "nprobes", "minimum_nprobes", "maximum_nprobes", "refine_factor", "ef", "bypass_vector_index",
+        "fuse", "rrf_k", "weight",
+    )  # fmt: skip
+    @classmethod
+    def _applies(cls, value: Any, info: ValidationInfo) -> Any:
+        name, mode, data = str(info.field_name), info.data.get("mode"), info.data
+        if value == cls.model_fields[name].default:
+            return value
+        if mode == "text":
+            raise ValueError("does not apply to mode text")
+        if name in ("fuse", "rrf_k", "weight") and mode != "hybrid":
+            raise ValueError(f"does not apply to mode {mode}; it does to hybrid")
+        if name == "rrf_k" and data.get("fuse") != "rrf":
+            raise ValueError("does not apply to fuse linear")
+        if name == "weight" and data.get("fuse") != "linear":
+            raise ValueError("does not apply to fuse rrf")
+        if name.endswith("imum_nprobes") and data.get("nprobes") is not None:
+            raise ValueError("does not go together with nprobes, which sets both bounds")
+        if name == "maximum_nprobes" and value < (data.get("minimum_nprobes") or 1):
+            raise ValueError("is smaller than minimum_nprobes")
+        return value
+
+    def check(self, index: LanceDbIndex) -> None:
+        """Raise InvalidOptions for an option that this index has no use for."""
+        if self.mode != "vector" and index.text_options is None:
+            raise InvalidOptions(f"mode {self.mode} needs a full-text index: set index.full_text.", key="query.mode")
+        allowed = {
+            "nprobes": _ALL,
+            "minimum_nprobes": _ALL,
+            "maximum_nprobes": _ALL,
+            "refine_factor": _QUANTISED,
+            "ef": _HNSW,
+            "bypass_vector_index": _ALL,
+        }
+        for name, types in allowed.items():
+            if getattr(self, name) and index.type not in types:
+                raise InvalidOptions(
+                    f"{name} does not apply to index type {index.type}; it does to {', '.join(types)}.",
+                    key=f"query.{name}",
+                )

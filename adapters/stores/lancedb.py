@@ -1,0 +1,408 @@
+"""LanceDB, embedded: flat, IVF and HNSW indexes over vectors, full text, and the hybrid of both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from adapters.base import (
+    AdapterError,
+    AdapterRejected,
+    AdapterUnavailable,
+    Consumes,
+    EffectiveIndex,
+    Filter,
+    Floats,
+    Hits,
+    Identity,
+    IndexMissing,
+    IndexRef,
+    InvalidOptions,
+    NotIndexed,
+    Options,
+    Place,
+    Queries,
+    Session,
+    Similarity,
+    Store,
+)
+
+from ._lancedb_options import DEFAULT_NPROBES, LanceDbIndex, LanceDbQuery
+from ._lancedb_table import batches_for, where_clause
+from ._rows import folder_bytes
+
+_VECTOR_INDEX, _TEXT_INDEX = "vector_idx", "text_idx"
+_BATCH = 256  # queries in one request of a search with many
+
+
+class LanceDbConnection(Options):
+    """Where the tables lie. Credentials come from the variables that the provider's own tools read."""
+
+    uri: str | None = Field(None, description="folder or object storage (s3://, gs://, az://); default: the cache")
+    storage_options: dict[str, str] = Field({}, description="of the object storage, such as endpoint or region")
+
+    @field_validator("uri")
+    @classmethod
+    def _is_not_the_managed_service(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith("db://"):
+            raise ValueError("is LanceDB Cloud; give a folder or object storage")
+        return value
+
+
+class LanceDbStore(Store):
+    """One table per index. k-means is unseeded in this engine: two builds of the same rows differ."""
+
+    name = "lancedb"
+    requires = ("lancedb", "lance")
+    Index = LanceDbIndex
+    Query = LanceDbQuery
+    Connection = LanceDbConnection
+
+    @property
+    def identity(self) -> Identity:
+        versions = {"lancedb": version("lancedb"), "pylance": version("pylance")}
+        return Identity("lancedb", "lancedb", settings={"layout": 1, **versions})
+
+    @property
+    def uses_text(self) -> bool:
+        return self.index.text_options is not None
+
+    def consumes(self, query: Any) -> frozenset[Consumes]:
+        """Raises InvalidOptions for query options that this index has no use for."""
+        query.check(self.index)
+        needs: dict[str, frozenset[Consumes]] = {
+            "vector": frozenset({"vector"}), "text": frozenset({"text"}), "hybrid": frozenset({"vector", "text"}),
+        }  # fmt: skip
+        return needs[query.mode]
+
+    def plan(self, rows: int, dimension: int | None, similarity: Similarity | None) -> None:
+        if dimension is not None:
+            self.index.check_dimension(dimension)
+        elif self.index.type != "none":
+            raise InvalidOptions(
+                f"Index type {self.index.type} needs vectors: give the system an encoder.", key="index.type"
+            )
+        elif not self.uses_text:
+            raise InvalidOptions("Without vectors there is only full text: set index.full_text.", key="index.full_text")
+
+    def check(self) -> None:
+        super().check()
+        if self.connection.uri is not None:
+            with self._reached():
+                self._connect("").list_tables()
+
+    def _build(
+        self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
+    ) -> Mapping[str, Any]:
+        self.plan(0, dimension, similarity)
+        rows = batches_for(batches, dimension, text=self.uses_text)
+        with self._reached():
+            database = self._connect(str(place.folder))
+        try:
+            table = database.create_table(place.name, rows.reader(), mode="overwrite")
+        except Exception as error:
+            # The engine reads in threads of its own and wraps what the batches raised.
+            if rows.failure is not None:
+                raise rows.failure from None
+            raise AdapterRejected(f"LanceDB could not write the table {place.name}: {error}") from error
+        details: dict[str, Any] = {"meta": rows.meta}
+        if table.count_rows():
+            self._index(table, similarity, dimension)
+            if self.index.type != "none":
+                details["partitions"] = _partition_statistics(table)["num_partitions"]
+        return details
+
+    def _index(self, table: Any, similarity: Similarity, dimension: int | None) -> None:
+        import lancedb.index
+
+        try:
+            if self.index.type != "none":
+                table.create_index("vector", config=self.index.config(similarity), name=_VECTOR_INDEX)
+                self._check_covered(table, _VECTOR_INDEX)
+            if (options := self.index.text_options) is not None:
+                given = options.model_dump()
+                given["custom_stop_words"] = given["custom_stop_words"] and list(given["custom_stop_words"])
+                table.create_index("text", config=lancedb.index.FTS(**given), name=_TEXT_INDEX)
+                self._check_covered(table, _TEXT_INDEX)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise NotIndexed(f"LanceDB could not build {self.index.type}: {error}") from error
+
+    def _check_covered(self, table: Any, name: str) -> Any:
+        """The engine's statistics of an index that covers every row; NotIndexed otherwise."""
+        rows, found = table.count_rows(), table.index_stats(name)
+        if found is None or found.num_indexed_rows < rows or found.num_unindexed_rows:
+            covered = 0 if found is None else found.num_indexed_rows
+            cause = "Build it again."
+            if name == _VECTOR_INDEX and rows < self.index.least_rows:
+                cause = (
+                    f"{self.index.type} needs at least {self.index.least_rows} rows to train its codes. Take more "
+                    "documents or a type without PQ."
+                )
+            raise NotIndexed(f"LanceDB indexed {covered} of {rows} rows; the others would be scanned. {cause}")
+        return found
+
+    def open(self, ref: IndexRef) -> LanceDbSession:
+        return LanceDbSession(ref, self._table(ref), self.index)
+
+    def describe(self, ref: IndexRef) -> EffectiveIndex:
+        table = self._table(ref)
+        rows = table.count_rows()
+        size = self._bytes(ref, table)
+        parameters: dict[str, Any] = {}
+        if not rows:
+            return EffectiveIndex("FLAT", 0, 0, flat=True, bytes=size)
+        if self.uses_text:
+            self._check_covered(table, _TEXT_INDEX)
+            parameters["full_text"] = next(
+                dict(index.index_details or {}) for index in table.list_indices() if index.name == _TEXT_INDEX
+            )
+        if self.index.type == "none":
+            kind = "FTS" if ref.dimension is None else "FLAT"
+            return EffectiveIndex(kind, rows, rows, flat=kind == "FLAT", bytes=size, parameters=parameters)
+        found = self._check_covered(table, _VECTOR_INDEX)
+        if found.distance_type != ref.similarity:
+            raise NotIndexed(
+                f"The index compares by {found.distance_type}, searches by {ref.similarity}: LanceDB would scan every "
+                "vector. Build the index again."
+            )
+        plan = _vector_query(table, np.ones(ref.dimension or 1, np.float32), ref.similarity, 1).explain_plan()
+        if "ANNSubIndex" not in plan:
+            raise NotIndexed(f"LanceDB's plan of a search does not use the index:\n{plan}")
+        partitions = _partition_statistics(table)
+        parameters |= _parameters(partitions)
+        return EffectiveIndex(
+            type=found.index_type,
+            rows=rows,
+            rows_indexed=found.num_indexed_rows,
+            flat=False,
+            bytes=size,
+            parameters=parameters,
+            adjusted=self._adjusted(parameters),
+        )
+
+    def _bytes(self, ref: IndexRef, table: Any) -> int:
+        if self.connection.uri is None:
+            return folder_bytes(Path(ref.folder))
+        return int(table.stats()["total_bytes"]) + sum(index.size_bytes or 0 for index in table.list_indices())
+
+    def _adjusted(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """What the engine built differently from what was asked."""
+        least = "256 rows" if self.index.type.endswith("_PQ") else "a row"
+        reasons = {"num_partitions": f" (LanceDB wants {least} in each)"}
+        sentences = []
+        for name, got in parameters.items():
+            asked = getattr(self.index, name, None)
+            if asked is not None and asked != got:
+                sentences.append(f"{name} {asked} was asked for, {got} built{reasons.get(name, '')}.")
+        return tuple(sentences)
+
+    def drop(self, ref: IndexRef) -> None:
+        if self.connection.uri is not None:
+            with self._reached():
+                self._connect(ref.folder).drop_table(ref.name, ignore_missing=True)
+
+    def _connect(self, folder: str) -> Any:
+        # Read when the engine is imported. Its warnings speak of its own future API, twice per hybrid query; what
+        # it warns of in earnest (fewer partitions, a metric that forces a scan) is read back by `describe`.
+        os.environ.setdefault("LANCEDB_LOG", "error")
+        import lancedb
+
+        return lancedb.connect(self.connection.uri or folder, storage_options=self.connection.storage_options or None)
+
+    def _table(self, ref: IndexRef) -> Any:
+        with self._reached():
+            try:
+                return self._connect(ref.folder).open_table(ref.name)
+            except ValueError as error:
+                if "not found" not in str(error):
+                    raise
+                raise IndexMissing(
+                    f"There is no table {ref.name} in {self.connection.uri or ref.folder}: it has to be built again."
+                ) from error
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Maps the engine's errors of reaching its storage."""
+        try:
+            yield
+        except AdapterError:
+            raise
+        except (RuntimeError, ValueError, OSError) as error:
+            raise AdapterUnavailable(
+                f"LanceDB cannot reach {self.connection.uri or 'its folder'}: {error}. Check connection.uri, "
+                "storage_options and the credentials in the environment."
+            ) from error
+
+
+class LanceDbSession(Session):
+    """Searches are safe from many threads once configured.
+
+    effective: what the query options amount to on this index: mode, nprobes, partitions, and whether a search goes
+    through all of them.
+    """
+
+    def __init__(self, ref: IndexRef, table: Any, index: LanceDbIndex) -> None:
+        super().__init__(ref)
+        self._table = table
+        self._index = index
+        self._where: tuple[Filter, str] | None = None
+        self.configure(LanceDbQuery())
+
+    def configure(self, options: Any) -> None:
+        """Raises InvalidOptions for query options that this index has no use for."""
+        options.check(self._index)
+        super().configure(options)
+        self._settings: list[tuple[str, int]] = []
+        self.effective: dict[str, Any] = {"mode": options.mode}
+        partitions = self.ref.details.get("partitions")
+        if options.mode != "text" and partitions is not None and not options.bypass_vector_index:
+            least, most = self._probes(options)
+            if (least, most) != (DEFAULT_NPROBES, DEFAULT_NPROBES):
+                self._settings += [("minimum_nprobes", least), ("maximum_nprobes", most)]
+            self.effective |= {"nprobes": most, "partitions": partitions, "exhaustive": least >= partitions}
+        for name in ("refine_factor", "ef"):
+            if (value := getattr(options, name)) is not None:
+                self._settings.append((name, value))
+                self.effective[name] = value
+        # Codes of SQ and PQ are compared by the squared distance of unit vectors, 2·(1 - cosine); rescoring with
+        # the vectors themselves gives 1 - cosine again.
+        codes = self._index.quantised and self._index.type != "IVF_RQ"
+        approximate = codes and options.refine_factor is None and not options.bypass_vector_index
+        self._cosine_scale = np.float32(0.5 if approximate else 1.0)
+
+    @staticmethod
+    def _probes(options: Any) -> tuple[int, int]:
+        if options.nprobes is not None:
+            return options.nprobes, options.nprobes
+        least = options.minimum_nprobes or min(DEFAULT_NPROBES, options.maximum_nprobes or DEFAULT_NPROBES)
+        return least, options.maximum_nprobes or max(DEFAULT_NPROBES, least)
+
+    def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
+        mode, ef = self.options.mode, self.options.ef
+        if ef is not None and ef < limit * (self.options.refine_factor or 1):
+            raise InvalidOptions(
+                f"ef {ef} is smaller than the {limit * (self.options.refine_factor or 1)} candidates that a search for "
+                f"{limit} asks the graph for. Raise ef or lower k, depth or refine_factor.",
+                key="query.ef",
+            )
+        where = None if filter is None else self._condition(filter)
+        try:
+            if mode == "vector":
+                return self._by_vector(queries, limit, where)
+            return self._by_text(queries, limit, where)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise AdapterRejected(f"LanceDB refused the search of {self.ref.name}: {error}") from error
+
+    def _by_vector(self, queries: Queries, limit: int, where: str | None) -> Hits:
+        vectors = queries.vectors
+        if vectors is None:
+            raise InvalidOptions("A search by vector was given no vectors.", key="query.mode")
+        hits = Hits.empty(len(vectors), limit)
+        if len(vectors) == 1:
+            found = self._vector_query(vectors[0], limit, where).to_arrow()
+            count = found.num_rows
+            hits.rows[0, :count] = found.column("row").to_numpy()
+            hits.scores[0, :count] = self._scores(found.column("_distance").to_numpy())
+            return hits
+        for start in range(0, len(vectors), _BATCH):
+            found = self._vector_query(vectors[start : start + _BATCH], limit, where).to_arrow()
+            query = found.column("query_index").to_numpy()
+            order = np.argsort(query, kind="stable")
+            query = query[order]
+            place = np.arange(len(query)) - np.searchsorted(query, query)
+            hits.rows[start + query, place] = found.column("row").to_numpy()[order]
+            hits.scores[start + query, place] = self._scores(found.column("_distance").to_numpy()[order])
+        return hits
+
+    def _vector_query(self, vectors: Floats, limit: int, where: str | None) -> Any:
+        query = _vector_query(self._table, vectors, self.ref.similarity, limit)
+        return self._refined(query, where)
+
+    def _refined(self, query: Any, where: str | None) -> Any:
+        for name, value in self._settings:
+            getattr(query, name)(value)
+        if self.options.bypass_vector_index:
+            query.bypass_vector_index()
+        return query if where is None else query.where(where)
+
+    def _by_text(self, queries: Queries, limit: int, where: str | None) -> Hits:
+        from lancedb.query import MatchQuery
+
+        if queries.texts is None:
+            raise InvalidOptions("A search by text was given no texts.", key="query.mode")
+        hits = Hits.empty(len(queries), limit)
+        for i, text in enumerate(queries.texts):
+            match = MatchQuery(text, "text")
+            if self.options.mode == "text":
+                query = self._table.search(match, query_type="fts", fts_columns="text").select(["row", "_score"])
+                query = query.limit(limit) if where is None else query.limit(limit).where(where)
+                found, name = query.to_arrow(), "_score"
+            else:
+                found, name = self._hybrid(match, queries, i, limit, where).to_arrow(), "_relevance_score"
+            rows, scores = found.column("row").to_numpy(), found.column(name).to_numpy()
+            order = np.lexsort((rows, -scores))  # the engine leaves equal scores in any order
+            hits.rows[i, : len(rows)] = rows[order]
+            hits.scores[i, : len(rows)] = scores[order]
+        return hits
+
+    def _hybrid(self, match: Any, queries: Queries, i: int, limit: int, where: str | None) -> Any:
+        from lancedb.rerankers import LinearCombinationReranker, RRFReranker
+
+        if queries.vectors is None:
+            raise InvalidOptions("A hybrid search was given no vectors.", key="query.mode")
+        options = self.options
+        fuse = RRFReranker(options.rrf_k) if options.fuse == "rrf" else LinearCombinationReranker(options.weight)
+        query = self._table.search(query_type="hybrid", vector_column_name="vector", fts_columns="text")
+        query = query.vector(queries.vectors[i]).text(match).distance_type(str(self.ref.similarity)).limit(limit)
+        return self._refined(query.select(["row"]), where).rerank(fuse)
+
+    def _scores(self, distances: Floats) -> Floats:
+        """Larger is better: LanceDB gives 1 - cosine, 1 - dot, or the squared Euclidean distance."""
+        if self.ref.similarity is Similarity.L2:
+            return -distances
+        if self.ref.similarity is Similarity.DOT:
+            return 1 - distances
+        return 1 - self._cosine_scale * distances
+
+    def _condition(self, filter: Filter) -> str:
+        """The filter in SQL; the last one is kept, because systems search under one filter."""
+        if self._where is None or self._where[0] != filter:
+            self._where = (filter, where_clause(filter, self._table.schema, self.ref.details["meta"]))
+        return self._where[1]
+
+
+def _vector_query(table: Any, vectors: Floats, similarity: Similarity, limit: int) -> Any:
+    # Without a metric LanceDB takes the index's, and l2 where none is used; with another one it scans silently.
+    query = table.search(vectors, vector_column_name="vector", query_type="vector")
+    return query.distance_type(str(similarity)).limit(limit).select(["row", "_distance"])
+
+
+def _partition_statistics(table: Any) -> dict[str, Any]:
+    # pylance would write all centroids into the statistics otherwise.
+    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
+    statistics: dict[str, Any] = table.to_lance().stats.index_stats(_VECTOR_INDEX)["indices"][0]
+    return statistics
+
+
+def _parameters(statistics: Mapping[str, Any]) -> dict[str, Any]:
+    """The build parameters in the words of the options, as the engine reports them."""
+    inner = statistics["sub_index"]
+    sizes = [partition["size"] for partition in statistics["partitions"]]
+    parameters = {
+        "num_partitions": statistics["num_partitions"],
+        "smallest_partition": min(sizes),
+        "largest_partition": max(sizes),
+        "num_bits": inner.get("nbits", inner.get("num_bits")),
+        "num_sub_vectors": inner.get("num_sub_vectors"),
+        "m": inner.get("params", {}).get("m"),
+        "ef_construction": inner.get("params", {}).get("ef_construction"),
+    }
+    return {name: value for name, value in parameters.items() if value is not None}
