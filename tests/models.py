@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 WORDS = [
     "how",
@@ -66,3 +69,66 @@ def tiny_bert(folder: Path, *, words: list[str] = WORDS, positions: int = 16) ->
     )
     BertModel(config).save_pretrained(str(folder))
     return folder
+
+
+TOPICS = {"fruit": "apple", "metal": "iron", "river": "water", "music": "violin"}
+FILLERS = ["the", "of", "a", "in", "and", "with"]
+
+
+def topic_document(topic: str, generator: np.random.Generator) -> str:
+    """Two fillers with the topic's word somewhere among them."""
+    words = generator.choice(FILLERS, size=2).tolist()
+    words.insert(int(generator.integers(3)), TOPICS[topic])
+    return " ".join(words)
+
+
+def tiny_cross_encoder(folder: Path, *, labels: int = 1, train: bool = True) -> Path:
+    """A BERT that learnt, from a fixed seed, which document word belongs to which query word of TOPICS."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(7)
+    tiny_tokenizer(folder, [*TOPICS, *TOPICS.values(), *FILLERS], 16)
+    config = BertConfig(
+        vocab_size=len(TOPICS) * 2 + len(FILLERS) + 4,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=16,
+        num_labels=labels,
+        initializer_range=0.1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    model = BertForSequenceClassification(config)
+    if train:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # two threads on matrices this small wait for each other
+        _learn_topics(model, folder)
+        torch.set_num_threads(threads)
+    model.eval()
+    model.save_pretrained(str(folder))
+    return folder
+
+
+def _learn_topics(model: Any, folder: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer
+
+    generator = np.random.default_rng(7)
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    pairs = [(query, topic) for query in TOPICS for topic in TOPICS]
+    wanted = torch.tensor([float(query == topic) for query, topic in pairs])
+    loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(len(TOPICS) - 1.0))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for _ in range(400):
+        documents = [topic_document(topic, generator) for _, topic in pairs]
+        batch = tokenizer([query for query, _ in pairs], documents, padding=True, return_tensors="pt")
+        loss = loss_of(model(**batch).logits.squeeze(-1), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if loss.item() < 0.005:
+            return
+    raise AssertionError(f"the tiny cross-encoder did not learn its topics: loss {loss.item():.3f}")

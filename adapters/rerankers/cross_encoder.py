@@ -1,0 +1,187 @@
+"""Cross-encoders through sentence-transformers: a transformer reads query and document together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ..base import (
+    Context,
+    Identity,
+    InvalidOptions,
+    ModelNotFound,
+    Options,
+    Queries,
+    Reranker,
+    Rows,
+    Scored,
+)
+from ..models import (
+    Device,
+    Dtype,
+    Model,
+    check_remote_code,
+    check_weights,
+    library_versions,
+    locate,
+    position_limit,
+    resolve_device,
+    silent_loading,
+    torch_dtype,
+)
+
+
+class CrossEncoderOptions(Options):
+    """model: hub id, folder, or package:<distribution>/<path inside>. Omitted options are as the model ships.
+
+    activation: what the score passes through; a sigmoid keeps the order but rounds large scores to ties at 1.
+    """
+
+    model: str
+    revision: str | None = None
+    device: Device = "auto"
+    dtype: Dtype = "float32"
+    batch_size: int = Field(default=32, ge=1)
+    max_length: int | None = Field(default=None, ge=1)
+    activation: Literal["identity", "sigmoid"] | None = None
+    trust_remote_code: bool = False
+
+
+class CrossEncoderReranker(Reranker):
+    """A model in this process. The library batches pairs by length over the whole call."""
+
+    name: ClassVar[str] = "cross_encoder"
+    requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch")
+    Options = CrossEncoderOptions
+
+    def __init__(self, options: CrossEncoderOptions, context: Context = Context()) -> None:
+        super().__init__(options, context)
+        self._loading = threading.Lock()
+        self._loaded: Any = None
+
+    def check(self) -> None:
+        """Raises ModelNotFound, or InvalidOptions for a model or option that cannot score pairs. Loads nothing."""
+        super().check()
+        check_weights(self._files)
+        if not self.options.trust_remote_code:
+            check_remote_code(self._files, self._config, self._files.json("modules.json") or [])
+        self._check_head()
+        limit = position_limit(self._config)
+        if self.options.max_length is not None and limit is not None and self.options.max_length > limit:
+            raise InvalidOptions(f"{self.options.model} reads at most {limit} tokens.", key="max_length")
+        resolve_device(self.options.device)
+
+    @cached_property
+    def _files(self) -> Model:
+        options = self.options
+        return locate(options.model, self.context.base, revision=options.revision, organization="cross-encoder")
+
+    @cached_property
+    def _config(self) -> Mapping[str, Any]:
+        modules = self._files.json("modules.json")
+        path = str(modules[0].get("path", "")) if modules else ""
+        return self._files.json(f"{path}/config.json" if path not in ("", ".") else "config.json") or {}
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> Identity:
+        options = self.options
+        settings = {
+            **self._files.fingerprint(),
+            "dtype": options.dtype,
+            "device": resolve_device(options.device),
+            "max_length": options.max_length,
+            "activation": options.activation,
+            "trust_remote_code": options.trust_remote_code,
+            "libraries": library_versions(),
+        }
+        return Identity("cross_encoder", options.model, settings=settings)
+
+    def close(self) -> None:
+        self._loaded = None
+
+    def _check_head(self) -> None:
+        """Without this, a model that lacks a head for pairs is given a random one and ranks at random."""
+        kind = (self._files.json("config_sentence_transformers.json") or {}).get("model_type")
+        architecture = str((self._config.get("architectures") or [""])[0])
+        if kind != "CrossEncoder" and not architecture.endswith(("ForSequenceClassification", "ForCausalLM")):
+            raise InvalidOptions(
+                f"{self.options.model} ({architecture or 'unknown architecture'}) has no trained head that scores "
+                "pairs. Take a cross-encoder, or rescore with this model's vectors: adapter: bi_encoder.",
+                key="model",
+            )
+        if architecture.endswith("ForSequenceClassification"):
+            # transformers writes one label per output, and means two when it wrote none.
+            labels = len(self._config.get("id2label") or ()) or int(self._config.get("num_labels", 2))
+            self._check_labels(labels)
+
+    def _check_labels(self, labels: int) -> None:
+        if labels != 1:
+            raise InvalidOptions(
+                f"{self.options.model} gives {labels} scores per pair (a classifier); a reranker needs a model "
+                "trained with one (num_labels: 1).",
+                key="model",
+            )
+
+    @property
+    def _model(self) -> Any:
+        if self._loaded is None:
+            with self._loading:
+                if self._loaded is None:
+                    self._loaded = self._load()
+        return self._loaded
+
+    def _load(self) -> Any:
+        from sentence_transformers import CrossEncoder
+
+        options = self.options
+        folder = self._files.fetch()
+        dtype = torch_dtype(options.dtype)
+        try:
+            with silent_loading():
+                model = CrossEncoder(
+                    str(folder),
+                    device=resolve_device(options.device),
+                    trust_remote_code=options.trust_remote_code,
+                    # Left to itself, transformers takes the dtype that the weights were saved in.
+                    model_kwargs={"dtype": dtype},
+                    max_length=options.max_length,
+                    activation_fn=_activation(options.activation),
+                    local_files_only=not options.trust_remote_code,  # trusted code may lie in another repository
+                )
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            raise ModelNotFound(f"Cannot load model {options.model} from {folder}: {error}") from error
+        self._check_labels(model.num_labels)
+        return model
+
+    def _score(self, queries: Queries, candidates: Rows) -> Scored:
+        if queries.texts is None:
+            raise InvalidOptions("A cross-encoder needs the texts of the queries.", key="reranker")
+        texts = self.corpus.texts
+        filled = candidates >= 0
+        pairs = [
+            (queries.texts[query], texts[row])
+            for query, row in zip(np.nonzero(filled)[0].tolist(), candidates[filled].tolist(), strict=True)
+        ]
+        scores = np.full(candidates.shape, -np.inf, dtype=np.float32)
+        predicted = self._model.predict(
+            pairs, batch_size=self.options.batch_size, show_progress_bar=False, convert_to_tensor=True
+        )
+        scores[filled] = predicted.float().cpu().numpy()
+        return Scored(scores)
+
+
+def _activation(name: str | None) -> Any:
+    if name is None:
+        return None
+    from torch import nn
+
+    return nn.Identity() if name == "identity" else nn.Sigmoid()
