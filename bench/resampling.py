@@ -163,9 +163,10 @@ def _canonical(sums: Values, sizes: Values, means: Values) -> tuple[Values, Valu
     """
     first = sums[np.arange(len(sums)), (sums != 0).argmax(axis=1)]
     nonzero = means[means != 0]
-    turn = np.where(first != 0, np.sign(first), np.sign(nonzero[0]) if len(nonzero) else 1.0)
+    sense = np.sign(nonzero[0]) if len(nonzero) else 1.0
+    turn = np.where(first != 0, np.sign(first), sense)
     sums, sizes = sums * turn[:, None], sizes * turn
-    order = np.lexsort((sizes, *sums.T[::-1]))
+    order = np.lexsort((sizes * sense, *sums.T[::-1]))
     return sums[order], sizes[order]
 
 
