@@ -1,0 +1,1 @@
+"""Benchmarks of the harness itself: scripts, which pytest does not collect."""
