@@ -156,7 +156,7 @@ def ndcg_at_10(hits: Hits, ids: list[str], grades: list[dict[int, int]]) -> floa
     return float(np.mean(values))
 
 
-@pytest.mark.parametrize("name", ["scifact", "banking77", "hardware_reviews", "xquad_en", "xquad_zh"])
+@pytest.mark.parametrize("name", ["scifact", "banking77", "hardware_reviews", "xquad_en"])
 def test_the_default_tokenizer_reproduces_the_reference_ndcg(collections: Path, tmp_path: Path, name: str) -> None:
     ids, texts, queries, grades = read(collections / name)
     store = make(Bm25Store)
@@ -167,6 +167,13 @@ def test_the_default_tokenizer_reproduces_the_reference_ndcg(collections: Path, 
 
 def test_chinese_needs_another_tokenizer_than_the_default(collections: Path, tmp_path: Path) -> None:
     ids, texts, queries, grades = read(collections / "xquad_zh")
-    store = make(Bm25Store, tokenizer="characters", n=2)
-    hits = store.open(build(store, tmp_path, texts)).search(Queries(texts=queries), 10)
-    assert ndcg_at_10(hits, ids, grades) > 0.8
+
+    def ndcg(**index: object) -> float:
+        store = make(Bm25Store, **index)
+        ref = build(store, tmp_path / str(index.get("tokenizer")), texts)
+        return ndcg_at_10(store.open(ref).search(Queries(texts=queries), 10), ids, grades)
+
+    # It would be .12 if documents of score zero counted as found; .107 is what words in common find.
+    assert ndcg() < 0.12
+    assert ndcg(tokenizer="characters", n=2) > 0.8
+    assert ndcg(tokenizer="jieba") > 0.8

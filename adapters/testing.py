@@ -1,0 +1,245 @@
+"""The conformance suite: the laws of each role, which every adapter inherits.
+
+A test module subclasses the class of its role as `class TestMyStore(StoreConformance)` and fills in one or two
+hooks. `pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws")` in the conftest makes failures
+show their values. What cannot be tried for lack of a server, a package or a key is skipped with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from adapters._store_laws import Sample, StoreConformance
+from adapters.base import (
+    Corpus,
+    DatasetSource,
+    Encoder,
+    Floats,
+    Queries,
+    Reranker,
+    Role,
+    Rows,
+    Similarity,
+    TextRows,
+)
+
+__all__ = ["DatasetConformance", "EncoderConformance", "RerankerConformance", "Sample", "StoreConformance"]
+
+TEXTS = (
+    "A cat sat on the mat.", "the cat", "Prime numbers have two divisors.", "日本語の文章", "Ünïcödé ‑ „quotes“ 🙂",
+    "", " ", "a", "Rain is expected in the north tomorrow, with strong winds on the coast.", "the cat",
+)  # fmt: skip
+
+
+class EncoderConformance:
+    """The laws of an encoder. Fill in `encoder`; give `others` and `long_text` where they apply."""
+
+    tolerance: ClassVar[float] = 1e-5  # of a text's vector between batches, in units of its length
+    long_text: ClassVar[str | None] = None  # a text beyond the model's maximum length, where it has one
+
+    def encoder(self) -> Encoder:
+        """A new adapter."""
+        raise NotImplementedError
+
+    def others(self) -> Sequence[Encoder]:
+        """Encoders that differ in one option each that changes vectors: their identities must differ too."""
+        return ()
+
+    def unavailable(self) -> str | None:
+        """Why this encoder cannot be tried here, if it cannot."""
+        missing = self.encoder().missing()
+        return str(missing) if missing else None
+
+    @pytest.fixture(autouse=True)
+    def _available(self) -> None:
+        if reason := self.unavailable():
+            pytest.skip(reason)
+
+    @staticmethod
+    def _rows(encoder: Encoder, texts: Sequence[str]) -> TextRows:
+        if encoder.consumes == "text":
+            return TextRows(texts)
+        known = sorted({*TEXTS, *texts})
+        vectors = np.random.default_rng(5).standard_normal((len(known), encoder.dimension)).astype(np.float32)
+        return TextRows(texts, vectors[[known.index(text) for text in texts]])
+
+    def _encode(self, encoder: Encoder, texts: Sequence[str], role: Role = "document") -> Floats:
+        return encoder.encode(self._rows(encoder, texts), role).vectors
+
+    @pytest.mark.parametrize("role", ["query", "document"])
+    def test_vectors_are_finite_float32_rows_in_input_order(self, role: Role) -> None:
+        with self.encoder() as encoder:
+            vectors = self._encode(encoder, TEXTS, role)
+            backwards = self._encode(encoder, TEXTS[::-1], role)[::-1]
+            assert vectors.shape == (len(TEXTS), encoder.dimension) and vectors.dtype == np.float32
+            assert np.isfinite(vectors).all()
+            self._assert_close(vectors, backwards)
+
+    def test_a_text_has_the_same_vector_in_every_batch(self) -> None:
+        with self.encoder() as encoder:
+            together = self._encode(encoder, TEXTS)
+            alone = np.vstack([self._encode(encoder, [text]) for text in TEXTS])
+            self._assert_close(together, alone)
+            self._assert_close(together[1:2], together[9:10])  # both are "the cat"
+
+    def test_no_texts_give_no_vectors(self) -> None:
+        with self.encoder() as encoder:
+            rows = TextRows([], np.empty((0, encoder.dimension), np.float32) if encoder.consumes == "vector" else None)
+            assert encoder.encode(rows, "document").vectors.shape == (0, encoder.dimension)
+
+    def test_what_the_plan_needs_is_known_before_the_model_is_loaded(self) -> None:
+        encoder = self.encoder()
+        assert encoder.dimension >= 1
+        assert encoder.similarity in Similarity
+        assert encoder.space
+        json.dumps({**encoder.identity.as_dict(), **encoder.role_settings("query")})
+
+    def test_an_option_that_changes_vectors_changes_the_identity(self) -> None:
+        identities = [
+            json.dumps([e.identity.as_dict(), e.role_settings("query"), e.role_settings("document")], sort_keys=True)
+            for e in (self.encoder(), *self.others())
+        ]
+        assert len(set(identities)) == len(identities)
+        assert self.encoder().identity.as_dict() == self.encoder().identity.as_dict()
+
+    def test_texts_beyond_the_length_are_counted(self) -> None:
+        if self.long_text is None:
+            pytest.skip("the model has no maximum length")
+        with self.encoder() as encoder:
+            truncated = encoder.encode(TextRows(["short", self.long_text, "short"]), "document").truncated
+            assert truncated is not None and truncated.tolist() == [False, True, False]
+
+    def _assert_close(self, one: Floats, other: Floats) -> None:
+        lengths = np.maximum(np.linalg.norm(one, axis=1), 1e-12)
+        assert (np.linalg.norm(one - other, axis=1) / lengths).max() <= max(self.tolerance, 1e-12)
+
+
+class RerankerConformance:
+    """The laws of a reranker. Fill in `reranker`."""
+
+    dimension: ClassVar[int] = 8  # of the vectors it is given, where it needs them
+    tolerance: ClassVar[float] = 1e-5
+
+    def reranker(self) -> Reranker:
+        """A new adapter."""
+        raise NotImplementedError
+
+    def unavailable(self) -> str | None:
+        """Why this reranker cannot be tried here, if it cannot."""
+        missing = self.reranker().missing()
+        return str(missing) if missing else None
+
+    @pytest.fixture(autouse=True)
+    def _available(self) -> None:
+        if reason := self.unavailable():
+            pytest.skip(reason)
+
+    @pytest.fixture
+    def ready(self) -> Reranker:
+        reranker = self.reranker()
+        reranker.prepare(Corpus(TEXTS, self._vectors(reranker, len(TEXTS), 1), Similarity.COSINE))
+        return reranker
+
+    def _vectors(self, reranker: Reranker, count: int, seed: int) -> Floats | None:
+        if reranker.needs != "vector":
+            return None
+        return np.random.default_rng(seed).standard_normal((count, self.dimension)).astype(np.float32)
+
+    def _queries(self, reranker: Reranker) -> Queries:
+        return Queries(self._vectors(reranker, 3, 2), ["cat on a mat", "文章", "the weather tomorrow"])
+
+    candidates: ClassVar[Rows] = np.array([[0, 1, 2, 3, 9], [8, 4, -1, -1, -1], [7, 8, 0, 5, -1]], np.int32)
+
+    def test_scores_are_shaped_as_the_candidates_and_empty_places_lose(self, ready: Reranker) -> None:
+        scores = ready.score(self._queries(ready), self.candidates).scores
+        assert scores.shape == self.candidates.shape and scores.dtype == np.float32
+        assert np.isfinite(scores[self.candidates >= 0]).all()
+        assert np.isneginf(scores[self.candidates < 0]).all()
+
+    def test_the_order_of_candidates_does_not_matter(self, ready: Reranker) -> None:
+        queries = self._queries(ready)
+        forwards = ready.score(queries, self.candidates).scores
+        backwards = ready.score(queries, self.candidates[:, ::-1]).scores[:, ::-1]
+        self._assert_close(forwards, backwards)
+
+    def test_pairs_one_by_one_score_as_in_a_batch(self, ready: Reranker) -> None:
+        queries = self._queries(ready)
+        together = ready.score(queries, self.candidates).scores
+        alone = np.full_like(together, -np.inf)
+        for i, j in np.argwhere(self.candidates >= 0).tolist():
+            alone[i, j] = ready.score(queries.at(slice(i, i + 1)), self.candidates[i : i + 1, j : j + 1]).scores[0, 0]
+        self._assert_close(together, alone)
+
+    def test_no_candidates_give_no_scores(self, ready: Reranker) -> None:
+        assert ready.score(self._queries(ready), np.full((3, 2), -1, np.int32)).scores.tolist() == [[-np.inf] * 2] * 3
+        assert ready.score(self._queries(ready), np.empty((3, 0), np.int32)).scores.shape == (3, 0)
+
+    def test_equal_texts_score_alike(self, ready: Reranker) -> None:
+        if ready.needs == "vector":
+            pytest.skip("the score is of vectors")
+        scores = ready.score(self._queries(ready), np.array([[1, 9]] * 3, np.int32)).scores  # both are "the cat"
+        self._assert_close(scores[:, :1], scores[:, 1:])
+
+    def test_the_identity_is_stable_and_json(self) -> None:
+        assert json.dumps(self.reranker().identity.as_dict()) == json.dumps(self.reranker().identity.as_dict())
+
+    def _assert_close(self, one: Floats, other: Floats) -> None:
+        assert np.array_equal(np.isneginf(one), np.isneginf(other))
+        held = np.isfinite(one)
+        bound = self.tolerance * np.maximum(1.0, np.abs(one[held]))
+        assert (np.abs(one[held] - other[held]) <= bound).all()
+
+
+class DatasetConformance:
+    """The laws of a dataset source. Fill in `source`; it may write its files below the folder it is given."""
+
+    def source(self, folder: Path) -> DatasetSource:
+        """A new adapter on the same data each time it is called with the same folder."""
+        raise NotImplementedError
+
+    def unavailable(self) -> str | None:
+        """Why this source cannot be tried here, if it cannot."""
+        return None
+
+    @pytest.fixture(autouse=True)
+    def _available(self) -> None:
+        if reason := self.unavailable():
+            pytest.skip(reason)
+
+    def test_the_tables_have_their_fixed_columns(self, tmp_path: Path) -> None:
+        tables = self.source(tmp_path).load()
+        for table, fixed in ((tables.corpus, ("id", "title", "text")), (tables.queries, ("id", "text"))):
+            for name in fixed:
+                assert table.schema.field(name).type == pa.string(), f"{name} is {table.schema.field(name).type}"
+            for field in table.schema:
+                assert field.name in (*fixed, "vector") or field.name.startswith("meta."), field.name
+                if field.name == "vector":
+                    assert pa.types.is_fixed_size_list(field.type) and field.type.value_type == pa.float32()
+        if tables.qrels is not None:
+            wanted = [("query_id", pa.string()), ("document_id", pa.string()), ("grade", pa.int32())]
+            assert [(field.name, field.type) for field in tables.qrels.schema] == wanted
+
+    def test_ids_are_unique_and_never_null(self, tmp_path: Path) -> None:
+        tables = self.source(tmp_path).load()
+        for table in (tables.corpus, tables.queries):
+            ids = table.column("id")
+            assert ids.null_count == 0 and len(ids.unique()) == len(ids)
+
+    def test_two_loads_give_the_same(self, tmp_path: Path) -> None:
+        first, second = self.source(tmp_path).load(), self.source(tmp_path).load()
+        assert first.corpus.equals(second.corpus) and first.queries.equals(second.queries)
+        assert (first.qrels is None) == (second.qrels is None)
+        assert first.qrels is None or first.qrels.equals(second.qrels)
+        assert first.notes == second.notes
+
+    def test_the_files_it_names_are_there(self, tmp_path: Path) -> None:
+        source = self.source(tmp_path)
+        source.load()
+        assert all(path.exists() for path in source.sources() or ())
