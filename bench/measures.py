@@ -172,15 +172,12 @@ def _offsets(queries: npt.NDArray[np.int64], query_count: int) -> npt.NDArray[np
 def id_ranks(ids: Sequence[str] | pa.Array | pa.ChunkedArray) -> Rows:
     """The position of each of m distinct ids in ascending order of their UTF-8 bytes: int32 (m,).
 
-    Bytes, because trec_eval compares ids with strcmp; for UTF-8 that is also the order of code points.
+    Bytes, because trec_eval compares ids with strcmp. Strings compare by code point here, which is the same order:
+    UTF-8 was made to keep it.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    array = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, pa.large_string())
-    order = pc.sort_indices(array).to_numpy()
-    ranks = np.empty(len(order), np.int32)
-    ranks[order] = np.arange(len(order), dtype=np.int32)
+    names = ids if isinstance(ids, Sequence) else ids.to_pylist()
+    ranks = np.empty(len(names), np.int32)
+    ranks[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names), dtype=np.int32)
     return ranks
 
 
