@@ -1,0 +1,212 @@
+"""Built on the spot from the docstrings of installed packages: real text that needs no download."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+import re
+import types
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from .. import base
+from ..base import DatasetInvalid, DatasetSource, MissingDependency, Tables
+from ._reading import QrelsTable, TextTable
+
+_SIGNATURE = re.compile(r"[\w.]+\(.*\)(\s*->.*)?", re.DOTALL)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")
+_SHORTEST_QUERY = 3  # words; below that stand names and headings, not sentences
+_SHORTEST_DOCUMENT = 200  # characters; below that too little is left to find the object by
+
+
+class Entry(NamedTuple):
+    """One documented object: its name, summary sentence, and the rest of its docstring."""
+
+    name: str
+    summary: str
+    body: str
+
+
+class ApiDocsOptions(base.Options):
+    packages: tuple[str, ...] = Field(("numpy", "scipy", "pandas"), min_length=1, description="Importable packages.")
+    split: Literal["train", "test"] = Field("test", description="Half of the queries each, by a hash of the query.")
+    limit: int | None = Field(None, ge=1, description="At most so many queries, chosen by the same hash.")
+
+
+class ApiDocs(DatasetSource):
+    """Query: an object's summary sentence. Document: the rest of its docstring.
+
+    Walks the packages' public names; nothing is called, no property evaluated. Objects with identical bodies are one
+    document, and every document of a summary is relevant to it.
+    """
+
+    name: ClassVar[str] = "api_docs"
+    Options = ApiDocsOptions
+
+    def check(self) -> None:
+        super().check()
+        for package in self.options.packages:
+            _distribution(package)
+
+    def sources(self) -> tuple[Path, ...] | None:
+        """The packages' lists of installed files, which hold a hash of each; None where one has no such list."""
+        records = []
+        for package in self.options.packages:
+            listed = [file for file in _distribution(package).files or () if file.name == "RECORD"]
+            if not listed:
+                return None
+            records.append(Path(str(listed[0].locate())))
+        return tuple(records)
+
+    def load(self) -> Tables:
+        entries = [entry for package in self.options.packages for entry in documented(package)]
+        if not entries:
+            raise DatasetInvalid(
+                ", ".join(self.options.packages),
+                "no docstring with a summary and a body (is Python running with -OO?).",
+            )
+        corpus = TextTable(titled=True)
+        documents: dict[str, str] = {}  # body: id
+        for entry in entries:
+            if entry.body not in documents:
+                documents[entry.body] = entry.name
+                corpus.add(entry.name, entry.body)
+        relevant: dict[str, dict[str, None]] = {}  # normalised summary: ids in order
+        wording: dict[str, str] = {}
+        for entry in entries:
+            key = normalised(entry.summary)
+            wording.setdefault(key, entry.summary)
+            relevant.setdefault(key, {})[documents[entry.body]] = None
+        chosen = sorted((key for key in relevant if split_of(key) == self.options.split), key=_hash)
+        queries, qrels = TextTable(titled=False), QrelsTable()
+        for key in chosen[: self.options.limit]:
+            name = f"q-{_hash(key):016x}"
+            queries.add(name, wording[key])
+            for document in relevant[key]:
+                qrels.add(name, document, 1)
+        return Tables(
+            corpus=corpus.finish(),
+            queries=queries.finish(),
+            qrels=qrels.finish(),
+            notes=("Queries are summary sentences of docstrings, documents the rest of them: a known-item search.",),
+            provenance={"packages": {package: _distribution(package).version for package in self.options.packages}},
+        )
+
+
+def documented(package: str) -> Iterator[Entry]:
+    """The documented public objects of a package, by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated modules and names warn when they are looked at
+        objects = _public_objects(package)
+    for name in sorted(objects):
+        if entry := _entry(name, objects[name]):
+            yield entry
+
+
+def normalised(query: str) -> str:
+    """What two spellings of one query have in common. Signs stay: x1 + x2 is not x1 * x2."""
+    return " ".join(query.casefold().split()).rstrip(".")
+
+
+def split_of(normalised_query: str) -> Literal["train", "test"]:
+    """The side a query stands on, whatever else is in the collection."""
+    return "test" if _hash(normalised_query) % 2 else "train"
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _public_objects(package: str) -> dict[str, Any]:
+    """Callables and classes with their public members, each under the first name the walk meets it by."""
+    found: dict[str, Any] = {}
+    seen: set[int] = set()
+    modules = [importlib.import_module(package)]
+    for module in modules:  # grows while the package itself is walked
+        for name in _public_names(module):
+            value = _attribute(module, name)
+            if value is None or id(value) in seen:
+                continue
+            seen.add(id(value))
+            qualified = f"{module.__name__}.{name}"
+            if isinstance(value, types.ModuleType):
+                # Its direct namespaces only: what lies deeper is mostly the same objects, or meant for typing.
+                if module is modules[0] and value.__name__ == qualified:
+                    modules.append(value)
+            elif callable(value) and _belongs(value, package):
+                found[qualified] = value
+                if inspect.isclass(value):
+                    found |= {f"{qualified}.{key}": member for key, member in _members(value, package)}
+    return found
+
+
+def _public_names(module: types.ModuleType) -> list[str]:
+    names = vars(module).get("__all__")
+    if not names:
+        # Which submodules hang on a package depends on what else was imported; which ones lie in it does not.
+        names = {name for name, value in vars(module).items() if not isinstance(value, types.ModuleType)}
+        names |= {info.name for info in pkgutil.iter_modules(vars(module).get("__path__", ()))}
+    return sorted({name for name in names if isinstance(name, str) and not name.startswith("_")} - {"test", "tests"})
+
+
+def _attribute(module: types.ModuleType, name: str) -> Any:
+    if name in vars(module):
+        return vars(module)[name]
+    try:
+        # scipy imports its public subpackages when they are first asked for.
+        return importlib.import_module(f"{module.__name__}.{name}")
+    except ImportError:
+        return None
+
+
+def _belongs(value: Any, package: str) -> bool:
+    home = getattr(value, "__module__", None)  # None for numpy's ufuncs
+    return home is None or (isinstance(home, str) and home.split(".")[0] == package)
+
+
+def _members(kind: type, package: str) -> Iterator[tuple[str, Any]]:
+    """A class's own public methods and properties, not looked up through their descriptors."""
+    for name, value in vars(kind).items():
+        if name.startswith("_"):
+            continue
+        member = value.__func__ if isinstance(value, staticmethod | classmethod) else value
+        if isinstance(member, property) or inspect.isroutine(member):
+            yield name, member
+
+
+def _entry(name: str, value: Any) -> Entry | None:
+    docstring = inspect.getattr_static(value, "__doc__", None)
+    if not isinstance(docstring, str):
+        docstring = value.__doc__  # of a C function, where the class holds a descriptor
+    if not isinstance(docstring, str):
+        return None
+    text = inspect.cleandoc(docstring)
+    paragraphs = [part for part in re.split(r"\n\s*\n", text) if part.strip()]
+    while paragraphs and _SIGNATURE.fullmatch(paragraphs[0].strip()):
+        del paragraphs[0]  # the signature that C functions carry above their summary
+    if not paragraphs:
+        return None
+    summary = _SENTENCE_END.split(" ".join(paragraphs[0].split()))[0]
+    words = summary.split()
+    # With any white space, wherever it stands again: a document that holds its query finds itself.
+    body = re.sub(r"\s+".join(re.escape(word) for word in words), "", text).strip()
+    if len(words) < _SHORTEST_QUERY or len(body) < _SHORTEST_DOCUMENT:
+        return None
+    return Entry(name, summary, body)
+
+
+def _distribution(package: str) -> Distribution:
+    try:
+        return distribution(package)
+    except PackageNotFoundError:
+        names = packages_distributions().get(package)
+        if not names:
+            raise MissingDependency("api_docs", package, None) from None
+        return distribution(names[0])

@@ -1,0 +1,192 @@
+"""A folder of text files and a file of questions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import Field
+
+from .. import base
+from ..base import DatasetInvalid, DatasetSource, Tables
+from ._reading import QrelsTable, TextTable, optional_text, required_text, resolve, whole_grade
+from ._records import Numbering, records
+
+_HTML = (".html", ".htm")
+_SUFFIXES = (".md", ".txt", *_HTML)
+_SILENT = {"script", "style", "template"}
+# Elements that flow with the text around them; any other ends a word.
+_INLINE = {"a", "abbr", "b", "code", "em", "i", "mark", "q", "s", "small", "span", "strong", "sub", "sup", "u", "wbr"}
+
+
+class TextFilesOptions(base.Options):
+    path: Path = Field(description="The folder; .md, .txt and .html files in it and below are the documents.")
+    questions: Path = Field(description="A .csv or .jsonl file: query, document[, grade], or query, answer.")
+
+
+class TextFiles(DatasetSource):
+    """A document's id is its path below the folder. Hidden files and folders are no documents.
+
+    The questions file judges by document id, or by answer: then every document that contains the answer is relevant,
+    whatever its case and white space. Rows with the same query are one query; further columns become meta.<name>.
+    """
+
+    name: ClassVar[str] = "files"
+    Options = TextFilesOptions
+
+    def check(self) -> None:
+        super().check()
+        self.sources()
+
+    def sources(self) -> tuple[Path, ...]:
+        """The documents in order of their ids, then the questions. Raises DatasetInvalid for what is not there."""
+        folder, questions = self._folder(), resolve(self.context, self.options.questions)
+        if not folder.is_dir():
+            raise DatasetInvalid(str(folder), "there is no such folder. Set `path` to a folder of text files.")
+        if not questions.is_file():
+            raise DatasetInvalid(str(questions), "there is no such file. Set `questions` to a .csv or .jsonl file.")
+        documents = [
+            file
+            for file in sorted(folder.rglob("*"), key=lambda file: file.relative_to(folder).as_posix())
+            if file.suffix.lower() in _SUFFIXES
+            and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+            and file.is_file()
+            and not file.samefile(questions)
+        ]
+        if not documents:
+            raise DatasetInvalid(str(folder), f"holds no document: no file ends in {', '.join(_SUFFIXES)}.")
+        return (*documents, questions)
+
+    def load(self) -> Tables:
+        *documents, questions = self.sources()
+        table = TextTable(titled=True)
+        for file in documents:
+            title, text = _read(file)
+            table.add(file.relative_to(self._folder()).as_posix(), text, title=title)
+        corpus = table.finish()
+        queries, qrels, notes = _judged(questions, corpus)
+        return Tables(corpus, queries, qrels, notes=notes)
+
+    def _folder(self) -> Path:
+        return resolve(self.context, self.options.path)
+
+
+def _read(file: Path) -> tuple[str | None, str]:
+    """Title (HTML's alone) and text of a document."""
+    raw = file.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise DatasetInvalid(f"{file}:{line}", "is not UTF-8. Save the file as UTF-8.") from error
+    if file.suffix.lower() not in _HTML:
+        return None, text
+    page = _Page()
+    page.feed(text)
+    page.close()
+    return page.title or None, page.text
+
+
+class _Page(HTMLParser):
+    """The words of an HTML page that a reader sees."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._open: list[str] = []
+        self._words: list[str] = []
+        self._title: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _SILENT or tag == "title":
+            self._open.append(tag)
+        elif tag not in _INLINE:
+            self._words.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._open:
+            del self._open[self._open.index(tag) :]
+        elif tag not in _INLINE:
+            self._words.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._open:
+            self._words.append(re.sub(r"\s+", " ", data))
+        elif self._open == ["title"]:
+            self._title.append(data)
+
+    @property
+    def title(self) -> str:
+        return " ".join("".join(self._title).split())
+
+    @property
+    def text(self) -> str:
+        lines = (" ".join(line.split()) for line in "".join(self._words).split("\n"))
+        return "\n".join(line for line in lines if line)
+
+
+def _judged(path: Path, corpus: pa.Table) -> tuple[pa.Table, pa.Table, tuple[str, ...]]:
+    """Queries, qrels and notes of a questions file."""
+    queries, qrels, numbering = TextTable(path, titled=False), QrelsTable(path), Numbering()
+    contents: list[tuple[str, str]] | None = None
+    unanswered = by_answer = 0
+    for line, row in records(path):
+        where = f"{path}:{line}"
+        query = required_text(row, "query", where)
+        number, new = numbering(query)
+        if new:
+            queries.add(f"q{number}", query, meta=_further(row), line=line)
+        if "document" in row:
+            grade = row.get("grade")
+            document = required_text(row, "document", where)
+            qrels.add(f"q{number}", document, 1 if grade in (None, "") else whole_grade(grade, where), line)
+            continue
+        if "answer" not in row:
+            raise DatasetInvalid(where, f'has neither "document" nor "answer". It has: {", ".join(row)}.')
+        answer = _plain(optional_text(row, "answer", where) or "")
+        if not answer:
+            raise DatasetInvalid(where, '"answer" is empty: every document would contain it.')
+        if contents is None:
+            contents = list(_contents(corpus))
+        found = [name for name, content in contents if answer in content]
+        by_answer += 1
+        unanswered += not found
+        for name in found:
+            qrels.add(f"q{number}", name, 1, line)
+    return queries.finish(), _once(qrels.finish(), by_answer), _notes(by_answer, unanswered)
+
+
+def _further(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in ("query", "document", "grade", "answer")}
+
+
+def _contents(corpus: pa.Table) -> Iterator[tuple[str, str]]:
+    """Ids and searchable contents of the documents."""
+    columns = (corpus.column(name).to_pylist() for name in ("id", "title", "text"))
+    for name, title, text in zip(*columns, strict=True):
+        yield name, _plain(f"{title or ''} {text}")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip().casefold()
+
+
+def _once(qrels: pa.Table, by_answer: int) -> pa.Table:
+    """Two answers of one query may stand in one document: that is no repeated judgement."""
+    if not by_answer:
+        return qrels
+    first = qrels.group_by(["query_id", "document_id", "grade"], use_threads=False).aggregate([("line", "min")])
+    first = first.rename_columns(["query_id", "document_id", "grade", "line"])
+    return first.replace_schema_metadata(qrels.schema.metadata)
+
+
+def _notes(by_answer: int, unanswered: int) -> tuple[str, ...]:
+    notes = []
+    if by_answer:
+        notes.append("Relevant is every document that contains the answer, whatever its case and white space.")
+    if unanswered:
+        notes.append(f"{unanswered} of {by_answer} answers stand in no document.")
+    return tuple(notes)

@@ -1,0 +1,123 @@
+"""Vectors that were computed elsewhere: .npy or Parquet, with judgements and texts where there are any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from .. import base
+from ..base import DatasetInvalid, DatasetSource, InvalidOptions, Tables
+from ._columns import as_ids, as_text, as_vectors, column_of, matrix_column, meta_columns
+from ._reading import resolve
+from ._records import parquet_file
+from .beir import read_qrels, read_texts
+
+_IDS = ("id", "_id")
+
+
+class VectorFilesOptions(base.Options):
+    corpus: Path = Field(description="Document vectors: .npy (documents, dimension) or .parquet.")
+    queries: Path = Field(description="Query vectors: .npy (queries, dimension) or .parquet.")
+    qrels: Path | None = Field(None, description="Judgements in BEIR's .tsv form; none, or left out: measure ANN@k.")
+    corpus_texts: Path | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
+    query_texts: Path | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
+    vector: str = Field("vector", description="The Parquet column that holds the vectors.")
+
+
+class VectorFiles(DatasetSource):
+    """A Parquet file may hold id, title, text and further columns, which become meta.<name>.
+
+    Without ids, the row's number from 0 is its id.
+    """
+
+    name: ClassVar[str] = "vectors"
+    Options = VectorFilesOptions
+
+    def check(self) -> None:
+        super().check()
+        self.sources()
+
+    def sources(self) -> tuple[Path, ...]:
+        """All files. Raises DatasetInvalid for one that is not there, InvalidOptions for texts beside Parquet."""
+        options = self.options
+        for vectors, texts in (("corpus", "corpus_texts"), ("queries", "query_texts")):
+            path = getattr(options, vectors)
+            if path.suffix not in (".npy", ".parquet"):
+                raise InvalidOptions(f"{path} is neither .npy nor .parquet.", key=vectors)
+            if getattr(options, texts) and path.suffix != ".npy":
+                raise InvalidOptions(f"{path.name} is Parquet: put the texts into its column text.", key=texts)
+        given = [options.corpus, options.queries, self._qrels(), options.corpus_texts, options.query_texts]
+        files = tuple(resolve(self.context, path) for path in given if path is not None)
+        for file in files:
+            if not file.is_file():
+                raise DatasetInvalid(str(file), "there is no such file.")
+        return files
+
+    def load(self) -> Tables:
+        self.sources()
+        options, qrels = self.options, self._qrels()
+        return Tables(
+            corpus=self._table(options.corpus, options.corpus_texts, titled=True),
+            queries=self._table(options.queries, options.query_texts, titled=False),
+            qrels=None if qrels is None else read_qrels(resolve(self.context, qrels)),
+        )
+
+    def _qrels(self) -> Path | None:
+        qrels: Path | None = self.options.qrels
+        return None if qrels is None or str(qrels) == "none" else qrels
+
+    def _table(self, vectors: Path, texts: Path | None, *, titled: bool) -> pa.Table:
+        path = resolve(self.context, vectors)
+        if path.suffix == ".parquet":
+            return _from_parquet(path, self.options.vector, titled=titled)
+        matrix = _matrix(path)
+        column = matrix_column(matrix, matrix.shape[1])
+        if texts is None:
+            ids = pa.array(np.arange(len(matrix))).cast(pa.string())
+            nothing = pa.nulls(len(matrix), pa.string())
+            return pa.table({"id": ids, **({"title": nothing} if titled else {}), "text": nothing, "vector": column})
+        file = resolve(self.context, texts)
+        table = read_texts(file, titled=titled)
+        if table.num_rows != len(matrix):
+            raise DatasetInvalid(str(file), f"has {table.num_rows:,} rows, {path} has {len(matrix):,} vectors.")
+        return table.append_column("vector", column)
+
+
+def _matrix(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """float32 (rows, dimension), mapped from the file where it holds just that."""
+    try:
+        # Never pickled objects: they could run code.
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DatasetInvalid(str(path), f"is no readable .npy file of numbers: {error}") from error
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        raise DatasetInvalid(
+            str(path), f"holds {values.dtype} of shape {values.shape}, expected a matrix of numbers (rows, dimension)."
+        )
+    if not values.shape[1]:
+        raise DatasetInvalid(str(path), "its vectors have dimension 0.")
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _from_parquet(path: Path, vector: str, *, titled: bool) -> pa.Table:
+    with parquet_file(path) as file:
+        table = file.read()
+    vectors = as_vectors(column_of(table, vector, str(path)), f"{path}, column {vector}")
+    there = set(table.column_names)
+    key = next((name for name in _IDS if name in there), None)
+    columns = {
+        "id": pa.chunked_array([pa.array(np.arange(table.num_rows)).cast(pa.string())])
+        if key is None
+        else as_ids(table.column(key), f"{path}, column {key}")
+    }
+    for name in ("title", "text") if titled else ("text",):
+        columns[name] = (
+            as_text(table.column(name), f"{path}, column {name}")
+            if name in there
+            else pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
+        )
+    return pa.table({**columns, "vector": vectors, **meta_columns(table, {vector, key or "", *columns})})

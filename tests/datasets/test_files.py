@@ -1,0 +1,116 @@
+"""A folder of text files with a questions file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.base import Context, DatasetInvalid, Tables
+from adapters.datasets.files import TextFiles
+from bench.dataset import DatasetFaults, load_dataset
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "metals").mkdir()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "notes.txt").write_text("hidden")
+    (tmp_path / "metals" / "tin.md").write_text("# Tin\n\nMelts at 232 °C.\n", encoding="utf-8")
+    (tmp_path / "neon.TXT").write_text("A noble gas.")
+    (tmp_path / "data.bin").write_bytes(b"\xff")
+    (tmp_path / "iron.html").write_text(
+        "<html><head><title>Iron &amp;\n steel</title><style>p {}</style></head><body><script>x = '<p>';</script>"
+        "<h1>Iron</h1><p>A <b>met</b>al that\nrusts.</p>Melts at 1538 °C.<br>Fe</body></html>",
+        encoding="utf-8",
+    )
+    return tmp_path
+
+
+def source(folder: Path, questions: str, name: str = "q.csv") -> TextFiles:
+    (folder / name).write_text(questions, encoding="utf-8")
+    return TextFiles(TextFiles.Options(path=".", questions=name), Context(base=folder))
+
+
+def judgements(tables: Tables) -> list[tuple[Any, ...]]:
+    assert tables.qrels is not None
+    return [tuple(row.values())[:3] for row in tables.qrels.to_pylist()]
+
+
+def test_the_id_of_a_document_is_its_path(folder: Path) -> None:
+    tables = source(folder, "query,document\nwhat melts first?,metals/tin.md\n").load()
+    assert tables.corpus.to_pylist() == [
+        {"id": "iron.html", "title": "Iron & steel", "text": "Iron\nA metal that rusts.\nMelts at 1538 °C.\nFe"},
+        {"id": "metals/tin.md", "title": None, "text": "# Tin\n\nMelts at 232 °C.\n"},
+        {"id": "neon.TXT", "title": None, "text": "A noble gas."},
+    ]
+    assert judgements(tables) == [("q1", "metals/tin.md", 1)]
+    assert tables.notes == ()
+
+
+def test_a_question_may_have_graded_documents(folder: Path) -> None:
+    lines = (
+        '{"query": "metal", "document": "iron.html", "grade": 2, "page": 3}\n'
+        '{"query": "metal", "document": "neon.TXT", "grade": 0}\n'
+    )
+    tables = source(folder, lines, "q.jsonl").load()
+    assert judgements(tables) == [("q1", "iron.html", 2), ("q1", "neon.TXT", 0)]
+    assert tables.queries.column("meta.page").to_pylist() == [3]
+
+
+def test_every_document_that_contains_the_answer_is_relevant(folder: Path) -> None:
+    rows = "query,answer\nwhat melts?,MELTS  AT\nwhat rusts?,that rusts\nwhat melts?,melts at 232\nwhat is it?,helium\n"
+    tables = source(folder, rows).load()
+    assert judgements(tables) == [("q1", "iron.html", 1), ("q1", "metals/tin.md", 1), ("q2", "iron.html", 1)]
+    assert tables.notes == (
+        "Relevant is every document that contains the answer, whatever its case and white space.",
+        "1 of 4 answers stand in no document.",
+    )
+
+
+def test_a_document_that_is_not_there_is_named_with_its_line(folder: Path) -> None:
+    with pytest.raises(DatasetFaults) as raised:
+        load_dataset(source(folder, "query,document\na,tin.md\n"), name="files", split=None, needs_judgements=True)
+    assert raised.value.faults[0] == (
+        f"{folder}/q.csv:2: judges the document 'tin.md', which is not there. Correct the id, or set `dangling: keep`."
+    )
+
+
+def test_a_new_document_is_a_new_source(folder: Path) -> None:
+    files = source(folder, "query,document\na,neon.TXT\n")
+    before = files.sources()
+    (folder / "zinc.txt").write_text("Zn")
+    assert set(files.sources()) - set(before) == {folder / "zinc.txt"}
+
+
+@pytest.mark.parametrize(
+    ("questions", "message"),
+    [
+        ("query,docs\na,b\n", ':2: has neither "document" nor "answer". It has: query, docs.'),
+        ("question,document\na,b\n", ':2: has no "query". It has: question, document.'),
+        ("query,answer\na,  \n", ':2: "answer" is empty: every document would contain it.'),
+        ("query,document,grade\na,neon.TXT,good\n", ":2: the grade must be a whole number, got the string 'good'."),
+    ],
+)
+def test_malformed_questions_are_named(folder: Path, questions: str, message: str) -> None:
+    with pytest.raises(DatasetInvalid) as raised:
+        source(folder, questions).load()
+    assert str(raised.value) == f"{folder}/q.csv{message}"
+
+
+def test_documents_that_are_not_utf8_are_named(folder: Path) -> None:
+    (folder / "bad.txt").write_bytes(b"one\ncaf\xe9")
+    with pytest.raises(DatasetInvalid, match=r"bad\.txt:2: is not UTF-8"):
+        source(folder, "query,document\na,neon.TXT\n").load()
+
+
+def test_what_is_not_there_is_named(folder: Path) -> None:
+    questions = source(folder, "query,document\na,neon.TXT\n")
+    (folder / "empty").mkdir()
+    with pytest.raises(DatasetInvalid, match=r"holds no document: no file ends in \.md, \.txt, \.html, \.htm\."):
+        TextFiles(TextFiles.Options(path="empty", questions="q.csv"), questions.context).check()
+    with pytest.raises(DatasetInvalid, match="there is no such folder"):
+        TextFiles(TextFiles.Options(path="nowhere", questions="q.csv"), questions.context).check()
+    with pytest.raises(DatasetInvalid, match="Set `questions` to"):
+        TextFiles(TextFiles.Options(path=".", questions="nowhere.csv"), questions.context).check()

@@ -1,0 +1,115 @@
+"""Pairs of queries and passages or labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from adapters.base import Context, DatasetInvalid, Tables
+from adapters.datasets.pairs import Pairs
+
+CSV = 'query,passage,lang\nwhich metal?,"tin, a metal",en\n\nwhich gas?,neon,en\nwhich metal?,"iron\nFe",de\n'
+
+
+def read(path: Path, **options: Any) -> Tables:
+    return Pairs(Pairs.Options(path=path, **options), Context()).load()
+
+
+def fault(path: Path, content: str, **options: Any) -> str:
+    path.write_text(content, encoding="utf-8", newline="")
+    with pytest.raises(DatasetInvalid) as raised:
+        read(path, **options)
+    return str(raised.value).removeprefix(str(path))
+
+
+def judgements(tables: Tables) -> list[tuple[str, str, int]]:
+    assert tables.qrels is not None
+    return [(row["query_id"], row["document_id"], row["grade"]) for row in tables.qrels.to_pylist()]
+
+
+def test_equal_queries_are_one_query_and_equal_passages_one_document(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(CSV + "which gas?,neon,fr\n", newline="")
+    tables = read(tmp_path / "p.csv")
+    assert tables.queries.drop_columns(["line"]).to_pylist() == [
+        {"id": "q1", "text": "which metal?", "meta.lang": "en"},
+        {"id": "q2", "text": "which gas?", "meta.lang": "en"},
+    ]
+    assert tables.corpus.column("text").to_pylist() == ["tin, a metal", "neon", "iron\nFe"]
+    assert judgements(tables) == [("q1", "d1", 1), ("q2", "d2", 1), ("q1", "d3", 1), ("q2", "d2", 1)]
+    assert tables.qrels is not None
+    # The third row spans lines 5 and 6.
+    assert tables.qrels.column("line").to_pylist() == [2, 4, 5, 7]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_all_formats_give_the_same_tables(tmp_path: Path, suffix: str) -> None:
+    rows = [{"query": "a", "positive": "x", "grade": 2}, {"query": "b", "positive": "y", "grade": -1}]
+    path = tmp_path / f"pairs.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix == "jsonl":
+        path.write_text(
+            "".join(
+                f'{{"query": "{r["query"]}", "positive": "{r["positive"]}", "grade": {r["grade"]}}}\n' for r in rows
+            )
+        )
+    else:
+        mark = "," if suffix == "csv" else "\t"
+        path.write_text("\n".join(mark.join(map(str, row)) for row in [rows[0].keys(), *(r.values() for r in rows)]))
+    tables = read(path, grade="grade")
+    assert judgements(tables) == [("q1", "d1", 2), ("q2", "d2", -1)]
+    assert tables.corpus.column("text").to_pylist() == ["x", "y"]
+
+
+def test_labels_are_documents_of_their_own_words(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("text,label\nwhere is my card,card_arrival\nis it here,card_arrival\nrate,fx\n")
+    tables = read(tmp_path / "p.csv", query="text")
+    assert tables.corpus.select(["id", "text"]).to_pylist() == [
+        {"id": "card_arrival", "text": "card arrival"},
+        {"id": "fx", "text": "fx"},
+    ]
+    assert judgements(tables) == [("q1", "card_arrival", 1), ("q2", "card_arrival", 1), ("q3", "fx", 1)]
+
+
+def test_malformed_rows_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    assert fault(path, "query,passage\na,b,c\n") == (
+        ":2: has 3 cells, the heading has 2 (query, passage). Put quotes around cells that hold the separator."
+    )
+    assert fault(path, 'query,passage\na,"b\n').startswith(":2: is not valid CSV: ")
+    assert fault(path, "query,answer\na,b\n") == (
+        ": has no column of passages or labels. Set `passage` or `label` to one of: query, answer."
+    )
+    assert fault(path, "query,passage\na,b\n", passage="psg") == ': has no column "psg". It has: query, passage.'
+    assert fault(path, "query,passage\n") == ": holds no row."
+    assert fault(path, "query,passage,g\na,b,x\n", grade="g") == (
+        ":2: the grade must be a whole number, got the string 'x'."
+    )
+    assert fault(tmp_path / "p.jsonl", '{"query": 1, "passage": "b"}\n') == (
+        ':1: "query" must be a string, got the number 1.'
+    )
+    assert fault(tmp_path / "p.parquet", "no").startswith(": is no readable Parquet file: ")
+    assert fault(tmp_path / "p.xlsx", "no") == (
+        ": is no file of rows. Give one that ends in .csv, .tsv, .jsonl, .ndjson, .parquet."
+    )
+
+
+def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_bytes(b"query,passage\na,caf\xe9\n")
+    with pytest.raises(DatasetInvalid, match=r"p\.csv:2: is not UTF-8"):
+        read(tmp_path / "p.csv")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match=r"there is no such file\. Set `path` to a file of pairs\."):
+        Pairs(Pairs.Options(path="p.csv"), Context(base=tmp_path)).check()
+
+
+def test_passages_and_labels_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="not both"):
+        Pairs.Options(path="p.csv", passage="a", label="b")
