@@ -114,7 +114,7 @@ class Encoder(Adapter):
 
     Options: ClassVar[type[BaseModel]] = NoOptions
     consumes: ClassVar[Consumes] = "text"  # "vector": hands on the dataset's own vectors
-    bills: ClassVar[bool] = False  # every call costs money: budgets apply
+    bills: bool = False  # every call costs money: budgets apply
 
     def __init__(self, options: Any, context: Context = Context()) -> None:
         self.options = options
@@ -218,6 +218,7 @@ class Store(Adapter):
     Index: ClassVar[type[BaseModel]] = NoOptions
     Query: ClassVar[type[BaseModel]] = NoOptions
     Connection: ClassVar[type[BaseModel]] = NoOptions
+    reproducible: ClassVar[bool] = False  # building twice gives the same index, so one build tells all
     embedded: ClassVar[bool] = True  # runs in this process and keeps its files in the folder it is given
 
     def __init__(self, index: Any, connection: Any, context: Context = Context()) -> None:
@@ -299,7 +300,7 @@ class Reranker(Adapter):
     Options: ClassVar[type[BaseModel]] = NoOptions
     needs: ClassVar[Consumes] = "text"  # "vector": the option `encoder` names the encoder whose vectors it gets
     depends_on_corpus: ClassVar[bool] = False  # a pair's score depends on other documents too (IDF)
-    bills: ClassVar[bool] = False
+    bills: bool = False  # as for an encoder
 
     def __init__(self, options: Any, context: Context = Context()) -> None:
         self.options = options

@@ -38,6 +38,7 @@ class Bm25Store(Store):
     """Documents that hold no term of the query, or only terms without weight, are not found."""
 
     name = "bm25"
+    reproducible = True
     requires = ("bm25s",)
     Index = Bm25Options
 

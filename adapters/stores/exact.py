@@ -37,6 +37,7 @@ class ExactStore(Store):
     """Compares the query with every document. No options."""
 
     name = "exact"
+    reproducible = True
 
     @property
     def identity(self) -> Identity:

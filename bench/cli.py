@@ -1,0 +1,158 @@
+"""The commands; the only file that prints. Results go to stdout, progress and faults to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="bench",
+    help="Benchmark retrieval pipelines truthfully: encoder, index, reranker, latency and cost from one YAML file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+CONFIG_NAME = "bench.yaml"
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file, e.g. systems[1].depth=50."),
+]
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", metavar="DIR", help="Folder of the cache [default: .bench-cache].")
+]
+
+
+@app.command()
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}].")
+    ] = None,
+    set_: Overrides = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")] = Path("results"),
+    cache: CacheOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
+    remeasure: Annotated[bool, typer.Option("--remeasure", help="Take the latencies again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Run an experiment and print its table."""
+    from bench.artifacts import CacheBusy
+    from bench.config import ConfigFaults, load_experiment
+    from bench.progress import Progress
+    from bench.runner import Places
+    from bench.runner import run as run_experiment
+
+    try:
+        experiment = load_experiment(_config_path(config), set_ or [])
+        places = Places(output, _cache_folder(cache, experiment.settings.cache, experiment.base))
+        with Progress(enabled=not quiet) as progress:
+            if dry_run:
+                from bench.plan import plan
+
+                text = plan(experiment, places.cache, emit=progress)
+            else:
+                folder, result = run_experiment(experiment, places, listeners=[progress], remeasure=remeasure)
+    except ConfigFaults as error:
+        _refuse(error.faults)
+    except CacheBusy as error:
+        _refuse([str(error)])
+    except KeyboardInterrupt:
+        _say("Cut off. The same command goes on where it stopped.")
+        raise typer.Exit(130) from None
+    if dry_run:
+        _print(text)
+        return
+    if as_json:
+        systems = [system.model_dump(mode="json") for system in result.systems]
+        _print_json({"result": str(folder.resolve()), "status": result.status, "systems": systems})
+    else:
+        from bench.report.table import render
+
+        _print(render(result, folder=str(folder)))
+    if result.status != "success":
+        raise typer.Exit(1)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder of data to look at.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Where to write [default: {CONFIG_NAME} in the folder].")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an experiment that is there.")] = False,
+) -> None:
+    """Look at a folder of data and write a commented experiment for it."""
+    from bench.init import NothingFound, write_experiment
+
+    target = output or folder / CONFIG_NAME
+    if target.exists() and not force:
+        _refuse([f"{target} is there already. Run it: bench run {target}   Or overwrite it: --force"])
+    try:
+        found = write_experiment(folder, target)
+    except NothingFound as error:
+        _refuse([str(error)])
+    for line in found:
+        _say(line)
+    _print(f"bench run {target}\n")
+
+
+@app.command()
+def doctor() -> None:
+    """Say which adapters are there, which can be used on this machine, and what to install for the others."""
+    from bench.doctor import report
+
+    _print(report())
+
+
+@app.command()
+def schema(
+    result: Annotated[bool, typer.Option("--result", help="The schema of result.json instead.")] = False,
+) -> None:
+    """Print the JSON schema of experiment files, for editors."""
+    from bench.results import result_schema
+    from bench.schema import experiment_schema
+
+    _print_json(result_schema() if result else experiment_schema())
+
+
+def _config_path(config: Path | None) -> Path:
+    path = config or Path(CONFIG_NAME)
+    return path / CONFIG_NAME if path.is_dir() else path
+
+
+def _cache_folder(option: Path | None, setting: str | None, base: Path) -> Path:
+    if option is not None:
+        return option
+    return base / setting if setting else Path(".bench-cache")
+
+
+def _refuse(faults: tuple[str, ...] | list[str]) -> NoReturn:
+    """Name what is wrong and stop with exit status 2."""
+    for fault in faults:
+        _say(fault)
+    raise typer.Exit(2)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _print_json(value: Any) -> None:
+    _print(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def main() -> None:
+    """Entry point of the command `bench`."""
+    app(prog_name="bench")

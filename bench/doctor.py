@@ -1,0 +1,66 @@
+"""Which adapters are there, which can be used on this machine, and what to install for the others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from adapters import registry
+from bench.provenance import machine, packages
+
+_KEYS = {"cohere": "CO_API_KEY", "openai": "OPENAI_API_KEY", "braintrust": "BRAINTRUST_API_KEY"}
+
+
+def report() -> str:
+    """A plain-text report."""
+    lines = [_machine(), ""]
+    for role in registry.ROLES:
+        names = registry.names(role)
+        if not names:
+            continue
+        lines.append(role)
+        width = max(map(len, names))
+        lines += [f"  {name.ljust(width)}  {_state(role, name)}" for name in names]
+        lines.append("")
+    lines += [_server(), _offline()]
+    return "\n".join(line for line in lines if line is not None) + "\n"
+
+
+def _machine() -> str:
+    about = machine()
+    memory = f", {about['memory_bytes'] / 2**30:.0f} GiB" if about["memory_bytes"] else ""
+    versions = packages()
+    shown = ", ".join(
+        f"{name} {versions[name]}" for name in ("retrieval-bench", "lancedb", "torch") if name in versions
+    )
+    return f"{about['processor']}, {about['cores']} cores{memory}, Python {about['python']}; {shown}"
+
+
+def _state(role: registry.RoleName, name: str) -> str:
+    try:
+        kind = registry.load(role, name)
+    except Exception as error:  # a third party's module may fail in any way; the doctor's work is to say so
+        return f"cannot be loaded: {type(error).__name__}: {error}"
+    if missing := kind.missing():
+        return str(missing)
+    variable = _KEYS.get(name)
+    if variable and variable not in os.environ:
+        return f"ready, but needs a key in {variable}"
+    return "ready"
+
+
+def _server() -> str:
+    ways = []
+    if shutil.which("docker"):
+        ways.append("docker compose up -d weaviate")
+    if shutil.which("go"):
+        ways.append("make weaviate && make weaviate-up (builds the server with Go, once)")
+    if not ways:
+        return "Weaviate server: install Docker, or Go 1.26 or newer, or name a server in the config (url)"
+    return f"Weaviate server: {'   or   '.join(ways)}"
+
+
+def _offline() -> str:
+    if os.environ.get("HF_HUB_OFFLINE") in ("1", "true", "TRUE", "yes", "on"):
+        return "Hugging Face hub: off (HF_HUB_OFFLINE is set); models come from folders, packages and the local cache"
+    return "Hugging Face hub: used for models and datasets given by name"

@@ -1,0 +1,132 @@
+"""Texts to vectors, once per distinct text and encoder, kept segment by segment as they are computed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import AdapterError, Encoder, Flags, Floats, Role, Similarity, TextRows, Usage
+from bench.artifacts import Cache, Segments, array_digest, content_key, text_digests
+from bench.dataset import Dataset
+from bench.stages import Count, Emit, Stage, usage_from
+
+PLURAL: dict[Role, str] = {"document": "documents", "query": "queries"}
+
+Digests = npt.NDArray[np.bytes_]
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Vectors of all documents or queries, float32 (n, dimension), with what they cost when computed."""
+
+    array: Floats
+    key: str
+    similarity: Similarity
+    texts: int  # distinct texts behind them; 0 where the dataset carried the vectors
+    truncated: int  # rows whose text was cut at the model's length
+    usage: Usage
+    seconds: float
+
+
+class Embedding:
+    """The embedding stage of one dataset."""
+
+    def __init__(self, dataset: Dataset, cache: Cache, count: Count, emit: Emit) -> None:
+        self._dataset = dataset
+        self._cache = cache
+        self._count = count
+        self._emit = emit
+        self._digests: dict[Role, Digests] = {}
+
+    def digests(self, role: Role) -> Digests:
+        """Digests of the texts of a role, S16 (n,)."""
+        if role not in self._digests:
+            self._digests[role] = text_digests(self._texts(role))
+        return self._digests[role]
+
+    def key(self, encoder: Encoder, role: Role) -> str:
+        """The key of all vectors of a role: what decides a vector, and which texts or given vectors there are."""
+        source = self._given(encoder, role) if encoder.consumes == "vector" else self.digests(role)
+        return content_key([self._identity(encoder, role), array_digest(source)])
+
+    def pending(self, encoder: Encoder, role: Role) -> tuple[int, int, float]:
+        """Distinct texts not embedded yet, distinct texts in all, and the mean length of a text in characters."""
+        if encoder.consumes == "vector":
+            return 0, 0, 0.0
+        distinct, first = np.unique(self.digests(role), return_index=True)
+        missing = int(self._segments(encoder, role).missing(distinct).sum())
+        texts = self._texts(role)
+        sample = first[:: max(1, len(first) // 500)]
+        return missing, len(distinct), float(np.mean([len(texts[int(i)]) for i in sample])) if len(sample) else 0.0
+
+    def vectors(self, name: str, encoder: Encoder, role: Role) -> Vectors:
+        """All vectors of a role; what is missing is embedded. Raises the encoder's errors."""
+        if encoder.consumes == "vector":
+            encoded = encoder.encode(TextRows((), self._given(encoder, role)), role)
+            return Vectors(encoded.vectors, self.key(encoder, role), encoder.similarity, 0, 0, Usage(), 0.0)
+        digests = self.digests(role)
+        distinct, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+        in_order = np.sort(first)
+        segments = self._segments(encoder, role)
+        missing = segments.missing(digests[in_order])
+        self._count.computed += int(missing.sum())
+        self._count.reused += int((~missing).sum())
+        if missing.any():
+            self._embed(name, encoder, role, in_order, missing, segments)
+        array, truncated = segments.gather(distinct, ["vectors", "truncated"])
+        totals = segments.total(distinct, "usage.")
+        seconds = totals.pop("seconds", 0.0)
+        return Vectors(
+            array=np.ascontiguousarray(array[inverse]),
+            key=self.key(encoder, role),
+            similarity=encoder.similarity,
+            texts=len(distinct),
+            truncated=int(truncated[inverse].sum()),
+            usage=usage_from(totals),
+            seconds=seconds,
+        )
+
+    def _embed(
+        self,
+        name: str,
+        encoder: Encoder,
+        role: Role,
+        in_order: npt.NDArray[np.intp],
+        missing: Flags,
+        segments: Segments,
+    ) -> None:
+        """Embed what is missing. Segments are cut from the whole list of texts, never from what is missing, so a
+        resumed run computes the same batches as an undisturbed one."""
+        texts, digests = self._texts(role), self.digests(role)
+        size = int(np.clip(len(in_order) // 32, 128, 4096))
+        with Stage(self._emit, "encode", f"{name} ({PLURAL[role]})", int(missing.sum()), "texts") as advance:
+            for start in range(0, len(in_order), size):
+                rows = in_order[start : start + size][missing[start : start + size]]
+                if not len(rows):
+                    continue
+                began = time.perf_counter()
+                encoded = encoder.encode(TextRows([texts[int(i)] for i in rows]), role)
+                usage = {**encoded.usage.as_dict(), "seconds": time.perf_counter() - began}
+                cut = encoded.truncated if encoded.truncated is not None else np.zeros(len(rows), np.bool_)
+                columns = {f"usage.{key}": np.asarray(value, np.float64) for key, value in usage.items()}
+                segments.append(digests[rows], {"vectors": encoded.vectors, "truncated": cut, **columns})
+                advance(len(rows))
+
+    def _texts(self, role: Role) -> Sequence[str]:
+        return self._dataset.document_texts if role == "document" else self._dataset.query_texts
+
+    def _given(self, encoder: Encoder, role: Role) -> Floats:
+        given = self._dataset.document_vectors if role == "document" else self._dataset.query_vectors
+        if given is None:
+            raise AdapterError(f"The dataset carries no vectors for its {role}s ({encoder.identity.model}).")
+        return given
+
+    def _segments(self, encoder: Encoder, role: Role) -> Segments:
+        return self._cache.segments("vectors", content_key(self._identity(encoder, role)))
+
+    def _identity(self, encoder: Encoder, role: Role) -> dict[str, object]:
+        return {**encoder.identity.as_dict(), **encoder.role_settings(role)}

@@ -1,0 +1,320 @@
+"""Rankings to figures: measures per query, recall against the oracle, the loss split, comparisons. Touches no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import ann_recall
+from bench.expansion import System
+from bench.measures import Judgements, Measure, evaluate
+from bench.pipeline import Pipeline, Ranking
+from bench.results import Against, Loss, MeasureValue
+from bench.significance import (
+    PRIOR_DEVIATION,
+    Comparison,
+    Interval,
+    compare_builds,
+    compare_exploratory,
+    compare_family,
+    detectable_difference,
+    mean_interval,
+)
+
+PerQuery = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Evaluated:
+    """One system's figures per query: values by measure, float64 (builds, n), None where not measured."""
+
+    system: System
+    values: dict[Measure, PerQuery | None]
+    ann: dict[int, PerQuery | None]
+    failed: npt.NDArray[np.bool_]
+    failures: tuple[str, ...]
+    rankings: list[Ranking] = field(default_factory=list)
+
+    def per_query(self, measure: Measure) -> PerQuery | None:
+        """Mean over the builds: float64 (n,)."""
+        values = self.values[measure]
+        return None if values is None else values.mean(axis=0)
+
+
+class Evaluator:
+    """Evaluates the systems of one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.experiment = pipeline.experiment
+        self._judgements: dict[Any, Judgements] = {}
+        column = self.experiment.settings.cluster
+        self.clusters = pipeline.dataset.cluster_codes(column) if column else None
+
+    def _rng(self, *path: int) -> np.random.Generator:
+        """One generator per use, so that a further system or measure changes no other's interval."""
+        return np.random.default_rng([self.experiment.settings.seed, *path])
+
+    def judgements(self, system: System) -> Judgements | None:
+        """The qrels, restricted to the documents that pass the system's filter; None without labels."""
+        if self.pipeline.dataset.qrels is None:
+            return None
+        if system.filter not in self._judgements:
+            coded = self.pipeline.dataset.qrels_coded()
+            whole = Judgements.from_pairs(*coded, query_count=self.pipeline.dataset.judged)
+            eligible = self.pipeline.eligible(system.filter)
+            self._judgements[system.filter] = whole if eligible is None else whole.restrict(eligible)
+        return self._judgements[system.filter]
+
+    def is_dense(self, system: System) -> bool:
+        """Whether candidates come from a search by vector alone, so that recall against exact search is defined."""
+        if system.store is None or system.document_encoder is None:
+            return False
+        return self.pipeline.store(system.store).consumes(system.store.query) == {"vector"}
+
+    def ann_cutoffs(self, system: System) -> tuple[int, ...]:
+        """The cut-offs at which recall against exact search is told."""
+        wanted = [m.cutoff for m in (*self.experiment.measures, *self.experiment.targets) if m.kind == "ANN"]
+        return tuple(sorted(set(wanted) | {min(10, system.k)}))
+
+    # -- per query -----------------------------------------------------------------------------------------------
+
+    def evaluate(self, system: System) -> Evaluated:
+        """Run a system's stages and measure its rankings, once per build."""
+        builds = self.builds(system)
+        rankings = [self.pipeline.ranking(system, build) for build in range(builds)]
+        ann: dict[int, PerQuery | None] = dict.fromkeys(self.ann_cutoffs(system))
+        if self.is_dense(system):
+            per_build = [self._ann(system, build) for build in range(builds)]
+            ann = {k: np.stack([values[k] for values in per_build]) for k in ann}
+        relevance = [self._relevance(system, ranking) for ranking in rankings]
+        values: dict[Measure, PerQuery | None] = {}
+        for measure in self.experiment.measures:
+            if measure.kind == "ANN":
+                values[measure] = ann[measure.cutoff]
+            else:
+                parts = [figures.get(measure) for figures in relevance]
+                values[measure] = None if parts[0] is None else np.stack([p for p in parts if p is not None])
+        failed = np.any([ranking.failed for ranking in rankings], axis=0)
+        failures = tuple(dict.fromkeys(cause for ranking in rankings for cause in ranking.failures))
+        return Evaluated(system, values, ann, failed, failures, rankings)
+
+    def builds(self, system: System) -> int:
+        """How often a system's index is built: more than once only where it has one that training can change."""
+        legs = [self.pipeline.systems[leg] for leg in system.fusion.legs] if system.fusion else []
+        if any(self.builds(leg) > 1 for leg in legs):
+            return self.experiment.settings.builds
+        if system.store is None or system.store.kind.reproducible:
+            return 1
+        return self.experiment.settings.builds
+
+    def _relevance(self, system: System, ranking: Ranking) -> dict[Measure, PerQuery | None]:
+        judgements = self.judgements(system)
+        wanted = [m for m in self.experiment.measures if m.kind != "ANN"]
+        if judgements is None:
+            return dict.fromkeys(wanted)
+        figures = evaluate(wanted, ranking.rows, judgements)
+        return {m: None if v is None else np.where(ranking.failed, 0.0, v) for m, v in figures.items()}
+
+    def _ann(self, system: System, build: int) -> dict[int, PerQuery]:
+        assert system.document_encoder is not None and system.query_encoder is not None
+        cutoffs = self.ann_cutoffs(system)
+        documents = self.pipeline.vectors(system.document_encoder, "document")
+        queries = self.pipeline.vectors(system.query_encoder, "query")
+        candidates = self.pipeline.candidates(system, system.limit, build)
+        eligible = self.pipeline.eligible(system.filter)
+        count = len(documents.array) if eligible is None else int(eligible.sum())
+        best = self.pipeline.oracle(system, max(*cutoffs, system.limit)).scores
+        found = {
+            k: ann_recall(candidates.rows, queries.array, documents.array, best, k, documents.similarity, count)
+            for k in cutoffs
+        }
+        return {k: np.where(candidates.failed, 0.0, recall) for k, recall in found.items()}
+
+    def flat_misses(self, system: System, build: int = 0) -> int:
+        """Queries for which an engine's own flat index did not find exactly what the oracle finds."""
+        assert system.document_encoder is not None and system.query_encoder is not None
+        documents = self.pipeline.vectors(system.document_encoder, "document")
+        queries = self.pipeline.vectors(system.query_encoder, "query")
+        candidates = self.pipeline.candidates(system, system.limit, build)
+        eligible = self.pipeline.eligible(system.filter)
+        count = len(documents.array) if eligible is None else int(eligible.sum())
+        cutoffs = self.ann_cutoffs(system)
+        best = self.pipeline.oracle(system, max(*cutoffs, system.limit)).scores
+        recall = ann_recall(
+            candidates.rows, queries.array, documents.array, best, system.limit, documents.similarity, count
+        )
+        return int(((recall < 1.0) & ~candidates.failed).sum())
+
+    # -- summaries -----------------------------------------------------------------------------------------------
+
+    def interval(self, values: PerQuery, measure: Measure, *path: int) -> Interval:
+        """The interval of a mean over queries."""
+        return mean_interval(values, rng=self._rng(1, *path), binary=measure.is_binary, clusters=self.clusters)
+
+    def measure_values(self, evaluated: Evaluated) -> dict[str, MeasureValue]:
+        """Mean and interval of every measure of the experiment."""
+        return {
+            str(measure): self._measure_value(evaluated.per_query(measure), measure, evaluated)
+            for measure in self.experiment.measures
+        }
+
+    def _measure_value(self, values: PerQuery | None, measure: Measure, evaluated: Evaluated) -> MeasureValue:
+        failed = int(evaluated.failed.sum())
+        if values is None:
+            return MeasureValue(mean=None, interval=None, queries=len(evaluated.failed), failed=failed)
+        interval = self.interval(values, measure)
+        return MeasureValue(
+            mean=float(values.mean()), interval=(interval.low, interval.high), queries=len(values), failed=failed
+        )
+
+    def loss(self, evaluated: Evaluated) -> list[Loss]:
+        """The primary measure after each stage, from exact search to the final ranking."""
+        measure = self.experiment.primary
+        system = evaluated.system
+        if measure.kind == "ANN" or self.judgements(system) is None:
+            return []
+        rows: list[Loss] = []
+        legs = [self.pipeline.systems[name] for name in system.fusion.legs] if system.fusion else [system]
+        for leg in legs:
+            depth = system.depth if system.fusion else system.limit
+            label = leg.name if system.fusion else None
+            if self.is_dense(leg):
+                rows.append(self._loss("exact", self.pipeline.oracle_ranking(leg, depth), system, label))
+            if self.is_dense(leg) and leg.store is not None and leg.store.adapter != "exact":
+                rows.append(self._loss("ann", self.pipeline.candidates(leg, depth), system, label))
+            elif system.reranker and not self.is_dense(leg):
+                rows.append(self._loss("retrieved", self.pipeline.candidates(leg, depth), system, label))
+        if system.fusion:
+            rows.append(self._loss("fused", self.pipeline.candidates(system, system.limit), system, None))
+        if system.reranker:
+            rows.append(self._loss("reranked", evaluated.rankings[0], system, None))
+        return rows if len(rows) > 1 else []
+
+    def _loss(self, stage: str, ranking: Ranking, system: System, leg: str | None) -> Loss:
+        measure = self.experiment.primary
+        judgements = self.judgements(system)
+        assert judgements is not None
+        values = evaluate([measure], ranking.rows[:, : max(measure.cutoff, 1)], judgements)[measure]
+        assert values is not None
+        values = np.where(ranking.failed, 0.0, values)
+        interval = self.interval(values, measure)
+        return Loss(
+            stage=stage,
+            measure=str(measure),
+            mean=float(values.mean()),
+            interval=(interval.low, interval.high),
+            leg=leg,
+        )
+
+    # -- comparisons ---------------------------------------------------------------------------------------------
+
+    def compare(self, evaluated: Mapping[str, Evaluated]) -> dict[str, dict[str, Against]]:
+        """Every system against the baseline: the primary measure as one corrected family, the others exploratory."""
+        name = self.experiment.baseline
+        if name is None or name not in evaluated:
+            return {}
+        baseline = evaluated[name]
+        others = {
+            other: e for other, e in evaluated.items() if other != name and e.system.filter == baseline.system.filter
+        }
+        found: dict[str, dict[str, Against]] = {other: {} for other in others}
+        for number, measure in enumerate(self.experiment.measures):
+            reference = baseline.per_query(measure)
+            measured = {o: v for o, e in others.items() if (v := e.per_query(measure)) is not None}
+            if reference is None or not measured:
+                continue
+            if measure == self.experiment.primary:
+                results = self._family(measure, baseline, reference, {o: others[o] for o in measured})
+            else:
+                results = {
+                    o: compare_exploratory(reference, v, rng=self._rng(3, number), clusters=self.clusters)
+                    for o, v in measured.items()
+                }
+            for other, comparison in results.items():
+                found[other][str(measure)] = _against(comparison, float(reference.mean()))
+        return found
+
+    def _family(
+        self, measure: Measure, baseline: Evaluated, reference: PerQuery, others: Mapping[str, Evaluated]
+    ) -> dict[str, Comparison]:
+        single = {o for o, e in others.items() if measure.kind == "ANN" and self._one_unseeded_build(e)}
+        if measure.kind == "ANN" and self._one_unseeded_build(baseline):
+            single = set(others)
+        partial = {o for o, e in others.items() if e.failed.any()}
+        values = {o: v for o, e in others.items() if (v := e.per_query(measure)) is not None}
+        results = compare_family(
+            reference,
+            values,
+            margin=self.experiment.margin,
+            rng=self._rng(2),
+            clusters=self.clusters,
+            never_better=single | partial,
+        )
+        if measure.kind != "ANN":
+            return results
+        base = baseline.values[measure]
+        for other, e in others.items():
+            own = e.values[measure]
+            if base is not None and own is not None and max(len(base), len(own)) >= 3:
+                results[other] = compare_builds(
+                    base,
+                    own,
+                    margin=self.experiment.margin,
+                    rng=self._rng(4),
+                    family=len(values),
+                    clusters=self.clusters,
+                    may_be_better=other not in single | partial,
+                )
+        return results
+
+    def _one_unseeded_build(self, evaluated: Evaluated) -> bool:
+        system = evaluated.system
+        if system.store is None or system.store.kind.reproducible:
+            return False
+        flat = self.pipeline.index(system).effective.flat
+        values = next((v for v in evaluated.ann.values() if v is not None), None)
+        return not flat and (values is None or len(values) < 3)
+
+    def detectable_difference(self, evaluated: Mapping[str, Evaluated] | None = None) -> float:
+        """The smallest true difference on the primary measure that this test set detects with 80 % power, from the
+        deviations seen (the largest of the family), or before a run from a prior."""
+        measure = self.experiment.primary
+        name = self.experiment.baseline
+        deviations: list[float] = []
+        if evaluated and name is not None and name in evaluated:
+            reference = evaluated[name].per_query(measure)
+            for other, e in evaluated.items():
+                values = e.per_query(measure)
+                if other != name and reference is not None and values is not None and len(values) > 1:
+                    deviations.append(float(np.std(values - reference, ddof=1)))
+        family = max(1, len(self.experiment.systems) - 1)
+        deviation = max(deviations, default=0.0) or PRIOR_DEVIATION
+        return detectable_difference(self.pipeline.dataset.judged, deviation=deviation, family=family)
+
+
+def _against(comparison: Comparison, reference: float) -> Against:
+    interval = comparison.interval
+    return Against.model_validate(
+        {
+            "difference": comparison.difference,
+            "percent": 100 * comparison.difference / reference if reference else None,
+            "interval": (interval.low, interval.high) if interval is not None else None,
+            "p": comparison.p,
+            "p_corrected": comparison.p_corrected,
+            "verdict": comparison.verdict,
+            "queries_to_decide": comparison.queries_to_decide,
+            "wins": comparison.wins,
+            "ties": comparison.ties,
+            "losses": comparison.losses,
+        }
+    )
+
+
+def means(values: PerQuery | None) -> Sequence[float] | None:
+    """Each build's mean over the queries."""
+    return None if values is None else [float(v) for v in values.mean(axis=1)]

@@ -1,0 +1,510 @@
+"""One system's stages, each keyed by what it depends on, so that what two systems share is computed once.
+
+    vectors(encoder, role) ─► index(store, vectors, build) ─► candidates(query options, limit) ─► fusion ─► reranker
+
+This is the quality pass: batched, cached and untimed. What is measured live is in `bench.live`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from adapters.base import (
+    AdapterError,
+    AdapterUnavailable,
+    Context,
+    Corpus,
+    EffectiveIndex,
+    Encoder,
+    Event,
+    Filter,
+    Flags,
+    Floats,
+    Hits,
+    IndexMissing,
+    IndexRef,
+    Place,
+    Queries,
+    Reranker,
+    Role,
+    Rows,
+    Similarity,
+    Store,
+    Usage,
+    Warned,
+    exact_top_k,
+)
+from bench.artifacts import Cache, array_digest, content_key
+from bench.config import Experiment
+from bench.dataset import Dataset
+from bench.embedding import Embedding, Vectors
+from bench.expansion import StoreChoice, System
+from bench.fusion import reciprocal_rank, weighted_scores
+from bench.measures import canonical, id_ranks
+from bench.scoring import PairScores
+from bench.stages import Emit, Stage, Work
+from bench.tables import table_digest
+from bench.trec import read_run
+
+QUERIES_PER_CHUNK = 512
+ROWS_PER_BATCH = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIndex:
+    """An index as it stands, with how long its build took and what the engine says it is."""
+
+    store: Store
+    ref: IndexRef
+    effective: EffectiveIndex
+    key: str
+    build_seconds: float
+    built_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Rankings of all judged queries in canonical order: rows int32 and scores float32 (n, depth), failed bool (n)."""
+
+    rows: Rows
+    scores: Floats
+    failed: Flags
+    failures: tuple[str, ...] = ()
+
+    def cut(self, depth: int) -> Ranking:
+        return replace(self, rows=self.rows[:, :depth], scores=self.scores[:, :depth])
+
+
+class Pipeline:
+    """The stages of one experiment over one dataset. Results are memoised; failures are not."""
+
+    def __init__(self, experiment: Experiment, dataset: Dataset, cache: Cache, emit: Emit) -> None:
+        self.experiment = experiment
+        self.dataset = dataset
+        self.cache = cache
+        self.emit = emit
+        self.work = Work()
+        self.systems = {system.name: system for system in experiment.systems}
+        self.context = Context(experiment.base, dataset.vector_dimension, experiment.settings.seed)
+        self._encoders: dict[str, Encoder] = {}
+        self._stores: dict[str, Store] = {}
+        self._rerankers: dict[str, Reranker] = {}
+        self._memo: dict[tuple[Any, ...], Any] = {}
+        self.embedding = Embedding(dataset, cache, self.work.texts_embedded, self._tell)
+
+    # -- what the stages share -----------------------------------------------------------------------------------
+
+    @cached_property
+    def ranks(self) -> npt.NDArray[np.int32]:
+        """Position of every document id in ascending order, for ties; ids that only run files name come after."""
+        return id_ranks(self.document_ids)
+
+    @cached_property
+    def document_ids(self) -> list[str]:
+        """Ids by row: the corpus, then judged documents outside it, then those that only run files name."""
+        ids = list(self.dataset.document_ids)
+        if self.dataset.qrels is not None:
+            rows = self.dataset.qrels_coded().document_rows
+            outside = np.flatnonzero(rows >= self.dataset.documents)
+            names = self.dataset.qrels.column("document_id").take(pa.array(outside)).to_pylist()
+            ids += [name for _, name in sorted(set(zip(rows[outside].tolist(), names, strict=True)))]
+        known = set(ids)
+        for system in self.experiment.systems:
+            if system.run is not None:
+                for name in read_run(system.run).document_ids:
+                    if name not in known:
+                        known.add(name)
+                        ids.append(name)
+        return ids
+
+    @property
+    def document_digests(self) -> npt.NDArray[np.bytes_]:
+        """Digests of the documents' texts, by row."""
+        return self.embedding.digests("document")
+
+    @property
+    def query_digests(self) -> npt.NDArray[np.bytes_]:
+        """Digests of the queries' texts, by position."""
+        return self.embedding.digests("query")
+
+    def corpus_fingerprint(self, *, texts: bool) -> str:
+        """Fingerprint of what an index takes from the corpus beside vectors: ids, meta columns, and perhaps texts."""
+        corpus = self.dataset.corpus
+        wanted = ("id", "title", "text") if texts else ("id",)
+        columns = [name for name in corpus.column_names if name in wanted or name.startswith("meta.")]
+        return self._once(("corpus", texts), lambda: table_digest(corpus.select(columns)))  # type: ignore[no-any-return]
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of that name, made once."""
+        if name not in self._encoders:
+            part = self.experiment.encoders[name]
+            self._encoders[name] = part.kind(part.options, self.context)
+        return self._encoders[name]
+
+    def reranker(self, name: str) -> Reranker:
+        """The reranker of that name, made once and not yet prepared."""
+        if name not in self._rerankers:
+            part = self.experiment.rerankers[name]
+            self._rerankers[name] = part.kind(part.options, self.context)
+        return self._rerankers[name]
+
+    def store(self, choice: StoreChoice) -> Store:
+        """The store with these index options, made once."""
+        key = content_key([choice.name, choice.adapter, _dump(choice.index)])
+        if key not in self._stores:
+            self._stores[key] = choice.kind(choice.index, choice.connection, self.context)
+        return self._stores[key]
+
+    def _tell(self, event: Event) -> None:
+        self.emit(event)
+
+    def close(self) -> None:
+        """Give back what the adapters hold."""
+        for adapter in (*self._encoders.values(), *self._stores.values(), *self._rerankers.values()):
+            adapter.close()
+
+    def eligible(self, condition: Filter | None) -> Flags | None:
+        """Which documents pass a filter, None for all."""
+        return None if condition is None else condition.mask(self.dataset.corpus)
+
+    # -- vectors -------------------------------------------------------------------------------------------------
+
+    def vectors(self, name: str, role: Role) -> Vectors:
+        """All vectors of a role by a named encoder; a distinct text is embedded once."""
+        return self._once(("vectors", name, role), lambda: self.embedding.vectors(name, self.encoder(name), role))  # type: ignore[no-any-return]
+
+    def vectors_key(self, name: str, role: Role) -> str:
+        """The key of those vectors, known without computing them."""
+        return self._once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))  # type: ignore[no-any-return]
+
+    # -- indexes -------------------------------------------------------------------------------------------------
+
+    def index(self, system: System, build: int = 0) -> BuiltIndex:
+        """The index a system searches, built once per build options, corpus and vectors."""
+        assert system.store is not None
+        key = self.index_key(system, build)
+        return self._once(("index", key), lambda: self._index(system, key))  # type: ignore[no-any-return]
+
+    def index_key(self, system: System, build: int = 0) -> str:
+        """The key of a system's index: everything that decides its bytes."""
+        assert system.store is not None
+        store = self.store(system.store)
+        encoder = system.document_encoder
+        return content_key(
+            {
+                "store": store.identity.as_dict(),
+                "index": _dump(system.store.index),
+                "corpus": self.corpus_fingerprint(texts=store.uses_text),
+                "vectors": self.vectors_key(encoder, "document") if encoder else None,
+                "similarity": str(self.encoder(encoder).similarity) if encoder else None,
+                "build": build,
+            }
+        )
+
+    def _index(self, system: System, key: str) -> BuiltIndex:
+        assert system.store is not None
+        store = self.store(system.store)
+        kept = self.cache.index_ref(key)
+        if kept is not None:
+            try:
+                ref = IndexRef.from_dict(kept["ref"])
+                built = BuiltIndex(store, ref, store.describe(ref), key, kept["build_seconds"], kept["built_at"])
+            except IndexMissing:
+                self.emit(Warned(system.store.name, "the index is gone from its engine and is built again."))
+            else:
+                self.work.indexes_built.reused += 1
+                return built
+        folder = self.cache.index_folder(key)
+        vectors = self.vectors(system.document_encoder, "document") if system.document_encoder else None
+        with Stage(self.emit, "build", system.store.name, self.dataset.documents, "rows") as advance:
+            began = time.perf_counter()
+            ref = store.build(
+                self._batches(store, vectors, advance),
+                place=Place(f"bench_{key}", folder),
+                similarity=vectors.similarity if vectors else Similarity.COSINE,
+                dimension=vectors.array.shape[1] if vectors else None,
+            )
+            seconds = time.perf_counter() - began
+        built_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        effective = store.describe(ref)
+        connection = _dump(system.store.connection)
+        self.cache.keep_index(
+            key,
+            {
+                "ref": ref.as_dict(),
+                "adapter": system.store.adapter,
+                "index": _dump(system.store.index),
+                "connection": connection,
+                "build_seconds": seconds,
+                "built_at": built_at,
+            },
+        )
+        self.work.indexes_built.computed += 1
+        return BuiltIndex(store, ref, effective, key, seconds, built_at)
+
+    def _batches(
+        self, store: Store, vectors: Vectors | None, advance: Callable[[int], None]
+    ) -> Iterator[pa.RecordBatch]:
+        corpus = self.dataset.corpus
+        columns = ["id", *(name for name in corpus.column_names if name.startswith("meta."))]
+        for start in range(0, corpus.num_rows, ROWS_PER_BATCH):
+            part = corpus.select(columns).slice(start, ROWS_PER_BATCH).combine_chunks()
+            arrays = {"row": pa.array(np.arange(start, start + part.num_rows, dtype=np.int32))}
+            arrays |= {name: _whole(part.column(name)) for name in columns}
+            if store.uses_text:
+                texts = self.dataset.document_texts
+                arrays["text"] = pa.array([texts[i] for i in range(start, start + part.num_rows)], type=pa.string())
+            if vectors is not None:
+                flat = pa.array(vectors.array[start : start + part.num_rows].ravel())
+                arrays["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.array.shape[1])
+            yield pa.RecordBatch.from_pydict(arrays)
+            advance(part.num_rows)
+
+    # -- candidates ----------------------------------------------------------------------------------------------
+
+    def candidates(self, system: System, limit: int, build: int = 0) -> Ranking:
+        """What a system's source (store, fusion or run file) returns for every judged query when asked for `limit`."""
+        if system.run is not None:
+            return self._once(("run", system.run, limit), lambda: self._run_file(system, limit))  # type: ignore[no-any-return]
+        if system.fusion is not None:
+            return self._once(  # type: ignore[no-any-return]
+                ("fusion", system.name, limit, build), lambda: self._fused(system, limit, build)
+            )
+        return self._once(  # type: ignore[no-any-return]
+            ("search", self.search_key(system, limit, build)), lambda: self._search(system, limit, build)
+        )
+
+    def queries(self, system: System) -> Queries:
+        """The judged queries as the system's store consumes them."""
+        assert system.store is not None
+        needs = self.store(system.store).consumes(system.store.query)
+        vectors = self.vectors(system.query_encoder, "query").array if system.query_encoder else None
+        return Queries(
+            vectors=vectors if "vector" in needs else None,
+            texts=self.dataset.query_texts if "text" in needs else None,
+        )
+
+    def search_key(self, system: System, limit: int, build: int = 0) -> str:
+        """The key of a search: index, query options, limit, filter and queries."""
+        assert system.store is not None
+        needs = self.store(system.store).consumes(system.store.query)
+        by_vector = system.query_encoder is not None and "vector" in needs
+        return content_key(
+            {
+                "index": self.index_key(system, build),
+                "query": _dump(system.store.query),
+                "limit": limit,
+                "filter": system.filter.as_dict() if system.filter else None,
+                "vectors": self.vectors_key(system.query_encoder, "query") if by_vector else None,  # type: ignore[arg-type]
+                "texts": content_key(array_digest(self.query_digests)) if "text" in needs else None,
+            }
+        )
+
+    def _search(self, system: System, limit: int, build: int) -> Ranking:
+        assert system.store is not None
+        key = self.search_key(system, limit, build)
+        queries = self.queries(system)
+        hits = Hits.empty(len(queries), limit)
+        failures: dict[int, str] = {}
+        starts = range(0, len(queries), QUERIES_PER_CHUNK)
+        kept = {start: self.cache.read("candidates", f"{key}/{start}") for start in starts}
+        todo = [start for start in starts if kept[start] is None]
+        for start, arrays in kept.items():
+            if arrays is not None:
+                hits.rows[start : start + len(arrays["rows"])] = arrays["rows"]
+                hits.scores[start : start + len(arrays["rows"])] = arrays["scores"]
+        missing = sum(min(QUERIES_PER_CHUNK, len(queries) - start) for start in todo)
+        if todo:
+            built = self.index(system, build)
+            with (
+                Stage(self.emit, "search", system.name, missing, "queries") as advance,
+                built.store.open(built.ref) as session,
+            ):
+                session.configure(system.store.query)
+                for start in todo:
+                    stop = min(start + QUERIES_PER_CHUNK, len(queries))
+                    part, failed = search_each(session.search, queries.at(slice(start, stop)), limit, system.filter)
+                    hits.rows[start:stop], hits.scores[start:stop] = part.rows, part.scores
+                    failures |= {start + i: cause for i, cause in failed.items()}
+                    if not failed:  # what failed is asked again by the next run
+                        arrays = {"rows": part.rows, "scores": part.scores}
+                        self.cache.write("candidates", f"{key}/{start}", arrays)
+                    advance(stop - start)
+        self.work.queries_searched.computed += missing
+        self.work.queries_searched.reused += len(queries) - missing
+        return self._ranking(hits, limit, failures)
+
+    def _ranking(self, hits: Hits, depth: int, failures: Mapping[int, str] | None = None) -> Ranking:
+        rows, scores = canonical(hits.rows, hits.scores, self.ranks, depth)
+        failed = np.zeros(len(rows), dtype=np.bool_)
+        failed[list(failures or ())] = True
+        return Ranking(rows, scores, failed, tuple(dict.fromkeys((failures or {}).values())))
+
+    def _run_file(self, system: System, limit: int) -> Ranking:
+        assert system.run is not None
+        hits, absent = read_run(system.run).hits(self.dataset.query_ids, self.document_ids, limit)
+        return self._ranking(hits, limit, dict.fromkeys(absent, f"not in {system.run.name}"))
+
+    def _fused(self, system: System, limit: int, build: int) -> Ranking:
+        assert system.fusion is not None
+        legs = [self.ranking(self.systems[leg], build, depth=system.depth) for leg in system.fusion.legs]
+        hits = fuse(system, [leg.rows for leg in legs], [leg.scores for leg in legs])
+        failed = {int(i): "a fused system failed" for leg in legs for i in np.flatnonzero(leg.failed)}
+        return self._ranking(hits, limit, failed)
+
+    # -- final rankings ------------------------------------------------------------------------------------------
+
+    def ranking(self, system: System, build: int = 0, *, depth: int | None = None) -> Ranking:
+        """The final ranking of a system, k long; as a leg of a fusion, `depth` long."""
+        if system.reranker is None:
+            return self.candidates(system, depth or system.k, build)
+        limit = max(system.depth, depth or 0)
+        key = ("rerank", system.name, limit, build)
+        reranked = self._once(key, lambda: self._reranked(system, self.candidates(system, limit, build)))
+        return reranked.cut(depth or system.k)  # type: ignore[no-any-return]
+
+    def _reranked(self, system: System, candidates: Ranking) -> Ranking:
+        assert system.reranker is not None
+        # Documents that are not in the corpus (a run file's) have no text to score; they keep no place.
+        rows = np.where(candidates.rows < self.dataset.documents, candidates.rows, -1)
+        scores = self.pair_scores(system.reranker).scores(rows)
+        ranked = self._ranking(Hits(rows, scores), rows.shape[1])
+        return replace(ranked, failed=candidates.failed, failures=candidates.failures)
+
+    def prepared(self, name: str) -> Reranker:
+        """A reranker that knows the corpus."""
+
+        def prepare() -> Reranker:
+            reranker = self.reranker(name)
+            vectors = None
+            if reranker.needs == "vector":
+                vectors = self.vectors(reranker.options.encoder, "document")
+            similarity = vectors.similarity if vectors else Similarity.COSINE
+            reranker.prepare(Corpus(self.dataset.document_texts, vectors.array if vectors else None, similarity))
+            return reranker
+
+        return self._once(("prepared", name), prepare)  # type: ignore[no-any-return]
+
+    def reranker_queries(self, name: str) -> Queries:
+        """The judged queries as a reranker consumes them."""
+        reranker = self.reranker(name)
+        vectors = self.vectors(reranker.options.encoder, "query").array if reranker.needs == "vector" else None
+        return Queries(vectors, self.dataset.query_texts)
+
+    def score_key(self, name: str) -> str:
+        """The key of a reranker's scores; a pair is scored once under it."""
+        reranker = self.reranker(name)
+        depends: list[Any] = [reranker.identity.as_dict()]
+        if reranker.depends_on_corpus:
+            depends.append(self.corpus_fingerprint(texts=True))
+        if reranker.needs == "vector":
+            depends += [self.vectors_key(reranker.options.encoder, role) for role in ("document", "query")]
+        return content_key(depends)
+
+    def pair_scores(self, name: str) -> PairScores:
+        """The scores of a named reranker, shared by all systems that use it."""
+
+        def make() -> PairScores:
+            return PairScores(
+                label=name,
+                segments=self.cache.segments("scores", self.score_key(name)),
+                digests=(self.query_digests, self.document_digests),
+                score=lambda start, stop, rows: self.prepared(name).score(
+                    self.reranker_queries(name).at(slice(start, stop)), rows
+                ),
+                count=self.work.pairs_scored,
+                emit=self._tell,
+            )
+
+        return self._once(("pairs", name), make)  # type: ignore[no-any-return]
+
+    def rerank_usage(self, system: System, build: int = 0) -> tuple[Usage, float]:
+        """What scoring a system's candidates cost when it was done, and the seconds it took."""
+        assert system.reranker is not None
+        rows = self.candidates(system, system.depth, build).rows
+        return self.pair_scores(system.reranker).usage(np.where(rows < self.dataset.documents, rows, -1))
+
+    # -- the oracle ----------------------------------------------------------------------------------------------
+
+    def oracle(self, system: System, depth: int) -> Hits:
+        """Exact search over the very vectors that a dense system's index holds, under its filter."""
+        assert system.document_encoder is not None and system.query_encoder is not None
+        documents = self.vectors(system.document_encoder, "document")
+        queries = self.vectors(system.query_encoder, "query")
+        condition = system.filter.as_dict() if system.filter else None
+        corpus = self.corpus_fingerprint(texts=False) if condition else None
+        key = content_key(["oracle", documents.key, queries.key, str(documents.similarity), depth, condition, corpus])
+
+        def search() -> Hits:
+            arrays = self.cache.read("candidates", key)
+            if arrays is not None:
+                return Hits(arrays["rows"], arrays["scores"])
+            hits = Hits.empty(len(queries.array), depth)
+            eligible = self.eligible(system.filter)
+            with Stage(
+                self.emit, "search", f"exact search, {system.document_encoder}", len(hits.rows), "queries"
+            ) as advance:
+                for start in range(0, len(hits.rows), QUERIES_PER_CHUNK):
+                    part = slice(start, min(start + QUERIES_PER_CHUNK, len(hits.rows)))
+                    found = exact_top_k(queries.array[part], documents.array, depth, documents.similarity, eligible)
+                    hits.rows[part], hits.scores[part] = found.rows, found.scores
+                    advance(len(found.rows))
+            self.cache.write("candidates", key, {"rows": hits.rows, "scores": hits.scores})
+            return hits
+
+        return self._once(("oracle", key), search)  # type: ignore[no-any-return]
+
+    def oracle_ranking(self, system: System, depth: int) -> Ranking:
+        """The oracle's hits in canonical order."""
+        return self._ranking(self.oracle(system, depth), depth)
+
+    # -- inner ---------------------------------------------------------------------------------------------------
+
+    def _once(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+        if key not in self._memo:
+            self._memo[key] = compute()
+        return self._memo[key]
+
+
+def search_each(
+    search: Callable[[Queries, int, Filter | None], Hits], queries: Queries, limit: int, condition: Filter | None
+) -> tuple[Hits, dict[int, str]]:
+    """Search all queries at once; where that fails for another cause than a server that is away, one by one, so
+    that only the queries that really fail are lost. Returns the hits and the failures by position."""
+    try:
+        return search(queries, limit, condition), {}
+    except AdapterUnavailable:
+        raise
+    except AdapterError as whole:
+        if len(queries) == 1:
+            return Hits.empty(1, limit), {0: str(whole)}
+    hits, failures = Hits.empty(len(queries), limit), {}
+    for i in range(len(queries)):
+        part, failed = search_each(search, queries.at(slice(i, i + 1)), limit, condition)
+        hits.rows[i], hits.scores[i] = part.rows[0], part.scores[0]
+        failures.update(dict.fromkeys([i] if failed else [], next(iter(failed.values()), "")))
+    return hits, failures
+
+
+def fuse(system: System, rows: Sequence[Rows], scores: Sequence[Floats]) -> Hits:
+    """Fuse the legs' rankings as the system says."""
+    assert system.fusion is not None
+    if system.fusion.by == "rrf":
+        return reciprocal_rank(rows, system.fusion.weights, constant=system.fusion.rrf_k)
+    return weighted_scores(rows, scores, system.fusion.weights)
+
+
+def _dump(options: Any) -> dict[str, Any]:
+    return options.model_dump(mode="json")  # type: ignore[no-any-return]
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

@@ -1,0 +1,150 @@
+"""What a run would do: stages to compute, stages cached, size, time, and the smallest difference it could detect."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from adapters.base import Encoder, Role, TextRows
+from bench.artifacts import locked
+from bench.config import Experiment
+from bench.embedding import PLURAL
+from bench.evaluation import Evaluator
+from bench.expansion import System
+from bench.pipeline import Pipeline
+from bench.preflight import prepare
+from bench.stages import Emit
+from bench.timing import samples_wanted
+
+_SAMPLE = 24  # texts that are embedded to estimate the rate
+
+
+def plan(experiment: Experiment, cache: Path, *, emit: Emit) -> str:
+    """The plan as plain text. Nothing is billed; local encoders embed a few texts so that time can be estimated.
+
+    Raises ConfigFaults, CacheBusy as a run would.
+    """
+    with locked(cache, "The cache"):
+        pipeline = prepare(experiment, cache, emit)
+        try:
+            return _Plan(pipeline).text()
+        finally:
+            pipeline.close()
+
+
+class _Plan:
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.experiment = pipeline.experiment
+
+    def text(self) -> str:
+        dataset = self.pipeline.dataset
+        lines = [
+            f"{dataset.name} · {dataset.judged:,} of {dataset.queries_in_file:,} queries judged · "
+            f"{dataset.documents:,} documents · fingerprint {dataset.fingerprint[:12]}",
+            f"{len(self.experiment.systems)} systems, first measure {self.experiment.primary}",
+        ]
+        if self.experiment.baseline is not None:
+            smallest = Evaluator(self.pipeline).detectable_difference()
+            lines.append(
+                f"differences under {smallest:.3f} {self.experiment.primary} cannot be detected by this test set "
+                "(80 % power, deviation of differences assumed as in earlier real runs)"
+            )
+        lines += ["", "quality pass", *self._embedding(), *self._indexes(), *self._searches(), *self._reranking()]
+        lines += ["", "latency pass", *self._latency(), "", "systems"]
+        lines += [f"  {system.name}" for system in self.experiment.systems]
+        return "\n".join(lines) + "\n"
+
+    def _encoders(self) -> dict[tuple[str, Role], Encoder]:
+        found: dict[tuple[str, Role], Encoder] = {}
+        for system in self.experiment.systems:
+            names = {"document": system.document_encoder, "query": system.query_encoder}
+            if system.reranker and self.pipeline.reranker(system.reranker).needs == "vector":
+                encoder = self.pipeline.reranker(system.reranker).options.encoder
+                found |= {(encoder, "document"): self.pipeline.encoder(encoder)}
+                found |= {(encoder, "query"): self.pipeline.encoder(encoder)}
+            for role, name in names.items():
+                if name:
+                    found[name, role] = self.pipeline.encoder(name)  # type: ignore[index]
+        return found
+
+    def _embedding(self) -> list[str]:
+        lines: list[str] = []
+        for (name, role), encoder in self._encoders().items():
+            missing, total, length = self.pipeline.embedding.pending(encoder, role)
+            if encoder.consumes == "vector":
+                lines.append(f"  {name} ({PLURAL[role]}): vectors come with the dataset")
+            elif not missing:
+                lines.append(f"  {name} ({PLURAL[role]}): {total:,} texts, all cached")
+            else:
+                size = missing * encoder.dimension * 4 / 2**20
+                lines.append(
+                    f"  {name} ({PLURAL[role]}): {missing:,} of {total:,} texts to embed, {length:,.0f} characters on average, "
+                    f"{size:,.1f} MiB of vectors{self._duration(encoder, role, missing)}"
+                )
+        return lines
+
+    def _duration(self, encoder: Encoder, role: Role, missing: int) -> str:
+        if encoder.bills:
+            return ""
+        texts = self.pipeline.dataset.document_texts if role == "document" else self.pipeline.dataset.query_texts
+        rng = np.random.default_rng(self.experiment.settings.seed)
+        sample = [texts[int(i)] for i in rng.choice(len(texts), min(_SAMPLE, len(texts)), replace=False)]
+        encoder.encode(TextRows(sample[:1]), role)  # loads the model
+        began = time.perf_counter()
+        encoder.encode(TextRows(sample), role)
+        seconds = (time.perf_counter() - began) / len(sample) * missing
+        return f", about {seconds:,.0f} s here"
+
+    def _indexes(self) -> list[str]:
+        lines: list[str] = []
+        seen: set[str] = set()
+        evaluator = Evaluator(self.pipeline)
+        for system in self.experiment.systems:
+            if system.store is None:
+                continue
+            for build in range(evaluator.builds(system)):
+                key = self.pipeline.index_key(system, build)
+                if key in seen:
+                    continue
+                seen.add(key)
+                state = "cached" if self.pipeline.cache.index_ref(key) else f"{self._rows()} rows to load and index"
+                lines.append(f"  index {self._index_label(system)}{f' build {build + 1}' if build else ''}: {state}")
+        return lines
+
+    def _rows(self) -> str:
+        return f"{self.pipeline.dataset.documents:,}"
+
+    def _index_label(self, system: System) -> str:
+        assert system.store is not None
+        encoder = f"{system.document_encoder}+" if system.document_encoder else ""
+        return f"{encoder}{system.store.name}"
+
+    def _searches(self) -> list[str]:
+        keys = {self.pipeline.search_key(s, s.limit) for s in self.experiment.systems if s.store is not None}
+        count = self.pipeline.dataset.judged
+        cached = sum((self.pipeline.cache.folder / "candidates" / key).is_dir() for key in keys)
+        return [f"  searches: {len(keys)} × {count:,} queries, {cached} of them cached"] if keys else []
+
+    def _reranking(self) -> list[str]:
+        lines: list[str] = []
+        for name in dict.fromkeys(s.reranker for s in self.experiment.systems if s.reranker):
+            depth = max(s.depth for s in self.experiment.systems if s.reranker == name)
+            users = sum(s.reranker == name for s in self.experiment.systems)
+            pairs = users * depth * self.pipeline.dataset.judged
+            lines.append(f"  reranker {name}: at most {pairs:,} pairs (shared ones are scored once)")
+        return lines
+
+    def _latency(self) -> list[str]:
+        if not self.experiment.loads:
+            return ["  none"]
+        lines: list[str] = []
+        for load in self.experiment.loads:
+            samples = {s.name: samples_wanted(self.pipeline, s, load) for s in self.experiment.systems if not s.run}
+            lines.append(
+                f"  {load.label}: {max(samples.values(), default=0):,} samples a system, at most {load.seconds:,.0f} s "
+                f"in all, {load.rounds} rounds"
+            )
+        return lines

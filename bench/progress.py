@@ -1,0 +1,111 @@
+"""What is going on, on stderr: a bar with the time left on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+import rich.progress
+from rich.console import Console
+
+from adapters.base import Event, StageAdvanced, StageFinished, StageStarted, SystemFinished, Warned
+
+_VERBS = {
+    "load": "reading",
+    "encode": "embedding with",
+    "build": "building",
+    "search": "searching",
+    "rerank": "reranking with",
+    "latency": "measuring latency,",
+}
+_LINE_EVERY_SECONDS = 10.0
+
+
+class Progress:
+    """A listener that shows stages as they run."""
+
+    def __init__(self, *, enabled: bool = True) -> None:
+        self._enabled = enabled
+        self._console = Console(stderr=True, highlight=False)
+        self._bars = self._console.is_terminal
+        self._started: dict[tuple[str, str], tuple[float, float, int | None, str]] = {}
+        self._tasks: dict[tuple[str, str], rich.progress.TaskID] = {}
+        self._display = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(bar_width=30),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
+            console=self._console,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        if self._enabled and self._bars:
+            self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._enabled and self._bars:
+            self._display.stop()
+
+    def __call__(self, event: Event) -> None:
+        if not self._enabled:
+            return
+        match event:
+            case StageStarted():
+                self._start(event)
+            case StageAdvanced():
+                self._advance(event)
+            case StageFinished():
+                self._finish(event)
+            case SystemFinished(status=status) if status not in ("success",):
+                self._line(f"{event.system}: {status.replace('_', ' ')}: {event.error}")
+            case Warned():
+                self._line(f"{event.about}: {event.message}")
+            case _:
+                pass
+
+    def _start(self, event: StageStarted) -> None:
+        key = (event.stage, event.label)
+        now = time.monotonic()
+        self._started[key] = (now, now, event.total, event.unit)
+        if self._bars:
+            self._tasks[key] = self._display.add_task(_describe(event.stage, event.label), total=event.total)
+
+    def _advance(self, event: StageAdvanced) -> None:
+        key = (event.stage, event.label)
+        if self._bars:
+            self._display.update(self._tasks[key], completed=event.done)
+            return
+        began, last, total, unit = self._started[key]
+        now = time.monotonic()
+        if now - last >= _LINE_EVERY_SECONDS and total and event.done:
+            left = (now - began) / event.done * (total - event.done)
+            done = f"{event.done:,} of {total:,} {unit}"
+            self._line(f"{_describe(event.stage, event.label)}: {done}, {_duration(left)} left")
+            self._started[key] = (began, now, total, unit)
+
+    def _finish(self, event: StageFinished) -> None:
+        key = (event.stage, event.label)
+        _, _, _, unit = self._started.pop(key)
+        if self._bars:
+            self._display.remove_task(self._tasks.pop(key))
+        self._line(f"{_describe(event.stage, event.label)}: {event.computed:,} {unit} in {_duration(event.seconds)}")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+def _describe(stage: str, label: str) -> str:
+    return f"{_VERBS.get(stage, stage)} {label}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"

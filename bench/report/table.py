@@ -1,0 +1,291 @@
+"""The table on stdout: plain text that can be pasted into a mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.results import Latency, MeasureValue, Result, StageLatency, SystemResult
+
+DASH = "–"
+_STAGES = ("wait", "encode", "search", "fuse", "rerank", "total")
+_COMPANIONS = ("Recall@10", "MRR@10")
+_VERDICTS = {"better": "better", "worse": "worse", "undecided": "undecided", None: DASH}
+
+
+def render(result: Result, *, folder: str | None = None) -> str:
+    """The whole table of a result, ending in a line break. folder: where the full result lies."""
+    blocks = [
+        "\n".join([_headline(result), *_grid(_main_table(result))]),
+        _section("p50 ms by stage", _stage_table(result)),
+        _section(f"where {result.primary} goes", _loss_table(result)),
+        _section("all measures", _measures_table(result)),
+        _section("load", _load_table(result)),
+        "\n".join(_notes(result, folder)),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _headline(result: Result) -> str:
+    data = result.dataset
+    parts = [
+        data.name if data.split is None else f"{data.name} ({data.split})",
+        f"{data.judged:,} of {data.queries:,} queries judged",
+        f"{data.documents:,} documents",
+    ]
+    if result.detectable_difference is not None and result.baseline is not None:
+        parts.append(f"differences under {_number(result.detectable_difference)} {result.primary} cannot be seen here")
+    return " · ".join(parts)
+
+
+# -- tables ------------------------------------------------------------------------------------------------------
+
+
+def _main_table(result: Result) -> list[list[str]]:
+    companions = [m for m in _COMPANIONS if m != result.primary and m in _measure_names(result)]
+    shown_ann = sorted({k for s in result.systems for k, v in s.ann_recall.items() if v is not None}, key=int)
+    ann = [k for k in shown_ann if f"ANN@{k}" != result.primary]
+    header = ["system", f"{result.primary} [95 %]"]
+    if result.baseline is not None:
+        header += [f"against {result.baseline}", "verdict"]
+    header += [m.replace("Recall@", "R@") for m in companions] + [f"ANN@{k}" for k in ann]
+    timed = any(s.latency for s in result.systems)
+    header += ["p50 / p95 ms"] if timed else []
+    header += ["USD / 1,000 queries"] if _priced(result) else []
+    rows = [header]
+    for system in result.systems:
+        row = [system.name, _value(system.measures.get(result.primary), system)]
+        if result.baseline is not None:
+            row += list(_against(system, result))
+        row += [_mean(system.measures.get(m)) for m in companions]
+        row += [_number(system.ann_recall.get(k)) for k in ann]
+        row += [_pair(system.latency)] if timed else []
+        row += [_cost(system)] if _priced(result) else []
+        rows.append(row)
+    return rows
+
+
+def _stage_table(result: Result) -> list[list[str]]:
+    timed = [s for s in result.systems if s.latency is not None]
+    stages = [name for name in _STAGES if any(_stage(s.latency, name) for s in timed)]
+    stages = [name for name in stages if name != "wait" or any((_p50(s.latency, "wait") or 0) >= 0.05 for s in timed)]
+    if len(stages) < 2:
+        return []
+    rows = [["system", *stages, "n", "distinct"]]
+    for system in timed:
+        assert system.latency is not None
+        total = system.latency.total
+        rows.append(
+            [
+                system.name,
+                *(_milliseconds(_p50(system.latency, name)) for name in stages),
+                f"{total.samples:,}" if total else "0",
+                f"{system.latency.distinct_queries:,}",
+            ]
+        )
+    return rows
+
+
+def _loss_table(result: Result) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for system in result.systems:
+        if system.loss:
+            steps = [
+                f"{stage.stage}{f' {stage.leg}' if stage.leg else ''} {_number(stage.mean)}" for stage in system.loss
+            ]
+            rows.append([system.name, " ► ".join(steps)])
+    return rows
+
+
+def _measures_table(result: Result) -> list[list[str]]:
+    shown = {result.primary, *_COMPANIONS}
+    others = [name for name in _measure_names(result) if name not in shown]
+    if not others:
+        return []
+    names = _measure_names(result)
+    return [["system", *names]] + [[s.name, *(_mean(s.measures.get(name)) for name in names)] for s in result.systems]
+
+
+def _load_table(result: Result) -> list[list[str]]:
+    if all(len(s.loads) < 2 and all(load.mode == "closed" for load in s.loads) for s in result.systems):
+        return []
+    rows = [["system", "load", "p50 / p95 / p99 ms", "wait p95", "achieved / s", "failed", ""]]
+    for system in result.systems:
+        for load in system.loads:
+            total = load.total
+            values = (total.p50_ms, total.p95_ms, total.p99_ms) if total else (None, None, None)
+            rows.append(
+                [
+                    system.name,
+                    load.load,
+                    " / ".join(_milliseconds(v) for v in values),
+                    _milliseconds(load.wait.p95_ms if load.wait else None),
+                    f"{load.achieved_per_second:,.1f}",
+                    f"{load.failed:,}",
+                    "SATURATED" if load.saturated else "",
+                ]
+            )
+    return rows
+
+
+# -- notes -------------------------------------------------------------------------------------------------------
+
+
+def _notes(result: Result, folder: str | None) -> list[str]:
+    lines = [f"! {key} was answered by {address}, not by the provider: these are not the provider's figures"
+             for key, address in result.provenance.get("addresses", {}).items()]  # fmt: skip
+    if result.status == "cancelled":
+        lines.append("! the run was cut off; the same command goes on where it stopped")
+    for system in result.systems:
+        lines += [f"! {system.name}: {note}" for note in _system_notes(system, result)]
+    lines += [f"! {warning}" for warning in result.warnings]
+    lines += [f"· {note}" for note in result.dataset.notes]
+    if result.dataset.only_positives and result.primary.partition("@")[0] != "ANN":
+        lines.append("· only positives are judged: a document nobody judged counts as not relevant")
+    lines += _build_note(result)
+    lines += _timing_notes(result)
+    lines += _work_note(result)
+    if any(s.measures.get(result.primary) for s in result.systems):
+        lines.append("· intervals cover the sampling of queries only")
+    if folder is not None:
+        lines.append(f"· everything: {folder}")
+    return lines
+
+
+def _system_notes(system: SystemResult, result: Result) -> Iterable[str]:
+    if system.status != "success":
+        yield f"{system.status.replace('_', ' ')}: {system.error}" if system.error else system.status
+    if system.index is not None:
+        yield from (f"adjusted: {sentence}" for sentence in system.index.adjusted)
+    yield from system.notes
+    against = system.against_baseline.get(result.primary)
+    if against is not None and against.verdict == "undecided" and against.queries_to_decide is not None:
+        yield f"undecided; about {against.queries_to_decide:,} more queries would decide"
+
+
+def _build_note(result: Result) -> list[str]:
+    single = [s.name for s in result.systems if _one_build(s)]
+    if not single:
+        return []
+    return [f"· one build each ({', '.join(single)}): how far another build would differ is not known; see `builds`"]
+
+
+def _one_build(system: SystemResult) -> bool:
+    index = system.index
+    return index is not None and not index.flat and not index.reproducible and index.builds == 1
+
+
+def _timing_notes(result: Result) -> list[str]:
+    reused = sorted({s.latency.measured_at for s in result.systems if s.latency is not None and s.latency.reused})
+    if not reused:
+        return []
+    when = reused[0] if len(reused) == 1 else f"{reused[0]} to {reused[-1]}"
+    return [f"· latencies were measured at {when} and not again; --remeasure takes them anew"]
+
+
+def _work_note(result: Result) -> list[str]:
+    work = result.work
+    parts = {
+        "texts embedded": work.texts_embedded,
+        "indexes built": work.indexes_built,
+        "queries searched": work.queries_searched,
+        "pairs scored": work.pairs_scored,
+    }
+    shown = [f"{done.computed:,} {name}" for name, done in parts.items() if done.computed]
+    reused = [f"{done.reused:,} {name}" for name, done in parts.items() if done.reused]
+    if not shown and reused:
+        return ["· nothing was computed: the whole quality pass came from the cache"]
+    text = f"· computed: {', '.join(shown)}" if shown else ""
+    return [text + (f"; from the cache: {', '.join(reused)}" if reused else "")] if text else []
+
+
+# -- cells -------------------------------------------------------------------------------------------------------
+
+
+def _measure_names(result: Result) -> list[str]:
+    return list(dict.fromkeys(name for system in result.systems for name in system.measures))
+
+
+def _value(value: MeasureValue | None, system: SystemResult) -> str:
+    if value is None or value.mean is None:
+        return system.status.replace("_", " ") if system.status != "success" else DASH
+    interval = f" [{_number(value.interval[0])}, {_number(value.interval[1])}]" if value.interval else ""
+    failed = f" ({value.failed:,} failed)" if value.failed else ""
+    return f"{_number(value.mean)}{interval}{failed}"
+
+
+def _mean(value: MeasureValue | None) -> str:
+    return _number(value.mean if value is not None else None)
+
+
+def _against(system: SystemResult, result: Result) -> tuple[str, str]:
+    if system.name == result.baseline:
+        return "baseline", DASH
+    against = system.against_baseline.get(result.primary)
+    if against is None:
+        return DASH, DASH
+    interval = f" [{_signed(against.interval[0])}, {_signed(against.interval[1])}]" if against.interval else ""
+    verdict = _VERDICTS.get(against.verdict) or f"not worse by {_number(result.margin)}"
+    return f"{_signed(against.difference)}{interval}", verdict
+
+
+def _number(value: float | None) -> str:
+    """Three decimals without the leading zero; a value that is not quite 1 (or 0) never reads as 1 (or 0)."""
+    if value is None:
+        return DASH
+    text = f"{abs(value):.3f}"
+    if text == "1.000" and abs(value) < 1:
+        text = "0.999"
+    sign = "-" if value < 0 and text != "0.000" else ""
+    return sign + (text[1:] if text.startswith("0") else text)
+
+
+def _signed(value: float) -> str:
+    text = _number(value)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _milliseconds(value: float | None) -> str:
+    if value is None:
+        return DASH
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _pair(latency: Latency | None) -> str:
+    if latency is None or latency.total is None:
+        return DASH
+    if latency.saturated:
+        return "saturated"
+    return f"{_milliseconds(latency.total.p50_ms)} / {_milliseconds(latency.total.p95_ms)}"
+
+
+def _stage(latency: Latency | None, name: str) -> StageLatency | None:
+    return getattr(latency, name, None)
+
+
+def _p50(latency: Latency | None, name: str) -> float | None:
+    stage = _stage(latency, name)
+    return stage.p50_ms if stage is not None else None
+
+
+def _priced(result: Result) -> bool:
+    return any(s.cost is not None for s in result.systems)
+
+
+def _cost(system: SystemResult) -> str:
+    value = (system.cost or {}).get("usd_per_1000_queries")
+    return "unknown" if value is None else f"{value:,.4f}"
+
+
+# -- layout ------------------------------------------------------------------------------------------------------
+
+
+def _section(title: str, rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join([title, *(f"  {line}" for line in _grid(rows))]) if rows else ""
+
+
+def _grid(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns padded to their widest cell, two spaces apart."""
+    if not rows:
+        return []
+    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]

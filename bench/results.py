@@ -1,0 +1,220 @@
+"""Result: what a run leaves on disk. Written as "started" first, replaced atomically, read without any service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.artifacts import write_atomically
+
+FORMAT = 1
+RESULT_FILE = "result.json"
+
+Status = Literal["started", "success", "partial", "error", "cancelled"]
+SystemStatus = Literal["started", "success", "partial", "not_indexed", "void", "error", "cancelled"]
+Verdict = Literal["better", "not_worse", "worse", "undecided"]
+
+
+class ResultUnreadable(Exception):
+    """A result folder that this version cannot read; says why."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DatasetInfo(_Model):
+    """queries: in the file; judged: evaluated. only_positives: no document was judged non-relevant."""
+
+    name: str
+    split: str | None = None
+    fingerprint: str
+    documents: int
+    queries: int
+    judged: int
+    only_positives: bool | None = None
+    notes: list[str] = []
+    warnings: list[str] = []
+    provenance: dict[str, Any] = {}
+
+
+class Done(_Model):
+    computed: int = 0
+    reused: int = 0
+
+
+class WorkDone(_Model):
+    """Distinct units that the quality pass needed."""
+
+    texts_embedded: Done = Done()
+    indexes_built: Done = Done()
+    queries_searched: Done = Done()
+    pairs_scored: Done = Done()
+
+
+class MeasureValue(_Model):
+    """mean over all judged queries (a failed one counts 0); None where not measured, never 0 for that."""
+
+    mean: float | None
+    interval: tuple[float, float] | None
+    queries: int
+    failed: int
+
+
+class Against(_Model):
+    """A system minus the baseline. p, p_corrected, verdict: primary measure alone. interval: simultaneous over the
+    family there, plain for exploratory measures."""
+
+    difference: float
+    percent: float | None = Field(description="difference in per cent of the baseline's mean")
+    interval: tuple[float, float] | None
+    p: float | None = None
+    p_corrected: float | None = None
+    verdict: Verdict | None = None
+    queries_to_decide: int | None = None
+    wins: int
+    ties: int
+    losses: int
+
+
+class Loss(_Model):
+    """Where quality goes between exact search and the final ranking. leg: of a fusion."""
+
+    stage: str
+    measure: str
+    mean: float
+    interval: tuple[float, float]
+    leg: str | None = None
+
+
+class StageLatency(_Model):
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    samples: int
+
+
+class Latency(_Model):
+    """One system under one load point; a stage that the system does not have is None."""
+
+    load: str
+    mode: Literal["closed", "open"]
+    workers: int | None = None
+    rate: float | None = None
+    measured_at: str
+    reused: bool
+    distinct_queries: int
+    agreement: float | None
+    failed: int
+    achieved_per_second: float
+    saturated: bool
+    client_share: float | None = Field(None, description="processor time of this process per wall-clock second")
+    wait: StageLatency | None = None
+    encode: StageLatency | None = None
+    search: StageLatency | None = None
+    fuse: StageLatency | None = None
+    rerank: StageLatency | None = None
+    total: StageLatency | None = None
+
+
+class Index(_Model):
+    """The effective index, read back from the engine. builds: how many builds the figures rest on."""
+
+    type: str
+    rows: int
+    rows_indexed: int
+    flat: bool
+    adjusted: list[str]
+    parameters: dict[str, Any]
+    builds: int
+    reproducible: bool
+    built_at: str
+    note: str | None = None
+
+
+class SystemResult(_Model):
+    """One system. status not_indexed or void: measures are None."""
+
+    name: str
+    status: SystemStatus
+    error: str | None = None
+    hash: str
+    pipeline: dict[str, Any]
+    index: Index | None = None
+    measures: dict[str, MeasureValue] = {}
+    against_baseline: dict[str, Against] = {}
+    ann_recall: dict[str, float | None] = {}
+    builds: list[dict[str, float | None]] = Field([], description="each build's means, where there are several")
+    loss: list[Loss] = []
+    latency: Latency | None = None
+    loads: list[Latency] = []
+    truncated_texts: int = 0
+    build_seconds: float | None = None
+    index_bytes: int | None = None
+    usage: dict[str, Any] = {}
+    cost: dict[str, Any] | None = None
+    notes: list[str] = []
+
+
+class Result(_Model):
+    """result.json. Fields are only added within a format version."""
+
+    model_config = ConfigDict(extra="allow")
+
+    format: int = FORMAT
+    status: Status
+    experiment: dict[str, Any]
+    config_hash: str
+    started_at: str
+    finished_at: str | None = None
+    dataset: DatasetInfo
+    provenance: dict[str, Any]
+    baseline: str | None
+    primary: str
+    margin: float | None
+    detectable_difference: float | None = None
+    work: WorkDone = WorkDone()
+    latency_samples: int = Field(0, description="live samples that this run took; reused ones are not counted")
+    warnings: list[str] = []
+    systems: list[SystemResult] = []
+    fronts: list[dict[str, Any]] = []
+    targets: list[dict[str, Any]] = []
+
+
+def write_result(folder: Path, result: Result) -> None:
+    """Replace result.json whole."""
+    text = json.dumps(result.model_dump(mode="json"), ensure_ascii=False, indent=1, allow_nan=False)
+    write_atomically(folder / RESULT_FILE, (text + "\n").encode("utf-8"))
+
+
+def read_result(folder: Path) -> Result:
+    """Read a result folder. Raises ResultUnreadable with the cause and the cure."""
+    path = folder / RESULT_FILE if folder.is_dir() else folder
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultUnreadable(f"{path}: there is no such file. A result folder holds {RESULT_FILE}.") from None
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ResultUnreadable(f"{path}: cannot be read: {error}") from error
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if not isinstance(version, int):
+        raise ResultUnreadable(f"{path}: is not a result (it has no format version).")
+    if version > FORMAT:
+        raise ResultUnreadable(
+            f"{path}: was written in format {version}; this version reads up to {FORMAT}. "
+            "Upgrade: pip install --upgrade retrieval-bench"
+        )
+    try:
+        return Result.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ResultUnreadable(f"{path}: {where}: {first['msg']}") from error
+
+
+def result_schema() -> dict[str, Any]:
+    """The JSON schema of result.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Result.model_json_schema()}

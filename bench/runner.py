@@ -1,0 +1,463 @@
+"""Runs an experiment: quality pass, latency pass, comparisons. Goes on after a failure, resumes what was cut off."""
+
+from __future__ import annotations
+
+import errno
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adapters.base import (
+    AdapterError,
+    Event,
+    NotIndexed,
+    QueryScored,
+    Role,
+    RunFinished,
+    RunStarted,
+    SystemFinished,
+    Warned,
+    event_as_dict,
+)
+from bench import provenance
+from bench.artifacts import Cache, content_key, locked
+from bench.config import ConfigFaults, Experiment
+from bench.embedding import PLURAL
+from bench.evaluation import Evaluated, Evaluator, means
+from bench.expansion import System
+from bench.pipeline import Pipeline
+from bench.preflight import prepare
+from bench.results import (
+    DatasetInfo,
+    Index,
+    MeasureValue,
+    Result,
+    ResultUnreadable,
+    Status,
+    SystemResult,
+    SystemStatus,
+    WorkDone,
+    read_result,
+    write_result,
+)
+from bench.timing import Timings, take_timings
+from bench.trec import write_run
+
+TRUNCATED_SHARE_THAT_WARNS = 0.01
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """output: folder that holds <experiment>/<time>-<hash>/. cache: folder of the artefacts."""
+
+    output: Path
+    cache: Path
+
+
+def run(
+    experiment: Experiment,
+    places: Places,
+    *,
+    listeners: Sequence[Listener] = (),
+    remeasure: bool = False,
+) -> tuple[Path, Result]:
+    """Run an experiment to its end and return the result folder with the result as written there.
+
+    Raises ConfigFaults for everything that can be known before the start, CacheBusy when another run uses the
+    cache. KeyboardInterrupt leaves a result with status "cancelled" and passes on.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(locked(places.cache, "The cache"))
+        early: list[Event] = []
+        relay = _Relay([early.append, *listeners])
+        pipeline = prepare(experiment, places.cache, relay)
+        stack.callback(pipeline.close)
+        folder, resumed = open_folder(experiment, places.output)
+        stack.enter_context(locked(folder, "The result folder"))
+        log = stack.enter_context((folder / "events.jsonl").open("a", encoding="utf-8"))
+        write = _event_writer(log)
+        for event in early:
+            write(event)
+        relay.listeners = [write, *listeners]
+        return folder, _Run(experiment, pipeline, folder, relay, remeasure, resumed).execute()
+
+
+def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
+    """The folder to write to: the latest one of the same config that was cut off, else a new one."""
+    parent = output / experiment.name
+    for folder in sorted(parent.glob(f"*-{experiment.hash}"), reverse=True):
+        try:
+            status = read_result(folder).status
+        except ResultUnreadable as error:
+            if (folder / "result.json").exists():
+                raise ConfigFaults([str(error)]) from error
+            continue
+        if status in ("started", "cancelled"):
+            return folder, True
+        break
+    stamp = time.time()
+    while True:
+        folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(stamp))}-{experiment.hash}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            stamp += 1
+            continue
+        return folder, False
+
+
+class _Relay:
+    """Hands events to listeners."""
+
+    def __init__(self, listeners: list[Listener]) -> None:
+        self.listeners = listeners
+
+    def __call__(self, event: Event) -> None:
+        for listener in self.listeners:
+            listener(event)
+
+
+def _event_writer(log: Any) -> Listener:
+    def write(event: Event) -> None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        log.write(json.dumps({"at": at, **event_as_dict(event)}, ensure_ascii=False, default=str) + "\n")
+        log.flush()
+
+    return write
+
+
+class _Run:
+    def __init__(
+        self,
+        experiment: Experiment,
+        pipeline: Pipeline,
+        folder: Path,
+        emit: Listener,
+        remeasure: bool,
+        resumed: bool,
+    ) -> None:
+        self.experiment = experiment
+        self.pipeline = pipeline
+        pipeline.emit = emit
+        self.folder = folder
+        self.emit = emit
+        self.remeasure = remeasure
+        self.resumed = resumed
+        self.evaluator = Evaluator(pipeline)
+        self.evaluated: dict[str, Evaluated] = {}
+        self.entries: dict[str, SystemResult] = {}
+        self.timings: Timings = Timings({}, 0)
+        self.result = self._started()
+
+    def execute(self) -> Result:
+        write_result(self.folder, self.result)
+        info = self.result.dataset
+        about = {"name": info.name, "documents": info.documents, "judged": info.judged}
+        names = [system.name for system in self.experiment.systems]
+        self.emit(RunStarted(dict(self.experiment.resolved), str(self.folder), about, names, self.resumed))
+        for warning in info.warnings:
+            self._warn("dataset", warning)
+        try:
+            self._quality()
+            self._latency()
+        except KeyboardInterrupt:
+            self._finish("cancelled")
+            raise
+        self._finish(_status([entry.status for entry in self.entries.values()]))
+        return self.result
+
+    def _started(self) -> Result:
+        dataset = self.pipeline.dataset
+        judged_wrong = None
+        if dataset.qrels is not None:
+            judged_wrong = not bool((dataset.qrels_coded().grades <= 0).any())
+        came_from = provenance.provenance()
+        came_from["addresses"] = self._addresses()
+        return Result(
+            status="started",
+            experiment=dict(self.experiment.resolved),
+            config_hash=self.experiment.hash,
+            started_at=_now(),
+            dataset=DatasetInfo(
+                name=dataset.name,
+                split=dataset.split,
+                fingerprint=dataset.fingerprint,
+                documents=dataset.documents,
+                queries=dataset.queries_in_file,
+                judged=dataset.judged,
+                only_positives=judged_wrong,
+                notes=list(dataset.notes),
+                warnings=list(dataset.warnings),
+                provenance=dict(dataset.provenance),
+            ),
+            provenance={**came_from, "seed": self.experiment.settings.seed, "resumed": self.resumed},
+            baseline=self.experiment.baseline,
+            primary=str(self.experiment.primary),
+            margin=self.experiment.margin,
+            warnings=list(dataset.warnings),
+        )
+
+    def _addresses(self) -> dict[str, str]:
+        """Addresses that answered in a provider's place; a result obtained through one says so wherever shown."""
+        found: dict[str, str] = {}
+        for system in self.experiment.systems:
+            for name in (system.document_encoder, system.query_encoder):
+                if name and (address := self.pipeline.encoder(name).identity.address):
+                    found[f"encoders.{name}"] = address
+            if system.reranker and (address := self.pipeline.reranker(system.reranker).identity.address):
+                found[f"rerankers.{system.reranker}"] = address
+        return found
+
+    def _warn(self, about: str, message: str) -> None:
+        self.emit(Warned(about, message))
+        text = f"{about}: {message}" if about != "dataset" else message
+        if text not in self.result.warnings:
+            self.result.warnings.append(text)
+
+    # -- the quality pass ----------------------------------------------------------------------------------------
+
+    def _quality(self) -> None:
+        for system in self.experiment.systems:
+            entry = SystemResult(
+                name=system.name,
+                status="started",
+                hash=content_key(self._described(system))[:16],
+                pipeline=self._described(system),
+            )
+            self.entries[system.name] = entry
+            try:
+                self._measure(system, entry)
+            except NotIndexed as error:
+                self._failed(entry, "not_indexed", str(error))
+            except AdapterError as error:
+                self._failed(entry, "error", str(error))
+            except MemoryError:
+                self._failed(entry, "error", "out of memory")
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    place = error.filename or self.pipeline.cache.folder
+                    self._failed(entry, "error", f"the disk is full ({place}). Free space, or use: --cache DIR")
+                else:
+                    self._failed(entry, "error", f"{error}")
+            self.emit(SystemFinished(system.name, entry.status, entry.error, entry.model_dump(mode="json")))
+
+    def _failed(self, entry: SystemResult, status: SystemStatus, cause: str) -> None:
+        entry.status = status
+        entry.error = cause
+        unmeasured = MeasureValue(mean=None, interval=None, queries=self.pipeline.dataset.judged, failed=0)
+        entry.measures = {str(measure): unmeasured for measure in self.experiment.measures}
+
+    def _measure(self, system: System, entry: SystemResult) -> None:
+        evaluated = self.evaluator.evaluate(system)
+        self._describe_index(system, entry)
+        entry.truncated_texts = self._truncated(system)
+        if entry.index is not None and entry.index.flat and self.evaluator.is_dense(system):
+            missed = self.evaluator.flat_misses(system)
+            if missed:
+                self._failed(
+                    entry,
+                    "void",
+                    f"its flat index missed neighbours that exact search finds, for {missed} of "
+                    f"{self.pipeline.dataset.judged} queries: nothing measured through it can be trusted.",
+                )
+                return
+        entry.measures = self.evaluator.measure_values(evaluated)
+        entry.ann_recall = {str(k): None if v is None else float(v.mean()) for k, v in evaluated.ann.items()}
+        entry.loss = self.evaluator.loss(evaluated)
+        entry.builds = self._each_build(evaluated)
+        entry.status = "partial" if evaluated.failed.any() else "success"
+        if evaluated.failed.any():
+            entry.error = f"{int(evaluated.failed.sum())} queries failed: {'; '.join(evaluated.failures[:3])}"
+        self.evaluated[system.name] = evaluated
+        for build, ranking in enumerate(evaluated.rankings):
+            suffix = "" if build == 0 else f".build{build + 1}"
+            ids, query_ids = self.pipeline.document_ids, self.pipeline.dataset.query_ids
+            path = self.folder / "runs" / f"{system.file_name}{suffix}.trec"
+            write_run(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
+
+    def _each_build(self, evaluated: Evaluated) -> list[dict[str, float | None]]:
+        if len(evaluated.rankings) < 2:
+            return []
+        columns = {str(m): means(v) for m, v in evaluated.values.items()}
+        columns |= {f"ANN@{k}": means(v) for k, v in evaluated.ann.items()}
+        return [
+            {name: None if values is None else values[build] for name, values in columns.items()}
+            for build in range(len(evaluated.rankings))
+        ]
+
+    def _describe_index(self, system: System, entry: SystemResult) -> None:
+        if system.store is None:
+            return
+        built = self.pipeline.index(system)
+        note = built.store.note()
+        entry.index = Index(
+            type=built.effective.type,
+            rows=built.effective.rows,
+            rows_indexed=built.effective.rows_indexed,
+            flat=built.effective.flat,
+            adjusted=list(built.effective.adjusted),
+            parameters=dict(built.effective.parameters),
+            builds=self.evaluator.builds(system),
+            reproducible=system.store.kind.reproducible,
+            built_at=built.built_at,
+            note=note,
+        )
+        entry.build_seconds = built.build_seconds
+        entry.index_bytes = built.effective.bytes
+        if note:
+            entry.notes.append(note)
+
+    def _truncated(self, system: System) -> int:
+        if system.document_encoder is None or system.query_encoder is None:
+            return 0
+        total = 0
+        pairs: tuple[tuple[str, Role], ...] = ((system.document_encoder, "document"), (system.query_encoder, "query"))
+        for name, role in pairs:
+            vectors = self.pipeline.vectors(name, role)
+            total += vectors.truncated
+            if vectors.truncated > TRUNCATED_SHARE_THAT_WARNS * len(vectors.array):
+                share = 100 * vectors.truncated / len(vectors.array)
+                self._warn(
+                    f"encoders.{name}",
+                    f"{vectors.truncated:,} of {len(vectors.array):,} {PLURAL[role]} ({share:.0f} %) were cut at the model's "
+                    "maximum length; what stands behind the cut cannot be found.",
+                )
+        return total
+
+    def _described(self, system: System) -> dict[str, Any]:
+        """The pipeline as result.json holds it: enough to tell two systems apart and to find the same one again."""
+        file = self.experiment.settings
+        encoder = None
+        if system.document_encoder is not None and system.query_encoder is not None:
+            encoder = {
+                "document": {"name": system.document_encoder, **file.encoders[system.document_encoder]},
+                "query": {"name": system.query_encoder, **file.encoders[system.query_encoder]},
+            }
+        store = system.store
+        return {
+            "encoder": encoder,
+            "store": None
+            if store is None
+            else {"name": store.name, "adapter": store.adapter, **store.connection.model_dump(mode="json")},
+            "index": None if store is None else store.index.model_dump(mode="json"),
+            "query": None if store is None else store.query.model_dump(mode="json"),
+            "filter": system.filter.as_dict() if system.filter else None,
+            "fusion": system.fusion.as_dict() if system.fusion else None,
+            "run": system.run.name if system.run else None,
+            "reranker": {"name": system.reranker, **file.rerankers[system.reranker]} if system.reranker else None,
+            "depth": system.depth if system.reranker or system.fusion else None,
+            "k": system.k,
+        }
+
+    # -- the latency pass ----------------------------------------------------------------------------------------
+
+    def _latency(self) -> None:
+        measured = [s for s in self.experiment.systems if s.name in self.evaluated]
+        rankings = {name: e.rankings[0].rows for name, e in self.evaluated.items()}
+        self.timings = take_timings(
+            self.pipeline, self.experiment.loads, measured, rankings, emit=self.emit, remeasure=self.remeasure
+        )
+        self.result.latency_samples = self.timings.taken
+        for name, loads in self.timings.latencies.items():
+            entry = self.entries[name]
+            entry.loads = loads
+            entry.latency = loads[0] if loads else None
+            if any(load.agreement is not None and load.agreement < 0.99 for load in loads):
+                entry.notes.append("its live rankings differ from those that were judged: the latency is flagged")
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _finish(self, status: Status) -> None:
+        comparisons = self.evaluator.compare(self.evaluated)
+        for name, against in comparisons.items():
+            self.entries[name].against_baseline = against
+        for entry in self.entries.values():
+            if entry.status == "started":
+                entry.status = "cancelled"
+        self.result.systems = list(self.entries.values())
+        self.result.work = WorkDone.model_validate(self.pipeline.work.as_dict())
+        self.result.detectable_difference = self.evaluator.detectable_difference(self.evaluated)
+        self.result.status = status
+        self.result.finished_at = _now()
+        if status != "cancelled":
+            self._write_tables()
+            self._tell_queries()
+        write_result(self.folder, self.result)
+        self.emit(RunFinished(status, str(self.folder)))
+
+    def _write_tables(self) -> None:
+        parts = [part for evaluated in self.evaluated.values() for part in self._per_query(evaluated)]
+        if parts:
+            _write_parquet(pa.concat_tables(parts), self.folder / "per_query.parquet")
+        if self.timings.table is not None:
+            _write_parquet(self.timings.table, self.folder / "timings.parquet")
+
+    def _per_query(self, evaluated: Evaluated) -> Iterator[pa.Table]:
+        ids = pa.array(list(self.pipeline.dataset.query_ids), type=pa.string())
+        for build in range(len(evaluated.rankings)):
+            columns = {
+                "system": pa.array([evaluated.system.name] * len(ids)),
+                "build": pa.array(np.full(len(ids), build + 1, np.int32)),
+                "query_id": ids,
+                "failed": pa.array(evaluated.rankings[build].failed),
+            }
+            for measure, values in evaluated.values.items():
+                columns[str(measure)] = pa.nulls(len(ids), pa.float64()) if values is None else pa.array(values[build])
+            yield pa.table(columns)
+
+    def _tell_queries(self) -> None:
+        """One event per system and query, for whoever follows the run."""
+        dataset = self.pipeline.dataset
+        expected: list[dict[str, int]] = [{} for _ in range(dataset.judged)]
+        if dataset.qrels is not None:
+            coded = dataset.qrels_coded()
+            for query, row, grade in zip(*(column.tolist() for column in coded), strict=True):
+                expected[query][self.pipeline.document_ids[row]] = grade
+        texts = dataset.query_texts if dataset.has_text else [None] * dataset.judged
+        for name, evaluated in self.evaluated.items():
+            ranking = evaluated.rankings[0]
+            seconds = self.timings.per_query.get(name, {})
+            columns = {str(m): evaluated.per_query(m) for m in self.experiment.measures}
+            for i, query_id in enumerate(dataset.query_ids):
+                self.emit(
+                    QueryScored(
+                        system=name,
+                        query_id=query_id,
+                        query=texts[i],
+                        output=[self.pipeline.document_ids[row] for row in ranking.rows[i] if row >= 0],
+                        expected=expected[i],
+                        scores={m: None if v is None else float(v[i]) for m, v in columns.items()},
+                        metrics=seconds.get(i, {}),
+                        failed=bool(ranking.failed[i]),
+                    )
+                )
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    temporary = path.with_name(f".writing-{path.name}")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
+
+
+def _status(systems: Sequence[SystemStatus]) -> Status:
+    """success: every system success or not_indexed; partial: some measured; error: none."""
+    if all(status in ("success", "not_indexed") for status in systems):
+        return "success"
+    return "partial" if any(status in ("success", "partial") for status in systems) else "error"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+__all__ = ["Cache", "Places", "open_folder", "run"]

@@ -1,0 +1,216 @@
+"""Timings as artefacts: which are still valid, which have to be taken, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from adapters.base import AdapterError, Rows, Warned
+from bench import latency
+from bench.artifacts import content_key
+from bench.config import LoadPoint
+from bench.expansion import System
+from bench.latency import COLUMNS, Samples, Subject, percentiles, saturated
+from bench.live import LiveSystem
+from bench.pipeline import Pipeline
+from bench.provenance import machine, packages
+from bench.results import Latency, StageLatency
+from bench.stages import Emit
+
+_FIELDS = (
+    "seconds", "query", "phase", "round", "failed", "overlap", "started", "turn_seconds", "processor_seconds",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Timings:
+    """latencies: by system, in the order of the load points. taken: live samples that this run measured.
+    per_query: by system and query position, mean seconds of the first load point. table: all raw samples."""
+
+    latencies: dict[str, list[Latency]]
+    taken: int
+    per_query: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
+    table: pa.Table | None = None
+
+
+def take_timings(
+    pipeline: Pipeline,
+    loads: Sequence[LoadPoint],
+    systems: Sequence[System],
+    rankings: Mapping[str, Rows],
+    *,
+    emit: Emit,
+    remeasure: bool,
+) -> Timings:
+    """Timings of every system under every load point: kept ones where system, plan, machine and packages are the
+    same, the others measured together. rankings: each system's quality-pass rows (n, k)."""
+    timings = Timings({s.name: [] for s in systems if _is_live(pipeline, s)}, 0)
+    tables: list[pa.Table] = []
+    for number, load in enumerate(loads):
+        live = [system for system in systems if system.name in timings.latencies]
+        keys = {system.name: _key(pipeline, system, load, [s.name for s in live]) for system in live}
+        kept = {name: None if remeasure else _read(pipeline, key) for name, key in keys.items()}
+        fresh = _measure(pipeline, load, [s for s in live if kept[s.name] is None], rankings, emit)
+        for system in live:
+            samples = fresh.get(system.name, kept[system.name])
+            if samples is None:
+                continue
+            reused = system.name not in fresh
+            if not reused:
+                pipeline.cache.write("timings", keys[system.name], _arrays(samples))
+                timings.taken += int(samples.measured.sum())
+            timings.latencies[system.name].append(summary(load, samples, reused=reused))
+            tables.append(_table(pipeline, system.name, load, samples))
+            if number == 0:
+                timings.per_query[system.name] = _per_query(samples)
+    if tables:
+        timings.table = pa.concat_tables(tables)
+    return timings
+
+
+def samples_wanted(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
+    """Measured queries per system: as the plan says, fewer by default where every call is billed."""
+    if load.samples is not None:
+        return load.samples
+    return latency.DEFAULT_BILLED_SAMPLES if bills(pipeline, system) else latency.DEFAULT_SAMPLES
+
+
+def bills(pipeline: Pipeline, system: System) -> bool:
+    """Whether a live query of this system costs money."""
+    legs = [pipeline.systems[leg] for leg in system.fusion.legs] if system.fusion else []
+    encoder = system.query_encoder is not None and pipeline.encoder(system.query_encoder).bills
+    reranker = system.reranker is not None and pipeline.reranker(system.reranker).bills
+    return encoder or reranker or any(bills(pipeline, leg) for leg in legs)
+
+
+def _measure(
+    pipeline: Pipeline, load: LoadPoint, systems: Sequence[System], rankings: Mapping[str, Rows], emit: Emit
+) -> dict[str, Samples]:
+    subjects: list[Subject] = []
+    for system in systems:
+
+        def opened(system: System = system) -> LiveSystem:
+            return LiveSystem(pipeline, system)
+
+        try:
+            opened().close()  # a system that cannot be opened must not end the pass for the others
+        except AdapterError as error:
+            emit(Warned(system.name, f"its latency was not measured: {error}"))
+            continue
+        subjects.append(Subject(system.name, opened, rankings[system.name], samples_wanted(pipeline, system, load)))
+    if not subjects:
+        return {}
+    return latency.measure(load, subjects, seed=pipeline.experiment.settings.seed, emit=emit)
+
+
+def _is_live(pipeline: Pipeline, system: System) -> bool:
+    legs = [pipeline.systems[leg] for leg in system.fusion.legs] if system.fusion else []
+    return system.run is None and all(_is_live(pipeline, leg) for leg in legs)
+
+
+def _key(pipeline: Pipeline, system: System, load: LoadPoint, company: Sequence[str]) -> str:
+    """System, plan, machine and packages. `seconds` is shared by all systems of the pass, so their number counts."""
+    plan = load.model_dump(mode="json", exclude={"name"})
+    seed = pipeline.experiment.settings.seed
+    return content_key([_stages(pipeline, system), plan, len(company), seed, machine(), packages()])
+
+
+def _stages(pipeline: Pipeline, system: System) -> Any:
+    legs = [_stages(pipeline, pipeline.systems[leg]) for leg in system.fusion.legs] if system.fusion else []
+    return {
+        "search": pipeline.search_key(system, system.limit) if system.store else None,
+        "fusion": system.fusion.as_dict() if system.fusion else None,
+        "legs": legs,
+        "reranker": pipeline.score_key(system.reranker) if system.reranker else None,
+        "depth": system.depth,
+        "k": system.k,
+    }
+
+
+def _arrays(samples: Samples) -> dict[str, npt.NDArray[Any]]:
+    return {name: getattr(samples, name) for name in _FIELDS} | {"measured_at": np.array(samples.measured_at)}
+
+
+def _read(pipeline: Pipeline, key: str) -> Samples | None:
+    arrays = pipeline.cache.read("timings", key)
+    if arrays is None:
+        return None
+    return Samples(**{name: arrays[name] for name in _FIELDS}, measured_at=str(arrays["measured_at"]))
+
+
+def summary(load: LoadPoint, samples: Samples, *, reused: bool) -> Latency:
+    """What the samples come to. Percentiles are null where the load could not be kept up (saturated)."""
+    chosen = samples.measured & ~samples.failed
+    achieved, overrun = saturated(load, samples)
+    wall = float(samples.turn_seconds.sum())
+    stages: dict[str, StageLatency | None] = {}
+    for column, name in enumerate(COLUMNS):
+        seconds = samples.seconds[chosen, column]
+        present = bool((~np.isnan(seconds)).any())
+        found = percentiles(seconds)
+        stages[name] = (
+            StageLatency(
+                p50_ms=None if overrun else found.p50_ms,
+                p95_ms=None if overrun else found.p95_ms,
+                p99_ms=None if overrun else found.p99_ms,
+                samples=found.samples,
+            )
+            if present
+            else None
+        )
+    return Latency(
+        load=load.label,
+        mode=load.mode,
+        workers=load.workers if load.mode == "closed" else None,
+        rate=load.rate if load.mode == "open" else None,
+        measured_at=samples.measured_at,
+        reused=reused,
+        distinct_queries=len(np.unique(samples.query[chosen])),
+        agreement=float(samples.overlap[chosen].mean()) if chosen.any() else None,
+        failed=int((samples.measured & samples.failed).sum()),
+        achieved_per_second=achieved,
+        saturated=overrun,
+        client_share=float(samples.processor_seconds.sum()) / wall if wall else None,
+        wait=stages["wait"],
+        encode=stages["encode"],
+        search=stages["search"],
+        fuse=stages["fuse"],
+        rerank=stages["rerank"],
+        total=stages["total"],
+    )
+
+
+def _per_query(samples: Samples) -> dict[int, dict[str, float]]:
+    chosen = samples.measured & ~samples.failed
+    found: dict[int, dict[str, float]] = {}
+    for query in np.unique(samples.query[chosen]).tolist():
+        rows = samples.seconds[chosen & (samples.query == query)]
+        found[query] = {
+            f"{name}_seconds": float(np.nanmean(rows[:, column]))
+            for column, name in enumerate(COLUMNS)
+            if not np.isnan(rows[:, column]).all()
+        }
+    return found
+
+
+def _table(pipeline: Pipeline, name: str, load: LoadPoint, samples: Samples) -> pa.Table:
+    n = len(samples.query)
+    ids = pa.array(list(pipeline.dataset.query_ids), type=pa.string())
+    columns = {
+        "system": pa.array([name] * n, type=pa.string()),
+        "load": pa.array([load.label] * n, type=pa.string()),
+        "phase": pa.array(np.where(samples.measured, "measured", "warm-up")),
+        "round": pa.array(samples.round + 1),
+        "query_id": ids.take(pa.array(samples.query)),
+        "started_seconds": pa.array(samples.started),
+        "failed": pa.array(samples.failed),
+        "overlap": pa.array(samples.overlap),
+    }
+    for column, stage in enumerate(COLUMNS):
+        columns[f"{stage}_seconds"] = pa.array(samples.seconds[:, column], from_pandas=True)
+    return pa.table(columns)
