@@ -1,0 +1,29 @@
+"""Start the stand-in services: python -m tests.standin --port 8765"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+
+from . import KINDS, Faults, StandIn
+
+
+def main() -> None:
+    """Serve until interrupted; the lines on stdout point the SDKs here."""
+    parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="how long every call takes")
+    parser.add_argument("--fault-rate", type=float, default=0.0, help="share of requests that go wrong")
+    parser.add_argument("--fault-kinds", default=",".join(KINDS), help="which ones")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    given = parser.parse_args()
+    faults = Faults(given.fault_rate, tuple(given.fault_kinds.split(",")), given.seed)
+    standin = StandIn(port=given.port, latency_seconds=given.latency_ms / 1000, faults=faults)
+    for name, value in standin.environment().items():
+        print(f"export {name}={value}", flush=True)
+    with suppress(KeyboardInterrupt):
+        standin.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What the services' answers have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it came. key: of the Authorization header. places: what the route's pattern caught."""
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    body: bytes
+    key: str
+    places: Sequence[str] = ()
+
+    def json(self) -> dict[str, Any]:
+        """The body as an object. Raises Refusal."""
+        try:
+            content = json.loads(self.body or b"{}")
+        except json.JSONDecodeError as error:
+            raise Refusal(400, f"not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise Refusal(400, "expected an object")
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """content: what is sent. texts: what the answer is about, for the count of texts. spoilt: the content with an
+    item too few, and with NaN; None where there is nothing to spoil."""
+
+    content: Mapping[str, Any]
+    texts: Sequence[tuple[str, ...]] = ()
+    spoilt: Mapping[str, Mapping[str, Any]] | None = None
+
+    def data(self, kind: str | None) -> bytes:
+        """The bytes of the answer, spoilt if the fault is of that kind."""
+        if self.spoilt is not None and kind in self.spoilt:
+            return json.dumps(self.spoilt[kind]).encode()
+        return json.dumps(self.content).encode()
+
+
+class Refusal(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+        self.body: dict[str, Any] = {"message": message, "error": {"message": message, "type": "refused"}}
