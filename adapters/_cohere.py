@@ -1,0 +1,89 @@
+"""What Cohere's encoder and reranker share: the client and what its errors mean.
+
+Written against what cohere 5.18 to 7 have in common.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .base import InvalidOptions
+from .transport import CallOptions, Service
+
+OWN_ADDRESS = "https://api.cohere.com"
+
+# Source: docs.cohere.com/docs/deprecations, read in November 2026.
+_RETIRED = re.compile(r"(embed|rerank)-(english|multilingual)(-light)?-v2\.0")
+_GONE_SINCE = {"embed": "2026-04-04", "rerank": "2025-04-30"}
+_INSTEAD = {"embed": "embed-v5.0-pro or embed-v5.0-fast", "rerank": "rerank-v5.0-pro or rerank-v5.0-fast"}
+
+
+class Cohere(Service):
+    """The service, with a client that is made at the first call."""
+
+    def __init__(self, options: CallOptions) -> None:
+        super().__init__("Cohere", options, own_address=OWN_ADDRESS, address_env="CO_API_URL", key_env="CO_API_KEY")
+        self._options = options
+        self._making = threading.Lock()
+        self._client: Any = None
+
+    def ask(self, call: Callable[[Any, Mapping[str, Any]], Any]) -> Any:
+        """One try of a call, given the client and its request options. Raises Retryable or an AdapterError."""
+        import httpx
+        import pydantic
+        from cohere.core.api_error import ApiError
+
+        seconds = self._options.timeout_seconds
+        try:
+            return call(self._made(), {"max_retries": 0, "timeout_in_seconds": seconds})
+        except ApiError as error:
+            raised = self._refused(error)
+        except httpx.TimeoutException as error:
+            raised = self.timed_out(seconds, error)
+        except httpx.TransportError as error:
+            raised = self.unreachable(error)
+        except (pydantic.ValidationError, ValueError, TypeError, AttributeError, KeyError) as error:
+            # The SDK's typed models are built from whatever JSON came, without a check of their own.
+            raised = self.malformed(f"not the promised form ({type(error).__name__})", error)
+        except Exception as error:
+            if type(error).__name__ != "ParsingError":  # of cohere.core, in no release before 5.15
+                raise
+            raised = self.malformed("not the promised form", error)
+        raise raised from raised.__cause__
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+
+    def _refused(self, error: Any) -> Exception:
+        if error.status_code is None or error.status_code < 400:  # JSON that ends in the middle
+            return self.malformed(f"no JSON (status {error.status_code})", error)
+        body = error.body
+        said = body.get("message", body) if isinstance(body, dict) else body
+        return self.failed(error.status_code, said, headers=error.headers, error=error)
+
+    def _made(self) -> Any:
+        import cohere
+        import httpx
+
+        with self._making:
+            if self._client is None:
+                count = self._options.concurrency
+                limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
+                self._client = httpx.Client(limits=limits, follow_redirects=True)
+                # A server of one's own may do without a key; the SDK may not.
+                self._sdk = cohere.ClientV2(self.key or "none", base_url=self.url, httpx_client=self._client)
+        return self._sdk
+
+
+def check_not_retired(model: str) -> None:
+    """Raise InvalidOptions for a model that Cohere has switched off."""
+    if match := _RETIRED.fullmatch(model):
+        kind = match[1]
+        raise InvalidOptions(
+            f"{model} was retired on {_GONE_SINCE[kind]}; requests with it fail. Use {_INSTEAD[kind]}.", key="model"
+        )

@@ -1,0 +1,186 @@
+"""Cohere's embedding models through ClientV2: embed v3, v4 and v5."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from .._cohere import Cohere, check_not_retired
+from ..base import Context, Floats, Identity, InvalidOptions, Role
+from ..transport import CallOptions
+from ._managed import ManagedEncoder
+
+EmbeddingType = Literal["float", "int8", "uint8", "binary", "ubinary"]
+
+_INPUT_TYPES: Mapping[Role, str] = {"query": "search_query", "document": "search_document"}
+
+
+class _Model(NamedTuple):
+    dimension: int
+    sizes: tuple[int, ...]  # what output_dimension may be; empty where the model has one size
+    space: str
+
+
+# Source: docs.cohere.com/docs/cohere-embed and /changelog/embed-v5, read in November 2026. Pro and Fast of v5 share
+# one vector space; all others stand alone.
+_V5 = (2048, 1536, 1024, 768, 512, 256)
+MODELS: Mapping[str, _Model] = {
+    "embed-v5.0-pro": _Model(2048, _V5, "embed-v5.0"),
+    "embed-v5.0-fast": _Model(2048, _V5, "embed-v5.0"),
+    "embed-v4.0": _Model(1536, (1536, 1024, 512, 256), "embed-v4.0"),
+    "embed-english-v3.0": _Model(1024, (), "embed-english-v3.0"),
+    "embed-multilingual-v3.0": _Model(1024, (), "embed-multilingual-v3.0"),
+    "embed-english-light-v3.0": _Model(384, (), "embed-english-light-v3.0"),
+    "embed-multilingual-light-v3.0": _Model(384, (), "embed-multilingual-light-v3.0"),
+}
+
+
+class CohereOptions(CallOptions):
+    """embedding_type: what the service sends. All become float32 vectors that are compared by cosine: int8 as the
+    whole numbers they are, uint8 less 128 (the two differ by that offset), binary and ubinary as +1 for a set bit
+    and -1 for a clear one, whose cosine orders as the Hamming distance does.
+
+    output_dimension: for models with a choice of sizes. dimension: of a model that is not in the list here.
+    truncate: which end is cut from a text that is too long; NONE makes it an error. Cohere does not tell which texts
+    it cut. texts_per_minute: by default the provider's published 2,000 at its own address, no limit elsewhere.
+    transfer: how float vectors travel; base64 spares the SDK a second of work per full request of lists.
+    """
+
+    model: str
+    embedding_type: EmbeddingType = "float"
+    output_dimension: int | None = Field(None, ge=1)
+    dimension: int | None = Field(None, ge=1)
+    truncate: Literal["NONE", "START", "END"] = "END"
+    batch_size: int = Field(96, ge=1, le=96)
+    tokens_per_request: int = Field(128_000, ge=1)
+    texts_per_minute: float | None = Field(None, gt=0)
+    transfer: Literal["base64", "list"] = "base64"
+
+
+class CohereEncoder(ManagedEncoder):
+    """A managed model; documents and queries are told apart by their input type."""
+
+    name: ClassVar[str] = "cohere"
+    requires: ClassVar[tuple[str, ...]] = ("cohere",)
+    extra: ClassVar[str | None] = "cohere"
+    # docs.cohere.com/docs/rate-limits, 2026: inputs per minute, trial and production alike
+    default_items_per_minute: ClassVar[float | None] = 2000
+    Options = CohereOptions
+
+    def __init__(self, options: CohereOptions, context: Context = Context()) -> None:
+        self.service: Cohere = Cohere(options)
+        super().__init__(options, context)
+
+    def check(self) -> None:
+        check_not_retired(self.options.model)
+        super().check()
+        if self.dimension % 8 and self.options.embedding_type in ("binary", "ubinary"):
+            raise InvalidOptions("packed bits need a dimension divisible by 8.", key="output_dimension")
+
+    @property
+    def identity(self) -> Identity:
+        settings = {
+            "embedding_type": self.options.embedding_type,
+            "output_dimension": self.dimension,
+            "truncate": self.options.truncate,
+        }
+        return Identity("cohere", self.options.model, self.service.address, settings)
+
+    @property
+    def dimension(self) -> int:
+        options = self.options
+        known = MODELS.get(options.model)
+        if known is None:
+            given: int | None = options.output_dimension or options.dimension
+            if given is None:
+                raise InvalidOptions(
+                    f"{options.model} is none of {', '.join(MODELS)}. If Cohere has it, say how long its vectors are: "
+                    "dimension: N",
+                    key="model",
+                )
+            return given
+        if options.output_dimension not in (None, known.dimension, *known.sizes):
+            sizes = ", ".join(map(str, known.sizes)) or f"{known.dimension} only"
+            raise InvalidOptions(f"{options.model} has {sizes}.", key="output_dimension")
+        if options.dimension not in (None, options.output_dimension or known.dimension):
+            raise InvalidOptions(
+                f"{options.model} gives {options.output_dimension or known.dimension} dimensions. A choice of sizes is "
+                "output_dimension.",
+                key="dimension",
+            )
+        return options.output_dimension or known.dimension
+
+    @property
+    def space(self) -> str:
+        known = MODELS.get(self.options.model)
+        place = f"@{self.service.address}" if self.service.address else ""
+        return f"cohere:{known.space if known else self.options.model}{place}"
+
+    def role_settings(self, role: Role) -> Mapping[str, Any]:
+        """The input type, which changes the vector."""
+        return {"input_type": _INPUT_TYPES[role]}
+
+    @property
+    def texts_per_request(self) -> int:
+        return self.options.batch_size  # type: ignore[no-any-return]
+
+    @property
+    def tokens_per_request(self) -> int:
+        return self.options.tokens_per_request  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        super().close()
+        self.service.close()
+
+    def _send(self, texts: Sequence[str], role: Role) -> tuple[Floats, int]:
+        options = self.options
+        kind = (
+            "base64" if options.embedding_type == "float" and options.transfer == "base64" else options.embedding_type
+        )
+        known = MODELS.get(options.model)
+        sized = {"output_dimension": options.output_dimension} if known is None or known.sizes else {}
+
+        def call(client: Any, request: Mapping[str, Any]) -> tuple[Floats, int]:
+            answer = client.embed(
+                texts=list(texts),
+                model=options.model,
+                input_type=_INPUT_TYPES[role],
+                embedding_types=[kind],
+                truncate=options.truncate,
+                request_options=request,
+                **{name: value for name, value in sized.items() if value is not None},
+            )
+            found = getattr(answer.embeddings, "float_" if kind == "float" else kind)
+            return decoded(found, kind), _billed(answer)
+
+        return self.service.ask(call)  # type: ignore[no-any-return]
+
+
+def decoded(found: Sequence[Any], kind: str) -> Floats:
+    """Vectors of an embedding type of the API as float32 (n, dimension). Raises ValueError for what is none."""
+    if kind == "base64":
+        try:
+            rows = [np.frombuffer(base64.b64decode(item, validate=True), dtype="<f4") for item in found]
+        except binascii.Error as error:
+            raise ValueError("not base64") from error
+        return np.stack(rows).astype(np.float32)
+    if kind == "float":
+        return np.array(found, dtype=np.float32)
+    whole = np.array(found, dtype=np.int16)
+    if kind == "int8":
+        return whole.astype(np.float32)
+    if kind == "uint8":
+        return (whole - 128).astype(np.float32)
+    packed = (whole + 128 if kind == "binary" else whole).astype(np.uint8)
+    return np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1
+
+
+def _billed(answer: Any) -> int:
+    """Tokens that the answer says are billed, 0 where it says nothing."""
+    units = getattr(answer.meta, "billed_units", None)
+    return round(getattr(units, "input_tokens", None) or getattr(units, "text_tokens", None) or 0)

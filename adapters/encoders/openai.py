@@ -1,0 +1,195 @@
+"""OpenAI's embedding models, and any server that speaks its interface: vLLM, TEI, Ollama."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from ..base import AdapterError, AdapterRejected, Context, Flags, Floats, Identity, InvalidOptions, Role
+from ..transport import CallOptions, Retryable, Service
+from ._managed import ManagedEncoder
+
+OWN_ADDRESS = "https://api.openai.com/v1"
+
+# Source: developers.openai.com/api/docs/models and /guides/embeddings, 2026.
+MODELS: Mapping[str, int] = {
+    "text-embedding-3-small": 1536,
+    "text-embedding-3-large": 3072,
+    "text-embedding-ada-002": 1536,
+}
+_ONE_SIZE = frozenset({"text-embedding-ada-002"})
+LONGEST_TEXT_TOKENS = 8191
+
+
+class OpenAIOptions(CallOptions):
+    """base_url: of a compatible server, with the path that its embeddings stand below (often /v1).
+
+    dimensions: asks the service for shortened vectors. dimension: how long the vectors of a model are that is not in
+    the list here; nothing is asked for. batch_size: texts per request, 2,048 at OpenAI, 32 elsewhere unless given
+    (what TEI takes as it comes). A text longer than the model takes is an error of the service;
+    truncate_characters cuts texts to so many characters before they are sent, and counts them as cut.
+    """
+
+    model: str
+    dimensions: int | None = Field(None, ge=1)
+    dimension: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1, le=2048)
+    tokens_per_request: int = Field(250_000, ge=1, le=300_000)
+    truncate_characters: int | None = Field(None, ge=1)
+
+
+class OpenAIEncoder(ManagedEncoder):
+    """A managed model, or one behind the same interface."""
+
+    name: ClassVar[str] = "openai"
+    requires: ClassVar[tuple[str, ...]] = ("openai",)
+    extra: ClassVar[str | None] = "openai"
+    Options = OpenAIOptions
+
+    def __init__(self, options: OpenAIOptions, context: Context = Context()) -> None:
+        self.service = Service(
+            "OpenAI", options, own_address=OWN_ADDRESS, address_env="OPENAI_BASE_URL", key_env="OPENAI_API_KEY"
+        )
+        super().__init__(options, context)
+        self._making = threading.Lock()
+        self._client: Any = None
+
+    @property
+    def identity(self) -> Identity:
+        settings = {"dimensions": self.dimension, "truncate_characters": self.options.truncate_characters}
+        return Identity("openai", self.options.model, self.service.address, settings)
+
+    @property
+    def dimension(self) -> int:
+        options = self.options
+        full: int | None = MODELS.get(options.model, options.dimension)
+        if options.dimensions is None:
+            if full is None:
+                raise InvalidOptions(
+                    f"{options.model} is none of {', '.join(MODELS)}. Say how long its vectors are: dimension: N",
+                    key="model",
+                )
+            if options.dimension not in (None, full):
+                raise InvalidOptions(
+                    f"{options.model} gives {full} dimensions. To have them shortened: dimensions: {options.dimension}",
+                    key="dimension",
+                )
+            return full
+        if options.model in _ONE_SIZE:
+            raise InvalidOptions(f"{options.model} cannot be shortened.", key="dimensions")
+        if full is not None and options.dimensions > full:
+            raise InvalidOptions(f"{options.model} gives at most {full} dimensions.", key="dimensions")
+        return options.dimensions  # type: ignore[no-any-return]
+
+    @property
+    def space(self) -> str:
+        place = f"@{self.service.address}" if self.service.address else ""
+        return f"openai:{self.options.model}{place}"
+
+    def role_settings(self, role: Role) -> Mapping[str, Any]:
+        """Nothing: these models embed queries and documents alike."""
+        return {}
+
+    @property
+    def texts_per_request(self) -> int:
+        return self.options.batch_size or (2048 if self.service.address is None else 32)
+
+    @property
+    def tokens_per_request(self) -> int:
+        return self.options.tokens_per_request  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        super().close()
+        if self._client is not None:
+            self._client.close()
+
+    def _prepared(self, texts: Sequence[str]) -> tuple[list[str], Flags | None]:
+        sent, _ = super()._prepared(texts)
+        limit = self.options.truncate_characters
+        if limit is None:
+            return sent, None
+        return [text[:limit] for text in sent], np.array([len(text) > limit for text in sent], dtype=np.bool_)
+
+    def _send(self, texts: Sequence[str], role: Role) -> tuple[Floats, int]:
+        answer = self._ask(texts)
+        try:
+            items = sorted(answer.data, key=lambda item: int(item.index))
+            if [int(item.index) for item in items] != list(range(len(texts))):
+                raise self.service.malformed(f"{len(items)} vectors for {len(texts)} texts")
+            vectors = np.stack([_vector(item.embedding) for item in items])
+            # Not every compatible server counts tokens.
+            tokens = int(answer.usage.prompt_tokens or 0) if answer.usage is not None else 0
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self.service.malformed(f"not the promised form ({type(error).__name__})", error) from error
+        return vectors, tokens
+
+    def _ask(self, texts: Sequence[str]) -> Any:
+        import openai
+
+        options, seconds = self.options, self.options.timeout_seconds
+        sized = {} if options.dimensions is None else {"dimensions": options.dimensions}
+        try:
+            # The SDK's own choice too, but asked for by name the answer is not turned into lists of Python floats.
+            return self._made().embeddings.create(
+                input=list(texts), model=options.model, encoding_format="base64", timeout=seconds, **sized
+            )
+        except openai.APITimeoutError as error:
+            raised: Exception = self.service.timed_out(seconds, error)
+        except openai.APIConnectionError as error:
+            raised = self.service.unreachable(error)
+        except openai.APIStatusError as error:
+            raised = self._refused(error, texts)
+        except (openai.APIError, ValueError, TypeError, AttributeError, KeyError) as error:
+            raised = self.service.malformed(f"not the promised form ({type(error).__name__})", error)
+        raise raised from raised.__cause__
+
+    def _refused(self, error: Any, texts: Sequence[str]) -> Exception:
+        said = error.body.get("message", error.message) if isinstance(error.body, dict) else error.message
+        refused = self.service.failed(error.status_code, said, headers=dict(error.response.headers), error=error)
+        if isinstance(refused, Retryable) or error.status_code not in (400, 413, 422):
+            return refused
+        longest = max(len(text) for text in texts)
+        told = AdapterRejected(
+            f"{refused} The batch held {len(texts)} texts, the longest of {longest:,} characters. OpenAI takes "
+            f"{LONGEST_TEXT_TOKENS:,} tokens a text and does not cut longer ones: truncate_characters: N cuts them "
+            "here. A request that is too large: lower batch_size or tokens_per_request."
+        )
+        told.__cause__ = refused.__cause__
+        return told
+
+    def _made(self) -> Any:
+        import openai
+
+        with self._making:
+            if self._client is None:
+                try:
+                    self._client = openai.OpenAI(
+                        # A server of one's own may do without a key; the SDK may not.
+                        api_key=self.service.key or "none",
+                        base_url=self.service.url,
+                        max_retries=0,
+                        http_client=_http_client(openai, self.options.concurrency),
+                    )
+                except openai.OpenAIError as error:
+                    raise AdapterError(self.service.scrubbed(error)) from self.service.showable(error)
+        return self._client
+
+
+def _http_client(openai: Any, concurrency: int) -> Any:
+    """The SDK's own HTTP client with as many connections as there are calls at once."""
+    limits = openai.DEFAULT_CONNECTION_LIMITS
+    return openai.DefaultHttpxClient(
+        limits=type(limits)(max_connections=concurrency, max_keepalive_connections=concurrency)
+    )
+
+
+def _vector(found: Any) -> Floats:
+    """A vector as base64 of little-endian float32, or as a list from a server that knows no base64."""
+    if isinstance(found, str):
+        return np.frombuffer(base64.b64decode(found, validate=True), dtype="<f4").astype(np.float32)
+    return np.array(found, dtype=np.float32)
