@@ -5,6 +5,7 @@ Nothing here touches data, models or servers: what needs them is checked by the 
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from adapters import registry
 from adapters.base import Filter, InvalidOptions
@@ -96,7 +97,7 @@ class ExperimentFile(_Model):
     baseline: str | None = None
     margin: float | None = Field(None, gt=0, lt=1)
     measures: list[str | int] = list(DEFAULT_MEASURES)
-    latency: LoadPoint | list[LoadPoint] | Literal[False] | None = LoadPoint(samples=1000, seconds=60.0)
+    latency: list[LoadPoint] = Field([LoadPoint()], description="one load point or several; false for none")
     seed: int = Field(0, ge=0)
     builds: int = Field(1, ge=1, le=64, description="how often every index is built, to show the spread")
     targets: dict[str, list[Annotated[float, Field(gt=0, le=1)]]] = Field(
@@ -110,6 +111,14 @@ class ExperimentFile(_Model):
     prices: list[dict[str, Any]] = []
     machine_usd_per_hour: float | None = Field(None, ge=0)
     cache: str | None = Field(None, description="folder of the cache; default .bench-cache")
+
+    @field_validator("latency", mode="before")
+    @classmethod
+    def _one_load_or_none(cls, value: Any) -> Any:
+        """`latency: {…}` is one load point, `latency: false` or null none."""
+        if value is None or value is False:
+            return []
+        return [value] if isinstance(value, Mapping) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,22 +253,18 @@ class Reader:
 
     def read(self, raw: dict[str, Any]) -> Experiment:
         self._refuse_secrets(raw, "")
-        try:
-            settings = ExperimentFile.model_validate(raw)
-        except ValidationError as error:
-            self.model_faults(error, "", ExperimentFile)
-            raise ConfigFaults(self.faults) from error
+        settings = self._settings(raw)
         measures = self._measures(settings.measures, "measures")
         dataset = self.part("datasets", "dataset", settings.dataset, "dataset")
         encoders = self._parts("encoders", settings.encoders)
         rerankers = self._parts("rerankers", settings.rerankers)
         trackers = self._parts("trackers", settings.trackers)
-        self.stop_on_faults()
-        assert dataset is not None
         systems = expand_systems(self, settings, measures, encoders, rerankers)
         targets = self._targets(settings.targets)
-        self._cross_checks(settings, systems, measures, trackers)
+        loads = self._loads(settings)
+        self._cross_checks(settings, systems)
         self.stop_on_faults()
+        assert dataset is not None
         resolved = {**settings.model_dump(mode="json", exclude_unset=True), "measures": [str(m) for m in measures]}
         return Experiment(
             name=settings.experiment,
@@ -273,12 +278,27 @@ class Reader:
             measures=measures,
             baseline=settings.baseline,
             margin=settings.margin,
-            loads=self._loads(settings),
+            loads=loads,
             targets=targets,
             settings=settings,
             resolved=resolved,
             hash=content_key({**resolved, "cache": None, "base": str(self.base)})[:12],
         )
+
+    def _settings(self, raw: dict[str, Any]) -> ExperimentFile:
+        """The file as a model. Unknown keys are named and left out, so that the faults behind them are found too."""
+        try:
+            return ExperimentFile.model_validate(raw)
+        except ValidationError as error:
+            self.model_faults(error, "", ExperimentFile)
+            known = copy.deepcopy(raw)
+            for item in error.errors(include_url=False):
+                if item["type"] == "extra_forbidden":
+                    _delete(known, item["loc"])
+            try:
+                return ExperimentFile.model_validate(known)
+            except ValidationError:
+                raise ConfigFaults(self.faults) from error
 
     def _refuse_secrets(self, node: Any, path: str) -> None:
         if isinstance(node, dict):
@@ -298,9 +318,13 @@ class Reader:
 
     def model_faults(self, error: ValidationError, prefix: str, model: type[BaseModel]) -> None:
         """Pydantic's errors in the words of the file: key path, what is wrong, and a suggestion."""
+        named: set[str] = set()
         for item in error.errors(include_url=False):
             location = [step for step in item["loc"] if not _is_union_tag(step)]
             key_path = _join(prefix, location)
+            if key_path in named:
+                continue  # the members of a union each complain of the same value
+            named.add(key_path)
             if item["type"] == "extra_forbidden":
                 known = _known_keys(model, location[:-1])
                 self.fault(key_path, f"is unknown. {suggestion(str(location[-1]), known)}")
@@ -375,26 +399,16 @@ class Reader:
         return parsed
 
     def _loads(self, settings: ExperimentFile) -> tuple[LoadPoint, ...]:
-        loads = settings.latency
-        if loads is None or loads is False:
-            return ()
-        points = loads if isinstance(loads, list) else [loads]
+        points = settings.latency
         for i, point in enumerate(points):
             if point.mode == "open" and point.rate is None:
                 self.fault(f"latency[{i}].rate", "is missing: an open loop needs queries per second.")
         labels = [point.label for point in points]
         for label in {label for label in labels if labels.count(label) > 1}:
             self.fault("latency", f"has two load points called {label}. Give them names.")
-        self.stop_on_faults()
         return tuple(points)
 
-    def _cross_checks(
-        self,
-        settings: ExperimentFile,
-        systems: Sequence[System],
-        measures: Sequence[Measure],
-        trackers: Mapping[str, Part],
-    ) -> None:
+    def _cross_checks(self, settings: ExperimentFile, systems: Sequence[System]) -> None:
         names = [system.name for system in systems]
         if settings.baseline is not None and settings.baseline not in names:
             self.fault("baseline", f"({settings.baseline}) is not a system. {suggestion(settings.baseline, names)}")
@@ -404,7 +418,6 @@ class Reader:
             reference = next(s for s in systems if s.name == settings.baseline)
             if all(s.filter != reference.filter for s in systems if s is not reference) and len(systems) > 1:
                 self.fault("baseline", "has another filter than every other system, so nothing can be compared.")
-        del measures, trackers
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -439,6 +452,20 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     options = list(known)
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
     return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(options) or 'none'}."
+
+
+def _delete(node: Any, location: Sequence[str | int]) -> None:
+    """Take the value at a location out of nested mappings and lists, if it is there."""
+    if isinstance(node, dict) and "latency" in node and isinstance(node["latency"], dict) and location[0] == "latency":
+        location = [step for step in location if step != 0]
+    *steps, last = location
+    for step in steps:
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(node, dict):
+        node.pop(last, None)
 
 
 def _join(prefix: str, location: Sequence[str | int]) -> str:

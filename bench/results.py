@@ -19,7 +19,11 @@ Verdict = Literal["better", "not_worse", "worse", "undecided"]
 
 
 class ResultUnreadable(Exception):
-    """A result folder that this version cannot read; says why."""
+    """A result folder that this version cannot read; says why. newer: a later version wrote it."""
+
+    def __init__(self, message: str, *, newer: bool = False) -> None:
+        super().__init__(message)
+        self.newer = newer
 
 
 class _Model(BaseModel):
@@ -205,7 +209,8 @@ def read_result(folder: Path) -> Result:
     if version > FORMAT:
         raise ResultUnreadable(
             f"{path}: was written in format {version}; this version reads up to {FORMAT}. "
-            "Upgrade: pip install --upgrade retrieval-bench"
+            "Upgrade: pip install --upgrade retrieval-bench",
+            newer=True,
         )
     try:
         return Result.model_validate(raw)

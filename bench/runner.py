@@ -99,7 +99,7 @@ def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
         try:
             status = read_result(folder).status
         except ResultUnreadable as error:
-            if (folder / "result.json").exists():
+            if error.newer:
                 raise ConfigFaults([str(error)]) from error
             continue
         if status in ("started", "cancelled"):
@@ -329,8 +329,8 @@ class _Run:
                 share = 100 * vectors.truncated / len(vectors.array)
                 self._warn(
                     f"encoders.{name}",
-                    f"{vectors.truncated:,} of {len(vectors.array):,} {PLURAL[role]} ({share:.0f} %) were cut at the model's "
-                    "maximum length; what stands behind the cut cannot be found.",
+                    f"{vectors.truncated:,} of {len(vectors.array):,} {PLURAL[role]} ({share:.0f} %) were cut at "
+                    "the model's maximum length; what stands behind the cut cannot be found.",
                 )
         return total
 
