@@ -81,7 +81,7 @@ class _Plan:
             else:
                 size = missing * encoder.dimension * 4 / 2**20
                 lines.append(
-                    f"  {name} ({PLURAL[role]}): {missing:,} of {total:,} texts to embed, {length:,.0f} characters each, "
+                    f"  {name} ({PLURAL[role]}): {missing:,} of {total:,} texts to embed, {length:,.0f} characters, "
                     f"{size:,.1f} MiB of vectors{self._duration(encoder, role, missing)}"
                 )
         return lines

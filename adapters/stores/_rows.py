@@ -16,17 +16,17 @@ _NAME = "rows.arrow"
 
 
 class RowsWriter:
-    """Writes `row` and `meta.*` of the batches as they come; a context manager."""
+    """Writes `row`, `id` and `meta.*` of the batches as they come; a context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _NAME
         self._writer: Any = None
-        self._columns: list[str] = ["row"]
+        self._columns: list[str] = ["row", "id"]
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append one batch. All batches have the columns of the first."""
         if self._writer is None:
-            self._columns = ["row", *(n for n in batch.schema.names if n.startswith("meta."))]
+            self._columns = ["row", "id", *(n for n in batch.schema.names if n.startswith("meta."))]
             self._writer = pa.ipc.new_file(str(self._path), batch.select(self._columns).schema)
         self._writer.write_batch(batch.select(self._columns))
 
@@ -37,7 +37,7 @@ class RowsWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._writer is None and kind is None:
-            self._writer = pa.ipc.new_file(str(self._path), pa.schema([("row", pa.int32())]))
+            self._writer = pa.ipc.new_file(str(self._path), pa.schema([("row", pa.int32()), ("id", pa.string())]))
         if self._writer is not None:
             self._writer.close()
 
@@ -64,6 +64,13 @@ class RowsFile:
         if last is None or last[0] != filter:
             last = self._last = (filter, filter.mask(self._table))
         return last[1]
+
+    def id_ranks(self) -> npt.NDArray[np.int32]:
+        """Each position's place in the ascending order of the document ids: int32 (count,)."""
+        ids = self._table.column("id").to_pylist()
+        ranks = np.empty(len(ids), np.int32)
+        ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids), dtype=np.int32)
+        return ranks
 
     def rows(self, positions: npt.NDArray[Any]) -> Rows:
         """The rows at these positions; -1 stays -1."""

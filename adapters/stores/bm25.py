@@ -91,6 +91,7 @@ class Bm25Session(Session):
         super().__init__(ref)
         self._rows = RowsFile(Path(ref.folder))
         self._index = Bm25Index.open(Path(ref.folder) / _INDEX, len(self._rows), options)
+        self._ranks = self._rows.id_ranks()
 
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
         if queries.texts is None:
@@ -100,20 +101,23 @@ class Bm25Session(Session):
         for i, text in enumerate(queries.texts):
             match = self._index.match(text)
             if match is not None:
-                best = _best(match.scores, match.none, limit, allowed)
+                best = self._best(match.scores, match.none, limit, allowed)
                 hits.rows[i, : len(best)] = self._rows.rows(best)
                 hits.scores[i, : len(best)] = match.scores[best]
         return hits
 
+    def _best(self, scores: Floats, none: float, limit: int, allowed: Flags | None) -> npt.NDArray[np.intp]:
+        """Positions of the best `limit` matching documents, ties by document id descending.
 
-def _best(scores: Floats, none: float, limit: int, allowed: Flags | None) -> npt.NDArray[np.intp]:
-    """Positions of the best `limit` matching documents, ties by position ascending."""
-    matching = scores > none
-    found = np.flatnonzero(matching if allowed is None else matching & allowed)
-    if len(found) > limit:
-        kth = -np.partition(-scores[found], limit - 1)[limit - 1]
-        found = found[scores[found] >= kth]
-    return found[np.argsort(-scores[found], kind="stable")[:limit]]
+        Equal BM25 scores are common (short documents with one matching word), so a cut at the limit that followed
+        another order than the measures' own would make recall depend on the limit.
+        """
+        matching = scores > none
+        found = np.flatnonzero(matching if allowed is None else matching & allowed)
+        if len(found) > limit:
+            kth = -np.partition(-scores[found], limit - 1)[limit - 1]
+            found = found[scores[found] >= kth]
+        return found[np.lexsort((-self._ranks[found], -scores[found]))[:limit]]
 
 
 def _texts(batches: Iterator[pa.RecordBatch], rows: RowsWriter) -> Iterator[str | None]:

@@ -52,9 +52,9 @@ def test_a_corpus_without_a_term_is_searched_without_an_error(tmp_path: Path) ->
     assert (search(tmp_path, "apple", ["", "the", "!"]).rows == -1).all()
 
 
-def test_equal_scores_stand_in_the_order_of_rows_also_at_the_cut(tmp_path: Path) -> None:
+def test_equal_scores_stand_in_descending_order_of_ids_also_at_the_cut(tmp_path: Path) -> None:
     texts = ["same words"] * 20 + ["same words same"]
-    assert search(tmp_path, "same", texts, limit=4).rows[0].tolist() == [20, 0, 1, 2]
+    assert search(tmp_path, "same", texts, limit=4).rows[0].tolist() == [20, 9, 8, 7]
 
 
 def test_a_filter_leaves_what_passes_and_nulls_never_pass(tmp_path: Path) -> None:
