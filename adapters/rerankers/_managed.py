@@ -1,0 +1,86 @@
+"""What rerankers of managed services share: one request per query, sent at once, scores back in their places."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..base import Context, Floats, Queries, Reranker, Rows, Scored, Usage
+from ..transport import CallOptions, Job, Service, Transport, estimated_tokens
+
+
+class ManagedReranker(Reranker):
+    """A subclass names its service and sends one query with its documents.
+
+    A query with more documents than a request holds is split: a document's score does not depend on the others.
+    """
+
+    bills = True
+    service: Service
+
+    def __init__(self, options: CallOptions, context: Context = Context()) -> None:
+        super().__init__(options, context)
+        self._transport = Transport(options, seed=context.seed)
+
+    def check(self) -> None:
+        """Raises AdapterRejected without a key. Calls nobody."""
+        super().check()
+        self.service.check_key()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _score(self, queries: Queries, candidates: Rows) -> Scored:
+        assert queries.texts is not None
+        scores = np.full(candidates.shape, -np.inf, np.float32)
+        places: list[tuple[int, Sequence[int]]] = []
+        jobs: list[Job[Floats]] = []
+        size = self.options.documents_per_request
+        for i, rows in enumerate(candidates):
+            chosen = np.flatnonzero(rows >= 0).tolist()
+            for start in range(0, len(chosen), size):
+                part = chosen[start : start + size]
+                places.append((i, part))
+                jobs.append(self._job(queries.texts[i], [self.corpus.texts[int(rows[j])] for j in part]))
+        usage = Usage()
+        for (i, filled), (found, cost) in zip(places, self._transport.gather(jobs), strict=True):
+            scores[i, filled] = found
+            usage += cost
+        return Scored(scores, usage)
+
+    def _job(self, query: str, documents: Sequence[str]) -> Job[Floats]:
+        # Services refuse empty texts; a space stands for one.
+        query, documents = query or " ", [text or " " for text in documents]
+        digest = hashlib.blake2b(digest_size=16)
+        for text in (query, *documents):
+            data = text.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "big") + data)
+        tokens = estimated_tokens(query) * len(documents) + sum(map(estimated_tokens, documents))
+        return Job(digest.digest(), lambda: self._send(query, documents), tokens, len(documents))
+
+    @abstractmethod
+    def _send(self, query: str, documents: Sequence[str]) -> tuple[Floats, Usage]:
+        """One try of one request: a score per document, float32 (n,), and what was billed.
+
+        Raises Retryable or an AdapterError.
+        """
+
+
+def scores_in_order(service: Service, found: Sequence[tuple[Any, Any]], count: int) -> Floats:
+    """Scores by document from pairs (index, score) in any order.
+
+    Raises Retryable unless every document has exactly one finite score.
+    """
+    scores = np.full(count, np.nan, dtype=np.float32)
+    if sorted(int(index) for index, _ in found) != list(range(count)):
+        raise service.malformed(f"{len(found)} scores for {count} documents")
+    for index, score in found:
+        scores[int(index)] = math.nan if score is None else float(score)
+    if not np.isfinite(scores).all():
+        raise service.malformed("scores that are not finite")
+    return scores

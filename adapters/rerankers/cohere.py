@@ -1,0 +1,68 @@
+"""Cohere's rerankers through ClientV2: rerank v3.5, v4 and v5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from .._cohere import Cohere, check_not_retired
+from ..base import Context, Floats, Identity, Usage
+from ..transport import CallOptions
+from ._managed import ManagedReranker, scores_in_order
+
+
+class CohereRerankOptions(CallOptions):
+    """max_tokens_per_doc: what is read of a document, 4,096 unless given; the service scores the best of its chunks.
+    documents_per_request: at most 10,000 by the service's rule."""
+
+    model: str
+    max_tokens_per_doc: int | None = Field(None, ge=1)
+    documents_per_request: int = Field(1000, ge=1, le=10_000)
+
+
+class CohereReranker(ManagedReranker):
+    """Billed by search units up to v4 and by tokens from v5: whichever the answer says."""
+
+    name: ClassVar[str] = "cohere"
+    requires: ClassVar[tuple[str, ...]] = ("cohere",)
+    extra: ClassVar[str | None] = "cohere"
+    Options = CohereRerankOptions
+
+    def __init__(self, options: CohereRerankOptions, context: Context = Context()) -> None:
+        self.service: Cohere = Cohere(options)
+        super().__init__(options, context)
+
+    def check(self) -> None:
+        check_not_retired(self.options.model)
+        super().check()
+
+    @property
+    def identity(self) -> Identity:
+        settings = {"max_tokens_per_doc": self.options.max_tokens_per_doc}
+        return Identity("cohere", self.options.model, self.service.address, settings)
+
+    def close(self) -> None:
+        super().close()
+        self.service.close()
+
+    def _send(self, query: str, documents: Sequence[str]) -> tuple[Floats, Usage]:
+        options = self.options
+        limit = {} if options.max_tokens_per_doc is None else {"max_tokens_per_doc": options.max_tokens_per_doc}
+
+        def call(client: Any, request: Mapping[str, Any]) -> tuple[Floats, Usage]:
+            answer = client.rerank(
+                model=options.model, query=query, documents=list(documents), request_options=request, **limit
+            )
+            found = [(item.index, item.relevance_score) for item in answer.results]
+            return scores_in_order(self.service, found, len(documents)), _billed(answer)
+
+        return self.service.ask(call)  # type: ignore[no-any-return]
+
+
+def _billed(answer: Any) -> Usage:
+    """Tokens or search units, as the answer says."""
+    units = getattr(answer.meta, "billed_units", None)
+    tokens = getattr(units, "input_tokens", None) or getattr(units, "text_tokens", None)
+    return Usage(tokens=round(tokens or 0), search_units=round(getattr(units, "search_units", None) or 0))
