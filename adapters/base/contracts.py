@@ -227,7 +227,8 @@ class Store(Adapter):
         self.context = context
 
     def consumes(self, query: Any) -> frozenset[Consumes]:
-        """What a search with these Query options needs: vectors, texts or both."""
+        """What a search with these Query options needs: vectors, texts or both. Called before the run: raises
+        InvalidOptions (key `query.<option>`) for query options that these index options have no use for."""
         return frozenset({"vector"})
 
     @property
