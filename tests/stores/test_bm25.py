@@ -61,7 +61,7 @@ def test_a_filter_leaves_what_passes_and_nulls_never_pass(tmp_path: Path) -> Non
     store = make(Bm25Store)
     ref = build(store, tmp_path, ["apple"] * 4, meta={"lang": ["en", "de", None, "en"]})
     hits = store.open(ref).search(Queries(texts=["apple"]), 10, Filter.parse({"lang": "en"}))
-    assert hits.rows[0, :3].tolist() == [0, 3, -1]
+    assert hits.rows[0, :3].tolist() == [3, 0, -1]
 
 
 def test_the_stemmer_joins_forms_of_a_word(tmp_path: Path) -> None:
