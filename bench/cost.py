@@ -1,0 +1,242 @@
+"""Usage and prices to money: pure functions, the same before a run (estimated usage) and after it (reported usage).
+
+None means unknown and is never turned into 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from typing import Any, Literal, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from adapters.base import Usage
+
+Unit: TypeAlias = Literal["per_million_tokens", "per_thousand_searches"]
+Of: TypeAlias = Literal["corpus", "queries"]
+
+CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English; Chinese and Japanese have about one token per character
+DOCUMENTS_PER_SEARCH = 100
+TOKENS_PER_CHUNK = 500  # Cohere's search units count a longer document once per so many tokens
+
+
+class PriceFaults(Exception):
+    """Prices that cannot be read, one sentence each, with the key path that holds them."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per unit of a model, with the page it was read on and the date."""
+
+    provider: str
+    model: str
+    unit: Unit
+    usd: float
+    source: str
+    read_on: str
+
+    def of(self, usage: Usage) -> float | None:
+        """The price of a usage; None where it does not count what this price is per."""
+        amount, per = (usage.tokens, 1e6) if self.unit == "per_million_tokens" else (usage.search_units, 1e3)
+        if not amount and usage.requests:
+            return None
+        return self.usd * amount / per
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices by provider and model."""
+
+    by_model: Mapping[tuple[str, str], Price]
+
+    def find(self, provider: str, model: str) -> Price | None:
+        """The price of a model, None where it is unknown."""
+        return self.by_model.get((provider, model))
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str
+    model: str
+    unit: Unit
+    usd: float = Field(ge=0, allow_inf_nan=False)
+    source: str = "the experiment"
+    read_on: str = ""
+
+
+def load_prices(overrides: Iterable[Mapping[str, Any]] = ()) -> Prices:
+    """The table that comes with the adapters, overridden by an experiment's `prices`. Raises PriceFaults."""
+    # The base loader leaves 2026-11 a text.
+    shipped = yaml.load((files("adapters") / "prices.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    found: dict[tuple[str, str], Price] = {}
+    faults: list[str] = []
+    for place, entries in (("prices.yaml", shipped["prices"]), ("prices", overrides)):
+        for i, entry in enumerate(entries):
+            try:
+                parsed = _Entry.model_validate({k: str(v) if k == "read_on" else v for k, v in entry.items()})
+            except ValidationError as error:
+                for item in error.errors(include_url=False):
+                    key = ".".join(str(step) for step in item["loc"])
+                    faults.append(f"{place}[{i}].{key}: {item['msg'][:1].lower()}{item['msg'][1:]}.")
+            else:
+                price = Price(**parsed.model_dump())
+                found[price.provider, price.model] = price
+    if faults:
+        raise PriceFaults(faults)
+    return Prices(found)
+
+
+def price_of(prices: Prices, provider: str, model: str, usage: Usage) -> float | None:
+    """US dollars for a usage; 0 where nothing was sent, None where the price or the amount is unknown."""
+    price = prices.find(provider, model)
+    if price is None:
+        return None if usage.requests or usage.tokens or usage.search_units else 0.0
+    return price.of(usage)
+
+
+def estimated_embedding(texts: int, mean_characters: float) -> Usage:
+    """What embedding so many texts will use, at four characters per token."""
+    return Usage(tokens=round(texts * mean_characters / CHARACTERS_PER_TOKEN))
+
+
+def estimated_reranking(queries: int, depth: int, query_characters: float, document_characters: float) -> Usage:
+    """What reranking `depth` documents for each query will use, in tokens and in search units: a price takes the one
+    it is per."""
+    query, document = query_characters / CHARACTERS_PER_TOKEN, document_characters / CHARACTERS_PER_TOKEN
+    chunks = depth * max(1, math.ceil(document / TOKENS_PER_CHUNK))
+    return Usage(
+        tokens=round(queries * depth * (query + document)),
+        search_units=queries * math.ceil(chunks / DOCUMENTS_PER_SEARCH),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one part of a system did.
+
+    part: encoder, index, search, reranker, as the sheet calls it. of: whether it was done for the corpus or for
+    queries; count: how many documents or queries it was done for. provider and model: of a part that bills, else
+    None: its price is the machine's time. seconds: that time, measured.
+    """
+
+    part: str
+    of: Of
+    count: int
+    provider: str | None = None
+    model: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartCost:
+    """A line of the sheet. usd: for all of `count`; price: what it was reckoned with, None for the machine's time or
+    where there is none."""
+
+    part: str
+    of: Of
+    count: int
+    provider: str | None
+    model: str | None
+    usd: float | None
+    price: Price | None
+    seconds: float | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The size that costs are projected to."""
+
+    documents: int
+    queries_per_month: int
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCost:
+    """What a system costs.
+
+    corpus_usd: embedding and indexing this corpus once; per_1000_queries_usd: answering queries. None: unknown. With
+    machine_usd_per_hour the time of this machine is in both; without, they hold what providers bill, and are unknown
+    where no part bills. projected: corpus_usd and monthly_usd at the projection's size.
+    """
+
+    corpus_usd: float | None
+    per_1000_queries_usd: float | None
+    parts: tuple[PartCost, ...]
+    machine_usd_per_hour: float | None = None
+    projection: Projection | None = None
+    projected: Mapping[str, float | None] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As result.json holds it."""
+        return {
+            "currency": "USD",
+            "corpus_usd": self.corpus_usd,
+            "per_1000_queries_usd": self.per_1000_queries_usd,
+            "machine_usd_per_hour": self.machine_usd_per_hour,
+            "projection": {**asdict(self.projection), **self.projected} if self.projection else None,
+            "parts": [asdict(part) for part in self.parts],
+        }
+
+
+def system_cost(
+    work: Sequence[Work],
+    prices: Prices,
+    *,
+    machine_usd_per_hour: float | None = None,
+    projection: Projection | None = None,
+) -> SystemCost:
+    """The cost sheet of one system from the work of its parts."""
+    parts = tuple(_part_cost(item, prices, machine_usd_per_hour) for item in work)
+    per_document = _per_one(parts, "corpus", machine_usd_per_hour)
+    per_query = _per_one(parts, "queries", machine_usd_per_hour)
+    documents = max((part.count for part in parts if part.of == "corpus"), default=0)
+    projected: dict[str, float | None] = {}
+    if projection is not None:
+        projected = {
+            "corpus_usd": _times(per_document, projection.documents),
+            "monthly_usd": _times(per_query, projection.queries_per_month),
+        }
+    return SystemCost(
+        corpus_usd=_times(per_document, documents),
+        per_1000_queries_usd=_times(per_query, 1000),
+        parts=parts,
+        machine_usd_per_hour=machine_usd_per_hour,
+        projection=projection,
+        projected=projected,
+    )
+
+
+def _part_cost(work: Work, prices: Prices, machine_usd_per_hour: float | None) -> PartCost:
+    price: Price | None = None
+    usd: float | None = None
+    if work.provider is not None and work.model is not None:
+        price = prices.find(work.provider, work.model)
+        usd = price_of(prices, work.provider, work.model, work.usage)
+    elif machine_usd_per_hour is not None and work.seconds is not None:
+        usd = work.seconds / 3600 * machine_usd_per_hour
+    return PartCost(work.part, work.of, work.count, work.provider, work.model, usd, price, work.seconds, work.usage)
+
+
+def _per_one(parts: Sequence[PartCost], of: Of, machine_usd_per_hour: float | None) -> float | None:
+    """Dollars per document or query. Without a price for the machine only what bills counts."""
+    chosen = [part for part in parts if part.of == of and part.count]
+    if machine_usd_per_hour is None:
+        chosen = [part for part in chosen if part.provider is not None]
+    if not chosen or any(part.usd is None for part in chosen):
+        return None
+    return math.fsum((part.usd or 0.0) / part.count for part in chosen)
+
+
+def _times(each: float | None, count: int) -> float | None:
+    return None if each is None else each * count
