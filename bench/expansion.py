@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adapters import registry
-from adapters.base import Filter
+from adapters.base import Filter, InvalidOptions
 from bench.measures import Measure
 
 if TYPE_CHECKING:
@@ -191,13 +191,20 @@ class _Expansion:
         if system.run is not None and not system.run.is_file():
             self.reader.fault(f"{path}.run", f": there is no file {system.run}.")
         if system.store is not None:
-            needs = system.store.kind(system.store.index, system.store.connection).consumes(system.store.query)
-            if "vector" in needs and system.document_encoder is None:
-                self.reader.fault(path, f"searches {system.store.name} by vector and so needs an encoder.")
-            if "vector" not in needs and system.document_encoder is not None:
-                self.reader.fault(
-                    f"{path}.encoder", f"is not used: {system.store.name} searches by text. Remove the encoder."
-                )
+            self._check_needs(system, system.store, path)
+
+    def _check_needs(self, system: System, store: StoreChoice, path: str) -> None:
+        """Whether the system has an encoder exactly if its searches consume vectors."""
+        try:
+            needs = store.kind(store.index, store.connection).consumes(store.query)
+        except InvalidOptions as error:
+            message = f"{store.key_path}.{error.key}" if error.key else store.key_path
+            self.reader.fault(message, f": {error}")
+            return
+        if "vector" in needs and system.document_encoder is None:
+            self.reader.fault(path, f"searches {store.name} by vector and so needs an encoder.")
+        if "vector" not in needs and system.document_encoder is not None:
+            self.reader.fault(f"{path}.encoder", f"is not used: {store.name} searches by text. Remove the encoder.")
 
     def _filter(self, spec: Any, path: str) -> Filter | None:
         from bench.config import parse_filter

