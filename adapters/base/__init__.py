@@ -50,6 +50,7 @@ from .errors import (
     NotIndexed,
 )
 from .events import (
+    Delivery,
     Event,
     QueryScored,
     RunFinished,
@@ -78,6 +79,7 @@ __all__ = [
     "Corpus",
     "DatasetInvalid",
     "DatasetSource",
+    "Delivery",
     "EffectiveIndex",
     "Encoded",
     "Encoder",

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ from .arrays import (
     check_vectors,
 )
 from .errors import InvalidVectors, MissingDependency, NotIndexed
-from .events import Event
+from .events import Delivery, Event
 from .filters import Filter
 
 Consumes: TypeAlias = Literal["vector", "text"]
@@ -339,10 +339,23 @@ class Reranker(Adapter):
         """The model's work for at least one pair."""
 
 
-class Tracker(Protocol):
-    """Where events are sent. Called off every timed path; its failure never fails a run."""
+class Tracker(Adapter):
+    """Where events are sent. `on` is called off every timed path and only takes notes; `finish` delivers. Neither
+    raises for a service that is away, and no failure of a tracker fails a run."""
 
-    def on(self, event: Event) -> None: ...
+    Options: ClassVar[type[BaseModel]] = NoOptions
+
+    def __init__(self, options: Any, context: Context = Context()) -> None:
+        self.options = options
+        self.context = context
+
+    @abstractmethod
+    def on(self, event: Event) -> None:
+        """Take notice of what happened. Returns at once."""
+
+    @abstractmethod
+    def finish(self, timeout_seconds: float) -> Delivery:
+        """Deliver what was taken in, within the time, and say what arrived. Called once, after RunFinished."""
 
 
 class _Counted(Iterator[pa.RecordBatch]):

@@ -97,6 +97,23 @@ Event: TypeAlias = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a tracker delivered. sent: rows (queries of systems) that were read back from the service; unsent: the
+    others; link: where to look; notes: sentences for the reader, such as why rows were not sent."""
+
+    tracker: str
+    sent: int
+    unsent: int
+    link: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        done = f"{self.tracker}: {self.sent:,} rows sent" + (f", {self.unsent:,} NOT sent" if self.unsent else "")
+        return done + (f" · {self.link}" if self.link else "")
+
+
 def event_as_dict(event: Event) -> dict[str, Any]:
     """The event as one JSON object, its type under `event`."""
     return {"event": type(event).__name__, **asdict(event)}

@@ -95,6 +95,9 @@ def find_experiment(standin: StandIn, request: Request) -> Answer:
     wanted: dict[str, Any] = {"name": request.query.get("experiment_name", [""])[0]}
     if "project_id" in request.query:
         wanted["project_id"] = request.query["project_id"][0]
+    if "project_name" in request.query:
+        place = standin.tracking.find(standin.tracking.projects, name=request.query["project_name"][0])
+        wanted["project_id"] = place and place["id"]
     found = standin.tracking.find(standin.tracking.experiments, **wanted)
     return Answer({"objects": [found] if found else []})
 

@@ -1,0 +1,81 @@
+"""Sends a parcel to MLflow and tells, one JSON object a line, what has arrived. Run as a process of its own.
+
+Reads the parcel on stdin; where to send it stands in the parcel, credentials in MLflow's own variables.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+PER_CALL = 100  # parameters that one call of MLflow's interface takes
+FILE = "per_query.jsonl"
+
+
+def send(parcel: Mapping[str, Any], tell: Callable[..., None]) -> None:
+    """Everything, system by system."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=parcel["uri"])
+    found = client.get_experiment_by_name(parcel["experiment"])
+    place = found.experiment_id if found else client.create_experiment(parcel["experiment"])
+    for system in parcel["systems"]:
+        tags = {"bench.result": parcel["result"], "bench.system": system["system"]}
+        wanted = " and ".join(f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items())
+        runs = client.search_runs([place], filter_string=wanted, max_results=1)
+        run = runs[0] if runs else client.create_run(place, run_name=system["system"], tags=tags)
+        if run.data.tags.get("bench.complete") != "true":
+            _fill(client, run.info.run_id, system)
+            client.set_tag(run.info.run_id, "bench.complete", "true")
+        _verify(client, run.info.run_id, system)
+        tell(sent=len(system["rows"]), note=f"{system['system']}: run {run.info.run_id}", link=parcel["uri"])
+
+
+def _fill(client: Any, run: str, system: Mapping[str, Any]) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    parameters = [Param(name, value) for name, value in system["parameters"].items()]
+    for start in range(0, len(parameters), PER_CALL):
+        client.log_batch(run, params=parameters[start : start + PER_CALL])
+    client.log_batch(run, metrics=[Metric(name, value, now, 0) for name, value in system["metrics"].items()])
+    client.log_text(run, "\n".join(system["rows"]) + "\n", FILE)
+    client.set_terminated(run, "FINISHED" if system["status"] in ("success", "partial", "not_indexed") else "FAILED")
+
+
+def _verify(client: Any, run: str, system: Mapping[str, Any]) -> None:
+    kept = client.get_run(run).data.metrics
+    missing = sorted(system["metrics"].keys() - kept.keys())
+    if missing or FILE not in {item.path for item in client.list_artifacts(run)}:
+        raise RuntimeError(f"run {run} lacks {', '.join(missing) or FILE} though it was sent")
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "\\'")
+
+
+def main() -> int:
+    """Send what stands on stdin."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    sys.stdout = sys.stderr  # what MLflow prints is no part of the answer
+
+    def tell(**what: Any) -> None:
+        out.write(json.dumps(what) + "\n")
+        out.flush()
+
+    try:
+        send(json.load(sys.stdin), tell)
+    except Exception as error:  # of requests, of the file system, of MLflow's own tree
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        tell(note=f"MLflow did not take everything ({first[:300]}).")
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,119 @@
+"""Braintrust: one experiment per system, one row per query, compared with the baseline's experiment.
+
+Nothing of the repository is sent: collection of git metadata is off.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ..base import Context, Options, QueryScored, RunStarted
+from ._sending import SendingTracker, numbers, row_id, scores_within_bounds
+
+
+class BraintrustDataset(Options):
+    """name: of the data set in the project. mode: push adds the queries that it does not have yet; take links rows
+    to the queries that it has already and adds none."""
+
+    name: str
+    mode: Literal["push", "take"] = "push"
+
+
+class BraintrustOptions(Options):
+    """project: all experiments go there. organization and app_url: where they are not the key's own or the
+    service's. A request waits `timeout_seconds` for its answer and is retried after pauses that double from
+    `backoff_seconds`."""
+
+    project: str = "retrieval-bench"
+    organization: str | None = None
+    app_url: str | None = Field(None, pattern=r"^https?://")
+    api_key_env: str = Field("BRAINTRUST_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    dataset: BraintrustDataset | None = None
+    timeout_seconds: float = Field(20.0, gt=0)
+    max_retries: int = Field(6, ge=0, le=50)
+    backoff_seconds: float = Field(0.5, ge=0)
+
+
+class BraintrustTracker(SendingTracker):
+    """Rows are read back after they were sent: the SDK drops them after three tries and returns as if all was well."""
+
+    name: ClassVar[str] = "braintrust"
+    requires: ClassVar[tuple[str, ...]] = ("braintrust",)
+    extra: ClassVar[str | None] = "braintrust"
+    sender: ClassVar[str] = "_send_braintrust.py"
+    Options = BraintrustOptions
+
+    def __init__(self, options: BraintrustOptions, context: Context = Context()) -> None:
+        super().__init__(options, context)
+        self.key_variables = (options.api_key_env,)  # type: ignore[misc]
+
+    def obstacle(self) -> str | None:
+        name = self.options.api_key_env
+        return None if os.environ.get(name, "").strip() else f"{name} is not set, so nothing was sent. Set it;"
+
+    def environment(self) -> Mapping[str, str]:
+        return {
+            "BRAINTRUST_API_KEY": os.environ[self.options.api_key_env].strip(),
+            "BRAINTRUST_HTTP_TIMEOUT": str(self.options.timeout_seconds),
+        }
+
+    def parcel(self, started: RunStarted) -> dict[str, Any]:
+        options, run = self.options, Path(started.folder).name
+        baseline = started.experiment.get("baseline")
+        systems = [
+            {
+                "system": name,
+                "experiment": _experiment_name(started, name, run),
+                "is_baseline": name == baseline,
+                "metadata": {
+                    "system": name,
+                    "status": entry.get("status"),
+                    "pipeline": entry.get("pipeline"),
+                    "measures": entry.get("measures"),
+                    "cost": entry.get("cost"),
+                    "dataset": dict(started.dataset),
+                    "configuration": dict(started.experiment),
+                    "result": run,
+                },
+                "rows": [_row(_experiment_name(started, name, run), row) for row in rows],
+            }
+            for name, entry, rows in self.systems(started)
+        ]
+        return {
+            "project": options.project,
+            "organization": options.organization,
+            "app_url": options.app_url,
+            "systems": systems,
+            "dataset": options.dataset.model_dump() if options.dataset else None,
+            "timeout_seconds": options.timeout_seconds,
+            "max_retries": options.max_retries,
+            "backoff_seconds": options.backoff_seconds,
+        }
+
+
+def _experiment_name(started: RunStarted, system: str, run: str) -> str:
+    """The same for the same result, so that sending it again fills the same experiment."""
+    return f"{started.experiment.get('experiment', 'benchmark')} · {system} · {run}"
+
+
+def _row(experiment: str, row: QueryScored) -> dict[str, Any]:
+    metrics = numbers(row.metrics)
+    now = time.time()
+    return {
+        "id": row_id(experiment, row.query_id),
+        "query_id": row.query_id,
+        # Braintrust pairs the rows of two experiments by their input.
+        "input": {"query_id": row.query_id, "query": row.query},
+        "output": list(row.output),
+        "expected": dict(row.expected),
+        "scores": scores_within_bounds(row.scores),
+        # Without both ends the SDK lets a row last until the next one is logged.
+        "metrics": {**metrics, "start": now, "end": now + metrics.get("total_seconds", 0.0)},
+        "error": "the query failed" if row.failed else None,
+    }

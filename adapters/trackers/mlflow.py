@@ -1,0 +1,117 @@
+"""MLflow: one run per system with its parameters, measures and a file of its queries."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from ..base import Context, Options, QueryScored, RunStarted
+from ._sending import SendingTracker, numbers
+
+_CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD")
+_NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")  # mlflow's rule for names of metrics and parameters
+
+
+class MlflowOptions(Options):
+    """uri: a tracking server, or a folder for files; by default MLFLOW_TRACKING_URI, else the folder mlruns beside
+    the experiment file. name: of the MLflow experiment, the experiment's own unless given. A server's credentials
+    are read from MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD."""
+
+    uri: str | None = None
+    name: str | None = None
+    timeout_seconds: float = Field(20.0, gt=0)
+    max_retries: int = Field(4, ge=0, le=20)
+
+
+class MlflowTracker(SendingTracker):
+    """Sent again, a result finds the runs that it has and leaves whole ones alone."""
+
+    name: ClassVar[str] = "mlflow"
+    requires: ClassVar[tuple[str, ...]] = ("mlflow",)
+    extra: ClassVar[str | None] = "mlflow"
+    sender: ClassVar[str] = "_send_mlflow.py"
+    key_variables: ClassVar[tuple[str, ...]] = _CREDENTIALS
+    Options = MlflowOptions
+
+    def __init__(self, options: MlflowOptions, context: Context = Context()) -> None:
+        super().__init__(options, context)
+
+    def obstacle(self) -> str | None:
+        return None
+
+    def environment(self) -> Mapping[str, str]:
+        return {
+            # A folder is asked for by name here; mlflow 3 wants that confirmed.
+            "MLFLOW_ALLOW_FILE_STORE": "true",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(self.options.timeout_seconds))),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(self.options.max_retries),
+        }
+
+    def parcel(self, started: RunStarted) -> dict[str, Any]:
+        run = Path(started.folder).name
+        return {
+            "uri": self._uri(),
+            "experiment": self.options.name or str(started.experiment.get("experiment", "benchmark")),
+            "result": run,
+            "systems": [
+                {
+                    "system": name,
+                    "status": entry.get("status"),
+                    "metrics": _metrics(entry),
+                    "parameters": _flat({"pipeline": entry.get("pipeline"), "dataset": dict(started.dataset)}),
+                    "rows": [json.dumps(_row(row), ensure_ascii=False) for row in rows],
+                }
+                for name, entry, rows in self.systems(started)
+            ],
+        }
+
+    def _uri(self) -> str:
+        given = self.options.uri or os.environ.get("MLFLOW_TRACKING_URI") or "mlruns"
+        if "://" in given or given in ("databricks", "uc"):
+            return str(given)
+        return (self.context.base / Path(given).expanduser()).resolve().as_uri()
+
+
+def metric_name(measure: str) -> str:
+    """A measure's name as MLflow takes it: nDCG@10 is nDCG_at_10."""
+    return _NOT_IN_A_NAME.sub("_", measure.replace("@", "_at_"))
+
+
+def _row(row: QueryScored) -> dict[str, Any]:
+    found = asdict(row)
+    del found["system"]
+    return found
+
+
+def _metrics(entry: Mapping[str, Any]) -> dict[str, float]:
+    """Means of the measures, percentiles in milliseconds, money, sizes."""
+    found = {name: value.get("mean") for name, value in (entry.get("measures") or {}).items()}
+    latency = entry.get("latency") or {}
+    for stage, values in latency.items():
+        if isinstance(values, Mapping):
+            found |= {f"{stage}_{name}": value for name, value in values.items()}
+    cost = entry.get("cost") or {}
+    found |= {name: cost.get(name) for name in ("corpus_usd", "per_1000_queries_usd")}
+    found |= {name: entry.get(name) for name in ("build_seconds", "index_bytes", "truncated_texts")}
+    return {metric_name(name): value for name, value in numbers(found).items()}
+
+
+def _flat(node: Any, path: str = "") -> dict[str, str]:
+    """Leaves by their path; what is empty is left out."""
+    if isinstance(node, Mapping):
+        found: dict[str, str] = {}
+        for key, value in node.items():
+            found |= _flat(value, f"{path}.{key}" if path else str(key))
+        return found
+    if node is None or node == []:
+        return {}
+    text = json.dumps(node, ensure_ascii=False) if isinstance(node, list) else str(node)
+    return {_NOT_IN_A_NAME.sub("_", path): text[:500]}
