@@ -29,18 +29,26 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
     "encoders": {
         "sentence_transformers": "sentence_transformers:SentenceTransformersEncoder",
         "precomputed": "precomputed:PrecomputedEncoder",
+        "cohere": "cohere:CohereEncoder",
+        "openai": "openai:OpenAIEncoder",
     },
     "stores": {
         "exact": "exact:ExactStore",
         "bm25": "bm25:Bm25Store",
         "lancedb": "lancedb:LanceDbStore",
+        "weaviate": "weaviate:WeaviateStore",
     },
     "rerankers": {
         "cross_encoder": "cross_encoder:CrossEncoderReranker",
         "bi_encoder": "bi_encoder:BiEncoderReranker",
         "bm25": "bm25:Bm25Reranker",
+        "cohere": "cohere:CohereReranker",
+        "rerank_api": "http_rerank:RerankApiReranker",
     },
-    "trackers": {},
+    "trackers": {
+        "braintrust": "braintrust:BraintrustTracker",
+        "mlflow": "mlflow:MlflowTracker",
+    },
 }
 
 

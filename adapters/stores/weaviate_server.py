@@ -62,11 +62,12 @@ class Ports(NamedTuple):
 
     @staticmethod
     def free() -> Ports:
-        """Ports that nothing listens on now. The data port follows the gossip port, as servers expect of each other."""
+        """Ports that nothing listens on now. In a cluster on one host each node takes the others' data port to be the
+        one after the gossip port, and their internal port the one after the raft port."""
         while True:
             ports = Ports(*_free_ports(len(Ports._fields)))
-            ports = ports._replace(data=ports.gossip + 1)
-            if len(set(ports)) == len(ports) and not _listens(ports.data):
+            ports = ports._replace(data=ports.gossip + 1, raft_rpc=ports.raft + 1)
+            if len(set(ports)) == len(ports) and not _listens(ports.data) and not _listens(ports.raft_rpc):
                 return ports
 
 

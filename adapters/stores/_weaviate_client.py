@@ -1,0 +1,239 @@
+"""The connection to a Weaviate server: every wait is bounded, the client's exceptions become the adapters' errors."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from adapters.base import AdapterError, AdapterRejected, AdapterTimeout, AdapterUnavailable, IndexMissing
+
+from . import weaviate_server
+from ._weaviate_options import WeaviateConnection
+
+_T = TypeVar("_T")
+
+# The client answers UNAVAILABLE with pauses of 1, 2, 4 … seconds (weaviate/retry.py), a minute in all, and no setting
+# shortens them. A call that waits for the channel instead ends at the query's own deadline. Inserts go on failing at
+# once: they have a long deadline, and are watched from outside.
+_CHANNEL = json.dumps(
+    {
+        "methodConfig": [
+            {"name": [{"service": "weaviate.v1.Weaviate"}], "waitForReady": True},
+            {"name": [{"service": "weaviate.v1.Weaviate", "method": "BatchObjects"}], "waitForReady": False},
+        ]
+    }
+)
+_WATCH_SECONDS = 0.5
+
+
+class ServerLink:
+    """One server as the store sees it; safe to use from many threads."""
+
+    def __init__(self, connection: WeaviateConnection) -> None:
+        self.connection = connection
+        self.address = connection.address
+        self._client: Any = None
+        self._lock = threading.Lock()
+        self._version: str | None = None
+        # No proxy stands before a server on this machine, whatever the environment says.
+        self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if connection.local else []))
+
+    @property
+    def client(self) -> Any:
+        """The connected client. Raises AdapterUnavailable, AdapterRejected."""
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = self._connect()
+        return self._client
+
+    def _connect(self) -> Any:
+        import weaviate
+        from weaviate.auth import Auth
+        from weaviate.config import AdditionalConfig, GrpcConfig, Timeout
+
+        connection, rest = self.connection, urlsplit(self.address)
+        secure = rest.scheme == "https"
+        grpc_host, grpc_port = connection.grpc
+        key = connection.key()
+        self.get("/v1/meta")  # names the cause of a failure better than the client does
+        try:
+            socket.create_connection((grpc_host, grpc_port), timeout=connection.connect_seconds).close()
+        except OSError as error:
+            raise AdapterUnavailable(
+                f'Adapter "weaviate": {self.address} answers, but not its gRPC port {grpc_host}:{grpc_port} ({error}). '
+                "Set connection.grpc_port, or open that port."
+            ) from error
+        with self.errors():
+            return weaviate.connect_to_custom(
+                http_host=rest.hostname or "",
+                http_port=rest.port or (443 if secure else 80),
+                http_secure=secure,
+                grpc_host=grpc_host,
+                grpc_port=grpc_port,
+                grpc_secure=secure,
+                auth_credentials=Auth.api_key(key) if key else None,
+                additional_config=AdditionalConfig(
+                    timeout=Timeout(
+                        init=connection.connect_seconds,
+                        query=connection.query_seconds,
+                        insert=connection.insert_seconds,
+                    ),
+                    grpc_config=GrpcConfig(channel_options=[("grpc.service_config", _CHANNEL)]),
+                ),
+                # The checks ask the Python package index for the newest client on every connect.
+                skip_init_checks=True,
+            )
+
+    def close(self) -> None:
+        """Close the client; a later use connects again."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def __del__(self) -> None:
+        self.close()  # the client warns when it is dropped while it is open
+
+    def get(self, path: str, *, nearest: bool = False) -> Any:
+        """The JSON that REST answers with, None for 404. Raises AdapterUnavailable, AdapterTimeout, AdapterRejected.
+
+        nearest: what this node knows, without asking the cluster's leader, who may be the one that died.
+        """
+        request = urllib.request.Request(self.address + path)
+        if nearest:
+            request.add_header("consistency", "false")
+        if key := self.connection.key():
+            request.add_header("Authorization", f"Bearer {key}")
+        try:
+            with self._opener.open(request, timeout=self.connection.query_seconds) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise self._refused(error.code, error.read(2000).decode("utf-8", "replace")) from error
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(getattr(error, "reason", error), TimeoutError):
+                raise self._late(error) from error
+            raise self._unreachable(error) from error
+        except ValueError as error:
+            raise AdapterRejected(
+                f"{self.address}{path} answers, but not as a Weaviate server does: {error}"
+            ) from error
+
+    def metric(self, url: str, name: str) -> int | None:
+        """A gauge of a Prometheus endpoint, None where it is not shown. Raises AdapterUnavailable."""
+        try:
+            with self._opener.open(url, timeout=max(self.connection.connect_seconds, 5)) as answer:
+                found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.MULTILINE)
+        except (OSError, http.client.HTTPException) as error:
+            raise AdapterUnavailable(f"No metrics at {url}: {error}") from error
+        return int(float(found[1])) if found else None
+
+    @property
+    def version(self) -> str:
+        """The server's version. Raises AdapterUnavailable."""
+        if self._version is None:
+            meta = self.get("/v1/meta")
+            if not isinstance(meta, dict) or "version" not in meta:
+                raise AdapterRejected(f"{self.address} is no Weaviate server: /v1/meta names no version.")
+            self._version = str(meta["version"])
+        return self._version
+
+    def alive(self) -> bool:
+        """False only when nothing listens at the address: a busy server counts as alive."""
+        try:
+            with self._opener.open(f"{self.address}/v1/.well-known/live", timeout=2):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            return isinstance(reason, TimeoutError)
+
+    def watched(self, future: Future[_T]) -> _T:
+        """The result of an insert in another thread, or AdapterUnavailable as soon as the server is gone."""
+        while True:
+            try:
+                return future.result(timeout=_WATCH_SECONDS)
+            except TimeoutError:
+                if future.done():
+                    raise
+                if not self.alive():
+                    raise self.gone() from None
+
+    def gone(self) -> AdapterUnavailable:
+        """The error for a server that was there."""
+        return AdapterUnavailable(f"The Weaviate server at {self.address} went away. Start it again and run again.")
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Map what the client raises inside."""
+        try:
+            yield
+        except AdapterError:
+            raise
+        except Exception as error:
+            if (mapped := self.mapped(error)) is None:
+                raise
+            raise mapped from error
+
+    def mapped(self, error: Exception) -> AdapterError | None:
+        """The adapters' error for one of the client's; None for anything else."""
+        import httpx
+        from weaviate import exceptions as ex
+
+        if isinstance(error, ex.WeaviateTimeoutError | httpx.TimeoutException):
+            return self._late(error)
+        if isinstance(error, ex.AuthenticationFailedError | ex.InsufficientPermissionsError):
+            return self._refused(401, str(error))
+        if isinstance(error, ex.UnexpectedStatusCodeError):
+            return self._refused(error.status_code, str(error.error or error))
+        lost = (ex.WeaviateConnectionError, ex.WeaviateStartUpError, ex.WeaviateGRPCUnavailableError)
+        if isinstance(error, (*lost, ex.WeaviateClosedClientError, ex.WeaviateRetryError, httpx.TransportError)):
+            return self.gone() if self._client is not None else self._unreachable(error)
+        if not isinstance(error, ex.WeaviateBaseError):
+            return None
+        text = str(error)
+        if re.search(r"deadline exceeded|timed? ?out", text, re.IGNORECASE):
+            return self._late(error)
+        if re.search(r"unavailable|failed to connect|socket closed|retries", text, re.IGNORECASE):
+            return self.gone()
+        if "could not find class" in text:
+            return IndexMissing(f"The Weaviate server at {self.address} no longer holds the collection: {text}")
+        if re.search(r"unauth|forbidden|permission", text, re.IGNORECASE):
+            return self._refused(401, text)
+        return AdapterRejected(f"The Weaviate server at {self.address} refused: {text}")
+
+    def _late(self, error: Exception) -> AdapterError:
+        if not self.alive():
+            return self.gone()
+        return AdapterTimeout(
+            f"The Weaviate server at {self.address} gave no answer in time ({error}). Raise "
+            "connection.query_seconds or connection.insert_seconds if it is only slow."
+        )
+
+    def _refused(self, status: int, text: str) -> AdapterRejected:
+        if status in (401, 403):
+            env = self.connection.api_key_env
+            cure = f"Check the key in {env}." if env else "It wants a key: name its variable in connection.api_key_env."
+            return AdapterRejected(f"The Weaviate server at {self.address} refused the key ({status}). {cure}")
+        messages = re.findall(r"""['"]message['"]: ?['"](.*?)['"]\}""", text)
+        return AdapterRejected(
+            f"The Weaviate server at {self.address} refused ({status}): {'; '.join(messages) or text}"
+        )
+
+    def _unreachable(self, error: Exception) -> AdapterUnavailable:
+        reason = getattr(error, "reason", error)
+        cure = weaviate_server.advice() if self.connection.local else "Check the address under connection."
+        return AdapterUnavailable(f'Adapter "weaviate" needs a server at {self.address} ({reason}). {cure}')

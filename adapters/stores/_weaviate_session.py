@@ -1,0 +1,167 @@
+"""Searching a collection: by vector, by text or by both."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+from adapters.base import (
+    AdapterRejected,
+    Filter,
+    Hits,
+    IndexRef,
+    InvalidOptions,
+    Queries,
+    Session,
+    Similarity,
+)
+
+from ._weaviate_collection import Collection
+from ._weaviate_options import WeaviateQuery
+from ._weaviate_schema import ROW, TEXT, Fields, query_settings, reconfigured, vector_config
+
+_Found: TypeAlias = tuple[list[int], list[float]]
+_FUSION = {"relative_score": "RELATIVE_SCORE", "ranked": "RANKED"}
+
+
+class WeaviateSession(Session):
+    """Sessions of one store share its connection; one session, once configured, serves many threads."""
+
+    def __init__(self, ref: IndexRef, collection: Collection) -> None:
+        super().__init__(ref)
+        self.options = WeaviateQuery()
+        self._at = collection
+        self._link = collection.link
+        self._fields = Fields.load(ref.details["fields"])
+        self._handle = collection.handle
+        self._ask = self._asker()
+        self._translated: tuple[Filter, Any] | None = None
+        self._suspect = False
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def configure(self, options: Any) -> None:
+        """Set in the collection what Weaviate keeps there; options left out go back to what they were at its creation.
+        Systems that share the collection therefore run one after another."""
+        from weaviate.classes.config import ConsistencyLevel
+
+        options.check(self._at.index)
+        wanted = {**(self.ref.details["settings"] or {}), **options.kept_in_collection()}
+        if changes := self._changes(wanted):
+            with self._link.errors():
+                self._at.whole.config.update(vector_config=reconfigured(self._at.index, changes))
+            until = time.monotonic() + 5  # the nodes of a cluster learn of it one after another
+            while changes := self._changes(wanted):
+                if time.monotonic() > until:
+                    raise AdapterRejected(f"Weaviate did not take the search options {changes}.")
+                time.sleep(0.05)
+        self.options = options
+        self._handle = self._at.handle
+        if options.consistency is not None:
+            self._handle = self._handle.with_consistency_level(ConsistencyLevel(options.consistency))
+        self._ask = self._asker()
+
+    def _changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        have = query_settings(self._at.index, vector_config(self._at.schema()))
+        return {key: value for key, value in wanted.items() if have.get(key) != value}
+
+    def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
+        mode = self.options.mode
+        if mode != "text" and queries.vectors is None:
+            raise InvalidOptions(f"Mode {mode} searches by vector and was given none.", key="query.mode")
+        if mode != "vector" and queries.texts is None:
+            raise InvalidOptions(f"Mode {mode} searches by text and was given none.", key="query.mode")
+        native = None if filter is None else self._native(filter)
+        hits = Hits.empty(len(queries), limit)
+
+        def one(i: int) -> None:
+            vector = None if queries.vectors is None else queries.vectors[i]
+            text = None if queries.texts is None else queries.texts[i]
+            rows, scores = self._ask(vector, text, limit, native)
+            hits.rows[i, : len(rows)] = rows
+            hits.scores[i, : len(scores)] = scores
+
+        if self._suspect and not self._link.alive():
+            raise self._link.gone()
+        try:
+            if len(queries) == 1:
+                one(0)
+            else:
+                self._many(one, len(queries))
+        except Exception as error:
+            self._suspect = True  # the next search asks first whether anybody is there
+            if (mapped := self._link.mapped(error)) is None:
+                raise
+            raise mapped from error
+        self._suspect = False
+        return hits
+
+    def _many(self, one: Callable[[int], None], count: int) -> None:
+        """Several requests in flight; the first failure ends the others that have not begun."""
+        with self._lock:
+            if self._pool is None:
+                threads = self._link.connection.search_threads
+                self._pool = ThreadPoolExecutor(threads, thread_name_prefix="weaviate-search")
+        futures = [self._pool.submit(one, i) for i in range(count)]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _native(self, filter: Filter) -> Any:
+        last = self._translated
+        if last is None or last[0] != filter:
+            last = self._translated = (filter, self._fields.translate(filter))
+        return last[1]
+
+    def _asker(self) -> Callable[[Any, str | None, int, Any], _Found]:
+        """The request of these options, with what does not change from query to query made once."""
+        from weaviate.classes.query import BM25Operator, HybridFusion, MetadataQuery
+
+        options, query = self.options, self._handle.query
+        if options.mode == "vector":
+            near, distance = query.near_vector, MetadataQuery(distance=True)
+            shift = 1.0 if self.ref.similarity is Similarity.COSINE else 0.0
+
+            def by_vector(vector: Any, text: str | None, limit: int, native: Any) -> _Found:
+                found = near(vector, limit=limit, filters=native, return_properties=[ROW], return_metadata=distance)
+                # Cosine distance is 1 - cosine, dot distance minus the product, l2 the squared distance.
+                return [int(o.properties[ROW]) for o in found.objects], [
+                    shift - o.metadata.distance for o in found.objects
+                ]
+
+            return by_vector
+        operator = None
+        if options.bm25_operator == "and":
+            operator = BM25Operator.and_()
+        elif options.bm25_operator == "or" or options.minimum_match is not None:
+            operator = BM25Operator.or_(minimum_match=options.minimum_match or 1)
+        common: dict[str, Any] = {"return_properties": [ROW], "return_metadata": MetadataQuery(score=True)}
+        fusion = None if options.fusion is None else HybridFusion[_FUSION[options.fusion]]
+        hybrid = {"alpha": options.alpha, "fusion_type": fusion, "max_vector_distance": options.max_vector_distance}
+        hybrid = {key: value for key, value in hybrid.items() if value is not None}
+
+        def by_text(vector: Any, text: str | None, limit: int, native: Any) -> _Found:
+            if options.mode == "text":
+                if not (text or "").strip():
+                    return [], []
+                found = query.bm25(
+                    text, query_properties=[TEXT], limit=limit, filters=native, operator=operator, **common
+                )
+            else:
+                found = query.hybrid(
+                    text or "", vector=vector, query_properties=[TEXT], limit=limit, filters=native,
+                    bm25_operator=operator, **hybrid, **common,
+                )  # fmt: skip
+            return [int(o.properties[ROW]) for o in found.objects], [o.metadata.score for o in found.objects]
+
+        return by_text
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
