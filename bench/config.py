@@ -67,6 +67,13 @@ class LoadPoint(_Model):
         return f"closed-{self.workers}" if self.mode == "closed" else f"open-{self.rate:g}qps"
 
 
+class ProjectedSize(_Model):
+    """The size that costs are projected to."""
+
+    documents: int = Field(ge=0)
+    queries_per_month: int = Field(ge=0)
+
+
 class SystemEntry(_Model):
     """One entry of `systems`. Lists multiply; `fuse` multiplies when it is a list of lists."""
 
@@ -109,6 +116,7 @@ class ExperimentFile(_Model):
     trackers: dict[Name, dict[str, Any]] = {}
     max_cost: float | None = Field(None, ge=0, description="US dollars; the run stops before passing it")
     prices: list[dict[str, Any]] = []
+    projection: ProjectedSize | None = Field(None, description="a corpus and traffic to project costs to")
     machine_usd_per_hour: float | None = Field(None, ge=0)
     cache: str | None = Field(None, description="folder of the cache; default .bench-cache")
 
@@ -409,6 +417,8 @@ class Reader:
         return tuple(points)
 
     def _cross_checks(self, settings: ExperimentFile, systems: Sequence[System]) -> None:
+        if settings.targets and not settings.latency:
+            self.fault("targets", "ask for the cheapest setting, and latency is off. Give load points: latency: {…}")
         names = [system.name for system in systems]
         if settings.baseline is not None and settings.baseline not in names:
             self.fault("baseline", f"({settings.baseline}) is not a system. {suggestion(settings.baseline, names)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from adapters.base import AdapterError, Encoder, Flags, Floats, Role, Similarity, TextRows, Usage
 from bench.artifacts import Cache, Segments, array_digest, content_key, text_digests
+from bench.cost import estimated_embedding
 from bench.dataset import Dataset
-from bench.stages import Count, Emit, Stage, usage_from
+from bench.stages import Budget, Count, Emit, Stage, usage_from
 
 PLURAL: dict[Role, str] = {"document": "documents", "query": "queries"}
 
@@ -35,11 +36,12 @@ class Vectors:
 class Embedding:
     """The embedding stage of one dataset."""
 
-    def __init__(self, dataset: Dataset, cache: Cache, count: Count, emit: Emit) -> None:
+    def __init__(self, dataset: Dataset, cache: Cache, count: Count, emit: Emit, budget: Callable[[], Budget]) -> None:
         self._dataset = dataset
         self._cache = cache
         self._count = count
         self._emit = emit
+        self._budget = budget
         self._digests: dict[Role, Digests] = {}
 
     def digests(self, role: Role) -> Digests:
@@ -108,8 +110,11 @@ class Embedding:
                 rows = in_order[start : start + size][missing[start : start + size]]
                 if not len(rows):
                     continue
+                batch = [texts[int(i)] for i in rows]
+                self._budget().before(encoder, estimated_embedding(len(batch), sum(map(len, batch)) / len(batch)))
                 began = time.perf_counter()
-                encoded = encoder.encode(TextRows([texts[int(i)] for i in rows]), role)
+                encoded = encoder.encode(TextRows(batch), role)
+                self._budget().after(encoder, encoded.usage)
                 usage = {**encoded.usage.as_dict(), "seconds": time.perf_counter() - began}
                 cut = encoded.truncated if encoded.truncated is not None else np.zeros(len(rows), np.bool_)
                 columns = {f"usage.{key}": np.asarray(value, np.float64) for key, value in usage.items()}

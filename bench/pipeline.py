@@ -36,6 +36,7 @@ from adapters.base import (
     Reranker,
     Role,
     Rows,
+    Scored,
     Similarity,
     Store,
     Usage,
@@ -44,13 +45,14 @@ from adapters.base import (
 )
 from bench.artifacts import Cache, array_digest, content_key
 from bench.config import Experiment
+from bench.cost import estimated_reranking
 from bench.dataset import Dataset
 from bench.embedding import Embedding, Vectors
 from bench.expansion import StoreChoice, System
 from bench.fusion import reciprocal_rank, weighted_scores
 from bench.measures import canonical, id_ranks
 from bench.scoring import PairScores
-from bench.stages import Emit, Stage, Work
+from bench.stages import Budget, Emit, NoBudget, Stage, Work
 from bench.tables import table_digest
 from bench.trec import read_run
 
@@ -94,11 +96,12 @@ class Pipeline:
         self.work = Work()
         self.systems = {system.name: system for system in experiment.systems}
         self.context = Context(experiment.base, dataset.vector_dimension, experiment.settings.seed)
+        self.budget: Budget = NoBudget()
         self._encoders: dict[str, Encoder] = {}
         self._stores: dict[str, Store] = {}
         self._rerankers: dict[str, Reranker] = {}
         self._memo: dict[tuple[Any, ...], Any] = {}
-        self.embedding = Embedding(dataset, cache, self.work.texts_embedded, self._tell)
+        self.embedding = Embedding(dataset, cache, self.work.texts_embedded, self._tell, lambda: self.budget)
 
     # -- what the stages share -----------------------------------------------------------------------------------
 
@@ -417,14 +420,25 @@ class Pipeline:
                 label=name,
                 segments=self.cache.segments("scores", self.score_key(name)),
                 digests=(self.query_digests, self.document_digests),
-                score=lambda start, stop, rows: self.prepared(name).score(
-                    self.reranker_queries(name).at(slice(start, stop)), rows
-                ),
+                score=lambda start, stop, rows: self._score(name, start, stop, rows),
                 count=self.work.pairs_scored,
                 emit=self._tell,
             )
 
         return self._once(("pairs", name), make)  # type: ignore[no-any-return]
+
+    def _score(self, name: str, start: int, stop: int, rows: Rows) -> Scored:
+        reranker, queries = self.prepared(name), self.reranker_queries(name).at(slice(start, stop))
+        if reranker.bills:
+            documents = rows[rows >= 0]
+            lengths = [
+                len(self.dataset.document_texts[int(row)]) for row in documents[:: max(1, len(documents) // 100)]
+            ]
+            characters = float(np.mean([len(text) for text in queries.texts or ("",)])), float(np.mean(lengths))
+            self.budget.before(reranker, estimated_reranking(len(queries), rows.shape[1], *characters))
+        scored = reranker.score(queries, rows)
+        self.budget.after(reranker, scored.usage)
+        return scored
 
     def rerank_usage(self, system: System, build: int = 0) -> tuple[Usage, float]:
         """What scoring a system's candidates cost when it was done, and the seconds it took."""

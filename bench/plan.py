@@ -10,6 +10,7 @@ import numpy as np
 from adapters.base import Encoder, Role, TextRows
 from bench.artifacts import locked
 from bench.config import Experiment
+from bench.costing import Costs, encoders_in_use
 from bench.embedding import PLURAL
 from bench.evaluation import Evaluator
 from bench.expansion import System
@@ -27,16 +28,17 @@ def plan(experiment: Experiment, cache: Path, *, emit: Emit) -> str:
     Raises ConfigFaults, CacheBusy as a run would.
     """
     with locked(cache, "The cache"):
-        pipeline = prepare(experiment, cache, emit)
+        pipeline, costs = prepare(experiment, cache, emit)
         try:
-            return _Plan(pipeline).text()
+            return _Plan(pipeline, costs).text()
         finally:
             pipeline.close()
 
 
 class _Plan:
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, costs: Costs) -> None:
         self.pipeline = pipeline
+        self.costs = costs
         self.experiment = pipeline.experiment
 
     def text(self) -> str:
@@ -53,26 +55,13 @@ class _Plan:
                 "(80 % power, deviation of differences assumed as in earlier real runs)"
             )
         lines += ["", "quality pass", *self._embedding(), *self._indexes(), *self._searches(), *self._reranking()]
-        lines += ["", "latency pass", *self._latency(), "", "systems"]
+        lines += ["", "latency pass", *self._latency(), *self._bill(), "", "systems"]
         lines += [f"  {system.name}" for system in self.experiment.systems]
         return "\n".join(lines) + "\n"
 
-    def _encoders(self) -> dict[tuple[str, Role], Encoder]:
-        found: dict[tuple[str, Role], Encoder] = {}
-        for system in self.experiment.systems:
-            names = {"document": system.document_encoder, "query": system.query_encoder}
-            if system.reranker and self.pipeline.reranker(system.reranker).needs == "vector":
-                encoder = self.pipeline.reranker(system.reranker).options.encoder
-                found |= {(encoder, "document"): self.pipeline.encoder(encoder)}
-                found |= {(encoder, "query"): self.pipeline.encoder(encoder)}
-            for role, name in names.items():
-                if name:
-                    found[name, role] = self.pipeline.encoder(name)  # type: ignore[index]
-        return found
-
     def _embedding(self) -> list[str]:
         lines: list[str] = []
-        for (name, role), encoder in self._encoders().items():
+        for (name, role), encoder in encoders_in_use(self.pipeline).items():
             missing, total, length = self.pipeline.embedding.pending(encoder, role)
             if encoder.consumes == "vector":
                 lines.append(f"  {name} ({PLURAL[role]}): vectors come with the dataset")
@@ -137,6 +126,16 @@ class _Plan:
             lines.append(f"  reranker {name}: at most {pairs:,} pairs (shared ones are scored once)")
         return lines
 
+    def _bill(self) -> list[str]:
+        """What a run would be billed, nothing where nothing bills."""
+        lines = self.costs.bill()
+        if not lines:
+            return []
+        shown = [f"  {line.what}: {_dollars(line.usd)} ({line.provider} {line.model})" for line in lines]
+        known = sum(line.usd for line in lines if line.usd is not None)
+        more = " and what has no price" if any(line.usd is None for line in lines) else ""
+        return ["", "bill, estimated at four characters per token", *shown, f"  total: {_dollars(known)}{more}"]
+
     def _latency(self) -> list[str]:
         if not self.experiment.loads:
             return ["  none"]
@@ -148,3 +147,7 @@ class _Plan:
                 f"in all, {load.rounds} rounds"
             )
         return lines
+
+
+def _dollars(usd: float | None) -> str:
+    return "price unknown" if usd is None else f"{usd:,.4f} USD"

@@ -14,6 +14,8 @@ from typing import Any
 from adapters.base import Adapter, AdapterError, Context, Encoder, InvalidOptions, Similarity
 from bench.artifacts import Cache
 from bench.config import ConfigFaults, Experiment, Part, suggestion
+from bench.cost import PriceFaults
+from bench.costing import Costs
 from bench.dataset import Dataset, load_dataset
 from bench.expansion import System
 from bench.integrity import DatasetFaults
@@ -22,8 +24,11 @@ from bench.stages import Emit
 from bench.trec import read_run
 
 
-def prepare(experiment: Experiment, cache_folder: Path, emit: Emit) -> Pipeline:
-    """Load the dataset, check every adapter in use, and check the systems against both. Raises ConfigFaults."""
+def prepare(experiment: Experiment, cache_folder: Path, emit: Emit) -> tuple[Pipeline, Costs]:
+    """Load the dataset, check every adapter in use, check the systems against both, and the bill against `max_cost`.
+
+    Raises ConfigFaults.
+    """
     check = _Preflight(experiment)
     dataset = check.dataset(cache_folder)
     if dataset is None:
@@ -32,10 +37,12 @@ def prepare(experiment: Experiment, cache_folder: Path, emit: Emit) -> Pipeline:
     pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
     check.adapters(pipeline)
     check.systems(pipeline)
-    if check.faults:
+    costs = check.costs(pipeline)
+    if check.faults or costs is None:
         pipeline.close()
         raise ConfigFaults(list(dict.fromkeys(check.faults)))
-    return pipeline
+    pipeline.budget = costs
+    return pipeline, costs
 
 
 @dataclass(slots=True)
@@ -116,6 +123,19 @@ class _Preflight:
                 _ = adapter.dimension, adapter.similarity, adapter.identity
         return key_path not in self.broken
 
+    # -- money ---------------------------------------------------------------------------------------------------
+
+    def costs(self, pipeline: Pipeline) -> Costs | None:
+        """Prices and budget; None after naming what is wrong with them."""
+        try:
+            costs = Costs(pipeline)
+        except PriceFaults as error:
+            self.faults += [f"{self.experiment.file}: {fault}" for fault in error.faults]
+            return None
+        if not self.faults:
+            self.faults += [f"{self.experiment.file}: {fault}" for fault in costs.faults()]
+        return costs
+
     # -- systems -------------------------------------------------------------------------------------------------
 
     def systems(self, pipeline: Pipeline) -> None:
@@ -124,6 +144,11 @@ class _Preflight:
         if cluster is not None:
             with self.naming("cluster"):
                 pipeline.dataset.cluster_codes(cluster)
+        for measure in self.experiment.targets:
+            if measure.needs_judgements and pipeline.dataset.qrels is None:
+                self.fault(
+                    "targets", f"{measure} needs judgements, and the dataset has none. Take ANN@{measure.cutoff}."
+                )
         for system in self.experiment.systems:
             with self.naming(system.key_path):
                 self._system(pipeline, system)

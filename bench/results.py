@@ -163,6 +163,71 @@ class SystemResult(_Model):
     notes: list[str] = []
 
 
+class OnFront(_Model):
+    """A system among those of its front. on_front: no other has a better mean at no higher p95, or the other way."""
+
+    name: str
+    quality: float
+    p95_ms: float
+    per_second: float | None
+    bytes: int | None
+    on_front: bool
+
+
+class Front(_Model):
+    """What quality costs. p95_ms: total, first load point. per_second: the highest rate achieved under any load point
+    that was kept up. systems: by p95."""
+
+    encoder: str | None
+    filter: dict[str, Any] | None = None
+    measure: str
+    systems: list[OnFront]
+
+
+class Target(_Model):
+    """The cheapest setting of one build that reaches a target, None where none was shown to.
+
+    Cheapest: the lowest p50 of searching under the first load point. Chosen on one half of the queries, where the
+    one-sided 95 % lower bound of the mean had to reach the target; mean and interval are those of the other half.
+    best_bound: the highest lower bound among the settings. loads: measured anew after the choice.
+    """
+
+    encoder: str | None
+    engine: str
+    index: dict[str, Any]
+    index_type: str | None
+    reranker: str | None = None
+    filter: dict[str, Any] | None = None
+    measure: str
+    target: float
+    system: str | None
+    setting: dict[str, Any] | None
+    mean: float | None
+    interval: tuple[float, float] | None
+    builds: list[float] = Field([], description="each build's mean on the reporting half, where there are several")
+    chosen_on: int
+    reported_on: int
+    settings: int = Field(description="settings that were measured without a failed query")
+    bound: float | None = Field(description="lower bound of the chosen setting on the choosing half")
+    best_bound: float | None
+    attainable: float = Field(
+        description="the bound of a setting that misses nothing; higher targets need more queries"
+    )
+    loads: list[Latency] = []
+    build_seconds: float | None
+    index_bytes: int | None
+
+
+class Tracked(_Model):
+    """What a tracker delivered. unsent: rows that did not arrive; `bench track` sends them later."""
+
+    tracker: str
+    sent: int
+    unsent: int
+    link: str | None = None
+    notes: list[str] = []
+
+
 class Result(_Model):
     """result.json. Fields are only added within a format version."""
 
@@ -184,8 +249,9 @@ class Result(_Model):
     latency_samples: int = Field(0, description="live samples that this run took; reused ones are not counted")
     warnings: list[str] = []
     systems: list[SystemResult] = []
-    fronts: list[dict[str, Any]] = []
-    targets: list[dict[str, Any]] = []
+    tracked: list[Tracked] = []
+    fronts: list[Front] = []
+    targets: list[Target] = []
 
 
 def write_result(folder: Path, result: Result) -> None:

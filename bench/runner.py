@@ -24,15 +24,18 @@ from adapters.base import (
     RunFinished,
     RunStarted,
     SystemFinished,
+    Usage,
     Warned,
     event_as_dict,
 )
 from bench import provenance
 from bench.artifacts import Cache, content_key, locked
 from bench.config import ConfigFaults, Experiment
+from bench.costing import Costs
 from bench.embedding import PLURAL
 from bench.evaluation import Evaluated, Evaluator, means
 from bench.expansion import System
+from bench.fronts import EqualRecall
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.results import (
@@ -44,11 +47,13 @@ from bench.results import (
     Status,
     SystemResult,
     SystemStatus,
+    Tracked,
     WorkDone,
     read_result,
     write_result,
 )
-from bench.timing import Timings, take_timings
+from bench.timing import CHOSEN, Timings, client_bound, take_timings
+from bench.tracking import Tracking
 from bench.trec import write_run
 
 TRUNCATED_SHARE_THAT_WARNS = 0.01
@@ -80,7 +85,7 @@ def run(
         stack.enter_context(locked(places.cache, "The cache"))
         early: list[Event] = []
         relay = _Relay([early.append, *listeners])
-        pipeline = prepare(experiment, places.cache, relay)
+        pipeline, costs = prepare(experiment, places.cache, relay)
         stack.callback(pipeline.close)
         folder, resumed = open_folder(experiment, places.output)
         stack.enter_context(locked(folder, "The result folder"))
@@ -88,8 +93,9 @@ def run(
         write = _event_writer(log)
         for event in early:
             write(event)
-        relay.listeners = [write, *listeners]
-        return folder, _Run(experiment, pipeline, folder, relay, remeasure, resumed).execute()
+        tracking = Tracking.of(experiment)
+        relay.listeners = [write, *listeners, tracking]
+        return folder, _Run(experiment, pipeline, costs, folder, relay, tracking, remeasure, resumed).execute()
 
 
 def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
@@ -141,16 +147,20 @@ class _Run:
         self,
         experiment: Experiment,
         pipeline: Pipeline,
+        costs: Costs,
         folder: Path,
         emit: Listener,
+        tracking: Tracking,
         remeasure: bool,
         resumed: bool,
     ) -> None:
         self.experiment = experiment
         self.pipeline = pipeline
         pipeline.emit = emit
+        self.costs = costs
         self.folder = folder
         self.emit = emit
+        self.tracking = tracking
         self.remeasure = remeasure
         self.resumed = resumed
         self.evaluator = Evaluator(pipeline)
@@ -170,6 +180,7 @@ class _Run:
         try:
             self._quality()
             self._latency()
+            self._equal_recall()
         except KeyboardInterrupt:
             self._finish("cancelled")
             raise
@@ -249,11 +260,11 @@ class _Run:
                     self._failed(entry, "error", f"the disk is full ({place}). Free space, or use: --cache DIR")
                 else:
                     self._failed(entry, "error", f"{error}")
-            self.emit(SystemFinished(system.name, entry.status, entry.error, entry.model_dump(mode="json")))
 
     def _failed(self, entry: SystemResult, status: SystemStatus, cause: str) -> None:
         entry.status = status
         entry.error = cause
+        self.emit(Warned(entry.name, f"{status.replace('_', ' ')}: {cause}"))
         unmeasured = MeasureValue(mean=None, interval=None, queries=self.pipeline.dataset.judged, failed=0)
         entry.measures = {str(measure): unmeasured for measure in self.experiment.measures}
 
@@ -363,6 +374,10 @@ class _Run:
 
     def _latency(self) -> None:
         measured = [s for s in self.experiment.systems if s.name in self.evaluated]
+        for system in list(measured):
+            if refusal := self.costs.live_refusal(system):
+                self._warn(system.name, f"its latency was not measured: {refusal}.")
+                measured.remove(system)
         rankings = {name: e.rankings[0].rows for name, e in self.evaluated.items()}
         self.timings = take_timings(
             self.pipeline, self.experiment.loads, measured, rankings, emit=self.emit, remeasure=self.remeasure
@@ -374,6 +389,25 @@ class _Run:
             entry.latency = loads[0] if loads else None
             if any(load.agreement is not None and load.agreement < 0.99 for load in loads):
                 entry.notes.append("its live rankings differ from those that were judged: the latency is flagged")
+            entry.notes += client_bound(self.pipeline, self.pipeline.systems[name], loads)
+
+    def _equal_recall(self) -> None:
+        """Fronts, and for each target the cheapest setting of each build, its latency measured after the choice."""
+        comparison = EqualRecall(self.evaluator, self.evaluated, self.entries)
+        self.result.fronts = comparison.fronts()
+        again = take_timings(
+            self.pipeline,
+            self.experiment.loads,
+            comparison.chosen(),
+            {name: e.rankings[0].rows for name, e in self.evaluated.items()},
+            emit=self.emit,
+            remeasure=self.remeasure,
+            occasion=CHOSEN,
+        )
+        self.result.targets = comparison.targets(again.latencies)
+        self.result.latency_samples += again.taken
+        tables = [table for table in (self.timings.table, again.table) if table is not None]
+        self.timings.table = pa.concat_tables(tables) if tables else None
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -381,6 +415,10 @@ class _Run:
         comparisons = self.evaluator.compare(self.evaluated)
         for name, against in comparisons.items():
             self.entries[name].against_baseline = against
+        for name, evaluated in self.evaluated.items():
+            entry = self.entries[name]
+            entry.cost = self.costs.of(evaluated.system, self.timings.stage_means(name)).as_dict()
+            entry.usage = self._usage(entry.cost)
         for entry in self.entries.values():
             if entry.status == "started":
                 entry.status = "cancelled"
@@ -392,8 +430,33 @@ class _Run:
         if status != "cancelled":
             self._write_tables()
             self._tell_queries()
+        for entry in self.entries.values():
+            self.emit(SystemFinished(entry.name, entry.status, entry.error, entry.model_dump(mode="json")))
         write_result(self.folder, self.result)
         self.emit(RunFinished(status, str(self.folder)))
+        if status != "cancelled":
+            self._deliver()
+
+    def _deliver(self) -> None:
+        for delivery in self.tracking.deliver():
+            self.result.tracked.append(
+                Tracked(
+                    tracker=delivery.tracker,
+                    sent=delivery.sent,
+                    unsent=delivery.unsent,
+                    link=delivery.link,
+                    notes=list(delivery.notes),
+                )
+            )
+        if self.result.tracked:
+            write_result(self.folder, self.result)
+
+    def _usage(self, cost: dict[str, Any]) -> dict[str, Any]:
+        """Usage summed over the parts that bill; what each part used stands in the cost's parts."""
+        total = Usage()
+        for part in cost["parts"]:
+            total += Usage(**part["usage"])
+        return total.as_dict()
 
     def _write_tables(self) -> None:
         parts = [part for evaluated in self.evaluated.values() for part in self._per_query(evaluated)]
@@ -427,6 +490,8 @@ class _Run:
         for name, evaluated in self.evaluated.items():
             ranking = evaluated.rankings[0]
             seconds = self.timings.per_query.get(name, {})
+            per_1000 = (self.entries[name].cost or {}).get("per_1000_queries_usd")
+            money = {} if per_1000 is None else {"usd": per_1000 / 1000}
             columns = {str(m): evaluated.per_query(m) for m in self.experiment.measures}
             for i, query_id in enumerate(dataset.query_ids):
                 self.emit(
@@ -437,7 +502,7 @@ class _Run:
                         output=[self.pipeline.document_ids[row] for row in ranking.rows[i] if row >= 0],
                         expected=expected[i],
                         scores={m: None if v is None else float(v[i]) for m, v in columns.items()},
-                        metrics=seconds.get(i, {}),
+                        metrics={**seconds.get(i, {}), **money},
                         failed=bool(ranking.failed[i]),
                     )
                 )

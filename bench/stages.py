@@ -5,10 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from adapters.base import Event, StageAdvanced, StageFinished, StageStarted, Usage
+from adapters.base import Encoder, Event, Reranker, StageAdvanced, StageFinished, StageStarted, Usage
 
 Emit = Callable[[Event], None]
+
+
+class Budget(Protocol):
+    """Watches what is spent. `before` raises when the next request could pass the limit."""
+
+    def before(self, adapter: Encoder | Reranker, expected: Usage) -> None: ...
+
+    def after(self, adapter: Encoder | Reranker, used: Usage) -> None: ...
+
+
+class NoBudget:
+    """For work that is not billed or not limited."""
+
+    def before(self, adapter: Encoder | Reranker, expected: Usage) -> None:
+        """Nothing is watched."""
+
+    def after(self, adapter: Encoder | Reranker, used: Usage) -> None:
+        """Nothing is counted."""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,8 @@ from bench.provenance import machine, packages
 from bench.results import Latency, StageLatency
 from bench.stages import Emit
 
+CLIENT_SHARE_THAT_BOUNDS = 0.9
+EVERYONE, CHOSEN = "all systems", "chosen for a target"  # occasions on which timings are taken
 _FIELDS = (
     "seconds", "query", "phase", "round", "failed", "overlap", "started", "turn_seconds", "processor_seconds",
 )  # fmt: skip
@@ -36,6 +38,11 @@ class Timings:
     taken: int
     per_query: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
     table: pa.Table | None = None
+    means: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def stage_means(self, system: str) -> dict[str, float] | None:
+        """Mean seconds per live query by stage under the first load point, None where nothing was measured."""
+        return self.means.get(system)
 
 
 def take_timings(
@@ -46,14 +53,16 @@ def take_timings(
     *,
     emit: Emit,
     remeasure: bool,
+    occasion: str = EVERYONE,
 ) -> Timings:
     """Timings of every system under every load point: kept ones where system, plan, machine and packages are the
-    same, the others measured together. rankings: each system's quality-pass rows (n, k)."""
+    same, the others measured together. rankings: each system's quality-pass rows (n, k). occasion: timings taken on
+    another occasion are others, and kept beside these."""
     timings = Timings({s.name: [] for s in systems if _is_live(pipeline, s)}, 0)
     tables: list[pa.Table] = []
     for number, load in enumerate(loads):
         live = [system for system in systems if system.name in timings.latencies]
-        keys = {system.name: _key(pipeline, system, load, [s.name for s in live]) for system in live}
+        keys = {system.name: _key(pipeline, system, load, len(live), occasion) for system in live}
         kept = {name: None if remeasure else _read(pipeline, key) for name, key in keys.items()}
         fresh = _measure(pipeline, load, [s for s in live if kept[s.name] is None], rankings, emit)
         for system in live:
@@ -65,9 +74,10 @@ def take_timings(
                 pipeline.cache.write("timings", keys[system.name], _arrays(samples))
                 timings.taken += int(samples.measured.sum())
             timings.latencies[system.name].append(summary(load, samples, reused=reused))
-            tables.append(_table(pipeline, system.name, load, samples))
+            tables.append(_table(pipeline, system.name, load, samples, occasion))
             if number == 0:
                 timings.per_query[system.name] = _per_query(samples)
+                timings.means[system.name] = _stage_means(samples)
     if tables:
         timings.table = pa.concat_tables(tables)
     return timings
@@ -86,6 +96,33 @@ def bills(pipeline: Pipeline, system: System) -> bool:
     encoder = system.query_encoder is not None and pipeline.encoder(system.query_encoder).bills
     reranker = system.reranker is not None and pipeline.reranker(system.reranker).bills
     return encoder or reranker or any(bills(pipeline, leg) for leg in legs)
+
+
+def client_bound(pipeline: Pipeline, system: System, loads: Sequence[Latency]) -> list[str]:
+    """One sentence per load point under which this process, not the server it asked, was what a system waited for.
+
+    An embedded engine works in this process, and so do local models: there it says nothing.
+    """
+    if _works_here(pipeline, system):
+        return []
+    return [
+        f"under {load.load} this process was busy {100 * load.client_share:.0f} % of the time: the figures are those "
+        "of the client, not of the server"
+        for load in loads
+        if load.client_share is not None and load.client_share > CLIENT_SHARE_THAT_BOUNDS
+    ]
+
+
+def _works_here(pipeline: Pipeline, system: System) -> bool:
+    """Whether some stage's own work is done in this process."""
+    if system.fusion is not None:
+        return any(_works_here(pipeline, pipeline.systems[leg]) for leg in system.fusion.legs)
+    encoder = None if system.query_encoder is None else pipeline.encoder(system.query_encoder)
+    if encoder is not None and encoder.consumes == "text" and not encoder.bills:
+        return True
+    if system.reranker is not None and not pipeline.reranker(system.reranker).bills:
+        return True
+    return system.store is None or system.store.kind.embedded
 
 
 def _measure(
@@ -113,11 +150,11 @@ def _is_live(pipeline: Pipeline, system: System) -> bool:
     return system.run is None and all(_is_live(pipeline, leg) for leg in legs)
 
 
-def _key(pipeline: Pipeline, system: System, load: LoadPoint, company: Sequence[str]) -> str:
+def _key(pipeline: Pipeline, system: System, load: LoadPoint, company: int, occasion: str) -> str:
     """System, plan, machine and packages. `seconds` is shared by all systems of the pass, so their number counts."""
     plan = load.model_dump(mode="json", exclude={"name"})
     seed = pipeline.experiment.settings.seed
-    return content_key([_stages(pipeline, system), plan, len(company), seed, machine(), packages()])
+    return content_key([_stages(pipeline, system), plan, company, occasion, seed, machine(), packages()])
 
 
 def _stages(pipeline: Pipeline, system: System) -> Any:
@@ -185,6 +222,15 @@ def summary(load: LoadPoint, samples: Samples, *, reused: bool) -> Latency:
     )
 
 
+def _stage_means(samples: Samples) -> dict[str, float]:
+    chosen = samples.seconds[samples.measured & ~samples.failed]
+    return {
+        name: float(np.nanmean(chosen[:, column]))
+        for column, name in enumerate(COLUMNS)
+        if len(chosen) and not np.isnan(chosen[:, column]).all()
+    }
+
+
 def _per_query(samples: Samples) -> dict[int, dict[str, float]]:
     chosen = samples.measured & ~samples.failed
     found: dict[int, dict[str, float]] = {}
@@ -198,12 +244,13 @@ def _per_query(samples: Samples) -> dict[int, dict[str, float]]:
     return found
 
 
-def _table(pipeline: Pipeline, name: str, load: LoadPoint, samples: Samples) -> pa.Table:
+def _table(pipeline: Pipeline, name: str, load: LoadPoint, samples: Samples, occasion: str) -> pa.Table:
     n = len(samples.query)
     ids = pa.array(list(pipeline.dataset.query_ids), type=pa.string())
     columns = {
         "system": pa.array([name] * n, type=pa.string()),
         "load": pa.array([load.label] * n, type=pa.string()),
+        "occasion": pa.array([occasion] * n, type=pa.string()),
         "phase": pa.array(np.where(samples.measured, "measured", "warm-up")),
         "round": pa.array(samples.round + 1),
         "query_id": ids.take(pa.array(samples.query)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bench.report import equal_recall
+from bench.report.cells import DASH, milliseconds, number, pair, signed
 from bench.results import Latency, MeasureValue, Result, StageLatency, SystemResult
 
-DASH = "–"
 _STAGES = ("wait", "encode", "search", "fuse", "rerank", "total")
 _COMPANIONS = ("Recall@10", "MRR@10")
 _VERDICTS = {"better": "better", "worse": "worse", "undecided": "undecided", None: DASH}
@@ -20,6 +21,7 @@ def render(result: Result, *, folder: str | None = None) -> str:
         _section(f"where {result.primary} goes", _loss_table(result)),
         _section("all measures", _measures_table(result)),
         _section("load", _load_table(result)),
+        *(_section(title, rows) for title, rows in equal_recall.tables(result)),
         "\n".join(_notes(result, folder)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -33,7 +35,7 @@ def _headline(result: Result) -> str:
         f"{data.documents:,} documents",
     ]
     if result.detectable_difference is not None and result.baseline is not None:
-        parts.append(f"differences under {_number(result.detectable_difference)} {result.primary} cannot be seen here")
+        parts.append(f"differences under {number(result.detectable_difference)} {result.primary} cannot be seen here")
     return " · ".join(parts)
 
 
@@ -57,8 +59,8 @@ def _main_table(result: Result) -> list[list[str]]:
         if result.baseline is not None:
             row += list(_against(system, result))
         row += [_mean(system.measures.get(m)) for m in companions]
-        row += [_number(system.ann_recall.get(k)) for k in ann]
-        row += [_pair(system.latency)] if timed else []
+        row += [number(system.ann_recall.get(k)) for k in ann]
+        row += [pair(system.latency)] if timed else []
         row += [_cost(system)] if _priced(result) else []
         rows.append(row)
     return rows
@@ -77,7 +79,7 @@ def _stage_table(result: Result) -> list[list[str]]:
         rows.append(
             [
                 system.name,
-                *(_milliseconds(_p50(system.latency, name)) for name in stages),
+                *(milliseconds(_p50(system.latency, name)) for name in stages),
                 f"{total.samples:,}" if total else "0",
                 f"{system.latency.distinct_queries:,}",
             ]
@@ -90,7 +92,7 @@ def _loss_table(result: Result) -> list[list[str]]:
     for system in result.systems:
         if system.loss:
             steps = [
-                f"{stage.stage}{f' {stage.leg}' if stage.leg else ''} {_number(stage.mean)}" for stage in system.loss
+                f"{stage.stage}{f' {stage.leg}' if stage.leg else ''} {number(stage.mean)}" for stage in system.loss
             ]
             rows.append([system.name, " ► ".join(steps)])
     return rows
@@ -117,8 +119,8 @@ def _load_table(result: Result) -> list[list[str]]:
                 [
                     system.name,
                     load.load,
-                    " / ".join(_milliseconds(v) for v in values),
-                    _milliseconds(load.wait.p95_ms if load.wait else None),
+                    " / ".join(milliseconds(v) for v in values),
+                    milliseconds(load.wait.p95_ms if load.wait else None),
                     f"{load.achieved_per_second:,.1f}",
                     f"{load.failed:,}",
                     "SATURATED" if load.saturated else "",
@@ -142,10 +144,13 @@ def _notes(result: Result, folder: str | None) -> list[str]:
     if result.dataset.only_positives and result.primary.partition("@")[0] != "ANN":
         lines.append("· only positives are judged: a document nobody judged counts as not relevant")
     lines += _build_note(result)
+    lines += _spread_notes(result)
+    lines += equal_recall.notes(result)
     lines += _timing_notes(result)
     lines += _work_note(result)
     if any(s.measures.get(result.primary) for s in result.systems):
         lines.append("· intervals cover the sampling of queries only")
+    lines += _tracker_notes(result)
     if folder is not None:
         lines.append(f"· everything: {folder}")
     return lines
@@ -174,12 +179,35 @@ def _one_build(system: SystemResult) -> bool:
     return index is not None and not index.flat and not index.reproducible and index.builds == 1
 
 
+def _spread_notes(result: Result) -> list[str]:
+    """How far builds of one index differ: on recall against exact search, else on the primary measure."""
+    lines: list[str] = []
+    for system in result.systems:
+        names = [*(f"ANN@{k}" for k in sorted(system.ann_recall, key=int)), result.primary]
+        found = {name: [b[name] for b in system.builds if b.get(name) is not None] for name in names}
+        name = next((name for name in names if len(found[name]) > 1), None)
+        if name is not None:
+            values = [value for value in found[name] if value is not None]
+            lines.append(
+                f"· {system.name}: {name} from {number(min(values))} to {number(max(values))} over {len(values)} builds"
+            )
+    return lines
+
+
 def _timing_notes(result: Result) -> list[str]:
     reused = sorted({s.latency.measured_at for s in result.systems if s.latency is not None and s.latency.reused})
     if not reused:
         return []
     when = reused[0] if len(reused) == 1 else f"{reused[0]} to {reused[-1]}"
     return [f"· latencies were measured at {when} and not again; --remeasure takes them anew"]
+
+
+def _tracker_notes(result: Result) -> Iterable[str]:
+    for tracked in result.tracked:
+        mark = "!" if tracked.unsent or not tracked.sent else "·"
+        rest = f", {tracked.unsent:,} not sent" if tracked.unsent else ""
+        yield f"{mark} {tracked.tracker}: {tracked.sent:,} rows sent{rest}{f', {tracked.link}' if tracked.link else ''}"
+        yield from (f"  {note}" for note in tracked.notes)
 
 
 def _work_note(result: Result) -> list[str]:
@@ -208,13 +236,13 @@ def _measure_names(result: Result) -> list[str]:
 def _value(value: MeasureValue | None, system: SystemResult) -> str:
     if value is None or value.mean is None:
         return system.status.replace("_", " ") if system.status != "success" else DASH
-    interval = f" [{_number(value.interval[0])}, {_number(value.interval[1])}]" if value.interval else ""
+    interval = f" [{number(value.interval[0])}, {number(value.interval[1])}]" if value.interval else ""
     failed = f" ({value.failed:,} failed)" if value.failed else ""
-    return f"{_number(value.mean)}{interval}{failed}"
+    return f"{number(value.mean)}{interval}{failed}"
 
 
 def _mean(value: MeasureValue | None) -> str:
-    return _number(value.mean if value is not None else None)
+    return number(value.mean if value is not None else None)
 
 
 def _against(system: SystemResult, result: Result) -> tuple[str, str]:
@@ -223,39 +251,9 @@ def _against(system: SystemResult, result: Result) -> tuple[str, str]:
     against = system.against_baseline.get(result.primary)
     if against is None:
         return DASH, DASH
-    interval = f" [{_signed(against.interval[0])}, {_signed(against.interval[1])}]" if against.interval else ""
-    verdict = _VERDICTS.get(against.verdict) or f"not worse by {_number(result.margin)}"
-    return f"{_signed(against.difference)}{interval}", verdict
-
-
-def _number(value: float | None) -> str:
-    """Three decimals without the leading zero; a value that is not quite 1 (or 0) never reads as 1 (or 0)."""
-    if value is None:
-        return DASH
-    text = f"{abs(value):.3f}"
-    if text == "1.000" and abs(value) < 1:
-        text = "0.999"
-    sign = "-" if value < 0 and text != "0.000" else ""
-    return sign + (text[1:] if text.startswith("0") else text)
-
-
-def _signed(value: float) -> str:
-    text = _number(value)
-    return text if text.startswith("-") else f"+{text}"
-
-
-def _milliseconds(value: float | None) -> str:
-    if value is None:
-        return DASH
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def _pair(latency: Latency | None) -> str:
-    if latency is None or latency.total is None:
-        return DASH
-    if latency.saturated:
-        return "saturated"
-    return f"{_milliseconds(latency.total.p50_ms)} / {_milliseconds(latency.total.p95_ms)}"
+    interval = f" [{signed(against.interval[0])}, {signed(against.interval[1])}]" if against.interval else ""
+    verdict = _VERDICTS.get(against.verdict) or f"not worse by {number(result.margin)}"
+    return f"{signed(against.difference)}{interval}", verdict
 
 
 def _stage(latency: Latency | None, name: str) -> StageLatency | None:
@@ -268,12 +266,20 @@ def _p50(latency: Latency | None, name: str) -> float | None:
 
 
 def _priced(result: Result) -> bool:
-    return any(s.cost is not None for s in result.systems)
+    """Whether money is on the sheet: something bills, or the machine has a price."""
+    return any(_bills(s) or (s.cost or {}).get("machine_usd_per_hour") is not None for s in result.systems)
+
+
+def _bills(system: SystemResult) -> bool:
+    return any(part["provider"] is not None for part in (system.cost or {}).get("parts", ()))
 
 
 def _cost(system: SystemResult) -> str:
-    value = (system.cost or {}).get("usd_per_1000_queries")
-    return "unknown" if value is None else f"{value:,.4f}"
+    """Dollars per 1,000 queries. A model without a price is unknown; a system nobody bills for has none."""
+    value = (system.cost or {}).get("per_1000_queries_usd")
+    if value is not None:
+        return f"{value:,.4f}"
+    return "unknown" if _bills(system) else DASH
 
 
 # -- layout ------------------------------------------------------------------------------------------------------
