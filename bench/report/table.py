@@ -183,6 +183,8 @@ def _spread_notes(result: Result) -> list[str]:
     """How far builds of one index differ: on recall against exact search, else on the primary measure."""
     lines: list[str] = []
     for system in result.systems:
+        if system.index is not None and system.index.flat:
+            continue
         names = [*(f"ANN@{k}" for k in sorted(system.ann_recall, key=int)), result.primary]
         found = {name: [b[name] for b in system.builds if b.get(name) is not None] for name in names}
         name = next((name for name in names if len(found[name]) > 1), None)

@@ -1,0 +1,322 @@
+"""Equal recall: the cheapest setting of each build that reaches a target, and the front of quality against time.
+
+A *build family* is an index with everything around it but the query options: its systems are settings of one build.
+A setting is chosen on one half of the queries and reported on the other, so that what was lucky in the choice is not
+in the report; its latency is measured again after the choice, for the same reason. Nothing is interpolated between
+settings. A target that none was shown to reach is answered by "not reached".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.artifacts import content_key
+from bench.evaluation import Evaluated, Evaluator
+from bench.expansion import System
+from bench.measures import Measure, evaluate
+from bench.results import Front, Latency, OnFront, SystemResult, Target
+from bench.significance import mean_interval
+
+PerQuery = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+ONE_SIDED = 0.95
+_ANN_OF_FRONT = 10
+
+
+class Setting(NamedTuple):
+    """A system as a setting of its build. values: float64 (builds, n), failed queries 0. cost: p50 search ms."""
+
+    name: str
+    values: PerQuery
+    cost: float
+
+
+class Choice(NamedTuple):
+    """setting None: not reached. bound: its lower bound on the choosing half; best: the highest of all settings."""
+
+    setting: Setting | None
+    bound: float | None
+    best: float | None
+
+
+# -- pure --------------------------------------------------------------------------------------------------------
+
+
+def halves(
+    count: int, rng: np.random.Generator, clusters: npt.NDArray[np.integer] | None = None
+) -> tuple[Flags, Flags]:
+    """Which of `count` queries choose and which report: bool (count,) each, disjoint, together all.
+
+    clusters: labels (count,) of groups that stay together; a group that chose would report on itself otherwise.
+    """
+    _, group = np.unique(np.arange(count) if clusters is None else np.asarray(clusters), return_inverse=True)
+    sizes = np.bincount(group)
+    order = rng.permutation(len(sizes))
+    before = np.cumsum(sizes[order]) - sizes[order]
+    chooses = np.zeros(len(sizes), dtype=np.bool_)
+    chooses[order[before + sizes[order] / 2 <= count / 2]] = True
+    choosing: Flags = chooses[group]
+    return choosing, ~choosing
+
+
+def lower_bound(
+    values: PerQuery,
+    measure: Measure,
+    *,
+    rng: np.random.Generator,
+    clusters: npt.NDArray[np.integer] | None = None,
+) -> float:
+    """One-sided 95 % lower bound of the mean of values (n,).
+
+    Where all values are alike a bootstrap has nothing to resample, and the bound on what was never met lies below that
+    of values with one miss among them: a perfect setting would come out worse than one that is not. Such values are
+    bounded as if one query had missed one of its k documents.
+    """
+    binary = measure.is_binary and bool(np.isin(values, (0.0, 1.0)).all())  # means over builds are neither
+    level = 2 * ONE_SIDED - 1
+    low = mean_interval(values, rng=rng, binary=binary, clusters=clusters, level=level).low
+    if binary or len(values) < 2 or np.ptp(values) > 0 or values[0] <= 0:
+        return low
+    missed = values.copy()
+    missed[0] = max(0.0, missed[0] - 1 / measure.cutoff)
+    return max(low, mean_interval(missed, rng=rng, clusters=clusters, level=level).low)
+
+
+def choose(bounds: Mapping[str, float], settings: Sequence[Setting], target: float) -> Choice:
+    """The cheapest setting whose lower bound (by name) reaches the target; the first one of equals."""
+    best = max(bounds.values(), default=None)
+    reaching = [setting for setting in settings if bounds[setting.name] >= target]
+    if not reaching:
+        return Choice(None, None, best)
+    cheapest = min(reaching, key=lambda setting: setting.cost)
+    return Choice(cheapest, bounds[cheapest.name], best)
+
+
+def attainable(count: int, measure: Measure, rng: np.random.Generator) -> float:
+    """The lower bound of a setting that misses nothing on `count` queries: no higher target can be shown reached."""
+    return lower_bound(np.ones(count), measure, rng=rng)
+
+
+def dominated(quality: Sequence[float], cost: Sequence[float]) -> list[bool]:
+    """Whether another one is at least as good and at least as cheap, and better in one of the two."""
+    pairs = list(zip(quality, cost, strict=True))
+    return [any(q >= own and c <= paid and (q > own or c < paid) for q, c in pairs) for own, paid in pairs]
+
+
+# -- of a run ----------------------------------------------------------------------------------------------------
+
+
+class _Row(NamedTuple):
+    """A family and a target with what was chosen."""
+
+    family: Sequence[System]
+    measure: Measure
+    target: float
+    settings: int
+    choice: Choice
+    attainable: float
+
+
+class EqualRecall:
+    """Compares the systems of a finished quality and latency pass. entries: their results so far, by name."""
+
+    def __init__(
+        self, evaluator: Evaluator, evaluated: Mapping[str, Evaluated], entries: Mapping[str, SystemResult]
+    ) -> None:
+        self._evaluator = evaluator
+        self._evaluated = evaluated
+        self._entries = entries
+        self._systems = evaluator.experiment.systems
+        self._seed = evaluator.experiment.settings.seed
+        count = evaluator.pipeline.dataset.judged
+        self._choosing, self._reporting = halves(count, self._rng(0), evaluator.clusters)
+        self._rows = list(self._chosen())
+
+    def _rng(self, use: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, 5, use])
+
+    # -- targets -------------------------------------------------------------------------------------------------
+
+    def chosen(self) -> list[System]:
+        """The systems whose latency is to be measured again, each once."""
+        names = {row.choice.setting.name for row in self._rows if row.choice.setting is not None}
+        return [system for system in self._systems if system.name in names]
+
+    def targets(self, again: Mapping[str, Sequence[Latency]]) -> list[Target]:
+        """One row per family and target. again: latencies measured after the choice, by system."""
+        return [self._target(row, again) for row in self._rows]
+
+    def _chosen(self) -> Iterator[_Row]:
+        clusters = self._evaluator.clusters
+        groups = None if clusters is None else clusters[self._choosing]
+        for measure, targets in self._evaluator.experiment.targets.items():
+            highest = attainable(int(self._choosing.sum()), measure, self._rng(1)) if self._choosing.any() else 0.0
+            for family in self._families(measure):
+                settings = [setting for system in family if (setting := self._setting(system, measure))]
+                bounds = {
+                    s.name: lower_bound(
+                        s.values.mean(axis=0)[self._choosing], measure, rng=self._rng(1), clusters=groups
+                    )
+                    for s in settings
+                    if self._choosing.any()
+                }
+                for target in targets:
+                    offered = settings if bounds else []
+                    yield _Row(family, measure, target, len(settings), choose(bounds, offered, target), highest)
+
+    def _families(self, measure: Measure) -> list[list[System]]:
+        found: dict[str, list[System]] = {}
+        for system in self._systems:
+            if system.store is None or (measure.kind == "ANN" and not self._evaluator.is_dense(system)):
+                continue
+            key = content_key(
+                [
+                    system.document_encoder,
+                    system.query_encoder,
+                    system.store.name,
+                    system.store.index.model_dump(mode="json"),
+                    system.reranker,
+                    system.depth if system.reranker else None,
+                    system.k,
+                    system.filter.as_dict() if system.filter else None,
+                ]
+            )
+            found.setdefault(key, []).append(system)
+        return list(found.values())
+
+    def _setting(self, system: System, measure: Measure) -> Setting | None:
+        """None for a system that failed, wholly or on some query, or whose latency is not known."""
+        entry = self._entries[system.name]
+        search = entry.loads[0].search if entry.loads else None
+        if entry.status != "success" or search is None or search.p50_ms is None:
+            return None
+        values = self._values(system.name, measure)
+        return None if values is None else Setting(system.name, values, search.p50_ms)
+
+    def _values(self, name: str, measure: Measure) -> PerQuery | None:
+        """Per build and query, float64 (builds, n); None where the measure is not defined."""
+        evaluated = self._evaluated.get(name)
+        if evaluated is None:
+            return None
+        if measure.kind == "ANN":
+            return evaluated.ann.get(measure.cutoff)
+        if measure in evaluated.values:
+            return evaluated.values[measure]
+        judgements = self._evaluator.judgements(evaluated.system)
+        if judgements is None:
+            return None
+        builds: list[PerQuery] = []
+        for ranking in evaluated.rankings:
+            values = evaluate([measure], ranking.rows, judgements)[measure]
+            if values is None:
+                return None
+            builds.append(np.where(ranking.failed, 0.0, values))
+        return np.stack(builds)
+
+    def _target(self, row: _Row, again: Mapping[str, Sequence[Latency]]) -> Target:
+        first = row.family[0]
+        assert first.store is not None
+        entry = self._entries[first.name]
+        chosen = row.choice.setting
+        system = next((s for s in row.family if chosen is not None and s.name == chosen.name), None)
+        mean, interval, builds = None, None, []
+        if chosen is not None and self._reporting.any():
+            reported = chosen.values[:, self._reporting]
+            mean = float(reported.mean())
+            clusters = self._evaluator.clusters
+            found = mean_interval(
+                reported.mean(axis=0),
+                rng=self._rng(2),
+                binary=row.measure.is_binary and len(reported) == 1,
+                clusters=None if clusters is None else clusters[self._reporting],
+            )
+            interval = (found.low, found.high)
+            builds = [float(value) for value in reported.mean(axis=1)] if len(reported) > 1 else []
+        return Target(
+            encoder=encoder_label(first),
+            engine=first.store.name,
+            index=first.store.index.model_dump(mode="json", exclude_defaults=True),
+            index_type=entry.index.type if entry.index else None,
+            reranker=first.reranker,
+            filter=first.filter.as_dict() if first.filter else None,
+            measure=str(row.measure),
+            target=row.target,
+            system=system.name if system else None,
+            setting=system.store.query.model_dump(mode="json", exclude_defaults=True)
+            if system is not None and system.store is not None
+            else None,
+            mean=mean,
+            interval=interval,
+            builds=builds,
+            chosen_on=int(self._choosing.sum()),
+            reported_on=int(self._reporting.sum()),
+            settings=row.settings,
+            bound=row.choice.bound,
+            best_bound=row.choice.best,
+            attainable=row.attainable,
+            loads=list(again.get(system.name, ())) if system else [],
+            build_seconds=entry.build_seconds,
+            index_bytes=entry.index_bytes,
+        )
+
+    # -- fronts --------------------------------------------------------------------------------------------------
+
+    def fronts(self) -> list[Front]:
+        """Per encoder and filter: the primary measure against p95, and recall against exact search where that is not
+        the primary measure and is known."""
+        primary = self._evaluator.experiment.primary
+        groups: dict[str, list[System]] = {}
+        for system in self._systems:
+            if system.store is not None:
+                condition = system.filter.as_dict() if system.filter else None
+                groups.setdefault(content_key([encoder_label(system), condition]), []).append(system)
+        found: list[Front] = []
+        for systems in groups.values():
+            found += self._front(systems, primary)
+            if primary.kind != "ANN":
+                found += self._front(systems, Measure("ANN", _ANN_OF_FRONT))
+        return found
+
+    def _front(self, systems: Sequence[System], measure: Measure) -> list[Front]:
+        """The front, or nothing where fewer than two systems can stand on it."""
+        points: list[tuple[float, float, SystemResult]] = []
+        for system in systems:
+            entry = self._entries[system.name]
+            values = self._values(system.name, measure)
+            total = entry.latency.total if entry.latency else None
+            if entry.status in ("success", "partial") and values is not None and total and total.p95_ms is not None:
+                points.append((float(values.mean()), total.p95_ms, entry))
+        if len(points) < 2:
+            return []
+        beaten = dominated([q for q, _, _ in points], [p95 for _, p95, _ in points])
+        shown = [
+            OnFront(
+                name=entry.name,
+                quality=quality,
+                p95_ms=p95,
+                per_second=max((load.achieved_per_second for load in entry.loads if not load.saturated), default=None),
+                bytes=entry.index_bytes,
+                on_front=not below,
+            )
+            for (quality, p95, entry), below in zip(points, beaten, strict=True)
+        ]
+        condition = systems[0].filter
+        return [
+            Front(
+                encoder=encoder_label(systems[0]),
+                filter=condition.as_dict() if condition else None,
+                measure=str(measure),
+                systems=sorted(shown, key=lambda system: system.p95_ms),
+            )
+        ]
+
+
+def encoder_label(system: System) -> str | None:
+    """The encoder's name, document>query where there are two, None where a search takes no vectors."""
+    document, query = system.document_encoder, system.query_encoder
+    return document if document == query else f"{document}>{query}"

@@ -1,0 +1,45 @@
+"""How values are written in the tables: short, and never rounder than they are."""
+
+from __future__ import annotations
+
+from bench.results import Latency
+
+DASH = "–"
+
+
+def number(value: float | None) -> str:
+    """Three decimals without the leading zero; a value that is not quite 1 (or 0) never reads as 1 (or 0)."""
+    if value is None:
+        return DASH
+    text = f"{abs(value):.3f}"
+    if text == "1.000" and abs(value) < 1:
+        text = "0.999"
+    sign = "-" if value < 0 and text != "0.000" else ""
+    return sign + (text[1:] if text.startswith("0") else text)
+
+
+def signed(value: float) -> str:
+    """A difference, its sign always shown."""
+    text = number(value)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Three significant digits."""
+    if value is None:
+        return DASH
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def pair(latency: Latency | None) -> str:
+    """p50 / p95 of the total."""
+    if latency is None or latency.total is None:
+        return DASH
+    if latency.saturated:
+        return "saturated"
+    return f"{milliseconds(latency.total.p50_ms)} / {milliseconds(latency.total.p95_ms)}"
+
+
+def mebibytes(size: int | None) -> str:
+    """Bytes in MiB."""
+    return DASH if size is None else f"{size / 2**20:,.1f}"

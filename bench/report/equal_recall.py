@@ -1,0 +1,128 @@
+"""The tables of equal recall: one row per build and target, and the fronts of quality against time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.report.cells import DASH, mebibytes, milliseconds, number, pair
+from bench.results import Front, Result, Target
+
+
+def tables(result: Result) -> Iterator[tuple[str, list[list[str]]]]:
+    """Title and rows of each table that has something to show."""
+    for measure in _measures(result):
+        yield _target_title(measure), _target_table(result, measure)
+    for front in _shown_fronts(result):
+        yield _front_title(front), _front_table(front)
+
+
+def _measures(result: Result) -> list[str]:
+    return list(dict.fromkeys(row.measure for row in result.targets))
+
+
+def _target_title(measure: str) -> str:
+    return f"the cheapest setting that reaches {measure}, by p50 of searching; times measured again after the choice"
+
+
+def _target_table(result: Result, measure: str) -> list[list[str]]:
+    rows = [row for row in result.targets if row.measure == measure]
+    labels = list(dict.fromkeys(load.load for row in rows for load in row.loads))
+    several = len({row.encoder for row in rows}) > 1
+    times = [f"p50 / p95 ms {label}" for label in labels]
+    header = [*(["encoder"] if several else []), "engine", "index", "at least", "setting"]
+    table = [[*header, f"{measure} [95 %]", *times, "build s", "MiB"]]
+    for row in rows:
+        loads = {load.load: load for load in row.loads}
+        engine = (
+            row.engine + (f"+{row.reranker}" if row.reranker else "") + (_options(row.filter) if row.filter else "")
+        )
+        interval = f" [{number(row.interval[0])}, {number(row.interval[1])}]" if row.interval else ""
+        table.append(
+            [
+                *([row.encoder or DASH] if several else []),
+                engine + (_options(row.index) if _same_engine(rows, row) else ""),
+                row.index_type or DASH,
+                number(row.target),
+                "not reached" if row.setting is None else _options(row.setting, bare=True) or "default",
+                number(row.mean) + interval,
+                *(pair(loads.get(label)) for label in labels),
+                DASH if row.build_seconds is None else f"{row.build_seconds:,.1f}",
+                mebibytes(row.index_bytes),
+            ]
+        )
+    return table
+
+
+def _same_engine(rows: Sequence[Target], row: Target) -> bool:
+    """Whether another build of the same store part stands in the table, so that the index options tell them apart."""
+    return any(other.engine == row.engine and other.index != row.index for other in rows)
+
+
+def _options(options: Mapping[str, Any], *, bare: bool = False) -> str:
+    text = ", ".join(f"{name}={_shown(value)}" for name, value in options.items())
+    return text if bare or not text else f"({text})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {_shown(item)}" for name, item in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _shown_fronts(result: Result) -> list[Front]:
+    """Fronts are shown where they answer something: with targets, or where one build is searched in several ways."""
+    builds: dict[str, set[str]] = {}
+    for system in result.systems:
+        if system.pipeline.get("store") is not None:
+            build = repr([system.pipeline.get(key) for key in ("encoder", "store", "index")])
+            builds.setdefault(build, set()).add(repr(system.pipeline.get("query")))
+    swept = any(len(settings) > 1 for settings in builds.values())
+    return result.fronts if result.targets or swept else []
+
+
+def _front_title(front: Front) -> str:
+    condition = f", filter {_options(front.filter, bare=True)}" if front.filter else ""
+    return f"front of {front.measure} against p95, {front.encoder or 'by text'}{condition} (* not dominated)"
+
+
+def _front_table(front: Front) -> list[list[str]]:
+    table = [["", "system", front.measure, "p95 ms", "per second", "MiB"]]
+    for system in front.systems:
+        table.append(
+            [
+                "*" if system.on_front else "",
+                system.name,
+                number(system.quality),
+                milliseconds(system.p95_ms),
+                DASH if system.per_second is None else f"{system.per_second:,.0f}",
+                mebibytes(system.bytes),
+            ]
+        )
+    return table
+
+
+def notes(result: Result) -> list[str]:
+    """What the reader of a table of targets must know."""
+    if not result.targets:
+        return []
+    first = result.targets[0]
+    lines = [
+        f"· settings were chosen on {first.chosen_on:,} queries, where the one-sided 95 % lower bound had to reach the "
+        f"target, and are reported on the other {first.reported_on:,}"
+    ]
+    below = [
+        f"{row.engine} at {number(row.target)}"
+        for row in result.targets
+        if row.mean is not None and row.mean < row.target
+    ]
+    if below:
+        lines.append(f"! chosen for a target that the reporting half does not reach: {', '.join(below)}")
+    for measure in _measures(result):
+        rows = [row for row in result.targets if row.measure == measure and row.target > row.attainable]
+        if rows:
+            lines.append(
+                f"! {measure}: on {rows[0].chosen_on:,} queries a setting that misses nothing is shown to reach "
+                f"{number(rows[0].attainable)} and no more; for higher targets give more queries"
+            )
+    return lines
