@@ -122,6 +122,76 @@ def schema(
     _print_json(result_schema() if result else experiment_schema())
 
 
+@app.command()
+def track(
+    folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
+    tracker: Annotated[
+        str | None, typer.Option(help="Send to this tracker only, or to one the experiment did not name.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long delivery may take.")] = 120.0,
+) -> None:
+    """Send a finished result to its trackers, such as what did not arrive when it was run."""
+    from adapters.base import AdapterError
+    from bench.results import ResultUnreadable, read_result
+    from bench.tracking import Tracking, replay, trackers_for
+
+    try:
+        tracking = Tracking(trackers_for(read_result(folder).experiment, tracker, folder))
+        for event in replay(folder):
+            tracking(event)
+    except (ResultUnreadable, AdapterError, FileNotFoundError) as error:
+        _refuse([str(error)])
+    deliveries = tracking.deliver(seconds)
+    for delivery in deliveries:
+        _print(f"{delivery}\n")
+        for note in delivery.notes:
+            _print(f"  {note}\n")
+    if any(delivery.unsent or not delivery.sent for delivery in deliveries):
+        raise typer.Exit(1)
+
+
+@app.command("export-training")
+def export_training(
+    config: Annotated[Path, typer.Argument(help="Experiment file; its dataset is exported.")],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Where to write.")] = Path("training.jsonl"),
+    split: Annotated[str, typer.Option(help="The split whose judgements are used.")] = "train",
+    negatives: Annotated[str, typer.Option(help="Hard negatives: random, bm25 or cosine.")] = "bm25",
+    per_query: Annotated[int, typer.Option(help="Hard negatives for each query.", min=0)] = 5,
+    encoder: Annotated[str | None, typer.Option(help="Encoder for cosine [default: the file's first].")] = None,
+    set_: Overrides = None,
+    cache: CacheOption = None,
+) -> None:
+    """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
+    from bench.artifacts import CacheBusy
+    from bench.config import ConfigFaults, load_experiment
+    from bench.export_training import export_training as export
+    from bench.progress import Progress
+
+    if negatives not in ("random", "bm25", "cosine"):
+        _refuse([f"--negatives {negatives}: known are random, bm25 and cosine."])
+    try:
+        experiment = load_experiment(_config_path(config), [f"dataset.split={split}", *(set_ or [])])
+        place = _cache_folder(cache, experiment.settings.cache, experiment.base)
+        with Progress() as progress:
+            done = export(
+                experiment,
+                output,
+                cache=place,
+                negatives=negatives,  # type: ignore[arg-type]
+                per_query=per_query,
+                encoder=encoder,
+                emit=progress,
+            )
+    except ConfigFaults as error:
+        _refuse(error.faults)
+    except CacheBusy as error:
+        _refuse([str(error)])
+    _print(f"{output}: {done.rows:,} queries, {done.negatives:,} hard negatives ({negatives})")
+    _print(f", {done.skipped:,} queries without a relevant passage left out\n" if done.skipped else "\n")
+    for note in done.notes:
+        _say(note)
+
+
 def _config_path(config: Path | None) -> Path:
     path = config or Path(CONFIG_NAME)
     return path / CONFIG_NAME if path.is_dir() else path

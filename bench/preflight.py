@@ -45,6 +45,15 @@ def prepare(experiment: Experiment, cache_folder: Path, emit: Emit) -> tuple[Pip
     return pipeline, costs
 
 
+def load_data(experiment: Experiment, cache_folder: Path) -> Dataset:
+    """The dataset alone. Raises ConfigFaults."""
+    check = _Preflight(experiment)
+    dataset = check.dataset(cache_folder)
+    if dataset is None:
+        raise ConfigFaults(check.faults)
+    return dataset
+
+
 @dataclass(slots=True)
 class _Preflight:
     experiment: Experiment

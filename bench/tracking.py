@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +14,7 @@ from adapters.base import (
     Context,
     Delivery,
     Event,
+    InvalidOptions,
     QueryScored,
     RunFinished,
     RunStarted,
@@ -87,10 +88,22 @@ def replay(folder: Path) -> Iterator[Event]:
     yield from events
 
 
-def tracker_named(name: str, options: dict[str, Any], base: Path) -> Tracker:
-    """A tracker by its adapter's name. Raises InvalidOptions, MissingDependency."""
-    kind = registry.load("trackers", name)
-    if missing := kind.missing():
-        raise missing
-    tracker: Tracker = kind(kind.Options.model_validate(options), Context(base))
-    return tracker
+def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) -> list[tuple[str, Tracker]]:
+    """The trackers that a result's experiment names; with `only`, that one, by its name or its adapter's.
+
+    Raises InvalidOptions, MissingDependency.
+    """
+    named: dict[str, Mapping[str, Any]] = dict(experiment.get("trackers") or {})
+    if only is not None:
+        named = {only: named.get(only, {"adapter": only})}
+    if not named:
+        known = ", ".join(registry.names("trackers"))
+        raise InvalidOptions(f"The experiment names no tracker. Name one: --tracker NAME. Known: {known}.")
+    found: list[tuple[str, Tracker]] = []
+    for name, spec in named.items():
+        kind = registry.load("trackers", str(spec.get("adapter")))
+        if missing := kind.missing():
+            raise missing
+        options = kind.Options.model_validate({k: v for k, v in spec.items() if k != "adapter"})
+        found.append((name, kind(options, Context(base))))
+    return found

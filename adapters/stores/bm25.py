@@ -44,7 +44,7 @@ class Bm25Store(Store):
 
     @property
     def identity(self) -> Identity:
-        return Identity("bm25s", "bm25", settings={"layout": 1, **self.index.versions})
+        return Identity("bm25s", "bm25", settings={"layout": 2, **self.index.versions})
 
     @property
     def uses_text(self) -> bool:

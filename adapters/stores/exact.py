@@ -42,7 +42,7 @@ class ExactStore(Store):
     @property
     def identity(self) -> Identity:
         # The scores are float64 sums given as float32: no library version shows in them.
-        return Identity("exact", "exact", settings={"layout": 1})
+        return Identity("exact", "exact", settings={"layout": 2})
 
     def _build(
         self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
