@@ -230,7 +230,7 @@ class Pipeline:
         with Stage(self.emit, "build", system.store.name, self.dataset.documents, "rows") as advance:
             began = time.perf_counter()
             ref = store.build(
-                self._batches(store, vectors, advance),
+                self.batches(store, vectors.array if vectors else None, advance=advance),
                 place=Place(f"bench_{key}", folder),
                 similarity=vectors.similarity if vectors else Similarity.COSINE,
                 dimension=vectors.array.shape[1] if vectors else None,
@@ -253,10 +253,16 @@ class Pipeline:
         self.work.indexes_built.computed += 1
         return BuiltIndex(store, ref, effective, key, seconds, built_at)
 
-    def _batches(
-        self, store: Store, vectors: Vectors | None, advance: Callable[[int], None]
+    def batches(
+        self,
+        store: Store,
+        vectors: Floats | None,
+        *,
+        rows: int | None = None,
+        advance: Callable[[int], None] = lambda rows: None,
     ) -> Iterator[pa.RecordBatch]:
-        corpus = self.dataset.corpus
+        """The corpus as a store is given it, or its first `rows` rows. vectors: at least as many, (n, dimension)."""
+        corpus = self.dataset.corpus if rows is None else self.dataset.corpus.slice(0, rows)
         columns = ["id", *(name for name in corpus.column_names if name.startswith("meta."))]
         for start in range(0, corpus.num_rows, ROWS_PER_BATCH):
             part = corpus.select(columns).slice(start, ROWS_PER_BATCH).combine_chunks()
@@ -266,8 +272,8 @@ class Pipeline:
                 texts = self.dataset.document_texts
                 arrays["text"] = pa.array([texts[i] for i in range(start, start + part.num_rows)], type=pa.string())
             if vectors is not None:
-                flat = pa.array(vectors.array[start : start + part.num_rows].ravel())
-                arrays["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.array.shape[1])
+                flat = pa.array(vectors[start : start + part.num_rows].ravel())
+                arrays["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
             yield pa.RecordBatch.from_pydict(arrays)
             advance(part.num_rows)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from adapters.base import Encoder, Role, TextRows
 from bench.artifacts import locked
+from bench.build_time import BuildTimes
 from bench.config import Experiment
 from bench.costing import Costs, encoders_in_use
 from bench.embedding import PLURAL
@@ -91,15 +92,21 @@ class _Plan:
         lines: list[str] = []
         seen: set[str] = set()
         evaluator = Evaluator(self.pipeline)
+        times = BuildTimes(self.pipeline)
         for system in self.experiment.systems:
             if system.store is None:
                 continue
+            estimate: str | None = None  # one for all builds of an index
             for build in range(evaluator.builds(system)):
                 key = self.pipeline.index_key(system, build)
                 if key in seen:
                     continue
                 seen.add(key)
-                state = "cached" if self.pipeline.cache.index_ref(key) else f"{self._rows()} rows to load and index"
+                if self.pipeline.cache.index_ref(key):
+                    state = "cached"
+                else:
+                    estimate = estimate or times.sentence(system)
+                    state = f"{self._rows()} rows to load and index, {estimate}"
                 lines.append(f"  index {self._index_label(system)}{f' build {build + 1}' if build else ''}: {state}")
         return lines
 
@@ -140,11 +147,12 @@ class _Plan:
         if not self.experiment.loads:
             return ["  none"]
         lines: list[str] = []
+        again = "; then again for the settings chosen for targets" if self.experiment.targets else ""
         for load in self.experiment.loads:
             samples = {s.name: samples_wanted(self.pipeline, s, load) for s in self.experiment.systems if not s.run}
             lines.append(
                 f"  {load.label}: {max(samples.values(), default=0):,} samples a system, at most {load.seconds:,.0f} s "
-                f"in all, {load.rounds} rounds"
+                f"in all, {load.rounds} rounds{again}"
             )
         return lines
 
