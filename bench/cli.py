@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -101,6 +101,45 @@ def init(
     for line in found:
         _say(line)
     _print(f"bench run {target}\n")
+
+
+@app.command()
+def clean(
+    cache: CacheOption = None,
+    index: Annotated[bool, typer.Option("--index", help="Only the built indexes [default].")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The whole cache: vectors and scores paid for too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Drop built indexes from their engines, and with --all everything computed so far."""
+    from bench.artifacts import CacheBusy
+    from bench.clean import clean as clean_cache
+    from bench.clean import contents
+
+    if index and everything:
+        _refuse(["--index and --all exclude each other."])
+    folder = cache or Path(".bench-cache")
+    scope: Literal["index", "all"] = "all" if everything else "index"
+    found = contents(folder, scope) if folder.is_dir() else []
+    if not found:
+        _print(f"{folder}: nothing to clean.\n")
+        return
+    if not yes:
+        for line in found:
+            _say(line)
+        if not sys.stdin.isatty():
+            _refuse(["Nothing was deleted. To delete without being asked: --yes"])
+        if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise typer.Exit(1)
+    try:
+        done = clean_cache(folder, scope, tell=_say)
+    except CacheBusy as error:
+        _refuse([str(error)])
+    _print(f"{len(done.indexes):,} indexes dropped, {done.bytes:,} bytes deleted in {folder}.\n")
+    if done.kept:
+        _print(f"{len(done.kept):,} indexes could not be dropped; run it again when their engine answers.\n")
+        raise typer.Exit(1)
 
 
 @app.command()
