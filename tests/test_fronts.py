@@ -114,15 +114,15 @@ def test_nothing_is_interpolated_between_settings() -> None:
 
 
 def test_luck_in_the_choice_is_not_in_the_report() -> None:
-    """Of 200 settings that all have the true mean .9, the best-looking one looks better than that only where it was
-    chosen: its deviation there is .1 / √40 = .016, and the largest of 200 lies some 2.7 of them above."""
-    values = rng(7).choice([0.8, 1.0], (200, 80))
+    """Of 30 settings that all have the true mean .9, the best-looking one looks better than that only where it was
+    chosen: its deviation there is .1 / √40 = .016, and the largest of 30 lies some 2 of them above."""
+    values = rng(7).choice([0.8, 1.0], (30, 80))
     choosing, reporting = halves(80, rng(8))
     bounds = {str(i): lower_bound(row[choosing], ANN, rng=rng()) for i, row in enumerate(values)}
     settings = [Setting(str(i), row[None], 1.0) for i, row in enumerate(values)]
     lucky = choose(bounds, settings, max(bounds.values())).setting
     assert lucky is not None
-    assert lucky.values[:, choosing].mean() > 0.935
+    assert lucky.values[:, choosing].mean() > 0.925
     assert lucky.values[:, reporting].mean() == pytest.approx(0.9, abs=0.032)
 
 
