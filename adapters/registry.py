@@ -37,6 +37,7 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
         "bm25": "bm25:Bm25Store",
         "lancedb": "lancedb:LanceDbStore",
         "weaviate": "weaviate:WeaviateStore",
+        "faiss": "faiss:FaissStore",
     },
     "rerankers": {
         "cross_encoder": "cross_encoder:CrossEncoderReranker",

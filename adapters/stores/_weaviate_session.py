@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from adapters.base import (
+    EMPTY_ROW,
     AdapterRejected,
     Filter,
     Hits,
@@ -75,31 +79,30 @@ class WeaviateSession(Session):
         if mode != "vector" and queries.texts is None:
             raise InvalidOptions(f"Mode {mode} searches by text and was given none.", key="query.mode")
         native = None if filter is None else self._native(filter)
-        hits = Hits.empty(len(queries), limit)
+        vectors, texts = queries.vectors, queries.texts
 
-        def one(i: int) -> None:
-            vector = None if queries.vectors is None else queries.vectors[i]
-            text = None if queries.texts is None else queries.texts[i]
-            rows, scores = self._ask(vector, text, limit, native)
-            hits.rows[i, : len(rows)] = rows
-            hits.scores[i, : len(scores)] = scores
+        def one(i: int) -> _Found:
+            return self._ask(
+                None if vectors is None else vectors[i], None if texts is None else texts[i], limit, native
+            )
 
         if self._suspect and not self._link.alive():
             raise self._link.gone()
         try:
-            if len(queries) == 1:
-                one(0)
-            else:
-                self._many(one, len(queries))
+            found = [one(0)] if len(queries) == 1 else self._many(one, len(queries))
         except Exception as error:
             self._suspect = True  # the next search asks first whether anybody is there
             if (mapped := self._link.mapped(error)) is None:
                 raise
             raise mapped from error
         self._suspect = False
-        return hits
+        # Padded as lists: for one query two arrays are made, not four, which is what a user's own loop would spend.
+        return Hits(
+            np.array([rows + [EMPTY_ROW] * (limit - len(rows)) for rows, _ in found], np.int32),
+            np.array([scores + [-math.inf] * (limit - len(scores)) for _, scores in found], np.float32),
+        )
 
-    def _many(self, one: Callable[[int], None], count: int) -> None:
+    def _many(self, one: Callable[[int], _Found], count: int) -> list[_Found]:
         """Several requests in flight; the first failure ends the others that have not begun."""
         with self._lock:
             if self._pool is None:
@@ -107,8 +110,7 @@ class WeaviateSession(Session):
                 self._pool = ThreadPoolExecutor(threads, thread_name_prefix="weaviate-search")
         futures = [self._pool.submit(one, i) for i in range(count)]
         try:
-            for future in futures:
-                future.result()
+            return [future.result() for future in futures]
         finally:
             for future in futures:
                 future.cancel()

@@ -1,0 +1,296 @@
+"""faiss, in this process: the reference implementation of the index families."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator, model_validator
+
+from adapters.base import (
+    EMPTY_SCORE,
+    Consumes,
+    EffectiveIndex,
+    Filter,
+    Flags,
+    Floats,
+    Hits,
+    Identity,
+    IndexMissing,
+    IndexRef,
+    InvalidOptions,
+    InvalidVectors,
+    NotIndexed,
+    Options,
+    Place,
+    Queries,
+    Session,
+    Similarity,
+    Store,
+    vectors_of,
+)
+
+from ._rows import RowsFile, RowsWriter, folder_bytes
+
+Kind: TypeAlias = Literal["FLAT", "IVF_FLAT", "IVF_PQ", "HNSW"]
+Positive: TypeAlias = Annotated[int, Field(ge=1)]
+
+_FILE = "index.faiss"
+_IVF = ("IVF_FLAT", "IVF_PQ")
+_APPLIES: Mapping[str, tuple[str, ...]] = {
+    "nlist": _IVF,
+    "pq_m": ("IVF_PQ",),
+    "pq_nbits": ("IVF_PQ",),
+    "hnsw_m": ("HNSW",),
+    "ef_construction": ("HNSW",),
+    "seed": (*_IVF, "HNSW"),
+}
+
+
+class FaissIndex(Options):
+    """Build options, by faiss's own names. nlist left out is 4·√rows, at most a 39th of the rows, as faiss advises."""
+
+    type: Kind = "FLAT"
+    nlist: Positive | None = None
+    pq_m: Positive | None = None  # sub-vectors; left out: one for every 8 dimensions where that divides
+    pq_nbits: Annotated[int, Field(ge=1, le=16)] | None = None  # 8
+    hnsw_m: Annotated[int, Field(ge=2)] | None = None  # 32
+    ef_construction: Positive | None = None  # 40
+    seed: int | None = None  # of k-means and of the graph's levels
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        for option, kinds in _APPLIES.items():
+            if getattr(self, option) is not None and self.type not in kinds:
+                raise ValueError(f"{option} has no effect on type {self.type}; it belongs to {', '.join(kinds)}.")
+        return self
+
+    def lists(self, rows: int) -> int:
+        """Inverted lists for this many rows."""
+        return self.nlist or max(1, min(round(4 * rows**0.5), rows // 39))
+
+    def sub_vectors(self, dimension: int) -> int:
+        """Sub-vectors of a product quantizer for vectors of this dimension."""
+        return self.pq_m or next(m for m in (dimension // 8, dimension // 4, 1) if m and dimension % m == 0)
+
+    @property
+    def bits(self) -> int:
+        return self.pq_nbits or 8
+
+
+class FaissQuery(Options):
+    """Search options, by faiss's own names; left out, faiss's defaults: nprobe 1, ef_search 16."""
+
+    nprobe: Positive | None = None
+    ef_search: Positive | None = None
+
+
+class FaissStore(Store):
+    """Cosine is the inner product of vectors brought to length 1; a zero vector scores 0."""
+
+    name = "faiss"
+    requires = ("faiss",)
+    extra = "faiss"
+    Index = FaissIndex
+    Query = FaissQuery
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._loaded: dict[str, Any] = {}  # one copy in memory for all sessions
+        self._lock = threading.Lock()
+
+    @property
+    def identity(self) -> Identity:
+        return Identity("faiss", "faiss", settings={"layout": 1, "faiss": version("faiss-cpu")})
+
+    def consumes(self, query: Any) -> frozenset[Consumes]:
+        for option, kinds in (("nprobe", _IVF), ("ef_search", ("HNSW",))):
+            if getattr(query, option) is not None and self.index.type not in kinds:
+                raise InvalidOptions(
+                    f"{option} has no effect on type {self.index.type}; it belongs to {', '.join(kinds)}.",
+                    key=f"query.{option}",
+                )
+        return frozenset({"vector"})
+
+    def plan(self, rows: int, dimension: int | None, similarity: Similarity | None) -> None:
+        if dimension is None:
+            raise InvalidOptions("Store faiss needs vectors: give the system an encoder.", key="store")
+        if self.index.type == "IVF_PQ" and dimension % self.index.sub_vectors(dimension):
+            raise InvalidOptions(f"pq_m {self.index.pq_m} does not divide the dimension {dimension}.", key="index.pq_m")
+
+    def _build(
+        self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
+    ) -> Mapping[str, Any]:
+        faiss = _faiss()
+        self.plan(0, dimension, similarity)
+        parts = []
+        with RowsWriter(place.folder) as rows:
+            for batch in batches:
+                rows.write(batch)
+                parts.append(_prepared(vectors_of(batch), similarity))
+        vectors = np.concatenate(parts) if parts else np.empty((0, dimension or 0), np.float32)
+        index = self._empty(len(vectors), int(dimension or 0), similarity)
+        if len(vectors):
+            index.train(vectors)
+            index.add(vectors)
+        faiss.write_index(index, str(place.folder / _FILE))
+        return {"similarity": str(similarity)}
+
+    def _empty(self, rows: int, dimension: int, similarity: Similarity) -> Any:
+        """The index before its training. Raises NotIndexed where there is too little to train on."""
+        faiss = _faiss()
+
+        metric = faiss.METRIC_L2 if similarity is Similarity.L2 else faiss.METRIC_INNER_PRODUCT
+        flat = faiss.IndexFlatL2 if similarity is Similarity.L2 else faiss.IndexFlatIP
+        options, seed = self.index, self.index.seed if self.index.seed is not None else 1234
+        if options.type == "FLAT" or not rows:
+            return flat(dimension)
+        if options.type == "HNSW":
+            index = faiss.IndexHNSWFlat(dimension, options.hnsw_m or 32, metric)
+            index.hnsw.efConstruction = options.ef_construction or 40
+            index.hnsw.rng = faiss.RandomGenerator(seed)
+            return index
+        lists = options.lists(rows)
+        needed = max(lists, 1 << options.bits if options.type == "IVF_PQ" else 1)
+        if rows < needed:
+            raise NotIndexed(
+                f"faiss cannot train {options.type} on {rows} rows: it needs one for each of {lists} lists "
+                "(index.nlist)"
+                + (f" and for each of {1 << options.bits} codes (index.pq_nbits)." if options.type == "IVF_PQ" else ".")
+            )
+        quantizer = flat(dimension)
+        if options.type == "IVF_FLAT":
+            index = faiss.IndexIVFFlat(quantizer, dimension, lists, metric)
+        else:
+            sub_vectors = options.sub_vectors(dimension)
+            index = faiss.IndexIVFPQ(quantizer, dimension, lists, sub_vectors, options.bits, metric)
+            index.pq.cp.seed = seed
+        index.cp.seed = seed
+        return index
+
+    def open(self, ref: IndexRef) -> FaissSession:
+        return FaissSession(ref, self._index(ref), self.index.type)
+
+    def _index(self, ref: IndexRef) -> Any:
+        faiss = _faiss()
+
+        path = Path(ref.folder) / _FILE
+        if not path.is_file():
+            raise IndexMissing(f"No complete index in {ref.folder}: it has to be built again.")
+        if (built := ref.details["similarity"]) != ref.similarity:
+            raise NotIndexed(f"The faiss index in {ref.folder} compares by {built}, not by {ref.similarity}.")
+        with self._lock:
+            if ref.folder not in self._loaded:
+                try:
+                    self._loaded[ref.folder] = faiss.read_index(str(path))
+                except RuntimeError as error:
+                    raise IndexMissing(f"{path} cannot be read ({error}): it has to be built again.") from error
+            return self._loaded[ref.folder]
+
+    def describe(self, ref: IndexRef) -> EffectiveIndex:
+        index, rows = self._index(ref), len(RowsFile(Path(ref.folder)))
+        if not index.is_trained or index.ntotal != rows:
+            raise NotIndexed(f"The faiss index in {ref.folder} holds {index.ntotal} of {rows} rows. Build it again.")
+        kind = _kind(index)
+        parameters: dict[str, Any] = {"faiss": version("faiss-cpu"), "class": type(index).__name__}
+        if kind in _IVF:
+            sizes = [index.invlists.list_size(i) for i in range(index.nlist)]
+            parameters |= {"nlist": index.nlist, "empty_lists": sizes.count(0), "largest_list": max(sizes)}
+        if kind == "IVF_PQ":
+            parameters |= {"pq_m": index.pq.M, "pq_nbits": index.pq.nbits}
+        if kind == "HNSW":
+            parameters |= {"hnsw_m": index.hnsw.nb_neighbors(1), "ef_construction": index.hnsw.efConstruction}
+        return EffectiveIndex(
+            type=kind,
+            rows=rows,
+            rows_indexed=index.ntotal,
+            flat=kind == "FLAT",
+            bytes=folder_bytes(Path(ref.folder)),
+            parameters=parameters,
+        )
+
+    def drop(self, ref: IndexRef) -> None:
+        with self._lock:
+            self._loaded.pop(ref.folder, None)
+
+    def close(self) -> None:
+        self._loaded.clear()
+
+
+class FaissSession(Session):
+    """Searches are safe from many threads: options travel with each search, the index does not change."""
+
+    def __init__(self, ref: IndexRef, index: Any, kind: Kind) -> None:
+        super().__init__(ref)
+        self.options = FaissQuery()
+        self._index = index
+        self._kind = kind
+        self._rows = RowsFile(Path(ref.folder))
+
+    def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
+        if queries.vectors is None:
+            raise InvalidVectors("Store faiss searches by vector and was given none.")
+        mask = None if filter is None else self._rows.mask(filter)
+        selector = None if mask is None else _selector(mask)
+        k = min(limit, self._index.ntotal)
+        scores, found = self._index.search(
+            _prepared(queries.vectors, self.ref.similarity), k, params=self._parameters(selector)
+        )
+        if self.ref.similarity is Similarity.L2:
+            scores = -scores
+        hits = Hits.empty(len(queries), limit)
+        hits.rows[:, :k] = self._rows.rows(found)
+        hits.scores[:, :k] = np.where(found >= 0, scores, EMPTY_SCORE)
+        return hits
+
+    def _parameters(self, selector: Any) -> Any:
+        faiss = _faiss()
+
+        given: dict[str, Any] = {} if selector is None else {"sel": selector}
+        if self._kind in _IVF:
+            return faiss.SearchParametersIVF(nprobe=self.options.nprobe or 1, **given)
+        if self._kind == "HNSW":
+            return faiss.SearchParametersHNSW(efSearch=self.options.ef_search or 16, **given)
+        return faiss.SearchParameters(**given) if given else None
+
+
+def _faiss() -> Any:
+    """The package, without the types it claims: they lack half of what it offers."""
+    import faiss
+
+    return faiss
+
+
+def _selector(mask: Flags) -> Any:
+    faiss = _faiss()
+
+    return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+
+
+def _prepared(vectors: Floats, similarity: Similarity) -> Floats:
+    """C-contiguous float32, of length 1 for cosine."""
+    if similarity is not Similarity.COSINE:
+        return np.ascontiguousarray(vectors, np.float32)
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    return np.ascontiguousarray(np.divide(vectors, norms, out=np.zeros(vectors.shape), where=norms > 0), np.float32)
+
+
+def _kind(index: Any) -> Kind:
+    faiss = _faiss()
+
+    kinds: Mapping[Any, Kind] = {
+        faiss.IndexIVFPQ: "IVF_PQ",
+        faiss.IndexIVFFlat: "IVF_FLAT",
+        faiss.IndexHNSWFlat: "HNSW",
+    }
+    return next((kind for known, kind in kinds.items() if isinstance(index, known)), "FLAT")
