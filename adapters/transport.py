@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 LONGEST_BACKOFF_SECONDS = 30.0
+MOST_READERS = 16
 KEPT_ITEMS = 50_000  # texts whose paid answers are remembered after a failure; at 1,024 dimensions 200 MB
 _MESSAGE_CHARACTERS = 300
 
@@ -177,6 +178,7 @@ class Transport:
             {"requests": options.requests_per_minute, "tokens": options.tokens_per_minute, "items": items_per_minute}
         )
         self._slots = threading.BoundedSemaphore(options.concurrency)
+        self._here = threading.local()
         self._random = np.random.default_rng(seed)
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
@@ -195,13 +197,19 @@ class Transport:
         answers: dict[int, tuple[Any, Usage]] = {i: (value, usage) for i, (value, usage, _) in kept.items()}
         try:
             if len(missing) == 1:
-                answers[missing[0]] = self._call(jobs[missing[0]], stop)
+                answers[missing[0]] = self._call(jobs[missing[0]], stop, alone=True)
             elif missing:
                 self._together(jobs, missing, answers, stop)
         except BaseException:
             self._keep((jobs[i], *answer) for i, answer in answers.items())
             raise
         return [answers[i] for i in range(len(jobs))]
+
+    def answered(self) -> None:
+        """This thread's answer has come whole: another call may start while this thread makes sense of it."""
+        if getattr(self._here, "holds", False):
+            self._here.holds = False
+            self._slots.release()
 
     def close(self) -> None:
         """End the threads."""
@@ -213,13 +221,16 @@ class Transport:
     ) -> None:
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="managed")
+                # More threads than calls at once: some turn answers into vectors, which takes the SDKs longer than it
+                # should, while `concurrency` calls are under way.
+                threads = self._options.concurrency + min(self._options.concurrency, MOST_READERS)
+                self._pool = ThreadPoolExecutor(threads, thread_name_prefix="managed")
             pool = self._pool
         futures: dict[int, Future[tuple[T, Usage]]] = {}
 
         def run(i: int) -> tuple[T, Usage]:
             try:
-                return self._call(jobs[i], stop)
+                return self._call(jobs[i], stop, alone=False)
             except BaseException:
                 stop.set()
                 raise
@@ -242,14 +253,15 @@ class Transport:
                     first = failure
             raise first from first.__cause__
 
-    def _call(self, job: Job[T], stop: threading.Event) -> tuple[T, Usage]:
-        """One call with its retries. Usage counts the pauses of our own limits, not those after a failure."""
+    def _call(self, job: Job[T], stop: threading.Event, *, alone: bool) -> tuple[T, Usage]:
+        """One call with its retries. Usage counts the pauses of our own limits, not those after a failure; among them
+        the wait for a place under `concurrency` when this is all that the caller waits for."""
         waited = 0.0
         for retries in range(self._options.max_retries + 1):
             if stop.is_set():
                 raise _Stopped
             reservation = self._limit.reserve({"requests": 1, "tokens": job.tokens, "items": job.items})
-            waited += self._admitted(reservation, stop)
+            waited += self._admitted(reservation, stop, count_slot=alone)
             try:
                 value, usage = job.send()
             except Retryable as failure:
@@ -260,20 +272,22 @@ class Transport:
                 self._limit.settle(reservation, "tokens", usage.tokens or job.tokens)
                 return value, replace(usage, requests=1, retries=retries, waited_seconds=usage.waited_seconds + waited)
             finally:
-                self._slots.release()
+                self.answered()
             stop.wait(pause)
         raise AssertionError("unreachable")
 
-    def _admitted(self, reservation: Reservation, stop: threading.Event) -> float:
-        """Wait for the reserved time and for a free slot; the seconds it took."""
+    def _admitted(self, reservation: Reservation, stop: threading.Event, *, count_slot: bool) -> float:
+        """Wait for the reserved time and for a place; the seconds it took."""
         began = time.perf_counter()
         if reservation.wait_seconds > 0 and stop.wait(reservation.wait_seconds):
             raise _Stopped
-        if not self._slots.acquire(blocking=False):
+        limited = time.perf_counter() - began if reservation.wait_seconds > 0 else 0.0
+        began = time.perf_counter()
+        at_once = self._slots.acquire(blocking=False)
+        if not at_once:
             self._slots.acquire()
-        elif reservation.wait_seconds == 0:
-            return 0.0
-        return time.perf_counter() - began
+        self._here.holds = True
+        return limited + (time.perf_counter() - began if count_slot and not at_once else 0.0)
 
     def _pause(self, retries: int, failure: Retryable) -> float:
         """Seconds before the next try, between half and all of the doubled pause, or a little more than asked for."""
@@ -305,7 +319,8 @@ class _Stopped(AdapterError):
 class Service:
     """Who is called: names, address and key, and how its refusals are told.
 
-    own_address: the provider's own; anything else is the `address` of an Identity.
+    own_address: the provider's own; anything else is the `address` of an Identity. answered: told when an answer has
+    come whole, where the HTTP client calls `read_whole` with every response.
     """
 
     def __init__(
@@ -320,6 +335,7 @@ class Service:
         given = options.base_url or (os.environ.get(address_env) if address_env else None) or own_address
         assert given is not None
         self.title = title
+        self.answered: Callable[[], None] = lambda: None
         self.url = given.rstrip("/")
         self.address = None if own_address and _same_place(self.url, own_address) else without_credentials(self.url)
         self.key_variable = options.api_key_env or key_env
@@ -336,6 +352,11 @@ class Service:
                 f"{self.title} needs an API key. Set it: export {self.key_variable}=…, or name the variable that holds "
                 "it: api_key_env: NAME"
             )
+
+    def read_whole(self, response: Any) -> None:
+        """Hook of httpx for responses."""
+        response.read()
+        self.answered()
 
     @property
     def at(self) -> str:

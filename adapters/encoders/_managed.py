@@ -30,6 +30,7 @@ class ManagedEncoder(Encoder):
         if limit is None and self.service.address is None:
             limit = self.default_items_per_minute
         self._transport = Transport(options, seed=context.seed, items_per_minute=limit)
+        self.service.answered = self._transport.answered
 
     @property
     def similarity(self) -> Similarity:

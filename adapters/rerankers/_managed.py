@@ -26,6 +26,7 @@ class ManagedReranker(Reranker):
     def __init__(self, options: CallOptions, context: Context = Context()) -> None:
         super().__init__(options, context)
         self._transport = Transport(options, seed=context.seed)
+        self.service.answered = self._transport.answered
 
     def check(self) -> None:
         """Raises AdapterRejected without a key. Calls nobody."""

@@ -16,9 +16,10 @@ def main() -> None:
     parser.add_argument("--fault-rate", type=float, default=0.0, help="share of requests that go wrong")
     parser.add_argument("--fault-kinds", default=",".join(KINDS), help="which ones")
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--remember", action="store_true", help="compute no answer twice, for measurements")
     given = parser.parse_args()
     faults = Faults(given.fault_rate, tuple(given.fault_kinds.split(",")), given.seed)
-    standin = StandIn(port=given.port, latency_seconds=given.latency_ms / 1000, faults=faults)
+    standin = StandIn(port=given.port, latency_seconds=given.latency_ms / 1000, faults=faults, remember=given.remember)
     for name, value in standin.environment().items():
         print(f"export {name}={value}", flush=True)
     with suppress(KeyboardInterrupt):

@@ -46,14 +46,15 @@ def embed(standin: StandIn, request: Request) -> Answer:
     tokens = [ids[-model.tokens :] if truncate == "START" else ids[: model.tokens] for ids in tokens]
     vectors = meaning().embed(name, tokens, size)
     content = _embed_content(request, texts, {kind: listed(vectors, kind) for kind in types}, tokens)
-    fewer = {kind: listed(vectors[:-1], kind) for kind in types}
-    spoilt = {"count": _embed_content(request, texts, fewer, tokens)}
-    if types in (["float"], ["base64"]):
-        nan = vectors.copy()
-        nan[0, 0] = np.nan
-        spoilt["nan"] = _embed_content(request, texts, {types[0]: listed(nan, types[0])}, tokens)
-    else:
-        spoilt["nan"] = spoilt["count"]  # whole numbers have no NaN
+
+    def spoilt(fault: str) -> dict[str, Any]:
+        if fault == "nan" and types in (["float"], ["base64"]):  # whole numbers have no NaN
+            bad = vectors.copy()
+            bad[0, 0] = np.nan
+        else:
+            bad = vectors[:-1]
+        return _embed_content(request, texts, {kind: listed(bad, kind) for kind in types}, tokens)
+
     return Answer(content, [(request.path, name, role, text) for text in texts], spoilt)
 
 
@@ -96,10 +97,11 @@ def rerank(standin: StandIn, request: Request) -> Answer:
     else:
         billed = {"search_units": math.ceil(len(documents) / DOCUMENTS_PER_SEARCH_UNIT)}
     content = {"id": "standin", "results": results, "meta": {"api_version": {"version": "2"}, "billed_units": billed}}
-    spoilt = {
-        "count": {**content, "results": results[:-1]},
-        "nan": {**content, "results": [{**results[0], "relevance_score": math.nan}, *results[1:]]},
-    }
+
+    def spoilt(fault: str) -> dict[str, Any]:
+        nan = [{**results[0], "relevance_score": math.nan}, *results[1:]]
+        return {**content, "results": results[:-1] if fault == "count" else nan}
+
     return Answer(content, [(request.path, name, query, text) for text in documents], spoilt)
 
 

@@ -82,6 +82,7 @@ class Meaning:
         tokenizer.no_truncation()
         self._tokenizer: Any = tokenizer
         self._tokens: dict[str, npt.NDArray[np.int32]] = {}
+        self._means: dict[bytes, Floats] = {}
         self._lock = threading.Lock()
 
     def tokens(self, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
@@ -97,11 +98,17 @@ class Meaning:
     def embed(self, name: str, tokens: Sequence[npt.NDArray[np.int32]], size: int) -> Floats:
         """Unit vectors (n, size)."""
         model = EMBEDDING_MODELS[name]
-        means = np.stack([self._words[ids].mean(axis=0) for ids in tokens])
+        means = np.stack([self._mean(ids) for ids in tokens])
         means[:, model.components :] = 0.0
         vectors = means @ rotation(model.space, model.dimension)[:, :size]
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, lengths, out=np.full_like(vectors, size**-0.5), where=lengths > 0)
+
+    def _mean(self, ids: npt.NDArray[np.int32]) -> Floats:
+        key = ids.tobytes()
+        if key not in self._means:
+            self._means[key] = self._words[ids].mean(axis=0)
+        return self._means[key]
 
     def scores(self, name: str, query: str, documents: Sequence[str]) -> list[float]:
         """A score within 0..1 per document that depends on query and document alone."""

@@ -41,12 +41,12 @@ def embeddings(standin: StandIn, request: Request) -> Answer:
         raise Refusal(400, f"Requested {total} tokens, max {TOKENS_PER_CALL} tokens per request")
     vectors = meaning().embed(name, tokens, size)
     packed = asked.get("encoding_format") == "base64"
-    nan = vectors.copy()
-    nan[0, 0] = np.nan
-    spoilt = {
-        "count": _content(name, vectors[:-1], total, packed=packed),
-        "nan": _content(name, nan, total, packed=packed),
-    }
+
+    def spoilt(fault: str) -> dict[str, Any]:
+        nan = vectors.copy()
+        nan[0, 0] = np.nan
+        return _content(name, vectors[:-1] if fault == "count" else nan, total, packed=packed)
+
     content = _content(name, vectors, total, packed=packed)
     return Answer(content, [(request.path, name, "", text) for text in texts], spoilt)
 

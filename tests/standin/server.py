@@ -48,7 +48,8 @@ class StandIn:
     """A server on loopback; a context manager that starts and stops it.
 
     latency_seconds: how long every call takes. keys: accepted keys, None for any that is not empty.
-    requests_per_minute: above it, 429 with Retry-After.
+    requests_per_minute: above it, 429 with Retry-After. remember: give the same answer to the same request without
+    computing it again, for measurements in which only `latency_seconds` shall count.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class StandIn:
         keys: frozenset[str] | None = None,
         requests_per_minute: int | None = None,
         git_metadata: Mapping[str, Any] | None = None,
+        remember: bool = False,
     ) -> None:
+        self._remembered: dict[tuple[str, bytes], Answer] | None = {} if remember else None
         self.latency_seconds = latency_seconds
         self.faults = faults
         self.keys = keys
@@ -124,6 +127,18 @@ class StandIn:
         if request.path.startswith("/standin/"):
             return self._control(request)
         self._admit(request)
+        if self._remembered is not None:
+            return self._remembered_answer(self._remembered, request)
+        return self._computed(request)
+
+    def _remembered_answer(self, kept: dict[tuple[str, bytes], Answer], request: Request) -> Answer:
+        key = request.path, request.body
+        if key not in kept:
+            answer = self._computed(request)
+            kept[key] = replace(answer, ready=answer.data(None))
+        return kept[key]
+
+    def _computed(self, request: Request) -> Answer:
         for method, pattern, make in self._routes:
             if method == request.method and (match := pattern.fullmatch(request.path)):
                 return make(self, replace(request, places=match.groups()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,18 +32,20 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """content: what is sent. texts: what the answer is about, for the count of texts. spoilt: the content with an
-    item too few, and with NaN; None where there is nothing to spoil."""
+    """content: what is sent. texts: what the answer is about, for the count of texts. spoilt: makes the content with
+    an item too few ("count") or with NaN ("nan"); None where there is nothing to spoil. ready: the content as bytes,
+    where it is made already."""
 
     content: Mapping[str, Any]
     texts: Sequence[tuple[str, ...]] = ()
-    spoilt: Mapping[str, Mapping[str, Any]] | None = None
+    spoilt: Callable[[str], Mapping[str, Any]] | None = None
+    ready: bytes | None = None
 
     def data(self, kind: str | None) -> bytes:
         """The bytes of the answer, spoilt if the fault is of that kind."""
-        if self.spoilt is not None and kind in self.spoilt:
-            return json.dumps(self.spoilt[kind]).encode()
-        return json.dumps(self.content).encode()
+        if self.spoilt is not None and kind in ("count", "nan"):
+            return json.dumps(self.spoilt(kind)).encode()
+        return json.dumps(self.content).encode() if self.ready is None else self.ready
 
 
 class Refusal(Exception):

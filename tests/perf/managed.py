@@ -1,0 +1,94 @@
+"""How much of what the allowed concurrency makes possible reaches a service that takes 50 ms a call.
+
+Run: python -m tests.perf.managed. The service is a process of its own on loopback that has every answer ready before
+the clock starts, so that it takes the 50 ms and no more.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from adapters.base import Corpus, Queries, TextRows
+from adapters.encoders.cohere import CohereEncoder, CohereOptions
+from adapters.encoders.openai import OpenAIEncoder, OpenAIOptions
+from adapters.rerankers.cohere import CohereReranker, CohereRerankOptions
+
+LATENCY_SECONDS = 0.05
+CONCURRENCY = 8
+CALLS = 320
+
+
+@contextmanager
+def service() -> Iterator[None]:
+    """Stand-in services whose addresses are in the environment."""
+    command = [sys.executable, "-m", "tests.standin", "--remember", "--latency-ms", str(LATENCY_SECONDS * 1000)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(7):
+            name, _, value = process.stdout.readline().removeprefix("export ").strip().partition("=")
+            os.environ[name] = value
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def best(work: Callable[[], object]) -> float:
+    """Seconds of the fastest of three runs, after one that makes the service know everything."""
+    work()
+    found = math.inf
+    for _ in range(3):
+        began = time.perf_counter()
+        work()
+        found = min(found, time.perf_counter() - began)
+    return found
+
+
+def report(label: str, seconds: float) -> None:
+    """One line with the ratio."""
+    ideal = math.ceil(CALLS / CONCURRENCY) * LATENCY_SECONDS
+    print(f"{label:32} {CALLS} calls in {seconds:.2f} s, possible {ideal:.2f} s: {ideal / seconds:.2f}", flush=True)
+
+
+def encoders() -> None:
+    """Encoders, in full calls."""
+    for size in (16, 96):
+        texts = [f"text {i} of many, about {['water', 'iron', 'bread'][i % 3]}" for i in range(CALLS * size)]
+        shared = {"concurrency": CONCURRENCY, "batch_size": size}
+        for encoder in (
+            CohereEncoder(CohereOptions(model="embed-v5.0-fast", output_dimension=1024, **shared)),
+            OpenAIEncoder(OpenAIOptions(model="text-embedding-3-small", dimensions=1024, **shared)),
+        ):
+            with encoder:
+                seconds = best(lambda encoder=encoder, texts=texts: encoder.encode(TextRows(texts), "document"))
+                report(f"{encoder.name} encoder, {size} texts a call", seconds)
+
+
+def reranker() -> None:
+    """A reranker, a query with ten documents a call."""
+    documents = [f"document {i} about {['water', 'iron', 'bread'][i % 3]}" for i in range(200)]
+    queries = Queries(None, [f"query {i} about iron" for i in range(CALLS)])
+    candidates = np.random.default_rng(0).integers(0, 200, (CALLS, 10)).astype(np.int32)
+    options = CohereRerankOptions(model="rerank-v5.0-fast", concurrency=CONCURRENCY)
+    with CohereReranker(options) as scorer:
+        scorer.prepare(Corpus(documents))
+        report("cohere reranker, 10 documents", best(lambda: scorer.score(queries, candidates)))
+
+
+def main() -> None:
+    """Print a ratio per adapter."""
+    with service():
+        encoders()
+        reranker()
+
+
+if __name__ == "__main__":
+    main()
