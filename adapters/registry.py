@@ -38,6 +38,7 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
         "lancedb": "lancedb:LanceDbStore",
         "weaviate": "weaviate:WeaviateStore",
         "faiss": "faiss:FaissStore",
+        "http": "http:HttpStore",
     },
     "rerankers": {
         "cross_encoder": "cross_encoder:CrossEncoderReranker",

@@ -1,0 +1,410 @@
+"""Any search service as a store: one HTTP request for each query, its JSON answer read by two paths."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from adapters.base import (
+    EMPTY_ROW,
+    AdapterError,
+    AdapterRejected,
+    AdapterTimeout,
+    AdapterUnavailable,
+    Consumes,
+    Context,
+    EffectiveIndex,
+    Filter,
+    Hits,
+    Identity,
+    IndexMissing,
+    IndexRef,
+    InvalidOptions,
+    Options,
+    Place,
+    Queries,
+    Session,
+    Similarity,
+    Store,
+)
+
+Json: TypeAlias = Any
+Scalar: TypeAlias = str | int | float | bool
+
+_IDS = "ids.arrow"
+_LARGEST = 1 << 26  # bytes of an answer
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_RESERVED = ("query", "vector", "k")
+_ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+class HttpIndex(Options):
+    """What is asked and how the answer is read: all of it decides the result.
+
+    body (POST) and parameters (in the URL) are templates. A string that is nothing but `{vector}` or `{k}` becomes a
+    list of numbers or a number; `{query}` and other names may stand inside a string. ids and scores are paths such as
+    `hits.hits.*._id`, where `*` goes over a list. Without scores the service's order counts.
+    """
+
+    url: str = Field(pattern=r"^https?://[^/\s]")
+    method: Literal["GET", "POST"] = "POST"
+    body: Json = None
+    parameters: Mapping[str, Scalar] = Field(default_factory=dict)
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    ids: str
+    scores: str | None = None
+    smaller_is_better: bool = False  # the scores are distances
+    unknown_ids: Literal["error", "ignore"] = "error"
+
+    @field_validator("url")
+    @classmethod
+    def _no_secret(cls, url: str) -> str:
+        if urlsplit(url).username or urlsplit(url).password:
+            raise ValueError("the URL holds a name or a password. Send the key by connection.api_key_env instead.")
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _no_key(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        for name in headers:
+            if re.search(r"auth|key|token|secret|cookie", name, re.IGNORECASE):
+                raise ValueError(f"{name} looks like a key. Name its variable in connection.api_key_env instead.")
+        return headers
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The names that stand in braces in the templates."""
+        return frozenset(_names([self.url, self.body, dict(self.parameters)]))
+
+
+class HttpQuery(Options):
+    """values: of further placeholders in the templates, such as {"ef": 64} for `{ef}`."""
+
+    values: Mapping[str, Scalar] = Field(default_factory=dict)
+
+
+class HttpConnection(Options):
+    """api_key_env: environment variable that holds the key. api_key_header: where it goes, `{key}` standing for it.
+
+    retries: further tries after 429, 502, 503 and 504 and after a lost connection. search_threads: requests in flight
+    when several queries come in one call.
+    """
+
+    api_key_env: str | None = Field(default=None, pattern=_ENVIRONMENT)
+    api_key_header: str = Field(default="Authorization: Bearer {key}", pattern=r"^[A-Za-z0-9-]+: .*\{key\}")
+    timeout_seconds: Annotated[float, Field(gt=0)] = 10
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    search_threads: Annotated[int, Field(ge=1, le=256)] = 4
+
+
+class HttpStore(Store):
+    """The service holds the documents already: `build` keeps only which id stands for which row."""
+
+    name = "http"
+    requires = ("httpx",)
+    Index = HttpIndex
+    Query = HttpQuery
+    Connection = HttpConnection
+    embedded = False
+
+    def __init__(self, index: HttpIndex, connection: HttpConnection, context: Context = Context()) -> None:
+        super().__init__(index, connection, context)
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def identity(self) -> Identity:
+        return Identity("http", "http", self.index.url, settings={"layout": 1})
+
+    def consumes(self, query: Any) -> frozenset[Consumes]:
+        names = self.index.placeholders
+        if unknown := sorted(names - set(_RESERVED) - set(query.values)):
+            raise InvalidOptions(
+                f"The placeholder {{{unknown[0]}}} has no value. Known: {{query}}, {{vector}}, {{k}} and the names "
+                "under query.values.",
+                key=f"query.values.{unknown[0]}",
+            )
+        if idle := sorted(set(query.values) - names):
+            raise InvalidOptions(f"No template holds {{{idle[0]}}}.", key=f"query.values.{idle[0]}")
+        needs: set[Consumes] = set()
+        if "query" in names:
+            needs.add("text")
+        if "vector" in names:
+            needs.add("vector")
+        if not needs:
+            raise InvalidOptions("The request holds neither {query} nor {vector}.", key="index.body")
+        return frozenset(needs)
+
+    def check(self) -> None:
+        super().check()
+        self._headers()
+        address = urlsplit(self.index.url)
+        port = address.port or (443 if address.scheme == "https" else 80)
+        try:
+            socket.create_connection((address.hostname, port), timeout=min(5, self.connection.timeout_seconds)).close()
+        except OSError as error:
+            raise AdapterUnavailable(f'Adapter "http" needs a service at {self.index.url} ({error}).') from error
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _headers(self) -> dict[str, str]:
+        headers = {str(name): str(value) for name, value in self.index.headers.items()}
+        if (variable := self.connection.api_key_env) is not None:
+            if not (key := os.environ.get(variable)):
+                raise AdapterRejected(
+                    f'Adapter "http" takes its key from the environment variable {variable}, which is not set. '
+                    f"Set it: export {variable}=…"
+                )
+            name, _, value = self.connection.api_key_header.partition(": ")
+            headers[name] = value.replace("{key}", key)
+        return headers
+
+    def _build(
+        self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
+    ) -> Mapping[str, Any]:
+        schema = pa.schema([("row", pa.int32()), ("id", pa.string())])
+        with pa.ipc.new_file(str(place.folder / _IDS), schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch.select(schema.names).cast(schema))
+        return {}
+
+    def open(self, ref: IndexRef) -> HttpSession:
+        import httpx
+
+        with self._lock:
+            if self._client is None:
+                count = self.connection.search_threads
+                self._client = httpx.Client(
+                    headers=self._headers(),
+                    timeout=self.connection.timeout_seconds,
+                    # Connections stay open: a new one for each query is not what a user of the service pays.
+                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=max(count, 64)),
+                )
+        return HttpSession(ref, self.index, self.connection, self._client)
+
+    def describe(self, ref: IndexRef) -> EffectiveIndex:
+        count = _ids(ref).num_rows
+        return EffectiveIndex(
+            type="http", rows=count, rows_indexed=count, flat=False, parameters={"url": self.index.url}
+        )
+
+
+class HttpSession(Session):
+    """One session serves many threads once it is configured."""
+
+    def __init__(self, ref: IndexRef, index: HttpIndex, connection: HttpConnection, client: Any) -> None:
+        super().__init__(ref)
+        self.options = HttpQuery()
+        self._index = index
+        self._connection = connection
+        self._client = client
+        ids = _ids(ref)
+        self._rows = dict(zip(ids.column("id").to_pylist(), ids.column("row").to_pylist(), strict=True))
+        self._needs = index.placeholders
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
+        if filter is not None:
+            raise InvalidOptions("Store http cannot filter. Write the condition into index.body.", key="filter")
+        for name, given in (("query", queries.texts), ("vector", queries.vectors)):
+            if name in self._needs and given is None:
+                raise InvalidOptions(f"The template holds {{{name}}} and the system has none.", key="index.body")
+
+        def one(i: int) -> list[tuple[int, float]]:
+            values: dict[str, Any] = {**self.options.values, "k": limit}
+            if queries.texts is not None:
+                values["query"] = queries.texts[i]
+            if queries.vectors is not None and "vector" in self._needs:
+                values["vector"] = queries.vectors[i].tolist()
+            return self._read(self._ask(values))[:limit]
+
+        found = [one(0)] if len(queries) == 1 else self._many(one, len(queries))
+        empty = (EMPTY_ROW, -math.inf)
+        padded = [hits + [empty] * (limit - len(hits)) for hits in found]
+        return Hits(
+            np.array([[row for row, _ in hits] for hits in padded], np.int32),
+            np.array([[score for _, score in hits] for hits in padded], np.float32),
+        )
+
+    def _many(self, one: Callable[[int], list[tuple[int, float]]], count: int) -> list[list[tuple[int, float]]]:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._connection.search_threads, thread_name_prefix="http-search")
+        futures = [self._pool.submit(one, i) for i in range(count)]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _ask(self, values: Mapping[str, Any]) -> Json:
+        """The service's answer to one query; retried where a retry may cure."""
+        for attempt in range(self._connection.retries + 1):
+            try:
+                return self._try(values)
+            except _Passing as passing:
+                if attempt == self._connection.retries:
+                    raise passing.error from passing.__cause__
+                time.sleep(min(passing.seconds or 0.2 * 2**attempt, 10))
+        raise AssertionError
+
+    def _try(self, values: Mapping[str, Any]) -> Json:
+        import httpx
+
+        index = self._index
+        try:
+            with self._client.stream(
+                index.method,
+                _filled(index.url, values),
+                params=_filled(dict(index.parameters), values) or None,
+                json=_filled(index.body, values) if index.body is not None else None,
+            ) as answer:
+                content = self._whole(answer)
+        except httpx.TimeoutException as error:
+            raise AdapterTimeout(
+                f"{index.url} gave no answer in {self._connection.timeout_seconds:g} s (connection.timeout_seconds)."
+            ) from error
+        except httpx.TransportError as error:
+            raise _Passing(AdapterUnavailable(f"{index.url} cannot be reached: {error}.")) from error
+        text = content[:300].decode("utf-8", "replace")
+        if answer.status_code in (401, 403):
+            raise AdapterRejected(
+                f"{index.url} refused the key ({answer.status_code}): {text}. Check connection.api_key_env."
+            )
+        if answer.status_code in (429, 502, 503, 504):
+            kind: type[AdapterError] = AdapterRejected if answer.status_code == 429 else AdapterUnavailable
+            raise _Passing(
+                kind(f"{index.url} answered {answer.status_code}: {text}"), _seconds(answer.headers.get("retry-after"))
+            )
+        if answer.status_code >= 300:
+            raise AdapterRejected(f"{index.url} answered {answer.status_code}: {text}")
+        try:
+            return httpx.Response(200, content=content).json()
+        except ValueError as error:
+            raise AdapterRejected(f"{index.url} did not answer with JSON ({error}): {text}") from error
+
+    def _whole(self, answer: Any) -> bytes:
+        content = bytearray()
+        for chunk in answer.iter_bytes():
+            content += chunk
+            if len(content) > _LARGEST:
+                raise AdapterRejected(f"{self._index.url} answered with more than {_LARGEST >> 20} MiB.")
+        return bytes(content)
+
+    def _read(self, answer: Json) -> list[tuple[int, float]]:
+        """Rows and scores of an answer, best first, each row once."""
+        index = self._index
+        ids = [str(found) for found in self._at(answer, index.ids, "index.ids")]
+        if index.scores is None:
+            scores = [-float(place) for place in range(len(ids))]
+        else:
+            scores = [self._score(found) for found in self._at(answer, index.scores, "index.scores")]
+        if len(scores) != len(ids):
+            raise AdapterRejected(
+                f"{index.url} answered with {len(ids)} ids at {index.ids} and {len(scores)} scores at {index.scores}."
+            )
+        best: dict[int, float] = {}
+        for name, score in sorted(zip(ids, scores, strict=True), key=lambda hit: -hit[1]):
+            row = self._rows.get(name)
+            if row is not None:
+                best.setdefault(row, score)
+            elif index.unknown_ids == "error":
+                raise AdapterRejected(
+                    f"{index.url} found the id {name!r}, which is not in the corpus. Give the service the same corpus, "
+                    "or set index.unknown_ids: ignore."
+                )
+        return list(best.items())
+
+    def _score(self, found: Json) -> float:
+        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+            raise AdapterRejected(f"{self._index.url} gave the score {found!r}, which is no finite number.")
+        return -float(found) if self._index.smaller_is_better else float(found)
+
+    def _at(self, answer: Json, path: str, option: str) -> list[Json]:
+        """The values at a path, in order."""
+        found = [answer]
+        for depth, step in enumerate(path.split(".")):
+            reached: list[Json] = []
+            for part in found:
+                if step == "*" and isinstance(part, list):
+                    reached += part
+                elif isinstance(part, Mapping) and step in part:
+                    reached.append(part[step])
+                elif isinstance(part, list) and step.isdigit() and int(step) < len(part):
+                    reached.append(part[int(step)])
+                else:
+                    where = ".".join(path.split(".")[:depth]) or "the top"
+                    has = f"the keys {', '.join(map(str, part))}" if isinstance(part, Mapping) else type(part).__name__
+                    raise AdapterRejected(
+                        f"The answer of {self._index.url} has no {step!r} at {where} ({option}: {path}); it has {has}."
+                    )
+            found = reached
+        if any(isinstance(value, dict | list) or value is None for value in found):
+            raise AdapterRejected(f"{option}: {path} leads to no plain values in the answer of {self._index.url}.")
+        return found
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Passing(Exception):
+    """A failure that another try may cure. seconds: how long the service asks to wait."""
+
+    def __init__(self, error: AdapterError, seconds: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.seconds = seconds
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header is not None and re.fullmatch(r"\d+(\.\d+)?", header) else None
+
+
+def _ids(ref: IndexRef) -> pa.Table:
+    try:
+        with pa.memory_map(str(Path(ref.folder) / _IDS)) as source:
+            return pa.ipc.open_file(source).read_all()
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise IndexMissing(f"No ids in {ref.folder}: the index has to be built again.") from error
+
+
+def _names(template: Json) -> Iterator[str]:
+    if isinstance(template, str):
+        yield from _PLACEHOLDER.findall(template)
+    elif isinstance(template, Mapping):
+        for value in template.values():
+            yield from _names(value)
+    elif isinstance(template, list | tuple):
+        for value in template:
+            yield from _names(value)
+
+
+def _filled(template: Json, values: Mapping[str, Any]) -> Json:
+    """The template with its placeholders filled: a lone one keeps its type, one inside a string becomes text."""
+    if isinstance(template, str):
+        if (lone := _PLACEHOLDER.fullmatch(template)) is not None:
+            return values[lone[1]]
+        return _PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)
+    if isinstance(template, Mapping):
+        return {key: _filled(value, values) for key, value in template.items()}
+    if isinstance(template, list | tuple):
+        return [_filled(value, values) for value in template]
+    return template
