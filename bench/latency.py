@@ -8,10 +8,13 @@ schedule that was fixed beforehand, so that a stall is felt by everyone who woul
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +51,7 @@ class Samples:
     started: Floats
     turn_seconds: Floats  # wall-clock length of each round's measured turn
     processor_seconds: Floats  # this process's processor time in it
+    other_seconds: Floats  # every other process's; NaN where the system does not tell
     measured_at: str
 
     @property
@@ -65,10 +69,33 @@ class Percentiles:
     samples: int
 
 
+class _Sent(NamedTuple):
+    """A query that was sent. Its ranking is looked at when the turn is over: work between two queries would let the
+    engine's threads go to sleep, and would hold up the other workers of this process."""
+
+    query: int
+    phase: int
+    turn: int
+    failed: bool
+    started: float
+    spent: list[float]
+    answer: Callable[[], Rows]
+
+
+_Row: TypeAlias = tuple[int, int, int, bool, float, float, list[float]]
+
+
 @dataclass(slots=True)
 class _Recorder:
-    rows: list[tuple[int, int, int, bool, float, float, list[float]]] = field(default_factory=list)
-    turns: list[tuple[float, float]] = field(default_factory=list)
+    expected: Rows
+    rows: list[_Row] = field(default_factory=list)
+    turns: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def keep(self, sent: Sequence[_Sent]) -> None:
+        """Take over a turn's queries, with the share of the expected documents that each found."""
+        for one in sent:
+            overlap = 0.0 if one.failed else _overlap(one.answer(), self.expected[one.query])
+            self.rows.append((one.query, one.phase, one.turn, one.failed, overlap, one.started, one.spent))
 
     def samples(self, measured_at: str) -> Samples:
         n = len(self.rows)
@@ -82,6 +109,7 @@ class _Recorder:
             started=np.array([r[5] for r in self.rows], dtype=np.float64),
             turn_seconds=np.array([t[0] for t in self.turns], dtype=np.float64),
             processor_seconds=np.array([t[1] for t in self.turns], dtype=np.float64),
+            other_seconds=np.array([t[2] for t in self.turns], dtype=np.float64),
             measured_at=measured_at,
         )
 
@@ -103,7 +131,7 @@ def measure(
 
     A system whose every query fails is still returned, with all samples failed.
     """
-    recorders = {subject.name: _Recorder() for subject in subjects}
+    recorders = {subject.name: _Recorder(subject.expected) for subject in subjects}
     turn_seconds = load.seconds / (load.rounds * max(1, len(subjects)))
     label = load.label
     began = time.perf_counter()
@@ -149,8 +177,9 @@ def _turn(
         worker.configure()
     count = len(subject.expected)
     began = time.perf_counter()
-    for query in rng.integers(0, count, WARM_UP_FIRST if turn == 0 else WARM_UP_AGAIN):
-        recorder.rows.append(_one(workers[0], subject, int(query), 0, turn, None, 0.0))
+    warm_up = rng.integers(0, count, WARM_UP_FIRST if turn == 0 else WARM_UP_AGAIN)
+    for query in warm_up:
+        recorder.keep([_one(workers[0], int(query), 0, turn, None, 0.0)])
         if time.perf_counter() - began > seconds / 4:
             break  # a slow system must not spend the pass on its warm-up
     if load.mode == "closed":
@@ -181,7 +210,9 @@ def _closed(
 ) -> None:
     queries = iter(_shuffled(rng, len(subject.expected), wanted))
     lock = threading.Lock()
-    began, processor = time.perf_counter(), time.process_time()
+    sent: list[_Sent] = []
+    clocks = _Clocks()
+    began = clocks.began
 
     def work(worker: LiveSystem) -> None:
         while time.perf_counter() - began < seconds:
@@ -189,11 +220,11 @@ def _closed(
                 query = next(queries, None)
             if query is None:
                 return
-            row = _one(worker, subject, query, 1, turn, None, began)
-            recorder.rows.append(row)
+            sent.append(_one(worker, query, 1, turn, None, began))
 
     _together(work, workers)
-    recorder.turns.append((time.perf_counter() - began, time.process_time() - processor))
+    recorder.turns.append(clocks.passed())
+    recorder.keep(sent)
 
 
 def _open(
@@ -206,7 +237,9 @@ def _open(
 ) -> None:
     planned = iter(zip(schedule.tolist(), queries, strict=True))
     lock = threading.Lock()
-    began, processor = time.perf_counter(), time.process_time()
+    sent: list[_Sent] = []
+    clocks = _Clocks()
+    began = clocks.began
 
     def work(worker: LiveSystem) -> None:
         while True:
@@ -218,10 +251,36 @@ def _open(
             pause = began + start - time.perf_counter()
             if pause > 0:
                 time.sleep(pause)
-            recorder.rows.append(_one(worker, subject, query, 1, turn, began + start, began))
+            sent.append(_one(worker, query, 1, turn, began + start, began))
 
     _together(work, workers)
-    recorder.turns.append((time.perf_counter() - began, time.process_time() - processor))
+    recorder.turns.append(clocks.passed())
+    recorder.keep(sent)
+
+
+class _Clocks:
+    """Wall-clock time, this process's processor time and everybody else's, from now on."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self._own = time.process_time()
+        self._all = _busy_seconds()
+
+    def passed(self) -> tuple[float, float, float]:
+        own = time.process_time() - self._own
+        others = _busy_seconds() - self._all - own
+        return time.perf_counter() - self.began, own, others if math.isnan(others) else max(0.0, others)
+
+
+def _busy_seconds() -> float:
+    """Processor time that all processes of this machine have used, and time that a host took from it; NaN where
+    there is no /proc/stat. Source: proc(5): user, nice, system, idle, iowait, irq, softirq, steal."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return math.nan
+    user, nice, system, _, _, irq, softirq, steal = (int(value) for value in fields)
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _together(work: Callable[[LiveSystem], None], workers: Sequence[LiveSystem]) -> None:
@@ -246,15 +305,7 @@ def _together(work: Callable[[LiveSystem], None], workers: Sequence[LiveSystem])
         raise errors[0]
 
 
-def _one(
-    worker: LiveSystem,
-    subject: Subject,
-    query: int,
-    phase: int,
-    turn: int,
-    planned: float | None,
-    began: float,
-) -> tuple[int, int, int, bool, float, float, list[float]]:
+def _one(worker: LiveSystem, query: int, phase: int, turn: int, planned: float | None, began: float) -> _Sent:
     """Send one query and time its stages. planned: its start in the schedule, None for now."""
     spent = dict.fromkeys(COLUMNS, math.nan)
     state = worker.start(query)
@@ -275,8 +326,8 @@ def _one(
     origin = start if planned is None else planned
     spent["wait"] = max(0.0, start - origin)
     spent["total"] = end - origin
-    overlap = 0.0 if failed else _overlap(worker.answer(state), subject.expected[query])
-    return query, phase, turn, failed, overlap, origin - began, [spent[name] for name in COLUMNS]
+    times = [spent[name] for name in COLUMNS]
+    return _Sent(query, phase, turn, failed, origin - began, times, lambda: worker.answer(state))
 
 
 def _overlap(found: Rows, expected: Rows) -> float:

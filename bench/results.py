@@ -116,6 +116,7 @@ class Latency(_Model):
     achieved_per_second: float
     saturated: bool
     client_share: float | None = Field(None, description="processor time of this process per wall-clock second")
+    others_share: float | None = Field(None, description="share of the processors that other programs took meanwhile")
     wait: StageLatency | None = None
     encode: StageLatency | None = None
     search: StageLatency | None = None

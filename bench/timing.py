@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +28,7 @@ CLIENT_SHARE_THAT_BOUNDS = 0.9
 EVERYONE, CHOSEN = "all systems", "chosen for a target"  # occasions on which timings are taken
 _FIELDS = (
     "seconds", "query", "phase", "round", "failed", "overlap", "started", "turn_seconds", "processor_seconds",
+    "other_seconds",
 )  # fmt: skip
 
 
@@ -73,7 +76,9 @@ def take_timings(
             if not reused:
                 pipeline.cache.write("timings", keys[system.name], _arrays(samples))
                 timings.taken += int(samples.measured.sum())
-            timings.latencies[system.name].append(summary(load, samples, reused=reused))
+            timings.latencies[system.name].append(
+                summary(load, samples, reused=reused, embedded=_is_embedded(pipeline, system))
+            )
             tables.append(_table(pipeline, system.name, load, samples, occasion))
             if number == 0:
                 timings.per_query[system.name] = _per_query(samples)
@@ -180,7 +185,7 @@ def _read(pipeline: Pipeline, key: str) -> Samples | None:
     return Samples(**{name: arrays[name] for name in _FIELDS}, measured_at=str(arrays["measured_at"]))
 
 
-def summary(load: LoadPoint, samples: Samples, *, reused: bool) -> Latency:
+def summary(load: LoadPoint, samples: Samples, *, reused: bool, embedded: bool = True) -> Latency:
     """What the samples come to. Percentiles are null where the load could not be kept up (saturated)."""
     chosen = samples.measured & ~samples.failed
     achieved, overrun = saturated(load, samples)
@@ -213,6 +218,7 @@ def summary(load: LoadPoint, samples: Samples, *, reused: bool) -> Latency:
         achieved_per_second=achieved,
         saturated=overrun,
         client_share=float(samples.processor_seconds.sum()) / wall if wall else None,
+        others_share=_others_share(samples) if embedded else None,
         wait=stages["wait"],
         encode=stages["encode"],
         search=stages["search"],
@@ -229,6 +235,20 @@ def _stage_means(samples: Samples) -> dict[str, float]:
         for column, name in enumerate(COLUMNS)
         if len(chosen) and not np.isnan(chosen[:, column]).all()
     }
+
+
+def _others_share(samples: Samples) -> float | None:
+    """Which share of the machine's processors other programs took while this was measured."""
+    wall = float(samples.turn_seconds.sum())
+    others = float(samples.other_seconds.sum())
+    return others / (wall * (os.cpu_count() or 1)) if wall and not math.isnan(others) else None
+
+
+def _is_embedded(pipeline: Pipeline, system: System) -> bool:
+    """Whether all engines of a system run in this process: a server's work is not another program's."""
+    legs = [pipeline.systems[leg] for leg in system.fusion.legs] if system.fusion else []
+    own = system.store is None or bool(system.store.kind.embedded)
+    return own and all(_is_embedded(pipeline, leg) for leg in legs)
 
 
 def _per_query(samples: Samples) -> dict[int, dict[str, float]]:

@@ -8,6 +8,7 @@ from bench.report import equal_recall
 from bench.report.cells import DASH, milliseconds, number, pair, signed
 from bench.results import Latency, MeasureValue, Result, StageLatency, SystemResult
 
+BUSY_SHARE = 0.2  # from here on, latencies are the neighbours' as much as the system's
 _STAGES = ("wait", "encode", "search", "fuse", "rerank", "total")
 _COMPANIONS = ("Recall@10", "MRR@10")
 _VERDICTS = {"better": "better", "worse": "worse", "undecided": "undecided", None: DASH}
@@ -146,6 +147,7 @@ def _notes(result: Result, folder: str | None) -> list[str]:
     lines += _build_note(result)
     lines += _spread_notes(result)
     lines += equal_recall.notes(result)
+    lines += _busy_note(result)
     lines += _timing_notes(result)
     lines += _work_note(result)
     if any(s.measures.get(result.primary) for s in result.systems):
@@ -210,6 +212,17 @@ def _tracker_notes(result: Result) -> Iterable[str]:
         rest = f", {tracked.unsent:,} not sent" if tracked.unsent else ""
         yield f"{mark} {tracked.tracker}: {tracked.sent:,} rows sent{rest}{f', {tracked.link}' if tracked.link else ''}"
         yield from (f"  {note}" for note in tracked.notes)
+
+
+def _busy_note(result: Result) -> list[str]:
+    shares = [s.latency.others_share for s in result.systems if s.latency is not None and s.latency.others_share]
+    worst = max(shares, default=0.0)
+    if worst < BUSY_SHARE:
+        return []
+    return [
+        f"! other programs took up to {100 * worst:.0f} % of this machine's processors while latencies were measured: "
+        "take them again on a quiet machine with --remeasure"
+    ]
 
 
 def _work_note(result: Result) -> list[str]:
