@@ -266,7 +266,8 @@ class LanceDbSession(Session):
         if options.mode != "text" and partitions is not None and not options.bypass_vector_index:
             least, most = self._probes(options)
             if (least, most) != (DEFAULT_NPROBES, DEFAULT_NPROBES):
-                self._settings += [("minimum_nprobes", least), ("maximum_nprobes", most)]
+                bounds = [("minimum_nprobes", least), ("maximum_nprobes", most)]
+                self._settings += [("nprobes", most)] if least == most else bounds  # a call less in every search
             self.effective |= {"nprobes": most, "partitions": partitions, "exhaustive": least >= partitions}
         for name in ("refine_factor", "ef"):
             if (value := getattr(options, name)) is not None:

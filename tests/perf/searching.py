@@ -1,0 +1,120 @@
+"""What the two stores' perf scripts share: clustered vectors, a system as the latency pass runs it, rounds in turns."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from adapters.base import Floats
+from bench.artifacts import locked
+from bench.config import LoadPoint, load_experiment
+from bench.expansion import System
+from bench.latency import Subject, measure
+from bench.live import LiveSystem
+from bench.pipeline import Pipeline
+from bench.preflight import prepare
+
+DIMENSION, CENTRES, NOISE, QUERIES = 384, 200, 0.6, 200
+ROUNDS, SAMPLES = 40, 48
+AT_MOST = 1.10  # of the bare client's p50
+
+
+def clustered(rows: int) -> tuple[Floats, Floats]:
+    """Vectors (rows, 384) around 200 centres, and 200 queries from the same places; unit length."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((CENTRES, DIMENSION), dtype=np.float32)
+
+    def drawn(count: int) -> Floats:
+        vectors = centres[rng.integers(0, CENTRES, count)]
+        vectors = vectors + NOISE * rng.standard_normal((count, DIMENSION), dtype=np.float32)
+        unit: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+    return drawn(rows), drawn(QUERIES)
+
+
+@contextmanager
+def system_on(folder: Path, rows: int, store: Mapping[str, Any]) -> Iterator[tuple[Pipeline, System, Floats]]:
+    """A pipeline with one system on that store over clustered vectors, its index built, and the queries."""
+    corpus, queries = clustered(rows)
+    np.save(folder / "corpus.npy", corpus)
+    np.save(folder / "queries.npy", queries)
+    experiment = {
+        "experiment": "perf",
+        "dataset": {"adapter": "vectors", "corpus": "corpus.npy", "queries": "queries.npy"},
+        "encoders": {"given": {"adapter": "precomputed", "similarity": "cosine"}},
+        "stores": {"it": dict(store)},
+        "systems": [{"name": "it", "encoder": "given", "store": "it"}],
+        "measures": ["ANN@10"],
+    }
+    (folder / "bench.yaml").write_text(yaml.safe_dump(experiment), encoding="utf-8")
+    cache = folder / "cache"
+    with locked(cache, "The cache"):
+        pipeline, _ = prepare(load_experiment(folder / "bench.yaml"), cache, lambda event: None)
+        try:
+            system = pipeline.systems["it"]
+            pipeline.index(system)
+            yield pipeline, system, queries
+        finally:
+            pipeline.close()
+
+
+class _KeptOpen(LiveSystem):
+    """Opened once for all rounds: an engine that caches per handle is as warm as it is for the bare client."""
+
+    def close(self) -> None:
+        """Left open; `shut` closes it."""
+
+    def shut(self) -> None:
+        super().close()
+
+
+def search_ratio(title: str, pipeline: Pipeline, system: System, bare: Callable[[int], object]) -> float:
+    """p50 of a query in the latency pass over that of a bare client loop, in many short turns, so that what else the
+    machine does meets both; prints both.
+
+    bare: searches with the query of a number, as little as the client lets one do for rows and scores.
+    """
+    live = _KeptOpen(pipeline, system)
+    expected = pipeline.ranking(system).rows
+    load = LoadPoint(samples=SAMPLES, seconds=600.0)
+    order = np.random.default_rng(0).permutation(len(expected)).tolist()
+
+    def harness() -> float:
+        subject = Subject("it", lambda: live, expected, SAMPLES)
+        samples = measure(load, [subject], seed=0, emit=lambda event: None)["it"]
+        assert not samples.failed.any()
+        return float(np.median(samples.seconds[samples.measured, -1]))
+
+    def client(count: int = SAMPLES) -> float:
+        spent: list[float] = []
+        for query in order[:count]:
+            began = time.perf_counter()
+            bare(query)
+            spent.append(time.perf_counter() - began)
+        return statistics.median(spent)
+
+    client(len(order))
+    harness()
+    pairs: list[tuple[float, float]] = []
+    for turn in range(ROUNDS):
+        if turn % 2:
+            of_harness, of_client = harness(), client()
+        else:
+            of_client, of_harness = client(), harness()
+        pairs.append((of_harness, of_client))
+    live.shut()
+    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+    print(f"{title}, p50 of {SAMPLES} queries in each of {ROUNDS} rounds taken in turns:")
+    for name, values in zip(("harness", "bare"), zip(*pairs, strict=True), strict=True):
+        low, middle, high = (1000 * v for v in (min(values), statistics.median(values), max(values)))
+        print(f"  {name:8} {middle:6.3f} ms  [{low:.3f}, {high:.3f}]")
+    print(f"  harness / bare client, median of the rounds: {ratio:.3f} (at most {AT_MOST:.2f})", flush=True)
+    return ratio
