@@ -12,8 +12,8 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -190,20 +190,29 @@ class Transport:
         When one fails for good, those under way are still awaited, and all answers are remembered, so that the same
         jobs given again send only what has no answer yet. Raises the first failure in the order of the jobs.
         """
-        stop = threading.Event()
-        with self._lock:
-            kept = {i: self._kept.pop(job.key) for i, job in enumerate(jobs) if job.key in self._kept}
-        missing = [i for i in range(len(jobs)) if i not in kept]
-        answers: dict[int, tuple[Any, Usage]] = {i: (value, usage) for i, (value, usage, _) in kept.items()}
+        answers: dict[int, tuple[T, Usage]] = {}
         try:
-            if len(missing) == 1:
-                answers[missing[0]] = self._call(jobs[missing[0]], stop, alone=True)
-            elif missing:
-                self._together(jobs, missing, answers, stop)
+            answers.update(self.stream(jobs))
         except BaseException:
             self._keep((jobs[i], *answer) for i, answer in answers.items())
             raise
         return [answers[i] for i in range(len(jobs))]
+
+    def stream(self, jobs: Sequence[Job[T]]) -> Iterator[tuple[int, tuple[T, Usage]]]:
+        """Make the calls, `concurrency` at once; each answer with its job's place as soon as it has come.
+
+        When one fails for good, those under way are still given; then the first failure in the order of the jobs is
+        raised. Answers given are the caller's to keep.
+        """
+        with self._lock:
+            kept = {i: self._kept.pop(job.key) for i, job in enumerate(jobs) if job.key in self._kept}
+        for i, (value, usage, _) in kept.items():
+            yield i, (value, usage)
+        missing = [i for i in range(len(jobs)) if i not in kept]
+        if len(missing) == 1:
+            yield missing[0], self._call(jobs[missing[0]], threading.Event(), alone=True)
+        elif missing:
+            yield from self._together(jobs, missing)
 
     def answered(self) -> None:
         """This thread's answer has come whole: another call may start while this thread makes sense of it."""
@@ -216,9 +225,7 @@ class Transport:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def _together(
-        self, jobs: Sequence[Job[T]], missing: Sequence[int], answers: dict[int, tuple[T, Usage]], stop: threading.Event
-    ) -> None:
+    def _together(self, jobs: Sequence[Job[T]], missing: Sequence[int]) -> Iterator[tuple[int, tuple[T, Usage]]]:
         with self._lock:
             if self._pool is None:
                 # More threads than calls at once: some turn answers into vectors, which takes the SDKs longer than it
@@ -226,31 +233,27 @@ class Transport:
                 threads = self._options.concurrency + min(self._options.concurrency, MOST_READERS)
                 self._pool = ThreadPoolExecutor(threads, thread_name_prefix="managed")
             pool = self._pool
-        futures: dict[int, Future[tuple[T, Usage]]] = {}
-
-        def run(i: int) -> tuple[T, Usage]:
-            try:
-                return self._call(jobs[i], stop, alone=False)
-            except BaseException:
-                stop.set()
-                raise
-
+        stop = threading.Event()
+        places = {pool.submit(self._call, jobs[i], stop, alone=False): i for i in missing}
+        failures: dict[int, BaseException] = {}
         try:
-            futures |= {i: pool.submit(run, i) for i in missing}
-            for i, future in futures.items():
-                answers[i] = future.result()
-        except BaseException as error:
-            stop.set()
-            for future in futures.values():
-                future.cancel()
-            first = error
-            for i, future in reversed(futures.items()):
+            for future in as_completed(places):
                 if future.cancelled():
                     continue
-                if (failure := future.exception()) is None:
-                    answers[i] = future.result()
-                elif isinstance(error, AdapterError) and not isinstance(failure, _Stopped):
-                    first = failure
+                if (error := future.exception()) is None:
+                    yield places[future], future.result()
+                    continue
+                if not isinstance(error, _Stopped):
+                    failures[places[future]] = error
+                stop.set()
+                for other in places:
+                    other.cancel()
+        finally:
+            stop.set()
+            for future in places:
+                future.cancel()
+        if failures:
+            first = failures[min(failures)]
             raise first from first.__cause__
 
     def _call(self, job: Job[T], stop: threading.Event, *, alone: bool) -> tuple[T, Usage]:

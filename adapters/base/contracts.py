@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -159,6 +159,14 @@ class Encoder(Adapter):
         if len(vectors) != len(rows):
             raise InvalidVectors(f"Encoder {self.identity.model} gave {len(vectors)} vectors for {len(rows)} texts.")
         return Encoded(vectors, encoded.usage, encoded.truncated)
+
+    def encode_each(self, rows: TextRows, role: Role) -> Iterator[tuple[Sequence[int], Encoded]]:
+        """As `encode`, in parts as they get ready: positions in `rows`, each once, with their vectors.
+
+        An encoder whose parts are paid for gives each as soon as it has come, also those that were under way when
+        another failed, before it raises: a caller that keeps every part loses nothing. The default has one part.
+        """
+        yield range(len(rows)), self.encode(rows, role)
 
     @abstractmethod
     def _encode(self, rows: TextRows, role: Role) -> Encoded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -55,13 +55,25 @@ class ManagedEncoder(Encoder):
     def close(self) -> None:
         self._transport.close()
 
+    def encode_each(self, rows: TextRows, role: Role) -> Iterator[tuple[Sequence[int], Encoded]]:
+        texts, truncated = self._prepared(rows.texts)
+        parts = self._parts(texts)
+        for i, (vectors, usage) in self._transport.stream(self._jobs(texts, parts, role)):
+            part = parts[i]
+            yield part, Encoded(vectors, usage, None if truncated is None else truncated[part.start : part.stop])
+
     def _encode(self, rows: TextRows, role: Role) -> Encoded:
         texts, truncated = self._prepared(rows.texts)
-        tokens = min(self.tokens_per_request, int(self.options.tokens_per_minute or self.tokens_per_request))
-        parts = batches(texts, items=self.texts_per_request, tokens=tokens)
-        answers = self._transport.gather([self._job(texts[part.start : part.stop], role) for part in parts])
+        answers = self._transport.gather(self._jobs(texts, self._parts(texts), role))
         usage = sum((usage for _, usage in answers), Usage())
         return Encoded(np.concatenate([vectors for vectors, _ in answers]), usage, truncated)
+
+    def _parts(self, texts: Sequence[str]) -> list[range]:
+        tokens = min(self.tokens_per_request, int(self.options.tokens_per_minute or self.tokens_per_request))
+        return batches(texts, items=self.texts_per_request, tokens=tokens)
+
+    def _jobs(self, texts: Sequence[str], parts: Sequence[range], role: Role) -> list[Job[Floats]]:
+        return [self._job(texts[part.start : part.stop], role) for part in parts]
 
     def _prepared(self, texts: Sequence[str]) -> tuple[list[str], Flags | None]:
         """Texts as they are sent. Services refuse an empty one; a space stands for it."""

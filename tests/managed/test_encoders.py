@@ -108,6 +108,28 @@ def test_what_was_answered_before_a_failure_is_not_paid_again(make: Callable[...
 
 
 @pytest.mark.parametrize("make", MAKERS)
+def test_parts_hold_every_text_once_also_those_under_way_when_another_fails(
+    make: Callable[..., Encoder], standin: StandIn
+) -> None:
+    whole = encode(make(batch_size=4)).vectors
+    standin.forget()
+    standin.faults = Faults(0.3, ("500",), seed=1)
+    found = np.full_like(whole, np.nan)
+    with make(batch_size=4, concurrency=3, max_retries=0) as encoder:
+        for _ in range(200):
+            missing = np.flatnonzero(np.isnan(found[:, 0]))
+            try:
+                for positions, part in encoder.encode_each(TextRows([TEXTS[i] for i in missing]), "document"):
+                    found[missing[list(positions)]] = part.vectors
+                break
+            except AdapterUnavailable:
+                continue
+    np.testing.assert_allclose(found, whole, atol=1e-6)
+    assert standin.seen.faults["500"] > 0
+    assert standin.seen.repeated == 0
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_a_key_that_expires_is_told_and_what_was_paid_stays(make: Callable[..., Encoder], standin: StandIn) -> None:
     with make(batch_size=5) as encoder:
         encoder.encode(TextRows(TEXTS[:10]), "document")
