@@ -39,6 +39,7 @@ from bench.fronts import EqualRecall
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.results import (
+    RESULT_FILE,
     DatasetInfo,
     Index,
     MeasureValue,
@@ -102,6 +103,8 @@ def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
     """The folder to write to: the latest one of the same config that was cut off, else a new one."""
     parent = output / experiment.name
     for folder in sorted(parent.glob(f"*-{experiment.hash}"), reverse=True):
+        if folder.is_dir() and not (folder / RESULT_FILE).exists():
+            return folder, True  # killed before its first word
         try:
             status = read_result(folder).status
         except ResultUnreadable as error:
