@@ -30,7 +30,7 @@ quickstart: .venv/.installed
 	$(BIN)/bench run configs/quickstart.yaml
 
 managed-demo: .venv/.installed-test
-	$(BIN)/python -m tests.standin run -- $(BIN)/bench run configs/managed_vs_local.yaml
+	$(BIN)/python -m tests.standin -- $(BIN)/bench run configs/managed_vs_local.yaml
 
 test: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ def render(result: Result, *, folder: str | None = None) -> str:
     """The whole table of a result, ending in a line break. folder: where the full result lies."""
     blocks = [
         "\n".join([_headline(result), *_grid(_main_table(result))]),
-        _section("p50 ms by stage", _stage_table(result)),
+        _section("p50 / p95 ms by stage", _stage_table(result)),
         _section(f"where {result.primary} goes", _loss_table(result)),
         _section("all measures", _measures_table(result)),
         _section("load", _load_table(result)),
@@ -49,7 +49,7 @@ def _main_table(result: Result) -> list[list[str]]:
     ann = [k for k in shown_ann if f"ANN@{k}" != result.primary]
     header = ["system", f"{result.primary} [95 %]"]
     if result.baseline is not None:
-        header += [f"against {result.baseline}", "verdict"]
+        header += [f"against {result.baseline}", "change", "verdict"]
     header += [m.replace("Recall@", "R@") for m in companions] + [f"ANN@{k}" for k in ann]
     timed = any(s.latency for s in result.systems)
     header += ["p50 / p95 ms"] if timed else []
@@ -80,7 +80,7 @@ def _stage_table(result: Result) -> list[list[str]]:
         rows.append(
             [
                 system.name,
-                *(milliseconds(_p50(system.latency, name)) for name in stages),
+                *(_stage_pair(system.latency, name) for name in stages),
                 f"{total.samples:,}" if total else "0",
                 f"{system.latency.distinct_queries:,}",
             ]
@@ -260,19 +260,26 @@ def _mean(value: MeasureValue | None) -> str:
     return number(value.mean if value is not None else None)
 
 
-def _against(system: SystemResult, result: Result) -> tuple[str, str]:
+def _against(system: SystemResult, result: Result) -> tuple[str, str, str]:
+    """Difference with its interval, change in per cent of the baseline, verdict."""
     if system.name == result.baseline:
-        return "baseline", DASH
+        return "baseline", DASH, DASH
     against = system.against_baseline.get(result.primary)
     if against is None:
-        return DASH, DASH
+        return DASH, DASH, DASH
+    change = DASH if against.percent is None else f"{against.percent:+.1f} %"
     interval = f" [{signed(against.interval[0])}, {signed(against.interval[1])}]" if against.interval else ""
     verdict = _VERDICTS.get(against.verdict) or f"not worse by {number(result.margin)}"
-    return f"{signed(against.difference)}{interval}", verdict
+    return f"{signed(against.difference)}{interval}", change, verdict
 
 
 def _stage(latency: Latency | None, name: str) -> StageLatency | None:
     return getattr(latency, name, None)
+
+
+def _stage_pair(latency: Latency | None, name: str) -> str:
+    stage = _stage(latency, name)
+    return DASH if stage is None else f"{milliseconds(stage.p50_ms)} / {milliseconds(stage.p95_ms)}"
 
 
 def _p50(latency: Latency | None, name: str) -> float | None:
