@@ -90,6 +90,7 @@ class BraintrustTracker(SendingTracker):
             "organization": options.organization,
             "app_url": options.app_url,
             "systems": systems,
+            "primary": next(iter(started.experiment.get("measures") or ()), None),
             "dataset": options.dataset.model_dump() if options.dataset else None,
             "timeout_seconds": options.timeout_seconds,
             "max_retries": options.max_retries,
