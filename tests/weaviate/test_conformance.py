@@ -45,5 +45,5 @@ class TestText(OnSynchronousServer):
 
 
 class TestHybrid(OnSynchronousServer):
-    index: ClassVar[dict[str, Any]] = {"type": "hnsw", "full_text": True}
-    options: ClassVar[dict[str, Any]] = {"mode": "hybrid", "ef": 400}
+    index: ClassVar[dict[str, Any]] = {"type": "flat", "full_text": True}
+    options: ClassVar[dict[str, Any]] = {"mode": "hybrid"}
