@@ -187,7 +187,7 @@ class Sender:
             compared = ", ".join(
                 f"{name} {score.diff:+.3f} ({score.improvements or 0} up, {score.regressions or 0} down)"
                 for name, score in scores.items()
-                if getattr(score, "diff", None) is not None and name == self.parcel.get("primary", name)
+                if getattr(score, "diff", None) is not None and self.parcel.get("primary") in (None, name)
             )
             told += f" · against {base[1]}: {compared}" if compared else f" · compared with {base[1]}"
         self.tell(note=told, link=summary.project_url)
