@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .base import InvalidOptions
-from .transport import CallOptions, Service
+from .service import CallOptions, Service
 
 OWN_ADDRESS = "https://api.cohere.com"
 

@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from ..base import Context, Encoded, Encoder, Flags, Floats, InvalidVectors, Role, Similarity, TextRows, Usage
-from ..transport import CallOptions, Job, Service, Transport, batches, estimated_tokens
+from ..service import CallOptions, Service
+from ..transport import Job, Transport, batches, estimated_tokens
 
 
 class ManagedEncoder(Encoder):

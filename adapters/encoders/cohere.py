@@ -12,7 +12,7 @@ from pydantic import Field
 
 from .._cohere import Cohere, check_not_retired
 from ..base import Context, Floats, Identity, InvalidOptions, Role
-from ..transport import CallOptions
+from ..service import CallOptions
 from ._managed import ManagedEncoder
 
 EmbeddingType = Literal["float", "int8", "uint8", "binary", "ubinary"]

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from ..base import AdapterError, AdapterRejected, Context, Flags, Floats, Identity, InvalidOptions, Role
-from ..transport import CallOptions, Retryable, Service
+from ..service import CallOptions, Retryable, Service
 from ._managed import ManagedEncoder
 
 OWN_ADDRESS = "https://api.openai.com/v1"

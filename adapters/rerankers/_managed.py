@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..base import Context, Floats, Queries, Reranker, Rows, Scored, Usage
-from ..transport import CallOptions, Job, Service, Transport, estimated_tokens
+from ..service import CallOptions, Service
+from ..transport import Job, Transport, estimated_tokens
 
 
 class ManagedReranker(Reranker):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .._cohere import Cohere, check_not_retired
 from ..base import Context, Floats, Identity, Usage
-from ..transport import CallOptions
+from ..service import CallOptions
 from ._managed import ManagedReranker, scores_in_order
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from ..base import Context, Floats, Identity, InvalidOptions, Usage
-from ..transport import CallOptions, Service
+from ..service import CallOptions, Service
 from ._managed import ManagedReranker, scores_in_order
 
 

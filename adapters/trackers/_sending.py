@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base import Delivery, Event, QueryScored, RunStarted, SystemFinished, Tracker
-from ..transport import scrub
+from ..service import scrub
 
 AGAIN = "bench track {folder} sends it later"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -49,19 +49,30 @@ class TestOpenAI(EncoderConformance):
         ]
 
 
-class TestCohereReranker(RerankerConformance):
+class Closing(RerankerConformance):
+    """Closes what a law has left open: connections are of this process."""
+
+    def make(self, service: StandIn) -> Reranker:
+        raise NotImplementedError
+
     @pytest.fixture(autouse=True)
-    def _available(self, standin: StandIn) -> None:
+    def _available(self, standin: StandIn) -> Iterator[None]:
         self.service = standin
+        self.made: list[Reranker] = []
+        yield
+        for reranker in self.made:
+            reranker.close()
 
     def reranker(self) -> Reranker:
-        return test_rerankers.cohere(self.service)
+        self.made.append(self.make(self.service))
+        return self.made[-1]
 
 
-class TestRerankApi(RerankerConformance):
-    @pytest.fixture(autouse=True)
-    def _available(self, standin: StandIn) -> None:
-        self.service = standin
+class TestCohereReranker(Closing):
+    def make(self, service: StandIn) -> Reranker:
+        return test_rerankers.cohere(service)
 
-    def reranker(self) -> Reranker:
-        return test_rerankers.rerank_api(self.service)
+
+class TestRerankApi(Closing):
+    def make(self, service: StandIn) -> Reranker:
+        return test_rerankers.rerank_api(service)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from adapters.base import TextRows
 from adapters.encoders.cohere import CohereEncoder, CohereOptions
-from adapters.transport import RateLimit, batches, estimated_tokens, retry_after, scrub, without_credentials
+from adapters.rate_limit import RateLimit
+from adapters.service import retry_after, scrub, without_credentials
+from adapters.transport import batches, estimated_tokens
 from tests.standin import StandIn
 
 

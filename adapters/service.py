@@ -1,0 +1,211 @@
+"""A managed service as its adapters see it: options of a call, address and key, and what its failures mean."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from pydantic import Field
+
+from .base import (
+    AdapterError,
+    AdapterRejected,
+    AdapterTimeout,
+    AdapterUnavailable,
+    ModelNotFound,
+    Options,
+)
+
+TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+_MESSAGE_CHARACTERS = 300
+
+
+class CallOptions(Options):
+    """What every managed service takes.
+
+    api_key_env: the environment variable that holds the key, where the SDK's own is not it. Limits are per minute
+    and include every try; tokens are estimated before a call and corrected by its answer. A try waits for an answer
+    `timeout_seconds`; pauses between tries double from `backoff_seconds`, jittered, or are what the service asks
+    for up to `longest_wait_seconds`.
+    """
+
+    base_url: str | None = Field(None, pattern=r"^https?://")
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    concurrency: int = Field(8, ge=1, le=256)
+    requests_per_minute: float | None = Field(None, gt=0)
+    tokens_per_minute: float | None = Field(None, gt=0)
+    timeout_seconds: float = Field(60.0, gt=0)
+    max_retries: int = Field(8, ge=0, le=50)
+    backoff_seconds: float = Field(0.5, ge=0)
+    longest_wait_seconds: float = Field(120.0, ge=0)
+
+
+class Retryable(Exception):
+    """A try failed in a way that another may cure. error: what to raise when none did; after: seconds to wait first,
+    as the service asks; cause: the SDK's exception where it may be shown."""
+
+    def __init__(self, error: AdapterError, *, after: float | None = None, cause: BaseException | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.after = after
+        self.cause = cause
+
+
+class Service:
+    """Who is called: names, address and key, and how its refusals are told.
+
+    own_address: the provider's own; anything else is the `address` of an Identity. answered: told when an answer has
+    come whole, where the HTTP client calls `read_whole` with every response.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        options: CallOptions,
+        *,
+        own_address: str | None,
+        address_env: str | None,
+        key_env: str | None,
+    ) -> None:
+        given = options.base_url or (os.environ.get(address_env) if address_env else None) or own_address
+        assert given is not None
+        self.title = title
+        self.answered: Callable[[], None] = lambda: None
+        self.url = given.rstrip("/")
+        self.address = None if own_address and _same_place(self.url, own_address) else without_credentials(self.url)
+        self.key_variable = options.api_key_env or key_env
+
+    @property
+    def key(self) -> str | None:
+        """The key, read when asked for and kept nowhere."""
+        return (os.environ.get(self.key_variable) or "").strip() or None if self.key_variable else None
+
+    def check_key(self) -> None:
+        """Raise AdapterRejected when there is no key, unless a server of one's own may do without."""
+        if self.key is None and self.address is None:
+            raise AdapterRejected(
+                f"{self.title} needs an API key. Set it: export {self.key_variable}=…, or name the variable that holds "
+                "it: api_key_env: NAME"
+            )
+
+    def read_whole(self, response: Any) -> None:
+        """Hook of httpx for responses."""
+        response.read()
+        self.answered()
+
+    @property
+    def at(self) -> str:
+        """The service in words."""
+        return self.title if self.address is None else f"{self.title} at {self.address}"
+
+    def scrubbed(self, text: object) -> str:
+        """Text without the key, on one line, cut to a few hundred characters."""
+        line = " ".join(scrub(str(text), [self.key]).split())
+        return line if len(line) <= _MESSAGE_CHARACTERS else f"{line[:_MESSAGE_CHARACTERS]} …"
+
+    def showable(self, error: BaseException) -> BaseException | None:
+        """The exception, if neither it nor what it carries shows the key: what `raise … from` may keep."""
+        shown = f"{error}{error!r}{getattr(error, 'body', '')}{getattr(error, 'headers', '')}"
+        return None if self.key and self.key in shown else error
+
+    def failed(
+        self, status: int, message: object, *, headers: Mapping[str, str] | None = None, error: BaseException
+    ) -> Exception:
+        """What an answer with an error status means: Retryable, or the AdapterError to raise."""
+        said = self.scrubbed(message)
+        cause = self.showable(error)
+        if status in TRANSIENT and "insufficient_quota" not in said:
+            after = retry_after(headers or {})
+            if status == 429:
+                refused = AdapterRejected(
+                    f"{self.at} refused for its rate limit (429) until the last retry: {said} Lower "
+                    "requests_per_minute, tokens_per_minute or concurrency."
+                )
+                return Retryable(refused, after=after, cause=cause)
+            return Retryable(AdapterUnavailable(f"{self.at} failed ({status}): {said}"), after=after, cause=cause)
+        final: AdapterError
+        if status in (401, 403):
+            where = f"the key in {self.key_variable}" if self.key else f"a call without a key ({self.key_variable})"
+            final = AdapterRejected(f"{self.at} refused {where} ({status}): {said}")
+        elif status == 404:
+            final = ModelNotFound(f"{self.at} does not have it (404): {said}")
+        else:
+            final = AdapterRejected(f"{self.at} refused the request ({status}): {said}")
+        final.__cause__ = cause
+        return final
+
+    def timed_out(self, seconds: float, error: BaseException) -> Retryable:
+        """No answer in time."""
+        return Retryable(
+            AdapterTimeout(f"{self.at} gave no answer within {seconds:g} s (timeout_seconds)."),
+            cause=self.showable(error),
+        )
+
+    def unreachable(self, error: BaseException) -> Retryable:
+        """No connection, or one that broke."""
+        said = self.scrubbed(error) or type(error).__name__
+        return Retryable(
+            AdapterUnavailable(f"{self.at} cannot be reached or broke off ({self.url_shown}): {said}"),
+            cause=self.showable(error),
+        )
+
+    def malformed(self, what: str, error: BaseException | None = None) -> Retryable:
+        """An answer that is not what the interface promises."""
+        return Retryable(
+            AdapterRejected(f"{self.at} answered with something unusable until the last retry: {what}"),
+            cause=self.showable(error) if error else None,
+        )
+
+    @property
+    def url_shown(self) -> str:
+        """The address without credentials."""
+        return without_credentials(self.url)
+
+
+def scrub(text: str, secrets: Iterable[str | None]) -> str:
+    """Text in which every secret is replaced, also where it stands escaped as JSON writes it."""
+    for secret in secrets:
+        if secret:
+            for form in {secret, json.dumps(secret)[1:-1]}:
+                text = text.replace(form, "[key]")
+    return text
+
+
+def without_credentials(url: str) -> str:
+    """An address without user, password and query."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to wait: retry-after-ms, or Retry-After in seconds or as a date. None if not said.
+
+    Source: RFC 9110, section 10.2.3; retry-after-ms is OpenAI's.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = lower.get(name)
+        if value is None:
+            continue
+        try:
+            seconds = float(value) * unit
+        except ValueError:
+            try:
+                seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+            except (ValueError, TypeError, OverflowError):
+                continue
+        if np.isfinite(seconds):
+            return max(0.0, seconds)
+    return None
+
+
+def _same_place(url: str, other: str) -> bool:
+    mine, theirs = urlsplit(url.rstrip("/")), urlsplit(other.rstrip("/"))
+    return (mine.scheme, mine.netloc.lower(), mine.path) == (theirs.scheme, theirs.netloc.lower(), theirs.path)
