@@ -85,6 +85,10 @@ class FragileStore(Bm25Store):
     name = "fragile"
     Query = FragileQuery
 
+    @property
+    def identity(self):
+        return Identity("odd", "fragile")
+
     def open(self, ref):
         return FragileSession(ref, self.index)
 
@@ -101,6 +105,10 @@ class ForgetfulStore(ExactStore):
 
     name = "forgetful"
 
+    @property
+    def identity(self):
+        return Identity("odd", "forgetful")
+
     def open(self, ref):
         return ForgetfulSession(ref)
 
@@ -116,6 +124,10 @@ class LazyStore(ExactStore):
 
     name = "lazy"
 
+    @property
+    def identity(self):
+        return Identity("odd", "lazy")
+
     def describe(self, ref):
         raise NotIndexed("0 of the rows are indexed after 60 s. Wait for the engine, or use another index type.")
 
@@ -124,6 +136,10 @@ class FullDisk(ExactStore):
     """Keeps its rows on a device that is always full."""
 
     name = "full_disk"
+
+    @property
+    def identity(self):
+        return Identity("odd", "full_disk")
 
     def _build(self, batches, place, similarity, dimension):
         with Path("/dev/full").open("wb") as file:
@@ -148,6 +164,10 @@ class SlowStore(ExactStore):
     name = "slow"
     Index = SlowIndex
     Query = SlowQuery
+
+    @property
+    def identity(self):
+        return Identity("odd", "slow")
 
     def _build(self, batches, place, similarity, dimension):
         time.sleep(self.index.build_seconds)
