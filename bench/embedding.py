@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import AdapterError, Encoder, Flags, Floats, Role, Similarity, TextRows, Usage
+from adapters.base import AdapterError, Encoded, Encoder, Flags, Floats, Role, Similarity, TextRows, Usage
 from bench.artifacts import Cache, Segments, array_digest, content_key, text_digests
 from bench.cost import estimated_embedding
 from bench.dataset import Dataset
 from bench.stages import Budget, Count, Emit, Stage, usage_from
+
+LARGEST_SEGMENT = 4096  # texts
 
 PLURAL: dict[Role, str] = {"document": "documents", "query": "queries"}
 
@@ -104,7 +106,8 @@ class Embedding:
         """Embed what is missing. Segments are cut from the whole list of texts, never from what is missing, so a
         resumed run computes the same batches as an undisturbed one."""
         texts, digests = self._texts(role), self.digests(role)
-        size = int(np.clip(len(in_order) // 32, 128, 4096))
+        # A paid encoder gives its parts one by one and fills its own requests; the others lose a segment when killed.
+        size = LARGEST_SEGMENT if encoder.bills else int(np.clip(len(in_order) // 32, 128, LARGEST_SEGMENT))
         with Stage(self._emit, "encode", f"{name} ({PLURAL[role]})", int(missing.sum()), "texts") as advance:
             for start in range(0, len(in_order), size):
                 rows = in_order[start : start + size][missing[start : start + size]]
@@ -113,13 +116,18 @@ class Embedding:
                 batch = [texts[int(i)] for i in rows]
                 self._budget().before(encoder, estimated_embedding(len(batch), sum(map(len, batch)) / len(batch)))
                 began = time.perf_counter()
-                encoded = encoder.encode(TextRows(batch), role)
-                self._budget().after(encoder, encoded.usage)
-                usage = {**encoded.usage.as_dict(), "seconds": time.perf_counter() - began}
-                cut = encoded.truncated if encoded.truncated is not None else np.zeros(len(rows), np.bool_)
-                columns = {f"usage.{key}": np.asarray(value, np.float64) for key, value in usage.items()}
-                segments.append(digests[rows], {"vectors": encoded.vectors, "truncated": cut, **columns})
-                advance(len(rows))
+                for positions, encoded in encoder.encode_each(TextRows(batch), role):
+                    self._budget().after(encoder, encoded.usage)
+                    now = time.perf_counter()
+                    self._keep(segments, digests[rows[np.asarray(positions)]], encoded, now - began)
+                    began = now
+                    advance(len(positions))
+
+    def _keep(self, segments: Segments, digests: Digests, encoded: Encoded, seconds: float) -> None:
+        usage = {**encoded.usage.as_dict(), "seconds": seconds}
+        cut = encoded.truncated if encoded.truncated is not None else np.zeros(len(digests), np.bool_)
+        columns = {f"usage.{key}": np.asarray(value, np.float64) for key, value in usage.items()}
+        segments.append(digests, {"vectors": encoded.vectors, "truncated": cut, **columns})
 
     def _texts(self, role: Role) -> Sequence[str]:
         return self._dataset.document_texts if role == "document" else self._dataset.query_texts

@@ -150,6 +150,22 @@ class Evaluator:
         )
         return int(((recall < 1.0) & ~candidates.failed).sum())
 
+    def tracked_scores(self, evaluated: Evaluated) -> dict[str, PerQuery]:
+        """What trackers are told of every query: the experiment's measures, and MRR, Recall and nDCG at 1, 3, 5 and 10
+        where there are judgements and the rankings are long enough."""
+        scores = {str(m): v for m in self.experiment.measures if (v := evaluated.per_query(m)) is not None}
+        judgements = self.judgements(evaluated.system)
+        usual = [
+            Measure(kind, k) for kind in ("MRR", "Recall", "nDCG") for k in (1, 3, 5, 10) if k <= evaluated.system.k
+        ]
+        wanted = [measure for measure in usual if str(measure) not in scores]
+        if judgements is not None and wanted:
+            ranking = evaluated.rankings[0]
+            for measure, values in evaluate(wanted, ranking.rows, judgements).items():
+                if values is not None:
+                    scores[str(measure)] = np.where(ranking.failed, 0.0, values)
+        return scores
+
     # -- summaries -----------------------------------------------------------------------------------------------
 
     def interval(self, values: PerQuery, measure: Measure, *path: int) -> Interval:

@@ -311,20 +311,23 @@ def _one(worker: LiveSystem, query: int, phase: int, turn: int, planned: float |
     state = worker.start(query)
     start = time.perf_counter()
     before = start
-    failed = False
+    failed, paused = False, 0.0
     try:
         for step in worker.steps:
             step.run(state)
             after = time.perf_counter()
             if step.stage is not None:
+                # The pause of our own rate limiter is `wait`; a provider's refusal and its retry are the stage's.
+                own = after - before - state.waited
+                paused, state.waited = paused + state.waited, 0.0
                 so_far = spent[step.stage]
-                spent[step.stage] = after - before if math.isnan(so_far) else so_far + after - before
+                spent[step.stage] = own if math.isnan(so_far) else so_far + own
             before = after
     except AdapterError:
         failed = True
     end = time.perf_counter()
     origin = start if planned is None else planned
-    spent["wait"] = max(0.0, start - origin)
+    spent["wait"] = max(0.0, start - origin) + paused
     spent["total"] = end - origin
     times = [spent[name] for name in COLUMNS]
     return _Sent(query, phase, turn, failed, origin - began, times, lambda: worker.answer(state))

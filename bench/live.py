@@ -29,6 +29,7 @@ class _State:
     query: int = 0
     vectors: dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]] = field(default_factory=dict)
     found: dict[str, Hits] = field(default_factory=dict)
+    waited: float = 0.0  # seconds that the step just done spent in our own rate limiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ class LiveSystem:
         texts = self._pipeline.dataset.query_texts
 
         def encode(state: _State) -> None:
-            state.vectors[name] = encoder.encode(TextRows([texts[state.query]]), "query").vectors
+            encoded = encoder.encode(TextRows([texts[state.query]]), "query")
+            state.vectors[name] = encoded.vectors
+            state.waited = encoded.usage.waited_seconds
 
         return [Step("encode", encode)]
 
@@ -146,6 +149,8 @@ class LiveSystem:
             candidates, _ = canonical(hits.rows, hits.scores, self._pipeline.ranks, system.depth)
             candidates = np.where(candidates < documents, candidates, EMPTY_ROW)
             queries = Queries(state.vectors[encoder] if encoder else None, [texts[state.query]])
-            state.found[system.name] = Hits(candidates, reranker.score(queries, candidates).scores)
+            scored = reranker.score(queries, candidates)
+            state.found[system.name] = Hits(candidates, scored.scores)
+            state.waited = scored.usage.waited_seconds
 
         return [*steps, Step("rerank", score)]

@@ -169,6 +169,7 @@ class _Run:
         self.evaluator = Evaluator(pipeline)
         self.evaluated: dict[str, Evaluated] = {}
         self.entries: dict[str, SystemResult] = {}
+        self.health: dict[str, tuple[str, ...]] = {}
         self.timings: Timings = Timings({}, 0)
         self.result = self._started()
 
@@ -249,6 +250,7 @@ class _Run:
                 pipeline=self._described(system),
             )
             self.entries[system.name] = entry
+            self.health[system.name] = self._health(system)
             try:
                 self._measure(system, entry)
             except NotIndexed as error:
@@ -263,6 +265,22 @@ class _Run:
                     self._failed(entry, "error", f"the disk is full ({place}). Free space, or use: --cache DIR")
                 else:
                     self._failed(entry, "error", f"{error}")
+
+    def _health(self, system: System) -> tuple[str, ...]:
+        """The state of the machines that serve a system's store."""
+        if system.store is None:
+            return ()
+        try:
+            return self.pipeline.store(system.store).health()
+        except AdapterError as error:
+            return (str(error),)
+
+    def _note_changed_health(self) -> None:
+        """Say of each system what happened to its servers while the run lasted."""
+        for system in self.experiment.systems:
+            changed = [state for state in self._health(system) if state not in self.health.get(system.name, ())]
+            if changed:
+                self.entries[system.name].notes.append(f"at the end of the run: {', '.join(changed)}")
 
     def _failed(self, entry: SystemResult, status: SystemStatus, cause: str) -> None:
         entry.status = status
@@ -415,6 +433,7 @@ class _Run:
     # -- the end -------------------------------------------------------------------------------------------------
 
     def _finish(self, status: Status) -> None:
+        self._note_changed_health()
         comparisons = self.evaluator.compare(self.evaluated)
         for name, against in comparisons.items():
             self.entries[name].against_baseline = against
@@ -495,7 +514,7 @@ class _Run:
             seconds = self.timings.per_query.get(name, {})
             per_1000 = (self.entries[name].cost or {}).get("per_1000_queries_usd")
             money = {} if per_1000 is None else {"usd": per_1000 / 1000}
-            columns = {str(m): evaluated.per_query(m) for m in self.experiment.measures}
+            columns = self.evaluator.tracked_scores(evaluated)
             for i, query_id in enumerate(dataset.query_ids):
                 self.emit(
                     QueryScored(
@@ -504,7 +523,7 @@ class _Run:
                         query=texts[i],
                         output=[self.pipeline.document_ids[row] for row in ranking.rows[i] if row >= 0],
                         expected=expected[i],
-                        scores={m: None if v is None else float(v[i]) for m, v in columns.items()},
+                        scores={name: float(values[i]) for name, values in columns.items()},
                         metrics={**seconds.get(i, {}), **money},
                         failed=bool(ranking.failed[i]),
                     )

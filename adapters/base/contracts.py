@@ -298,6 +298,11 @@ class Store(Adapter):
     def describe(self, ref: IndexRef) -> EffectiveIndex:
         """Read back from the engine what was built. Raises IndexMissing, NotIndexed."""
 
+    def health(self) -> tuple[str, ...]:
+        """The state of the machines that serve this store, such as `weaviate-1 HEALTHY`; empty for what runs in this
+        process. A run tells what changed while it lasted."""
+        return ()
+
     def drop(self, ref: IndexRef) -> None:
         """Delete the index from the engine. The folder of an embedded engine is deleted by the caller."""
         return

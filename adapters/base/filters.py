@@ -70,6 +70,8 @@ class Filter:
                     key=f"filter.{c.field}",
                 )
             column = table.column(name)
+            if pa.types.is_integer(column.type) and _has_fraction(c.value):
+                column = column.cast(pa.float64())  # 2000.5 as an integer would pass 2000
             try:
                 if c.operator == "in":
                     result = pc.is_in(column, value_set=pa.array(c.value, type=column.type))
@@ -82,6 +84,10 @@ class Filter:
                 ) from error
             passed &= pc.fill_null(result, False).to_numpy(zero_copy_only=False).astype(np.bool_)
         return passed
+
+
+def _has_fraction(value: Scalar | tuple[Scalar, ...]) -> bool:
+    return any(isinstance(item, float) for item in (value if isinstance(value, tuple) else (value,)))
 
 
 def _condition(field: str, name: str, value: Any) -> Condition:

@@ -217,8 +217,8 @@ class WeaviateStore(Store):
             return None
         return self._link.metric(self.connection.metrics_url, "process_resident_memory_bytes")
 
-    def nodes(self) -> tuple[str, ...]:
-        """The cluster's nodes with their state, such as `weaviate-1 HEALTHY`."""
+    def health(self) -> tuple[str, ...]:
+        """The cluster's nodes with their state."""
         answer = self._link.get("/v1/nodes") or {}
         return tuple(f"{node['name']} {node.get('status')}" for node in answer.get("nodes", ()))
 

@@ -109,9 +109,9 @@ def test_a_cluster_answers_on_when_one_node_is_killed(server_binary: Path, tmp_p
             assert recall(after, vectors, queries) >= 0.99
             assert np.array_equal(after.rows[:, 0], before.rows[:, 0]) and np.array_equal(after.rows, again.rows)
             until = time.monotonic() + 30
-            while all(node.endswith("HEALTHY") for node in store.nodes()) and time.monotonic() < until:
+            while all(node.endswith("HEALTHY") for node in store.health()) and time.monotonic() < until:
                 time.sleep(0.2)
-            assert [node for node in store.nodes() if not node.endswith("HEALTHY")] == ["weaviate-2 UNAVAILABLE"]
+            assert [node for node in store.health() if not node.endswith("HEALTHY")] == ["weaviate-2 UNAVAILABLE"]
     finally:
         for server in servers:
             server.kill()

@@ -134,7 +134,7 @@ def test_bytes_and_memory_of_a_local_server_are_read(
     ref = build(store, data[0], tmp_path)
     assert (effective(store, ref).bytes or 0) > ROWS * DIMENSION * 4
     assert (store.server_memory() or 0) > 50e6
-    assert [node.partition(" ")[2] for node in store.nodes()] == ["HEALTHY"]
+    assert [node.partition(" ")[2] for node in store.health()] == ["HEALTHY"]
     store.drop(ref)
 
 
