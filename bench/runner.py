@@ -198,6 +198,7 @@ class _Run:
             judged_wrong = not bool((dataset.qrels_coded().grades <= 0).any())
         came_from = provenance.provenance()
         came_from["addresses"] = self._addresses()
+        came_from["servers"] = self._servers()
         return Result(
             status="started",
             experiment=dict(self.experiment.resolved),
@@ -232,6 +233,17 @@ class _Run:
             if system.reranker and (address := self.pipeline.reranker(system.reranker).identity.address):
                 found[f"rerankers.{system.reranker}"] = address
         return found
+
+    def _servers(self) -> dict[str, dict[str, Any]]:
+        """What runs outside this process: each such store's engine with its version and address."""
+        return {
+            system.store.name: {
+                **self.pipeline.store(system.store).identity.as_dict(),
+                "connection": system.store.connection.model_dump(mode="json"),
+            }
+            for system in self.experiment.systems
+            if system.store is not None and not system.store.kind.embedded
+        }
 
     def _warn(self, about: str, message: str) -> None:
         self.emit(Warned(about, message))

@@ -166,6 +166,7 @@ def _stages(pipeline: Pipeline, system: System) -> Any:
     legs = [_stages(pipeline, pipeline.systems[leg]) for leg in system.fusion.legs] if system.fusion else []
     return {
         "search": pipeline.search_key(system, system.limit) if system.store else None,
+        "connection": system.store.connection.model_dump(mode="json") if system.store else None,
         "fusion": system.fusion.as_dict() if system.fusion else None,
         "legs": legs,
         "reranker": pipeline.score_key(system.reranker) if system.reranker else None,
