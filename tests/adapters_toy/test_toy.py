@@ -19,7 +19,7 @@ from adapters.base import Filter, Hits, IndexRef, InvalidOptions, Place, Queries
 from adapters.testing import Sample, StoreConformance
 
 HERE = Path(__file__).resolve().parent
-SECTION = HERE / "README_SECTION.md"
+SECTION = HERE.parent.parent / "README.md"
 
 
 @pytest.fixture(scope="module", autouse=True)
