@@ -17,6 +17,10 @@ def experiment_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
     properties = schema["properties"]
     properties["dataset"] = _choices("datasets", definitions)
+    # One load point stands for a list of one; false is none. `ExperimentFile` turns both into a list.
+    loads = properties["latency"]
+    several = {key: loads.pop(key) for key in ("type", "items")}
+    loads["anyOf"] = [several, several["items"], {"enum": [False, None]}]
     for key, role in (
         ("encoders", "encoders"),
         ("stores", "stores"),
