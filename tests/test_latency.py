@@ -1,0 +1,252 @@
+"""The latency pass: percentiles that carry n, turns that interleave, an open loop in which a stall is felt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.base import AdapterTimeout, Event
+from bench.config import LoadPoint
+from bench.latency import COLUMNS, Samples, Subject, measure, percentiles, saturated
+from bench.live import Step
+from bench.timing import summary
+
+TOTAL, WAIT, SEARCH = (COLUMNS.index(name) for name in ("total", "wait", "search"))
+QUERIES = 40
+
+
+class Worker:
+    """A system with one stage; calls tells how often any worker of it was asked."""
+
+    def __init__(self, search: Callable[[int], None], told: list[tuple[str, int]], name: str = "x") -> None:
+        self.name = name
+        self._told = told
+        self._search = search
+        self.steps = (Step(None, lambda state: None), Step("search", self._step))
+
+    def _step(self, query: Any) -> None:
+        self._told.append((self.name, query))
+        self._search(query)
+
+    def configure(self) -> None:
+        self._told.append((self.name, -1))
+
+    def start(self, query: int) -> Any:
+        return query
+
+    def answer(self, query: Any) -> Any:
+        return np.array([query, query + 1], np.int32)
+
+    def close(self) -> None:
+        self._told.append((self.name, -2))
+
+
+EXPECTED = np.stack([np.arange(QUERIES), np.arange(QUERIES) + 1], axis=1).astype(np.int32)
+
+
+def subject(
+    search: Callable[[int], None], samples: int, *, told: list[tuple[str, int]] | None = None, name: str = "x",
+    expected: Any = EXPECTED,
+) -> Subject:  # fmt: skip
+    record: list[tuple[str, int]] = [] if told is None else told
+    return Subject(name, lambda: Worker(search, record, name), expected, samples)  # type: ignore[arg-type,return-value]
+
+
+def quiet(event: Event) -> None:
+    pass
+
+
+def taken(load: LoadPoint, search: Callable[[int], None], samples: int, **keys: Any) -> Samples:
+    return measure(load, [subject(search, samples, **keys)], seed=1, emit=quiet)["x"]
+
+
+# -- percentiles ---------------------------------------------------------------------------------------------------
+
+
+def test_percentiles_are_nearest_ranks() -> None:
+    # 20 values .001 .. .020 s: p50 is the 10th (ceil(.5·20)), p95 the 19th; p99 needs 1,000
+    found = percentiles(np.arange(20, 0, -1) / 1000.0)
+    assert (found.p50_ms, found.p95_ms, found.p99_ms, found.samples) == (10.0, 19.0, None, 20)
+
+
+def test_one_sample_is_every_percentile_but_the_99th() -> None:
+    found = percentiles(np.array([0.004]))
+    assert (found.p50_ms, found.p95_ms, found.p99_ms) == (4.0, 4.0, None)
+
+
+def test_the_99th_percentile_needs_a_thousand_samples() -> None:
+    values = np.arange(1, 1001) / 1000.0
+    assert percentiles(values[:999]).p99_ms is None
+    assert percentiles(values).p99_ms == 990.0  # the 990th of 1,000
+
+
+def test_what_was_not_measured_does_not_count() -> None:
+    found = percentiles(np.array([np.nan, 0.002, np.nan]))
+    assert (found.p50_ms, found.samples) == (2.0, 1)
+    assert percentiles(np.array([np.nan])).p50_ms is None
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=50))
+def test_a_percentile_is_a_value_that_was_seen(values: list[float]) -> None:
+    found = percentiles(np.array(values))
+    assert found.p50_ms in {value * 1000.0 for value in values}
+    assert (found.p50_ms or 0.0) <= (found.p95_ms or 0.0)
+
+
+# -- turns ---------------------------------------------------------------------------------------------------------
+
+
+def test_warm_up_is_kept_apart_and_in_no_percentile() -> None:
+    calls = 0
+
+    def slow_at_first(query: int) -> None:
+        nonlocal calls
+        calls += 1
+        time.sleep(0.02 if calls <= 10 else 0.0)
+
+    samples = taken(LoadPoint(samples=30), slow_at_first, 30)
+    assert int(samples.measured.sum()) == 30
+    assert int((~samples.measured).sum()) == 10 + 2 + 2  # ten before the first round, two before each further one
+    assert samples.seconds[~samples.measured][:10, SEARCH].min() >= 0.02
+    latency = summary(LoadPoint(samples=30), samples, reused=False)
+    assert latency.search is not None and (latency.search.p95_ms or 99.0) < 20
+    assert latency.search.samples == 30
+    assert latency.encode is None and latency.fuse is None
+
+
+def test_systems_take_turns_and_each_begins_a_round_once() -> None:
+    told: list[tuple[str, int]] = []
+    names = ["a", "b", "c"]
+    subjects = [subject(lambda query: None, 9, told=told, name=name) for name in names]
+    found = measure(LoadPoint(samples=9), subjects, seed=1, emit=quiet)
+    turns = [name for name, query in told if query == -1]
+    assert turns == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
+    assert [int(found[name].measured.sum()) for name in names] == [9, 9, 9]
+    assert all(np.bincount(found[name].round[found[name].measured]).tolist() == [3, 3, 3] for name in names)
+    assert [name for name, query in told if query == -2] == names
+
+
+def test_every_system_is_asked_the_same_queries_in_the_same_order() -> None:
+    subjects = [subject(lambda query: None, 50, name=name) for name in "ab"]
+    found = measure(LoadPoint(samples=50), subjects, seed=3, emit=quiet)
+    asked = [found[name].query[found[name].measured].tolist() for name in "ab"]
+    assert asked[0] == asked[1]
+
+
+def test_a_shuffle_holds_every_query_once() -> None:
+    samples = taken(LoadPoint(samples=3 * QUERIES), lambda query: None, 3 * QUERIES)
+    for turn in range(3):
+        asked = samples.query[samples.measured & (samples.round == turn)]
+        assert sorted(asked.tolist()) == list(range(QUERIES))
+
+
+def test_time_ends_the_pass_when_samples_do_not() -> None:
+    began = time.perf_counter()
+    samples = taken(LoadPoint(samples=100_000, seconds=0.3), lambda query: time.sleep(0.005), 100_000)
+    assert time.perf_counter() - began < 3.0
+    assert 3 <= int(samples.measured.sum()) <= 60  # .3 s / 5 ms
+
+
+def test_a_failing_query_is_counted_and_not_timed() -> None:
+    def fails(query: int) -> None:
+        if query == 7:
+            raise AdapterTimeout("no answer")
+
+    load = LoadPoint(samples=3 * QUERIES)
+    latency = summary(load, taken(load, fails, 3 * QUERIES), reused=False)
+    assert latency.failed == 3  # once in each round's shuffle
+    assert latency.total is not None and latency.total.samples == 3 * QUERIES - 3
+    assert latency.distinct_queries == QUERIES - 1
+
+
+def test_agreement_is_the_share_of_the_judged_ranking_found_again() -> None:
+    load = LoadPoint(samples=QUERIES)
+    same = summary(load, taken(load, lambda query: None, QUERIES), reused=False)
+    assert same.agreement == 1.0
+    other = EXPECTED.copy()
+    other[:, 1] = 1000
+    half = summary(load, taken(load, lambda query: None, QUERIES, expected=other), reused=False)
+    assert half.agreement == 0.5
+
+
+def test_many_workers_share_the_samples() -> None:
+    samples = taken(LoadPoint(samples=60, workers=4), lambda query: time.sleep(0.002), 60)
+    assert int(samples.measured.sum()) == 60
+    latency = summary(LoadPoint(workers=4), samples, reused=False)
+    assert latency.achieved_per_second > 600  # one worker alone could not pass 500
+
+
+# -- open and closed loops -----------------------------------------------------------------------------------------
+
+
+class Stalling:
+    """Answers in a millisecond, but once stands still for half a second."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, query: int) -> None:
+        self.left -= 1
+        time.sleep(0.5 if self.left == 0 else 0.001)
+
+
+def test_a_stall_is_felt_by_all_who_wait_in_an_open_loop_and_by_one_in_a_closed_loop() -> None:
+    n = 300
+    closed = LoadPoint(samples=n, seconds=60)
+    # One query under way at a time, 100 a second: some 50 queries are planned to start during the stall.
+    opened = LoadPoint(mode="open", rate=100, samples=n, seconds=60, arrivals="constant", max_in_flight=1)
+    shut = taken(closed, Stalling(after=50), n)
+    open_ = taken(opened, Stalling(after=50), n)
+    late = {name: int((s.seconds[s.measured, TOTAL] > 0.1).sum()) for name, s in (("shut", shut), ("open", open_))}
+    assert late["shut"] <= 3  # the stalled one, and what a busy machine may add
+    assert late["open"] >= 30  # the queries of the stall's first .4 s wait for more than .1 s
+    waits = open_.seconds[open_.measured, WAIT]
+    assert np.sum(waits > 0.1) >= 30
+    # The service itself was slow once: what the others lost is waiting, not searching.
+    assert np.sum(open_.seconds[open_.measured, SEARCH] > 0.1) <= 3
+
+
+def test_time_runs_from_the_planned_start() -> None:
+    load = LoadPoint(mode="open", rate=50, samples=30, arrivals="constant", max_in_flight=1)
+    samples = taken(load, lambda query: time.sleep(0.001), 30)
+    for turn in range(3):
+        started = samples.started[samples.measured & (samples.round == turn)]
+        assert np.allclose(np.diff(np.sort(started)), 1 / 50, atol=1e-9)
+    total, wait = samples.seconds[samples.measured, TOTAL], samples.seconds[samples.measured, WAIT]
+    assert (total >= wait).all()
+
+
+def test_a_schedule_is_the_same_for_every_system() -> None:
+    load = LoadPoint(mode="open", rate=400, samples=60)
+    subjects = [subject(lambda query: None, 60, name=name) for name in "ab"]
+    found = measure(load, subjects, seed=5, emit=quiet)
+    started = [np.sort(found[name].started[found[name].measured]) for name in "ab"]
+    assert np.allclose(started[0], started[1], atol=1e-9)
+
+
+def test_a_load_that_cannot_be_kept_up_is_saturated_and_has_no_percentiles() -> None:
+    load = LoadPoint(mode="open", rate=400, samples=120, arrivals="constant", max_in_flight=1)
+    latency = summary(load, taken(load, lambda query: time.sleep(0.01), 120), reused=False)
+    assert latency.saturated
+    assert latency.achieved_per_second < 0.97 * 400
+    assert latency.total is not None and latency.total.p50_ms is None and latency.total.p95_ms is None
+    assert latency.total.samples == 120
+
+
+def test_a_load_that_is_kept_up_is_not_saturated() -> None:
+    load = LoadPoint(mode="open", rate=40, samples=60, arrivals="constant")
+    latency = summary(load, taken(load, lambda query: time.sleep(0.001), 60), reused=False)
+    assert not latency.saturated
+    assert latency.achieved_per_second == pytest.approx(40, rel=0.1)
+    assert latency.total is not None and latency.total.p50_ms is not None
+
+
+def test_a_closed_loop_is_never_saturated() -> None:
+    load = LoadPoint(samples=30)
+    assert saturated(load, taken(load, lambda query: time.sleep(0.001), 30))[1] is False
