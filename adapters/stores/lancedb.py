@@ -306,13 +306,17 @@ class LanceDbSession(Session):
         vectors = queries.vectors
         if vectors is None:
             raise InvalidOptions("A search by vector was given no vectors.", key="query.mode")
-        hits = Hits.empty(len(vectors), limit)
         if len(vectors) == 1:
             found = self._vector_query(vectors[0], limit, where).to_arrow()
             count = found.num_rows
+            if count == limit:  # as a user's own loop would take them: nothing to fill up
+                scores = self._scores(found.column("_distance").to_numpy())
+                return Hits(found.column("row").to_numpy().reshape(1, limit), scores.reshape(1, limit))
+            hits = Hits.empty(1, limit)
             hits.rows[0, :count] = found.column("row").to_numpy()
             hits.scores[0, :count] = self._scores(found.column("_distance").to_numpy())
             return hits
+        hits = Hits.empty(len(vectors), limit)
         for start in range(0, len(vectors), _BATCH):
             found = self._vector_query(vectors[start : start + _BATCH], limit, where).to_arrow()
             query = found.column("query_index").to_numpy()
@@ -324,8 +328,7 @@ class LanceDbSession(Session):
         return hits
 
     def _vector_query(self, vectors: Floats, limit: int, where: str | None) -> Any:
-        query = _vector_query(self._table, vectors, self.ref.similarity, limit)
-        return self._refined(query, where)
+        return self._refined(_vector_query(self._table, vectors, self.ref.similarity, limit), where)
 
     def _refined(self, query: Any, where: str | None) -> Any:
         for name, value in self._settings:

@@ -22,7 +22,7 @@ from bench.pipeline import Pipeline
 from bench.preflight import prepare
 
 DIMENSION, CENTRES, NOISE, QUERIES = 384, 200, 0.6, 200
-ROUNDS, SAMPLES = 40, 48
+ROUNDS, SAMPLES = 40, 60
 AT_MOST = 1.10  # of the bare client's p50
 
 
