@@ -15,6 +15,7 @@ from bench.costing import Costs, encoders_in_use
 from bench.embedding import PLURAL
 from bench.evaluation import Evaluator
 from bench.expansion import System
+from bench.fronts import attainable
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.stages import Emit
@@ -55,10 +56,25 @@ class _Plan:
                 f"differences under {smallest:.3f} {self.experiment.primary} cannot be detected by this test set "
                 "(80 % power, deviation of differences assumed as in earlier real runs)"
             )
+        lines += self._targets()
         lines += ["", "quality pass", *self._embedding(), *self._indexes(), *self._searches(), *self._reranking()]
         lines += ["", "latency pass", *self._latency(), *self._bill(), "", "systems"]
         lines += [f"  {system.name}" for system in self.experiment.systems]
         return "\n".join(lines) + "\n"
+
+    def _targets(self) -> list[str]:
+        """The targets that this many queries cannot show to be reached, whatever the settings."""
+        half = self.pipeline.dataset.judged // 2
+        lines: list[str] = []
+        for measure, targets in self.experiment.targets.items():
+            rng = np.random.default_rng(self.experiment.settings.seed)
+            highest = attainable(half, measure, rng) if half else 0.0
+            if beyond := [f"{target:g}" for target in targets if target > highest]:
+                lines.append(
+                    f"targets {measure} {', '.join(beyond)} cannot be shown reached: {half:,} queries choose, and on "
+                    f"so many a setting that misses nothing is shown to reach {highest:.3f}"
+                )
+        return lines
 
     def _embedding(self) -> list[str]:
         lines: list[str] = []

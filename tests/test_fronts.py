@@ -413,10 +413,14 @@ def test_engines_at_equal_recall_yaml_compares_the_families_of_weaviate(
 
 
 def test_the_dry_run_estimates_builds_from_a_sample_and_leaves_nothing(workplace: Path, tmp_path: Path) -> None:
-    done = bench("run", str(workplace), "--dry-run", "--quiet", "--cache", str(tmp_path))
+    done = bench(
+        "run", str(workplace), "--dry-run", "--quiet", "--cache", str(tmp_path), "--set",
+        "targets={ANN@10: [0.9, 0.999999]}",
+    )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "index given+ivf-flat: 700 rows to load and index, about 0." in done.stdout
     assert "s (scaled from a sample of 700 rows)" in done.stdout
+    assert "targets ANN@10 0.999999 cannot be shown reached: 60 queries choose" in done.stdout
     assert not (tmp_path / "indexes").exists()
     assert not list(tmp_path.glob(".estimate-*"))
 
