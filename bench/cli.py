@@ -45,8 +45,8 @@ def run(
     """Run an experiment and print its table."""
     from bench.artifacts import CacheBusy
     from bench.config import ConfigFaults, load_experiment
+    from bench.folders import Places
     from bench.progress import Progress
-    from bench.runner import Places
     from bench.runner import run as run_experiment
 
     try:

@@ -11,21 +11,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError
 
 from adapters import registry
 from adapters.base import Filter, InvalidOptions
 from bench.artifacts import content_key
 from bench.expansion import System, expand_systems
+from bench.experiment_file import ExperimentFile, LoadPoint
 from bench.measures import Measure
 
-DEFAULT_MEASURES = ("nDCG@10", "Recall@1", "Recall@3", "Recall@5", "Recall@10", "MRR@1", "MRR@3", "MRR@5", "MRR@10")
-DEFAULT_DEPTH = 100
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
 _SECRET = re.compile(r"(api_?key|secret|password|(^|_)token|access_key)$", re.IGNORECASE)
 _LOOKS_SECRET = re.compile(r"^(sk-|sk_|hf_|co_|Bearer )[A-Za-z0-9_-]{16,}$")
 
@@ -36,97 +33,6 @@ class ConfigFaults(Exception):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = tuple(faults)
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LoadPoint(_Model):
-    """One way of putting load on a system in the latency pass.
-
-    closed: `workers` each send their next query when the last was answered. open: queries start on a schedule of
-    `rate` a second fixed beforehand, whatever the answers do; a query's time runs from its planned start.
-    """
-
-    name: str | None = None
-    mode: Literal["closed", "open"] = "closed"
-    workers: int = Field(1, ge=1, le=1024, description="closed loop: queries under way at once")
-    rate: float | None = Field(None, gt=0, description="open loop: queries per second")
-    arrivals: Literal["poisson", "constant"] = "poisson"
-    max_in_flight: int = Field(256, ge=1, description="open loop: queries under way at most; beyond, they queue")
-    samples: int | None = Field(None, ge=1, description="measured queries per system, over all rounds")
-    seconds: float = Field(60.0, gt=0, description="for the whole pass over all systems; whichever ends first")
-    rounds: int = Field(3, ge=3, description="systems take turns this often")
-
-    @property
-    def label(self) -> str:
-        """The load point's name in files and tables."""
-        if self.name:
-            return self.name
-        return f"closed-{self.workers}" if self.mode == "closed" else f"open-{self.rate:g}qps"
-
-
-class ProjectedSize(_Model):
-    """The size that costs are projected to."""
-
-    documents: int = Field(ge=0)
-    queries_per_month: int = Field(ge=0)
-
-
-class SystemEntry(_Model):
-    """One entry of `systems`. Lists multiply; `fuse` multiplies when it is a list of lists."""
-
-    name: str | None = None
-    run: str | list[str] | None = Field(None, description="a TREC run file: rankings of whatever is used today")
-    encoder: Any = Field(None, description="name, or {document: name, query: name}, or a list of them")
-    store: str | list[str] | None = None
-    fuse: list[Any] | None = Field(None, description="names of systems whose rankings are fused")
-    by: Literal["rrf", "weighted"] | list[Literal["rrf", "weighted"]] | None = None
-    weights: list[float] | dict[str, float] | None = Field(None, description="one per fused system")
-    rrf_k: int | list[int] = Field(60, description="the constant of reciprocal rank fusion")
-    reranker: str | list[str | None] | None = None
-    depth: int | list[int] = DEFAULT_DEPTH
-    k: int | None = None
-    filter: Any = Field(None, description="conditions over meta.*, or a list of them")
-    shared_space: bool = Field(False, description="the two encoders are known to share a vector space")
-
-
-class ExperimentFile(_Model):
-    """The face of the product: parts are named once, systems combine them, lists multiply."""
-
-    experiment: Name
-    dataset: dict[str, Any]
-    encoders: dict[Name, dict[str, Any]] = {}
-    stores: dict[Name, dict[str, Any]] = {}
-    rerankers: dict[Name, dict[str, Any]] = {}
-    systems: list[SystemEntry] = Field(min_length=1)
-    baseline: str | None = None
-    margin: float | None = Field(None, gt=0, lt=1)
-    measures: list[str | int] = list(DEFAULT_MEASURES)
-    latency: list[LoadPoint] = Field([LoadPoint()], description="one load point or several; false for none")
-    seed: int = Field(0, ge=0)
-    builds: int = Field(1, ge=1, le=64, description="how often every index is built, to show the spread")
-    targets: dict[str, list[Annotated[float, Field(gt=0, le=1)]]] = Field(
-        {}, description="compare engines at equal recall, such as {ANN@10: [0.90, 0.95, 0.99]}"
-    )
-    cluster: str | None = Field(None, pattern=r"^meta\..+", description="query column whose groups are resampled")
-    dangling: Literal["error", "keep"] = Field("error", description="judgements of documents that are not there")
-    payload: Literal["ids", "text"] = "ids"
-    trackers: dict[Name, dict[str, Any]] = {}
-    max_cost: float | None = Field(None, ge=0, description="US dollars; the run stops before passing it")
-    prices: list[dict[str, Any]] = []
-    projection: ProjectedSize | None = Field(None, description="a corpus and traffic to project costs to")
-    machine_usd_per_hour: float | None = Field(None, ge=0)
-    cache: str | None = Field(None, description="folder of the cache; default .bench-cache")
-
-    @field_validator("latency", mode="before")
-    @classmethod
-    def _one_load_or_none(cls, value: Any) -> Any:
-        """`latency: {…}` is one load point, `latency: false` or null none."""
-        if value is None or value is False:
-            return []
-        return [value] if isinstance(value, Mapping) else value
 
 
 @dataclass(frozen=True, slots=True)

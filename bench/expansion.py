@@ -14,7 +14,8 @@ from adapters.base import Filter, InvalidOptions
 from bench.measures import Measure
 
 if TYPE_CHECKING:
-    from bench.config import ExperimentFile, Part, Reader, SystemEntry
+    from bench.config import Part, Reader
+    from bench.experiment_file import ExperimentFile, SystemEntry
 
 _FILE_UNSAFE = re.compile(r"[^A-Za-z0-9._+=,()>-]+")
 _PART_NAME = re.compile(r"[a-z0-9_-]+")

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapters.base import AdapterError, Event, Rows, StageAdvanced, StageFinished, StageStarted
-from bench.config import LoadPoint
+from bench.experiment_file import LoadPoint
 from bench.live import STAGES, LiveSystem
 
 COLUMNS = ("wait", *STAGES, "total")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import errno
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from adapters.base import (
     AdapterError,
@@ -26,31 +22,29 @@ from adapters.base import (
     SystemFinished,
     Usage,
     Warned,
-    event_as_dict,
 )
 from bench import provenance
-from bench.artifacts import Cache, content_key, locked
-from bench.config import ConfigFaults, Experiment
+from bench.artifacts import content_key, locked
+from bench.config import Experiment
 from bench.costing import Costs
+from bench.description import dataset_info, described, origins
 from bench.embedding import PLURAL
 from bench.evaluation import Evaluated, Evaluator, means
 from bench.expansion import System
+from bench.folders import Listener, Places, Relay, event_writer, open_folder
 from bench.fronts import EqualRecall
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
+from bench.records import scored_queries, write_tables
 from bench.results import (
-    RESULT_FILE,
-    DatasetInfo,
     Index,
     MeasureValue,
     Result,
-    ResultUnreadable,
     Status,
     SystemResult,
     SystemStatus,
     Tracked,
     WorkDone,
-    read_result,
     write_result,
 )
 from bench.timing import CHOSEN, Timings, client_bound, take_timings
@@ -58,16 +52,6 @@ from bench.tracking import Tracking
 from bench.trec import write_run
 
 TRUNCATED_SHARE_THAT_WARNS = 0.01
-
-Listener = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """output: folder that holds <experiment>/<time>-<hash>/. cache: folder of the artefacts."""
-
-    output: Path
-    cache: Path
 
 
 def run(
@@ -85,64 +69,18 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(locked(places.cache, "The cache"))
         early: list[Event] = []
-        relay = _Relay([early.append, *listeners])
+        relay = Relay([early.append, *listeners])
         pipeline, costs = prepare(experiment, places.cache, relay)
         stack.callback(pipeline.close)
         folder, resumed = open_folder(experiment, places.output)
         stack.enter_context(locked(folder, "The result folder"))
         log = stack.enter_context((folder / "events.jsonl").open("a", encoding="utf-8"))
-        write = _event_writer(log)
+        write = event_writer(log)
         for event in early:
             write(event)
         tracking = Tracking.of(experiment)
         relay.listeners = [write, *listeners, tracking]
         return folder, _Run(experiment, pipeline, costs, folder, relay, tracking, remeasure, resumed).execute()
-
-
-def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
-    """The folder to write to: the latest one of the same config that was cut off, else a new one."""
-    parent = output / experiment.name
-    for folder in sorted(parent.glob(f"*-{experiment.hash}"), reverse=True):
-        if folder.is_dir() and not (folder / RESULT_FILE).exists():
-            return folder, True  # killed before its first word
-        try:
-            status = read_result(folder).status
-        except ResultUnreadable as error:
-            if error.newer:
-                raise ConfigFaults([str(error)]) from error
-            continue
-        if status in ("started", "cancelled"):
-            return folder, True
-        break
-    stamp = time.time()
-    while True:
-        folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(stamp))}-{experiment.hash}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            stamp += 1
-            continue
-        return folder, False
-
-
-class _Relay:
-    """Hands events to listeners."""
-
-    def __init__(self, listeners: list[Listener]) -> None:
-        self.listeners = listeners
-
-    def __call__(self, event: Event) -> None:
-        for listener in self.listeners:
-            listener(event)
-
-
-def _event_writer(log: Any) -> Listener:
-    def write(event: Event) -> None:
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        log.write(json.dumps({"at": at, **event_as_dict(event)}, ensure_ascii=False, default=str) + "\n")
-        log.flush()
-
-    return write
 
 
 class _Run:
@@ -192,58 +130,20 @@ class _Run:
         return self.result
 
     def _started(self) -> Result:
-        dataset = self.pipeline.dataset
-        judged_wrong = None
-        if dataset.qrels is not None:
-            judged_wrong = not bool((dataset.qrels_coded().grades <= 0).any())
-        came_from = provenance.provenance()
-        came_from["addresses"] = self._addresses()
-        came_from["servers"] = self._servers()
+        dataset = dataset_info(self.pipeline.dataset)
+        origin = {**provenance.provenance(), **origins(self.pipeline)}
         return Result(
             status="started",
             experiment=dict(self.experiment.resolved),
             config_hash=self.experiment.hash,
             started_at=_now(),
-            dataset=DatasetInfo(
-                name=dataset.name,
-                split=dataset.split,
-                fingerprint=dataset.fingerprint,
-                documents=dataset.documents,
-                queries=dataset.queries_in_file,
-                judged=dataset.judged,
-                only_positives=judged_wrong,
-                notes=list(dataset.notes),
-                warnings=list(dataset.warnings),
-                provenance=dict(dataset.provenance),
-            ),
-            provenance={**came_from, "seed": self.experiment.settings.seed, "resumed": self.resumed},
+            dataset=dataset,
+            provenance={**origin, "seed": self.experiment.settings.seed, "resumed": self.resumed},
             baseline=self.experiment.baseline,
             primary=str(self.experiment.primary),
             margin=self.experiment.margin,
             warnings=list(dataset.warnings),
         )
-
-    def _addresses(self) -> dict[str, str]:
-        """Addresses that answered in a provider's place; a result obtained through one says so wherever shown."""
-        found: dict[str, str] = {}
-        for system in self.experiment.systems:
-            for name in (system.document_encoder, system.query_encoder):
-                if name and (address := self.pipeline.encoder(name).identity.address):
-                    found[f"encoders.{name}"] = address
-            if system.reranker and (address := self.pipeline.reranker(system.reranker).identity.address):
-                found[f"rerankers.{system.reranker}"] = address
-        return found
-
-    def _servers(self) -> dict[str, dict[str, Any]]:
-        """What runs outside this process: each such store's engine with its version and address."""
-        return {
-            system.store.name: {
-                **self.pipeline.store(system.store).identity.as_dict(),
-                "connection": system.store.connection.model_dump(mode="json"),
-            }
-            for system in self.experiment.systems
-            if system.store is not None and not system.store.kind.embedded
-        }
 
     def _warn(self, about: str, message: str) -> None:
         self.emit(Warned(about, message))
@@ -258,8 +158,8 @@ class _Run:
             entry = SystemResult(
                 name=system.name,
                 status="started",
-                hash=content_key(self._described(system))[:16],
-                pipeline=self._described(system),
+                hash=content_key(described(self.experiment, system))[:16],
+                pipeline=described(self.experiment, system),
             )
             self.entries[system.name] = entry
             self.health[system.name] = self._health(system)
@@ -378,31 +278,6 @@ class _Run:
                 )
         return total
 
-    def _described(self, system: System) -> dict[str, Any]:
-        """The pipeline as result.json holds it: enough to tell two systems apart and to find the same one again."""
-        file = self.experiment.settings
-        encoder = None
-        if system.document_encoder is not None and system.query_encoder is not None:
-            encoder = {
-                "document": {"name": system.document_encoder, **file.encoders[system.document_encoder]},
-                "query": {"name": system.query_encoder, **file.encoders[system.query_encoder]},
-            }
-        store = system.store
-        return {
-            "encoder": encoder,
-            "store": None
-            if store is None
-            else {"name": store.name, "adapter": store.adapter, **store.connection.model_dump(mode="json")},
-            "index": None if store is None else store.index.model_dump(mode="json"),
-            "query": None if store is None else store.query.model_dump(mode="json"),
-            "filter": system.filter.as_dict() if system.filter else None,
-            "fusion": system.fusion.as_dict() if system.fusion else None,
-            "run": system.run.name if system.run else None,
-            "reranker": {"name": system.reranker, **file.rerankers[system.reranker]} if system.reranker else None,
-            "depth": system.depth if system.reranker or system.fusion else None,
-            "k": system.k,
-        }
-
     # -- the latency pass ----------------------------------------------------------------------------------------
 
     def _latency(self) -> None:
@@ -462,14 +337,21 @@ class _Run:
         self.result.status = status
         self.result.finished_at = _now()
         if status != "cancelled":
-            self._write_tables()
-            self._tell_queries()
+            write_tables(self.folder, self.pipeline, self.evaluated.values(), self.timings)
+            for event in self._queries():
+                self.emit(event)
         for entry in self.entries.values():
             self.emit(SystemFinished(entry.name, entry.status, entry.error, entry.model_dump(mode="json")))
         write_result(self.folder, self.result)
         self.emit(RunFinished(status, str(self.folder)))
         if status != "cancelled":
             self._deliver()
+
+    def _queries(self) -> Iterator[QueryScored]:
+        for name, evaluated in self.evaluated.items():
+            per_1000 = (self.entries[name].cost or {}).get("per_1000_queries_usd")
+            scores = self.evaluator.tracked_scores(evaluated)
+            yield from scored_queries(self.pipeline, evaluated, scores, self.timings.per_query.get(name, {}), per_1000)
 
     def _deliver(self) -> None:
         for delivery in self.tracking.deliver():
@@ -492,61 +374,6 @@ class _Run:
             total += Usage(**part["usage"])
         return total.as_dict()
 
-    def _write_tables(self) -> None:
-        parts = [part for evaluated in self.evaluated.values() for part in self._per_query(evaluated)]
-        if parts:
-            _write_parquet(pa.concat_tables(parts), self.folder / "per_query.parquet")
-        if self.timings.table is not None:
-            _write_parquet(self.timings.table, self.folder / "timings.parquet")
-
-    def _per_query(self, evaluated: Evaluated) -> Iterator[pa.Table]:
-        ids = pa.array(list(self.pipeline.dataset.query_ids), type=pa.string())
-        for build in range(len(evaluated.rankings)):
-            columns = {
-                "system": pa.array([evaluated.system.name] * len(ids)),
-                "build": pa.array(np.full(len(ids), build + 1, np.int32)),
-                "query_id": ids,
-                "failed": pa.array(evaluated.rankings[build].failed),
-            }
-            for measure, values in evaluated.values.items():
-                columns[str(measure)] = pa.nulls(len(ids), pa.float64()) if values is None else pa.array(values[build])
-            yield pa.table(columns)
-
-    def _tell_queries(self) -> None:
-        """One event per system and query, for whoever follows the run."""
-        dataset = self.pipeline.dataset
-        expected: list[dict[str, int]] = [{} for _ in range(dataset.judged)]
-        if dataset.qrels is not None:
-            coded = dataset.qrels_coded()
-            for query, row, grade in zip(*(column.tolist() for column in coded), strict=True):
-                expected[query][self.pipeline.document_ids[row]] = grade
-        texts = dataset.query_texts if dataset.has_text else [None] * dataset.judged
-        for name, evaluated in self.evaluated.items():
-            ranking = evaluated.rankings[0]
-            seconds = self.timings.per_query.get(name, {})
-            per_1000 = (self.entries[name].cost or {}).get("per_1000_queries_usd")
-            money = {} if per_1000 is None else {"usd": per_1000 / 1000}
-            columns = self.evaluator.tracked_scores(evaluated)
-            for i, query_id in enumerate(dataset.query_ids):
-                self.emit(
-                    QueryScored(
-                        system=name,
-                        query_id=query_id,
-                        query=texts[i],
-                        output=[self.pipeline.document_ids[row] for row in ranking.rows[i] if row >= 0],
-                        expected=expected[i],
-                        scores={name: float(values[i]) for name, values in columns.items()},
-                        metrics={**seconds.get(i, {}), **money},
-                        failed=bool(ranking.failed[i]),
-                    )
-                )
-
-
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    temporary = path.with_name(f".writing-{path.name}")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
-
 
 def _status(systems: Sequence[SystemStatus]) -> Status:
     """success: every system success or not_indexed; partial: some measured; error: none."""
@@ -557,6 +384,3 @@ def _status(systems: Sequence[SystemStatus]) -> Status:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-__all__ = ["Cache", "Places", "open_folder", "run"]

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from adapters import registry
 from adapters.base import AdapterError
-from bench.config import ExperimentFile
+from bench.experiment_file import ExperimentFile
 
 
 def experiment_schema() -> dict[str, Any]:

@@ -15,8 +15,8 @@ import pyarrow as pa
 from adapters.base import AdapterError, Rows, Warned
 from bench import latency
 from bench.artifacts import content_key
-from bench.config import LoadPoint
 from bench.expansion import System
+from bench.experiment_file import LoadPoint
 from bench.latency import COLUMNS, Samples, Subject, percentiles, saturated
 from bench.live import LiveSystem
 from bench.pipeline import Pipeline

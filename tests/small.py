@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.config import load_experiment
+from bench.folders import Places
 from bench.results import Result, SystemResult
-from bench.runner import Places, run
+from bench.runner import run
 
 HERE = Path(__file__).resolve().parent
 ODD = "odd_adapters"

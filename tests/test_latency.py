@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import AdapterTimeout, Event
-from bench.config import LoadPoint
+from bench.experiment_file import LoadPoint
 from bench.latency import COLUMNS, Samples, Subject, measure, percentiles, saturated
 from bench.live import Step
 from bench.timing import summary

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from bench.config import load_experiment
+from bench.folders import Places
 from bench.results import Result
-from bench.runner import Places, run
+from bench.runner import run
 from tests.standin import KINDS, Faults, StandIn
 
 from .conftest import PLANTED_KEY
