@@ -25,7 +25,9 @@ class NotLive(Exception):
 
 
 @dataclass(slots=True)
-class _State:
+class State:
+    """What the steps of one query pass on."""
+
     query: int = 0
     vectors: dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]] = field(default_factory=dict)
     found: dict[str, Hits] = field(default_factory=dict)
@@ -37,7 +39,7 @@ class Step:
     """One piece of work and the stage its time belongs to; stage None is not timed (it costs a user nothing)."""
 
     stage: StageName | None
-    run: Callable[[_State], None]
+    run: Callable[[State], None]
 
 
 class LiveSystem:
@@ -57,11 +59,11 @@ class LiveSystem:
         for session, options in self._sessions:
             session.configure(options)
 
-    def start(self, query: int) -> _State:
+    def start(self, query: int) -> State:
         """The state that the steps of one query pass on."""
-        return _State(query)
+        return State(query)
 
-    def answer(self, state: _State) -> Rows:
+    def answer(self, state: State) -> Rows:
         """The final ranking of a finished query: rows (k,), canonical order, not timed."""
         hits = state.found[self.name]
         rows, _ = canonical(hits.rows, hits.scores, self._pipeline.ranks, self._system.k)
@@ -95,7 +97,7 @@ class LiveSystem:
         name, condition = system.name, system.filter
         steps = self._encoding(encoder) if encoder else []
 
-        def search(state: _State) -> None:
+        def search(state: State) -> None:
             vectors = state.vectors[encoder] if encoder else None
             queries = Queries(vectors, [texts[state.query]] if "text" in needs else None)
             state.found[name] = session.search(queries, limit, condition)
@@ -111,13 +113,13 @@ class LiveSystem:
         if encoder.consumes == "vector":
             array = self._pipeline.vectors(name, "query").array
 
-            def look_up(state: _State) -> None:
+            def look_up(state: State) -> None:
                 state.vectors[name] = array[state.query : state.query + 1]
 
             return [Step(None, look_up)]
         texts = self._pipeline.dataset.query_texts
 
-        def encode(state: _State) -> None:
+        def encode(state: State) -> None:
             encoded = encoder.encode(TextRows([texts[state.query]]), "query")
             state.vectors[name] = encoded.vectors
             state.waited = encoded.usage.waited_seconds
@@ -129,7 +131,7 @@ class LiveSystem:
         legs = [self._pipeline.systems[leg] for leg in system.fusion.legs]
         steps = [step for leg in legs for step in self._plan(leg, system.depth)]
 
-        def combine(state: _State) -> None:
+        def combine(state: State) -> None:
             found = [state.found[leg.name] for leg in legs]
             ordered = [canonical(hits.rows, hits.scores, self._pipeline.ranks, system.depth) for hits in found]
             state.found[system.name] = fuse(system, [rows for rows, _ in ordered], [scores for _, scores in ordered])
@@ -144,7 +146,7 @@ class LiveSystem:
         steps = self._encoding(encoder) if encoder else []
         documents = self._pipeline.dataset.documents
 
-        def score(state: _State) -> None:
+        def score(state: State) -> None:
             hits = state.found[system.name]
             candidates, _ = canonical(hits.rows, hits.scores, self._pipeline.ranks, system.depth)
             candidates = np.where(candidates < documents, candidates, EMPTY_ROW)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from adapters.base import AdapterTimeout, Event
 from bench.experiment_file import LoadPoint
 from bench.latency import COLUMNS, Samples, Subject, measure, percentiles, saturated
-from bench.live import Step
+from bench.live import State, Step
 from bench.timing import summary
 
 TOTAL, WAIT, SEARCH = (COLUMNS.index(name) for name in ("total", "wait", "search"))
@@ -30,18 +30,18 @@ class Worker:
         self._search = search
         self.steps = (Step(None, lambda state: None), Step("search", self._step))
 
-    def _step(self, query: Any) -> None:
-        self._told.append((self.name, query))
-        self._search(query)
+    def _step(self, state: State) -> None:
+        self._told.append((self.name, state.query))
+        self._search(state.query)
 
     def configure(self) -> None:
         self._told.append((self.name, -1))
 
-    def start(self, query: int) -> Any:
-        return query
+    def start(self, query: int) -> State:
+        return State(query)
 
-    def answer(self, query: Any) -> Any:
-        return np.array([query, query + 1], np.int32)
+    def answer(self, state: State) -> Any:
+        return np.array([state.query, state.query + 1], np.int32)
 
     def close(self) -> None:
         self._told.append((self.name, -2))
