@@ -240,9 +240,12 @@ def _open(
     sent: list[_Sent] = []
     clocks = _Clocks()
     began = clocks.began
+    # An overloaded system would work through its backlog for minutes; by twice the schedule's length that it is
+    # saturated stands beyond doubt.
+    given_up = began + 2 * float(schedule[-1]) + 1.0
 
     def work(worker: LiveSystem) -> None:
-        while True:
+        while time.perf_counter() < given_up:
             with lock:
                 item = next(planned, None)
             if item is None:
