@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +107,11 @@ def test_a_dry_run_says_what_a_run_would_do_and_does_none_of_it(tmp_path: Path) 
     assert "to load and index" not in after.stdout
 
 
+def interruptible() -> None:
+    """A process started in the background ignores interrupts, and so do its children unless told otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_run_is_cancelled_with_130_and_goes_on(tmp_path: Path) -> None:
     small.collection(tmp_path / "data", documents=400)
     words = {"adapter": "words", "log": "log.jsonl", "seconds_per_text": 0.02}
@@ -115,10 +122,10 @@ def test_an_interrupted_run_is_cancelled_with_130_and_goes_on(tmp_path: Path) ->
     process = subprocess.Popen(
         [sys.executable, "-m", "bench", "run", str(path), "--json", "--quiet"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{REPOSITORY}"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
     )  # fmt: skip
     while not (tmp_path / "log.jsonl").exists() and process.poll() is None:
-        pass
+        time.sleep(0.02)
     process.send_signal(2)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
