@@ -321,6 +321,19 @@ def test_ann_recall_rises_with_probes_and_with_refinement(
     assert result.systems[0].measures["ANN@10"].mean == 1.0
 
 
+def test_an_index_whose_build_was_interrupted_is_built_again_whole(folder: Path) -> None:
+    stores = {"lance": {"adapter": "lancedb"}}
+    experiment = small.spec([{"name": "lance", "encoder": "words", "store": "lance"}], encoders=WORDS, stores=stores)
+    _, first = small.measure(folder, experiment)
+    (reference,) = (folder / "cache" / "indexes").glob("*/ref.json")
+    reference.unlink()  # it is written last: without it the engine's files may be half of an index
+    shutil.rmtree(folder / "cache" / "candidates")
+    _, again = small.measure(folder, experiment)
+    assert work(again)["indexes_built"] == (1, 0)
+    assert work(again)["texts_embedded"] == (0, DOCUMENTS + QUERIES)
+    assert small.means(again) == small.means(first)
+
+
 def test_a_reranker_is_judged_after_what_the_index_lost(folder: Path) -> None:
     experiment = small.spec(
         [{"name": "r", "encoder": "words", "reranker": "r"}, {"name": "h", "fuse": ["bm25", "dense"]}, BM25, DENSE],
