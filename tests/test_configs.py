@@ -1,0 +1,243 @@
+"""Every experiment that comes with the project runs, made small by --set, and so does every command of the README."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests import small
+from tests.conftest import REPOSITORY
+from tests.standin import StandIn
+from tests.weaviate.conftest import running
+
+CONFIGS = REPOSITORY / "configs"
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+DOCUMENTS, QUERIES = 600, 10
+
+
+@pytest.fixture(scope="module")
+def beir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small.collection(tmp_path_factory.mktemp("beir"), documents=DOCUMENTS, queries=QUERIES)
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """corpus.npy and queries.npy, and corpus.parquet with the column percent."""
+    folder = small.vectors(tmp_path_factory.mktemp("arrays"), documents=DOCUMENTS, queries=QUERIES)
+    import numpy as np
+
+    corpus = np.load(folder / "corpus.npy")
+    column = pa.FixedSizeListArray.from_arrays(pa.array(corpus.ravel()), corpus.shape[1])
+    table = pa.table({"vector": column, "percent": pa.array([i % 100 for i in range(DOCUMENTS)])})
+    pq.write_table(table, folder / "corpus.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    yield from running(tmp_path_factory, {})
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    with StandIn(keys=frozenset({"planted-key-0123456789abcdef"})) as service:
+        for name, value in service.environment().items():
+            monkeypatch.setenv(name, value)
+        yield service
+
+
+def smaller(file: Path, data: Path, model: Path | None = None, server: dict[str, Any] | None = None) -> list[str]:
+    """What makes an experiment small: its data, a fast model of 256 dimensions, few samples; where its server is."""
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings: dict[str, Any] = {}
+    dataset = told["dataset"]
+    if dataset["adapter"] == "beir":
+        settings["dataset.path"] = str(data)
+    elif dataset["adapter"] == "vectors":
+        for key in ("corpus", "queries"):
+            settings[f"dataset.{key}"] = str(data / Path(dataset[key]).name)
+    else:
+        settings["dataset.limit"] = QUERIES
+    for name, part in told.get("encoders", {}).items():
+        if part["adapter"] == "sentence_transformers":
+            settings[f"encoders.{name}.model"] = str(model)
+    for name, part in told.get("stores", {}).items():
+        if "num_sub_vectors" in part.get("index", {}):
+            settings[f"stores.{name}.index.num_sub_vectors"] = 16
+        if part.get("index", {}).get("segments"):
+            settings[f"stores.{name}.index.segments"] = 16
+        if part["adapter"] == "weaviate":
+            settings |= {f"stores.{name}.{key}": value for key, value in (server or {}).items()}
+        if "training_limit" in part.get("index", {}):
+            settings[f"stores.{name}.index.training_limit"] = 400
+    points = told["latency"] if isinstance(told["latency"], list) else [told["latency"]]
+    for i, _ in enumerate(points):
+        place = f"latency[{i}]" if isinstance(told["latency"], list) else "latency"
+        settings |= {f"{place}.samples": 6, f"{place}.seconds": 5}
+    return [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+
+
+def run_small(tmp_path: Path, file: Path, settings: Sequence[str]) -> dict[str, Any]:
+    places = ("--output", tmp_path / "results", "--cache", tmp_path / "cache")
+    outcome = small.bench("run", file, *places, "--json", "--quiet", *settings)
+    assert outcome.exit_code == 0, outcome.stderr + outcome.stdout
+    told = json.loads(outcome.stdout)
+    written: dict[str, Any] = json.loads((Path(told["result"]) / "result.json").read_text(encoding="utf-8"))
+    failed = {s["name"]: s["error"] for s in written["systems"] if s["status"] != "success"}
+    assert not failed
+    assert written["status"] == "success"
+    return written
+
+
+def test_the_quick_start_runs(tmp_path: Path, static_model: Path) -> None:
+    file = CONFIGS / "quickstart.yaml"
+    written = run_small(tmp_path, file, smaller(file, tmp_path, static_model))
+    assert len(written["systems"]) == 6
+    assert written["dataset"]["judged"] == QUERIES
+
+
+def test_any_beir_folder_runs(tmp_path: Path, static_model: Path, beir: Path) -> None:
+    file = CONFIGS / "beir_folder.yaml"
+    written = run_small(tmp_path, file, smaller(file, beir, static_model))
+    assert [s["name"] for s in written["systems"]] == [
+        "bm25", "dense-exact", "lancedb-flat", "lancedb-ivf-pq", "hybrid", "bm25-reranked",
+    ]  # fmt: skip
+    assert (written["baseline"], written["primary"]) == ("bm25", "nDCG@10")
+    assert yaml.safe_load(file.read_text())["latency"]["seconds"] == 20
+
+
+def test_the_index_matrix_builds_8_indexes_for_32_systems(tmp_path: Path, static_model: Path) -> None:
+    file = CONFIGS / "index_matrix.yaml"
+    written = run_small(tmp_path, file, [*smaller(file, tmp_path, static_model), "--set", "latency=false"])
+    assert len(written["systems"]) == 32
+    assert written["work"]["indexes_built"]["computed"] == 8
+    documents = written["dataset"]["documents"]
+    assert written["work"]["texts_embedded"] == {"computed": 2 * (documents + QUERIES), "reused": 0}
+
+
+@pytest.mark.parametrize("name", ["vectors", "load", "filters"])
+def test_vectors_alone_run(tmp_path: Path, arrays: Path, name: str) -> None:
+    file = CONFIGS / f"{name}.yaml"
+    written = run_small(tmp_path, file, smaller(file, arrays))
+    assert written["primary"] == "ANN@10"
+
+
+def test_engines_at_equal_recall_run(tmp_path: Path, arrays: Path, weaviate: dict[str, Any]) -> None:
+    file = CONFIGS / "engines_at_equal_recall.yaml"
+    written = run_small(tmp_path, file, smaller(file, arrays, server=weaviate))
+    assert {row["target"] for row in written["targets"]} == {0.90, 0.95, 0.99}
+
+
+def test_weaviate_and_lancedb_run_side_by_side(
+    tmp_path: Path, beir: Path, static_model: Path, weaviate: dict[str, Any]
+) -> None:
+    file = CONFIGS / "weaviate_vs_lancedb.yaml"
+    written = run_small(tmp_path, file, smaller(file, beir, static_model, weaviate))
+    assert written["baseline"] == "exact"
+
+
+def test_managed_and_local_models_run_against_stand_ins(tmp_path: Path, static_model: Path, standin: StandIn) -> None:
+    file = CONFIGS / "managed_vs_local.yaml"
+    written = run_small(tmp_path, file, smaller(file, tmp_path, static_model))
+    assert written["provenance"]["addresses"]
+
+
+def test_every_experiment_is_run_by_a_test_of_this_file() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    listed = {*re.findall(r'CONFIGS / "(\w+)\.yaml"', source), "vectors", "load", "filters"}
+    assert {file.stem for file in CONFIGS.glob("*.yaml")} == listed
+
+
+# -- the README ----------------------------------------------------------------------------------------------------
+
+
+def shell_lines() -> list[str]:
+    blocks = re.findall(r"```(?:sh|bash|shell|console)\n(.*?)```", README, re.DOTALL)
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    return [line.partition("  #")[0].strip() for line in lines if line and not line.startswith("#")]
+
+
+COMMANDS = list(dict.fromkeys(line for line in shell_lines() if line.startswith("bench ")))
+# Lines that run an experiment of configs/ with what only a person has (data, keys, a server) run above, made small.
+CONFIGURED = re.compile(r"configs/\w+\.yaml")
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
+    """A directory as a reader of the README has it: DIR with data, and, once they are made, FILE and RESULT."""
+    folder = tmp_path_factory.mktemp("user")
+    small.collection(folder / "DIR", documents=20, queries=4)
+    shutil.copy(folder / "DIR/qrels/test.tsv", folder / "DIR/qrels/train.tsv")
+    shutil.copytree(CONFIGS, folder / "configs")
+    return folder
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_readme_runs(user: Path, line: str) -> None:
+    arguments = shlex.split(line)[1:]
+    named = CONFIGURED.search(line)
+    if named is not None:
+        assert (user / named[0]).is_file()
+        assert "--help" in arguments or small.bench(arguments[0], "--help").exit_code == 0
+        return
+    before = Path.cwd()
+    os.chdir(user)
+    try:
+        if arguments[0] != "init" and not (user / "DIR" / "bench.yaml").exists():
+            small.bench("init", "DIR")
+        words = [
+            str(newest(user)) if word == "RESULT" else word.replace("FILE", "DIR/bench.yaml") for word in arguments
+        ]
+        if arguments[0] == "run":
+            words += ["--set", "latency.samples=5"]
+        if arguments[0] == "init":
+            words.append("--force")
+        outcome = small.bench(*words)
+    finally:
+        os.chdir(before)
+    assert outcome.exit_code == 0, outcome.stderr
+
+
+def newest(user: Path) -> Path:
+    found = sorted(user.glob("results/*/*"))
+    if not found:
+        small.bench("run", "DIR/bench.yaml", "--set", "latency=false")
+        found = sorted(user.glob("results/*/*"))
+    return found[-1].relative_to(user)
+
+
+def test_every_command_that_the_readme_names_is_one() -> None:
+    named = set(re.findall(r"(?:`|^)bench ([a-z][a-z-]+)", README, re.MULTILINE))
+    assert named
+    for name in sorted(named):
+        assert small.bench(name, "--help").exit_code == 0, name
+
+
+def test_every_make_target_that_the_readme_names_is_one() -> None:
+    rules = "\n".join(p.read_text() for p in (REPOSITORY / "Makefile", *REPOSITORY.glob("*.mk")))
+    targets = {t for line in re.findall(r"^([a-z][a-z -]*):", rules, re.MULTILINE) for t in line.split()}
+    named = set(re.findall(r"(?:`|^)(?:\w+=\S+ )*make ([a-z][a-z-]+)", README, re.MULTILINE))
+    assert named and named <= targets, named - targets
+
+
+def test_every_option_that_the_readme_names_is_one() -> None:
+    for name, rest in re.findall(r"(?:`|^)bench ([a-z][a-z-]+)([^`\n]*)", README, re.MULTILINE):
+        text = small.bench(name, "--help").stdout
+        for option in re.findall(r"(?<=\s)--[a-z-]+", rest):
+            assert option in text, f"bench {name} {option}"
+
+
+def test_every_experiment_that_the_readme_names_is_there() -> None:
+    for name in set(CONFIGURED.findall(README)):
+        assert (REPOSITORY / name).is_file(), name
