@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,21 @@ def test_bm25_scores_as_expected_where_most_queries_match_nothing(tmp_path: Path
     check(tmp_path, collections, "xquad_zh", {"store": "bm25"}, "bm25", excess=10 / 1190)
 
 
+minutes = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif("BENCH_TEST_ALL" not in os.environ, reason="encodes for minutes; BENCH_TEST_ALL=1 runs it"),
+]
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "xquad_en",
-        pytest.param("hardware_reviews", marks=pytest.mark.slow),
-        pytest.param("klue_nli_retrieval", marks=pytest.mark.slow),
-        pytest.param("banking77", marks=pytest.mark.slow),
-        pytest.param("scifact", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+        *(
+            pytest.param(name, marks=minutes)
+            for name in ("hardware_reviews", "klue_nli_retrieval", "banking77", "scifact")
+        ),
     ],
 )
 def test_minilm_scores_as_expected(tmp_path: Path, collections: Path, minilm: Path, name: str) -> None:
