@@ -105,6 +105,7 @@ class Reader:
         self.base = base
         self.working_directory = working_directory
         self.faults: list[str] = []
+        self._one_load = False
 
     def fault(self, key_path: str, message: str) -> None:
         self.faults.append(f"{self.file}: {key_path}{' ' if key_path else ''}{message}")
@@ -167,6 +168,7 @@ class Reader:
 
     def read(self, raw: dict[str, Any]) -> Experiment:
         self._refuse_secrets(raw, "")
+        self._one_load = isinstance(raw.get("latency"), dict)
         settings = self._settings(raw)
         measures = self._measures(settings.measures, "measures")
         dataset = self.part("datasets", "dataset", settings.dataset, "dataset")
@@ -236,6 +238,8 @@ class Reader:
         for item in error.errors(include_url=False):
             location = [step for step in item["loc"] if not _is_union_tag(step)]
             key_path = _join(prefix, location)
+            if self._one_load:  # as the file writes it, and as --set takes it
+                key_path = key_path.replace("latency[0]", "latency", 1)
             if key_path in named:
                 continue  # the members of a union each complain of the same value
             named.add(key_path)

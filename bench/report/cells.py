@@ -8,7 +8,7 @@ DASH = "–"
 
 
 def number(value: float | None) -> str:
-    """Three decimals without the leading zero; a value that is not quite 1 (or 0) never reads as 1 (or 0)."""
+    """Three decimals without the leading zero; a value that is not quite 1 never reads as 1."""
     if value is None:
         return DASH
     text = f"{abs(value):.3f}"
