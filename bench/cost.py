@@ -46,7 +46,7 @@ class Price:
     def of(self, usage: Usage) -> float | None:
         """The price of a usage; None where it does not count what this price is per."""
         amount, per = (usage.tokens, 1e6) if self.unit == "per_million_tokens" else (usage.search_units, 1e3)
-        if not amount and usage.requests:
+        if not amount and (usage.requests or usage.tokens or usage.search_units):
             return None
         return self.usd * amount / per
 

@@ -1,0 +1,87 @@
+"""What is done with data and results afterwards: training files, and delivery to trackers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from bench.export_training import TrainingRow
+from tests import small
+from tests.standin import StandIn
+
+BM25 = {"name": "bm25", "store": "bm25"}
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("negatives", ["random", "bm25", "cosine"])
+def test_a_hard_negative_is_never_relevant(tmp_path: Path, static_model: Path, negatives: str) -> None:
+    small.collection(tmp_path / "data")
+    local = {"adapter": "sentence_transformers", "model": str(static_model)}
+    path = small.write(tmp_path, small.spec([BM25], encoders={"local": local}))
+    outcome = small.bench(
+        "export-training", path, "--split", "test", "--negatives", negatives, "--per-query", "3",
+        "--output", tmp_path / "train.jsonl", "--cache", tmp_path / "cache",
+    )  # fmt: skip
+    assert outcome.exit_code == 0, outcome.stderr
+    found = rows(tmp_path / "train.jsonl")
+    assert len(found) == 12
+    for row in found:
+        assert set(row) == {"query", "relevant_passages", "hard_negatives"}
+        assert row["relevant_passages"] and len(row["hard_negatives"]) == 3
+        assert not set(row["relevant_passages"]) & set(row["hard_negatives"])
+    assert "ended fine-tuning on 2025-09-15" in outcome.stderr
+    assert "at least 256" in outcome.stderr  # 12 examples
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"query": "q", "relevant_passages": []},
+        {"query": "", "relevant_passages": ["a"]},
+        {"query": "q", "relevant_passages": ["a"], "hard_negatives": ["a"]},
+        {"query": "q", "relevant_passages": [" "]},
+    ],
+)
+def test_a_row_that_the_provider_would_have_refused_is_refused(row: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TrainingRow(**row)
+
+
+def test_an_unknown_way_of_choosing_negatives_is_named(tmp_path: Path) -> None:
+    outcome = small.bench("export-training", tmp_path / "bench.yaml", "--negatives", "hardest")
+    assert outcome.exit_code == 2
+    assert "random, bm25 and cosine" in outcome.stderr
+
+
+def test_what_was_not_sent_is_sent_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.collection(tmp_path / "data")
+    for name in ("BRAINTRUST_API_KEY", "BRAINTRUST_API_URL", "BRAINTRUST_APP_URL"):
+        monkeypatch.delenv(name, raising=False)
+    tracker = {"adapter": "braintrust", "project": "p", "backoff_seconds": 0.01}
+    folder, result = small.measure(tmp_path, small.spec([BM25], trackers={"far": tracker}))
+    assert result.status == "success"  # no key: the run is unharmed
+    assert [(t.sent, t.unsent) for t in result.tracked] == [(0, 12)]
+    with StandIn() as service:
+        for name, value in service.environment().items():
+            monkeypatch.setenv(name, value)
+        outcome = small.bench("track", folder)
+        assert outcome.exit_code == 0, outcome.stdout
+        assert "12 rows sent" in outcome.stdout
+        (experiment,) = service.tracking.experiments.values()
+        sent = service.tracking.experiment_rows(experiment["name"])
+    assert len(sent) == 12
+    for row in sent.values():
+        assert {f"{m}@{k}" for m in ("MRR", "Recall", "nDCG") for k in (1, 3, 5, 10)} <= set(row["scores"])
+
+
+def test_a_folder_that_is_no_result_is_named(tmp_path: Path) -> None:
+    outcome = small.bench("track", tmp_path)
+    assert outcome.exit_code == 2
+    assert "result.json" in outcome.stderr
