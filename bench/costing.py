@@ -113,8 +113,8 @@ class Costs:
         if system.reranker and self._pipeline.reranker(system.reranker).bills:
             usage = estimated_reranking(1, system.depth, query, self._mean_characters("document"))
             found.append((system.reranker, self._pipeline.reranker(system.reranker), usage))
-        for leg in system.fusion.legs if system.fusion else ():
-            found += self._per_live_query(self._pipeline.systems[leg])
+        for leg in self._pipeline.legs(system):
+            found += self._per_live_query(leg)
         return found
 
     def _mean_characters(self, role: Role) -> float:
@@ -201,8 +201,7 @@ class Costs:
         return list(parts.values())
 
     def _nodes(self, system: System) -> list[System]:
-        legs = system.fusion.legs if system.fusion else ()
-        return [system, *(node for leg in legs for node in self._nodes(self._pipeline.systems[leg]))]
+        return [system, *(node for leg in self._pipeline.legs(system) for node in self._nodes(leg))]
 
     def _encoders(self, system: System) -> list[tuple[str, Role]]:
         return [(name, role) for name, role in encoder_roles(self._pipeline, system) if name is not None]

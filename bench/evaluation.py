@@ -105,8 +105,7 @@ class Evaluator:
 
     def builds(self, system: System) -> int:
         """How often a system's index is built: more than once only where it has one that training can change."""
-        legs = [self.pipeline.systems[leg] for leg in system.fusion.legs] if system.fusion else []
-        if any(self.builds(leg) > 1 for leg in legs):
+        if any(self.builds(leg) > 1 for leg in self.pipeline.legs(system)):
             return self.experiment.settings.builds
         if system.store is None or system.store.kind.reproducible:
             return 1
@@ -121,34 +120,26 @@ class Evaluator:
         return {m: None if v is None else np.where(ranking.failed, 0.0, v) for m, v in figures.items()}
 
     def _ann(self, system: System, build: int) -> dict[int, PerQuery]:
-        assert system.document_encoder is not None and system.query_encoder is not None
-        cutoffs = self.ann_cutoffs(system)
-        documents = self.pipeline.vectors(system.document_encoder, "document")
-        queries = self.pipeline.vectors(system.query_encoder, "query")
-        candidates = self.pipeline.candidates(system, system.limit, build)
-        eligible = self.pipeline.eligible(system.filter)
-        count = len(documents.array) if eligible is None else int(eligible.sum())
-        best = self.pipeline.oracle(system, max(*cutoffs, system.limit)).scores
-        found = {
-            k: ann_recall(candidates.rows, queries.array, documents.array, best, k, documents.similarity, count)
-            for k in cutoffs
-        }
-        return {k: np.where(candidates.failed, 0.0, recall) for k, recall in found.items()}
+        failed = self.pipeline.candidates(system, system.limit, build).failed
+        recall = self._recall(system, build, self.ann_cutoffs(system))
+        return {k: np.where(failed, 0.0, values) for k, values in recall.items()}
 
     def flat_misses(self, system: System, build: int = 0) -> int:
         """Queries for which an engine's own flat index did not find exactly what the oracle finds."""
+        failed = self.pipeline.candidates(system, system.limit, build).failed
+        recall = self._recall(system, build, (system.limit,))[system.limit]
+        return int(((recall < 1.0) & ~failed).sum())
+
+    def _recall(self, system: System, build: int, cutoffs: Sequence[int]) -> dict[int, PerQuery]:
+        """Recall against the oracle of the very search that was judged, at each cut-off."""
         assert system.document_encoder is not None and system.query_encoder is not None
         documents = self.pipeline.vectors(system.document_encoder, "document")
-        queries = self.pipeline.vectors(system.query_encoder, "query")
-        candidates = self.pipeline.candidates(system, system.limit, build)
+        queries = self.pipeline.vectors(system.query_encoder, "query").array
+        rows = self.pipeline.candidates(system, system.limit, build).rows
         eligible = self.pipeline.eligible(system.filter)
         count = len(documents.array) if eligible is None else int(eligible.sum())
-        cutoffs = self.ann_cutoffs(system)
-        best = self.pipeline.oracle(system, max(*cutoffs, system.limit)).scores
-        recall = ann_recall(
-            candidates.rows, queries.array, documents.array, best, system.limit, documents.similarity, count
-        )
-        return int(((recall < 1.0) & ~candidates.failed).sum())
+        best = self.pipeline.oracle(system, max(*self.ann_cutoffs(system), system.limit)).scores
+        return {k: ann_recall(rows, queries, documents.array, best, k, documents.similarity, count) for k in cutoffs}
 
     def tracked_scores(self, evaluated: Evaluated) -> dict[str, PerQuery]:
         """What trackers are told of every query: the experiment's measures, and MRR, Recall and nDCG at 1, 3, 5 and 10
@@ -195,8 +186,7 @@ class Evaluator:
         if measure.kind == "ANN" or self.judgements(system) is None:
             return []
         rows: list[Loss] = []
-        legs = [self.pipeline.systems[name] for name in system.fusion.legs] if system.fusion else [system]
-        for leg in legs:
+        for leg in self.pipeline.legs(system) or [system]:
             depth = system.depth if system.fusion else system.limit
             label = leg.name if system.fusion else None
             if self.is_dense(leg):

@@ -128,7 +128,7 @@ class LiveSystem:
 
     def _fused(self, system: System) -> list[Step]:
         assert system.fusion is not None
-        legs = [self._pipeline.systems[leg] for leg in system.fusion.legs]
+        legs = self._pipeline.legs(system)
         steps = [step for leg in legs for step in self._plan(leg, system.depth)]
 
         def combine(state: State) -> None:

@@ -166,6 +166,10 @@ class Pipeline:
             self._stores[key] = choice.kind(choice.index, choice.connection, self.context)
         return self._stores[key]
 
+    def legs(self, system: System) -> list[System]:
+        """The systems that a fusion fuses; none for any other system."""
+        return [self.systems[name] for name in system.fusion.legs] if system.fusion else []
+
     def _tell(self, event: Event) -> None:
         self.emit(event)
 
@@ -366,7 +370,7 @@ class Pipeline:
 
     def _fused(self, system: System, limit: int, build: int) -> Ranking:
         assert system.fusion is not None
-        legs = [self.ranking(self.systems[leg], build, depth=system.depth) for leg in system.fusion.legs]
+        legs = [self.ranking(leg, build, depth=system.depth) for leg in self.legs(system)]
         hits = fuse(system, [leg.rows for leg in legs], [leg.scores for leg in legs])
         failed = {int(i): "a fused system failed" for leg in legs for i in np.flatnonzero(leg.failed)}
         return self._ranking(hits, limit, failed)

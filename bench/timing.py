@@ -97,10 +97,9 @@ def samples_wanted(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
 
 def bills(pipeline: Pipeline, system: System) -> bool:
     """Whether a live query of this system costs money."""
-    legs = [pipeline.systems[leg] for leg in system.fusion.legs] if system.fusion else []
     encoder = system.query_encoder is not None and pipeline.encoder(system.query_encoder).bills
     reranker = system.reranker is not None and pipeline.reranker(system.reranker).bills
-    return encoder or reranker or any(bills(pipeline, leg) for leg in legs)
+    return encoder or reranker or any(bills(pipeline, leg) for leg in pipeline.legs(system))
 
 
 def client_bound(pipeline: Pipeline, system: System, loads: Sequence[Latency]) -> list[str]:
@@ -121,7 +120,7 @@ def client_bound(pipeline: Pipeline, system: System, loads: Sequence[Latency]) -
 def _works_here(pipeline: Pipeline, system: System) -> bool:
     """Whether some stage's own work is done in this process."""
     if system.fusion is not None:
-        return any(_works_here(pipeline, pipeline.systems[leg]) for leg in system.fusion.legs)
+        return any(_works_here(pipeline, leg) for leg in pipeline.legs(system))
     encoder = None if system.query_encoder is None else pipeline.encoder(system.query_encoder)
     if encoder is not None and encoder.consumes == "text" and not encoder.bills:
         return True
@@ -151,8 +150,7 @@ def _measure(
 
 
 def _is_live(pipeline: Pipeline, system: System) -> bool:
-    legs = [pipeline.systems[leg] for leg in system.fusion.legs] if system.fusion else []
-    return system.run is None and all(_is_live(pipeline, leg) for leg in legs)
+    return system.run is None and all(_is_live(pipeline, leg) for leg in pipeline.legs(system))
 
 
 def _key(pipeline: Pipeline, system: System, load: LoadPoint, company: int, occasion: str) -> str:
@@ -163,7 +161,7 @@ def _key(pipeline: Pipeline, system: System, load: LoadPoint, company: int, occa
 
 
 def _stages(pipeline: Pipeline, system: System) -> Any:
-    legs = [_stages(pipeline, pipeline.systems[leg]) for leg in system.fusion.legs] if system.fusion else []
+    legs = [_stages(pipeline, leg) for leg in pipeline.legs(system)]
     return {
         "search": pipeline.search_key(system, system.limit) if system.store else None,
         "connection": system.store.connection.model_dump(mode="json") if system.store else None,
@@ -247,9 +245,8 @@ def _others_share(samples: Samples) -> float | None:
 
 def _is_embedded(pipeline: Pipeline, system: System) -> bool:
     """Whether all engines of a system run in this process: a server's work is not another program's."""
-    legs = [pipeline.systems[leg] for leg in system.fusion.legs] if system.fusion else []
     own = system.store is None or bool(system.store.kind.embedded)
-    return own and all(_is_embedded(pipeline, leg) for leg in legs)
+    return own and all(_is_embedded(pipeline, leg) for leg in pipeline.legs(system))
 
 
 def _per_query(samples: Samples) -> dict[int, dict[str, float]]:
