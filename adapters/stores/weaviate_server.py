@@ -10,6 +10,7 @@ import argparse
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -62,24 +63,39 @@ class Ports(NamedTuple):
 
     @staticmethod
     def free() -> Ports:
-        """Ports that nothing listens on now. In a cluster on one host each node takes the others' data port to be the
-        one after the gossip port, and their internal port the one after the raft port."""
-        while True:
-            ports = Ports(*_free_ports(len(Ports._fields)))
-            ports = ports._replace(data=ports.gossip + 1, raft_rpc=ports.raft + 1)
-            if len(set(ports)) == len(ports) and not _listens(ports.data) and not _listens(ports.raft_rpc):
-                return ports
+        """Ports that nobody uses now and that no other call in this process was given. In a cluster on one host each
+        node takes the others' data port to be the one after the gossip port, and their internal port the one after
+        the raft port."""
+        http, grpc, metrics = (_free_port() for _ in range(3))
+        gossip, raft = (_free_port(successor=True) for _ in range(2))
+        return Ports(http, grpc, gossip, gossip + 1, raft, raft + 1, metrics)
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+# Below every system's ephemeral range: a port from there may become some connection's own before the server binds it.
+_LENT_PORTS = range(15_000, 32_000)
+_given: set[int] = set()
+
+
+def _free_port(*, successor: bool = False) -> int:
+    """A port that can be bound, with the next one where asked. Raises ServerFailed when none is left."""
+    for _ in range(1000):
+        first = random.choice(_LENT_PORTS)
+        wanted = {first, first + 1} if successor else {first}
+        if not wanted & _given and all(_can_bind(port) for port in wanted):
+            _given.update(wanted)
+            return first
+    raise ServerFailed(f"No free port found from {_LENT_PORTS.start} to {_LENT_PORTS.stop}; stop some servers.")
+
+
+def _can_bind(port: int) -> bool:
+    """Whether a server could listen there, on all interfaces, for streams and (gossip) for datagrams."""
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                return False
+    return True
 
 
 def _listens(port: int) -> bool:
@@ -243,8 +259,12 @@ class Server:
             if self.pid() is None:
                 break
             time.sleep(0.1)
-        tail = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:] if self.log.exists() else []
-        raise ServerFailed(f"The server at {self.url} did not get ready. End of {self.log}:\n" + "\n".join(tail))
+        raise ServerFailed(f"The server at {self.url} did not get ready. {self.log_end()}")
+
+    def log_end(self, lines: int = 5) -> str:
+        """The last lines of the log, under a heading."""
+        kept = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+        return f"End of {self.log}:\n" + "\n".join(kept[-lines:])
 
     def pid(self) -> int | None:
         """Process id of the running server, None when it does not run."""
@@ -317,6 +337,10 @@ def start_cluster(servers: Sequence[Server]) -> None:
     """Start all, then wait until each is ready and sees the others. Raises ServerFailed."""
     for server in servers:
         server.start()
+        # The others join at the first one's gossip port, once, as they start: it must be there by then.
+        until = time.monotonic() + 30
+        while not _listens(server.ports.gossip) and server.pid() is not None and time.monotonic() < until:
+            time.sleep(0.1)
     for server in servers:
         server.wait_ready(120)
     until = time.monotonic() + 60
@@ -326,7 +350,8 @@ def start_cluster(servers: Sequence[Server]) -> None:
         if len(nodes) == len(servers) and all(node.get("status") == "HEALTHY" for node in nodes):
             return
         time.sleep(0.2)
-    raise ServerFailed(f"The cluster did not come together: {nodes}. Logs lie under {servers[0].folder.parent}.")
+    ends = "\n".join(server.log_end() for server in servers)
+    raise ServerFailed(f"The cluster did not come together: {nodes}.\n{ends}")
 
 
 def local_server() -> Server:
