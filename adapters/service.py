@@ -60,8 +60,8 @@ class Retryable(Exception):
 class Service:
     """Who is called: names, address and key, and how its refusals are told.
 
-    own_address: the provider's own; anything else is the `address` of an Identity. answered: told when an answer has
-    come whole, where the HTTP client calls `read_whole` with every response.
+    own_address: the provider's own; anything else is the `address` of an Identity. leaving and answered: told, in the
+    calling thread, when a request is about to leave and when its answer has come whole; the HTTP client's `hooks` do.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Service:
         given = options.base_url or (os.environ.get(address_env) if address_env else None) or own_address
         assert given is not None
         self.title = title
+        self.leaving: Callable[[], None] = lambda: None
         self.answered: Callable[[], None] = lambda: None
         self.url = given.rstrip("/")
         self.address = None if own_address and _same_place(self.url, own_address) else without_credentials(self.url)
@@ -94,10 +95,15 @@ class Service:
                 "it: api_key_env: NAME"
             )
 
-    def read_whole(self, response: Any) -> None:
-        """Hook of httpx for responses."""
-        response.read()
-        self.answered()
+    @property
+    def hooks(self) -> dict[str, list[Callable[[Any], None]]]:
+        """Event hooks for the httpx client that calls this service."""
+
+        def read_whole(response: Any) -> None:
+            response.read()
+            self.answered()
+
+        return {"request": [lambda request: self.leaving()], "response": [read_whole]}
 
     @property
     def at(self) -> str:

@@ -6,6 +6,7 @@ two layers of retries multiply.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -17,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from .base import AdapterError, AdapterRejected, Usage
-from .rate_limit import RateLimit, Reservation
+from .rate_limit import RateLimit
 from .service import CallOptions, Retryable
 
 T = TypeVar("T")
@@ -29,18 +30,28 @@ KEPT_ITEMS = 50_000  # texts whose paid answers are remembered after a failure; 
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[T]):
-    """One call. key: equal for calls that would get the same answer. send: one try, giving the answer and what it
+    """One call. parts: equal for calls that would get the same answer. send: one try, giving the answer and what it
     cost; raises Retryable or an AdapterError. tokens: estimated; items: texts in it."""
 
-    key: bytes
+    parts: Sequence[str]
     send: Callable[[], tuple[T, Usage]]
     tokens: int
     items: int
 
+    @property
+    def key(self) -> bytes:
+        """A digest of the parts, made when something has to be remembered: no call waits for it."""
+        digest = hashlib.blake2b(digest_size=16)
+        for part in self.parts:
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "big") + data)
+        return digest.digest()
+
 
 def estimated_tokens(text: str) -> int:
     """About how many tokens a text has, from 1: UTF-8 bytes / 4, which for English is characters / 4."""
-    return max(1, -(-len(text.encode("utf-8", "surrogatepass")) // 4))
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return max(1, -(-size // 4))
 
 
 def batches(texts: Sequence[str], *, items: int, tokens: int) -> list[range]:
@@ -94,7 +105,8 @@ class Transport:
         raised. Answers given are the caller's to keep.
         """
         with self._lock:
-            kept = {i: self._kept.pop(job.key) for i, job in enumerate(jobs) if job.key in self._kept}
+            keys = [job.key for job in jobs] if self._kept else []
+            kept = {i: self._kept.pop(key) for i, key in enumerate(keys) if key in self._kept}
         for i, (value, usage, _) in kept.items():
             yield i, (value, usage)
         missing = [i for i in range(len(jobs)) if i not in kept]
@@ -103,8 +115,17 @@ class Transport:
         elif missing:
             yield from self._together(jobs, missing)
 
+    def leaving(self) -> None:
+        """This thread's request is made and about to leave: wait for a place among the calls under way."""
+        if getattr(self._here, "holds", False):
+            return
+        began = time.perf_counter()
+        self._slots.acquire()
+        self._here.holds = True
+        self._here.waited = time.perf_counter() - began
+
     def answered(self) -> None:
-        """This thread's answer has come whole: another call may start while this thread makes sense of it."""
+        """This thread's answer has come whole: another call may leave while this thread makes sense of it."""
         if getattr(self._here, "holds", False):
             self._here.holds = False
             self._slots.release()
@@ -117,8 +138,8 @@ class Transport:
     def _together(self, jobs: Sequence[Job[T]], missing: Sequence[int]) -> Iterator[tuple[int, tuple[T, Usage]]]:
         with self._lock:
             if self._pool is None:
-                # More threads than calls at once: some turn answers into vectors, which takes the SDKs longer than it
-                # should, while `concurrency` calls are under way.
+                # More threads than calls at once: some make requests or turn answers into vectors, which takes the
+                # SDKs longer than it should, while `concurrency` calls are under way.
                 threads = self._options.concurrency + min(self._options.concurrency, MOST_READERS)
                 self._pool = ThreadPoolExecutor(threads, thread_name_prefix="managed")
             pool = self._pool
@@ -153,9 +174,12 @@ class Transport:
             if stop.is_set():
                 raise _Stopped
             reservation = self._limit.reserve({"requests": 1, "tokens": job.tokens, "items": job.items})
-            waited += self._admitted(reservation, stop, count_slot=alone)
+            if reservation.wait_seconds > 0:
+                waited += self._rested(reservation.wait_seconds, stop)
+            self._here.waited = 0.0
             try:
                 value, usage = job.send()
+                waited += self._here.waited if alone else 0.0
             except Retryable as failure:
                 if retries == self._options.max_retries:
                     raise failure.error from failure.cause
@@ -168,18 +192,12 @@ class Transport:
             stop.wait(pause)
         raise AssertionError("unreachable")
 
-    def _admitted(self, reservation: Reservation, stop: threading.Event, *, count_slot: bool) -> float:
-        """Wait for the reserved time and for a place; the seconds it took."""
+    def _rested(self, seconds: float, stop: threading.Event) -> float:
+        """Wait for the reserved time; the seconds it took."""
         began = time.perf_counter()
-        if reservation.wait_seconds > 0 and stop.wait(reservation.wait_seconds):
+        if stop.wait(seconds):
             raise _Stopped
-        limited = time.perf_counter() - began if reservation.wait_seconds > 0 else 0.0
-        began = time.perf_counter()
-        at_once = self._slots.acquire(blocking=False)
-        if not at_once:
-            self._slots.acquire()
-        self._here.holds = True
-        return limited + (time.perf_counter() - began if count_slot and not at_once else 0.0)
+        return time.perf_counter() - began
 
     def _pause(self, retries: int, failure: Retryable) -> float:
         """Seconds before the next try, between half and all of the doubled pause, or a little more than asked for."""

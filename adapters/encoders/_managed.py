@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
@@ -31,7 +30,7 @@ class ManagedEncoder(Encoder):
         if limit is None and self.service.address is None:
             limit = self.default_items_per_minute
         self._transport = Transport(options, seed=context.seed, items_per_minute=limit)
-        self.service.answered = self._transport.answered
+        self.service.leaving, self.service.answered = self._transport.leaving, self._transport.answered
 
     @property
     def similarity(self) -> Similarity:
@@ -81,16 +80,11 @@ class ManagedEncoder(Encoder):
         return [text or " " for text in texts], None
 
     def _job(self, texts: Sequence[str], role: Role) -> Job[Floats]:
-        digest = hashlib.blake2b(role.encode(), digest_size=16)
-        for text in texts:
-            data = text.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "big") + data)
-
         def send() -> tuple[Floats, Usage]:
             vectors, tokens = self._send(texts, role)
             return self._checked(vectors, len(texts)), Usage(tokens=tokens)
 
-        return Job(digest.digest(), send, sum(map(estimated_tokens, texts)), len(texts))
+        return Job((role, *texts), send, sum(map(estimated_tokens, texts)), len(texts))
 
     def _checked(self, vectors: Floats, count: int) -> Floats:
         """Raises Retryable for a wrong count and for NaN, InvalidVectors for a wrong dimension: no retry cures it."""

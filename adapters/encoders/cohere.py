@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -165,10 +164,10 @@ def decoded(found: Sequence[Any], kind: str) -> Floats:
     """Vectors of an embedding type of the API as float32 (n, dimension). Raises ValueError for what is none."""
     if kind == "base64":
         try:
-            rows = [np.frombuffer(base64.b64decode(item, validate=True), dtype="<f4") for item in found]
+            rows = [np.frombuffer(binascii.a2b_base64(item, strict_mode=True), dtype="<f4") for item in found]
         except binascii.Error as error:
             raise ValueError("not base64") from error
-        return np.stack(rows).astype(np.float32)
+        return np.stack(rows).astype(np.float32, copy=False)
     if kind == "float":
         return np.array(found, dtype=np.float32)
     whole = np.array(found, dtype=np.int16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -121,7 +121,7 @@ class OpenAIEncoder(ManagedEncoder):
             items = sorted(content["data"], key=lambda item: int(item["index"]))
             if [int(item["index"]) for item in items] != list(range(len(texts))):
                 raise self.service.malformed(f"{len(items)} vectors for {len(texts)} texts")
-            vectors = np.stack([_vector(item["embedding"]) for item in items])
+            vectors = np.stack([_vector(item["embedding"]) for item in items]).astype(np.float32, copy=False)
             # Not every compatible server counts tokens.
             tokens = int((content.get("usage") or {}).get("prompt_tokens") or 0)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -185,12 +185,12 @@ def _http_client(openai: Any, concurrency: int, service: Service) -> Any:
     limits = openai.DEFAULT_CONNECTION_LIMITS
     return openai.DefaultHttpxClient(
         limits=type(limits)(max_connections=concurrency, max_keepalive_connections=concurrency),
-        event_hooks={"response": [service.read_whole]},
+        event_hooks=service.hooks,
     )
 
 
 def _vector(found: Any) -> Floats:
     """A vector as base64 of little-endian float32, or as a list from a server that knows no base64."""
     if isinstance(found, str):
-        return np.frombuffer(base64.b64decode(found, validate=True), dtype="<f4").astype(np.float32)
+        return np.frombuffer(binascii.a2b_base64(found, strict_mode=True), dtype="<f4")
     return np.array(found, dtype=np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ class ManagedReranker(Reranker):
     def __init__(self, options: CallOptions, context: Context = Context()) -> None:
         super().__init__(options, context)
         self._transport = Transport(options, seed=context.seed)
-        self.service.answered = self._transport.answered
+        self.service.leaving, self.service.answered = self._transport.leaving, self._transport.answered
 
     def check(self) -> None:
         """Raises AdapterRejected without a key. Calls nobody."""
@@ -58,12 +57,8 @@ class ManagedReranker(Reranker):
     def _job(self, query: str, documents: Sequence[str]) -> Job[Floats]:
         # Services refuse empty texts; a space stands for one.
         query, documents = query or " ", [text or " " for text in documents]
-        digest = hashlib.blake2b(digest_size=16)
-        for text in (query, *documents):
-            data = text.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "big") + data)
         tokens = estimated_tokens(query) * len(documents) + sum(map(estimated_tokens, documents))
-        return Job(digest.digest(), lambda: self._send(query, documents), tokens, len(documents))
+        return Job((query, *documents), lambda: self._send(query, documents), tokens, len(documents))
 
     @abstractmethod
     def _send(self, query: str, documents: Sequence[str]) -> tuple[Floats, Usage]:

@@ -88,7 +88,7 @@ class RerankApiReranker(ManagedReranker):
                     headers={"Authorization": f"Bearer {key}"} if key else {},
                     timeout=self.options.timeout_seconds,
                     limits=httpx.Limits(max_connections=count, max_keepalive_connections=count),
-                    event_hooks={"response": [self.service.read_whole]},
+                    event_hooks=self.service.hooks,
                 )
         return self._client
 

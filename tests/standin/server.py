@@ -208,8 +208,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         return
 
+    def parse_request(self) -> bool:
+        self._began = time.perf_counter()  # the request line has come: what follows is the service's own time
+        return super().parse_request()
+
     def _handle(self) -> None:
-        began = time.perf_counter()
         service = self.service
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
@@ -221,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
             seen.under_way += 1
             seen.peak = max(seen.peak, seen.under_way)
         try:
-            self._respond(request, began)
+            self._respond(request, self._began)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
