@@ -5,13 +5,14 @@ The steps only do the work; `bench.latency` holds the clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from adapters.base import EMPTY_ROW, Hits, Queries, Rows, Session, TextRows
+from adapters.base import EMPTY_ROW, Encoder, Floats, Hits, IndexRef, Queries, Reranker, Rows, Session, Store, TextRows
 from bench.expansion import System
 from bench.measures import canonical
 from bench.pipeline import Pipeline, fuse
@@ -42,12 +43,69 @@ class Step:
     run: Callable[[State], None]
 
 
+class Parts(Protocol):
+    """What live systems are made of; workers share it. documents: how many there are. ranks: of their ids, for ties."""
+
+    @property
+    def documents(self) -> int: ...
+
+    @property
+    def ranks(self) -> npt.NDArray[np.int32]: ...
+
+    @property
+    def query_texts(self) -> Sequence[str]: ...
+
+    def legs(self, system: System) -> list[System]: ...
+
+    def built(self, system: System) -> tuple[Store, IndexRef]: ...
+
+    def given_vectors(self, encoder: str) -> Floats | None:
+        """The dataset's own vectors of the queries, (n, dimension); None where the encoder makes them."""
+
+    def encoder(self, name: str) -> Encoder: ...
+
+    def reranker(self, name: str) -> Reranker:
+        """Prepared, so that it knows the corpus."""
+
+
+class PartsOfRun:
+    """The parts as the run's pipeline has them."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.documents = pipeline.dataset.documents
+        self.ranks = pipeline.ranks
+        self.query_texts = pipeline.dataset.query_texts
+
+    def legs(self, system: System) -> list[System]:
+        """The systems that a fusion fuses."""
+        return self._pipeline.legs(system)
+
+    def built(self, system: System) -> tuple[Store, IndexRef]:
+        """The store and its index."""
+        index = self._pipeline.index(system)
+        return index.store, index.ref
+
+    def given_vectors(self, encoder: str) -> Floats | None:
+        """The dataset's own vectors."""
+        given = self._pipeline.encoder(encoder).consumes == "vector"
+        return self._pipeline.vectors(encoder, "query").array if given else None
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of that name."""
+        return self._pipeline.encoder(name)
+
+    def reranker(self, name: str) -> Reranker:
+        """The reranker of that name."""
+        return self._pipeline.prepared(name)
+
+
 class LiveSystem:
     """One worker's way through a system. Sessions are its own; models are shared."""
 
-    def __init__(self, pipeline: Pipeline, system: System) -> None:
+    def __init__(self, parts: Parts, system: System) -> None:
         self.name = system.name
-        self._pipeline = pipeline
+        self._parts = parts
         self._system = system
         self._sessions: list[tuple[Session, object]] = []
         self._encoded: set[str] = set()
@@ -66,7 +124,7 @@ class LiveSystem:
     def answer(self, state: State) -> Rows:
         """The final ranking of a finished query: rows (k,), canonical order, not timed."""
         hits = state.found[self.name]
-        rows, _ = canonical(hits.rows, hits.scores, self._pipeline.ranks, self._system.k)
+        rows, _ = canonical(hits.rows, hits.scores, self._parts.ranks, self._system.k)
         ranked: Rows = rows[0]
         return ranked
 
@@ -87,12 +145,12 @@ class LiveSystem:
 
     def _searched(self, system: System, limit: int) -> list[Step]:
         assert system.store is not None
-        built = self._pipeline.index(system)
-        session = built.store.open(built.ref)
+        store, ref = self._parts.built(system)
+        session = store.open(ref)
         session.configure(system.store.query)
         self._sessions.append((session, system.store.query))
-        needs = built.store.consumes(system.store.query)
-        texts = self._pipeline.dataset.query_texts
+        needs = store.consumes(system.store.query)
+        texts = self._parts.query_texts
         encoder = system.query_encoder if "vector" in needs else None
         name, condition = system.name, system.filter
         steps = self._encoding(encoder) if encoder else []
@@ -109,15 +167,14 @@ class LiveSystem:
         if name in self._encoded:
             return []
         self._encoded.add(name)
-        encoder = self._pipeline.encoder(name)
-        if encoder.consumes == "vector":
-            array = self._pipeline.vectors(name, "query").array
+        given = self._parts.given_vectors(name)
+        if given is not None:
 
             def look_up(state: State) -> None:
-                state.vectors[name] = array[state.query : state.query + 1]
+                state.vectors[name] = given[state.query : state.query + 1]
 
             return [Step(None, look_up)]
-        texts = self._pipeline.dataset.query_texts
+        encoder, texts = self._parts.encoder(name), self._parts.query_texts
 
         def encode(state: State) -> None:
             encoded = encoder.encode(TextRows([texts[state.query]]), "query")
@@ -128,27 +185,27 @@ class LiveSystem:
 
     def _fused(self, system: System) -> list[Step]:
         assert system.fusion is not None
-        legs = self._pipeline.legs(system)
+        legs = self._parts.legs(system)
         steps = [step for leg in legs for step in self._plan(leg, system.depth)]
 
         def combine(state: State) -> None:
             found = [state.found[leg.name] for leg in legs]
-            ordered = [canonical(hits.rows, hits.scores, self._pipeline.ranks, system.depth) for hits in found]
+            ordered = [canonical(hits.rows, hits.scores, self._parts.ranks, system.depth) for hits in found]
             state.found[system.name] = fuse(system, [rows for rows, _ in ordered], [scores for _, scores in ordered])
 
         return [*steps, Step("fuse", combine)]
 
     def _reranked(self, system: System) -> list[Step]:
         assert system.reranker is not None
-        reranker = self._pipeline.prepared(system.reranker)
-        texts = self._pipeline.dataset.query_texts
+        reranker = self._parts.reranker(system.reranker)
+        texts = self._parts.query_texts
         encoder = reranker.options.encoder if reranker.needs == "vector" else None
         steps = self._encoding(encoder) if encoder else []
-        documents = self._pipeline.dataset.documents
+        documents = self._parts.documents
 
         def score(state: State) -> None:
             hits = state.found[system.name]
-            candidates, _ = canonical(hits.rows, hits.scores, self._pipeline.ranks, system.depth)
+            candidates, _ = canonical(hits.rows, hits.scores, self._parts.ranks, system.depth)
             candidates = np.where(candidates < documents, candidates, EMPTY_ROW)
             queries = Queries(state.vectors[encoder] if encoder else None, [texts[state.query]])
             scored = reranker.score(queries, candidates)

@@ -18,7 +18,7 @@ from bench.artifacts import content_key
 from bench.expansion import System
 from bench.experiment_file import LoadPoint
 from bench.latency import COLUMNS, Samples, Subject, percentiles, saturated
-from bench.live import LiveSystem
+from bench.live import LiveSystem, PartsOfRun
 from bench.pipeline import Pipeline
 from bench.provenance import machine, packages
 from bench.results import Latency, StageLatency
@@ -133,10 +133,11 @@ def _measure(
     pipeline: Pipeline, load: LoadPoint, systems: Sequence[System], rankings: Mapping[str, Rows], emit: Emit
 ) -> dict[str, Samples]:
     subjects: list[Subject] = []
+    parts = PartsOfRun(pipeline)
     for system in systems:
 
         def opened(system: System = system) -> LiveSystem:
-            return LiveSystem(pipeline, system)
+            return LiveSystem(parts, system)
 
         try:
             opened().close()  # a system that cannot be opened must not end the pass for the others

@@ -17,7 +17,7 @@ from bench.artifacts import locked
 from bench.config import LoadPoint, load_experiment
 from bench.expansion import System
 from bench.latency import Subject, measure
-from bench.live import LiveSystem
+from bench.live import LiveSystem, PartsOfRun
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 
@@ -82,7 +82,7 @@ def search_ratio(title: str, pipeline: Pipeline, system: System, bare: Callable[
 
     bare: searches with the query of a number, as little as the client lets one do for rows and scores.
     """
-    live = _KeptOpen(pipeline, system)
+    live = _KeptOpen(PartsOfRun(pipeline), system)
     expected = pipeline.ranking(system).rows
     load = LoadPoint(samples=SAMPLES, seconds=600.0)
     order = np.random.default_rng(0).permutation(len(expected)).tolist()
