@@ -29,6 +29,9 @@ class LoadPoint(_Model):
     workers: int = Field(1, ge=1, le=1024, description="closed loop: queries under way at once")
     rate: float | None = Field(None, gt=0, description="open loop: queries per second")
     arrivals: Literal["poisson", "constant"] = "poisson"
+    processes: int | None = Field(
+        None, ge=1, le=256, description="that send the queries to servers; default: as many as keep each half idle"
+    )
     max_in_flight: int = Field(256, ge=1, description="open loop: queries under way at most; beyond, they queue")
     samples: int | None = Field(None, ge=1, description="measured queries per system, over all rounds")
     seconds: float = Field(60.0, gt=0, description="for the whole pass over all systems; whichever ends first")

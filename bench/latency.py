@@ -1,37 +1,31 @@
 """The latency pass: the only place whose query durations reach a Result.
 
 Live, uncached, every query alone, queries in seeded shuffles, systems in interleaved rounds, warm-up kept apart.
-A query's time runs from its planned start: in a closed loop that is when a worker is free, in an open loop the
-schedule that was fixed beforehand, so that a stall is felt by everyone who would have queued behind it.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import AdapterError, Event, Rows, StageAdvanced, StageFinished, StageStarted
+from adapters.base import Event, Rows, StageAdvanced, StageFinished, StageStarted
 from bench.experiment_file import LoadPoint
-from bench.live import STAGES, LiveSystem
+from bench.generators import Portable, Processes, wanted_processes
+from bench.live import LiveSystem
+from bench.load import COLUMNS, Assignment, Carried, Floats, Sent, Threads
 
-COLUMNS = ("wait", *STAGES, "total")
 WARM_UP_FIRST = 10
 WARM_UP_AGAIN = 2
 MINIMUM_FOR_P99 = 1000
 ACHIEVED_AT_LEAST = 0.97
 DEFAULT_SAMPLES = 1000
 DEFAULT_BILLED_SAMPLES = 50
-
-Floats = npt.NDArray[np.float64]
+MOST_OPEN_WORKERS = 64  # threads that an open loop keeps, however many queries may be under way
 
 
 @dataclass(slots=True)
@@ -50,8 +44,9 @@ class Samples:
     overlap: Floats
     started: Floats
     turn_seconds: Floats  # wall-clock length of each round's measured turn
-    processor_seconds: Floats  # this process's processor time in it
-    other_seconds: Floats  # every other process's; NaN where the system does not tell
+    processor_seconds: Floats  # processor time in it of the process that sent its queries, the busiest of several
+    other_seconds: Floats  # of all processes that sent none; NaN where the system does not tell
+    generators: npt.NDArray[np.int16]  # processes that sent its queries
     measured_at: str
 
     @property
@@ -69,59 +64,43 @@ class Percentiles:
     samples: int
 
 
-class _Sent(NamedTuple):
-    """A query that was sent. Its ranking is looked at when the turn is over: work between two queries would let the
-    engine's threads go to sleep, and would hold up the other workers of this process."""
-
-    query: int
-    phase: int
-    turn: int
-    failed: bool
-    started: float
-    spent: list[float]
-    answer: Callable[[], Rows]
-
-
-_Row: TypeAlias = tuple[int, int, int, bool, float, float, list[float]]
-
-
 @dataclass(slots=True)
 class _Recorder:
-    expected: Rows
-    rows: list[_Row] = field(default_factory=list)
-    turns: list[tuple[float, float, float]] = field(default_factory=list)
-
-    def keep(self, sent: Sequence[_Sent]) -> None:
-        """Take over a turn's queries, with the share of the expected documents that each found."""
-        for one in sent:
-            overlap = 0.0 if one.failed else _overlap(one.answer(), self.expected[one.query])
-            self.rows.append((one.query, one.phase, one.turn, one.failed, overlap, one.started, one.spent))
+    sent: list[Sent] = field(default_factory=list)
+    turns: list[Carried] = field(default_factory=list)
 
     def samples(self, measured_at: str) -> Samples:
-        n = len(self.rows)
+        n = len(self.sent)
+        turns = self.turns
+        others = [t.busy_seconds - sum(t.processor_seconds) for t in turns]
         return Samples(
-            seconds=np.array([r[6] for r in self.rows], dtype=np.float64).reshape(n, len(COLUMNS)),
-            query=np.array([r[0] for r in self.rows], dtype=np.int32),
-            phase=np.array([r[1] for r in self.rows], dtype=np.int8),
-            round=np.array([r[2] for r in self.rows], dtype=np.int16),
-            failed=np.array([r[3] for r in self.rows], dtype=np.bool_),
-            overlap=np.array([r[4] for r in self.rows], dtype=np.float64),
-            started=np.array([r[5] for r in self.rows], dtype=np.float64),
-            turn_seconds=np.array([t[0] for t in self.turns], dtype=np.float64),
-            processor_seconds=np.array([t[1] for t in self.turns], dtype=np.float64),
-            other_seconds=np.array([t[2] for t in self.turns], dtype=np.float64),
+            seconds=np.array([s.spent for s in self.sent], dtype=np.float64).reshape(n, len(COLUMNS)),
+            query=np.array([s.query for s in self.sent], dtype=np.int32),
+            phase=np.array([s.phase for s in self.sent], dtype=np.int8),
+            round=np.array([s.turn for s in self.sent], dtype=np.int16),
+            failed=np.array([s.failed for s in self.sent], dtype=np.bool_),
+            overlap=np.array([s.overlap for s in self.sent], dtype=np.float64),
+            started=np.array([s.started for s in self.sent], dtype=np.float64),
+            turn_seconds=np.array([t.seconds for t in turns], dtype=np.float64),
+            processor_seconds=np.array([max(t.processor_seconds) for t in turns], dtype=np.float64),
+            other_seconds=np.maximum(np.array(others, dtype=np.float64), 0.0),
+            generators=np.array([len(t.processor_seconds) for t in turns], dtype=np.int16),
             measured_at=measured_at,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A system to measure: how to open a worker of it, its rankings in the quality pass, samples wanted at most."""
+    """A system to measure: how to open a worker of it, its rankings in the quality pass, samples wanted at most.
+
+    portable: the system for processes of its own, None where it has to stay in this one.
+    """
 
     name: str
     open: Callable[[], LiveSystem]
     expected: Rows
     samples: int
+    portable: Callable[[], Portable | None] = lambda: None
 
 
 def measure(
@@ -131,64 +110,87 @@ def measure(
 
     A system whose every query fails is still returned, with all samples failed.
     """
-    recorders = {subject.name: _Recorder(subject.expected) for subject in subjects}
-    turn_seconds = load.seconds / (load.rounds * max(1, len(subjects)))
     label = load.label
     began = time.perf_counter()
     emit(StageStarted("latency", label, load.rounds * len(subjects), "turns"))
-    workers = {s.name: [s.open() for _ in range(_worker_count(load))] for s in subjects}
+    measured = [_Measured(load, subject, load.seconds / (load.rounds * max(1, len(subjects)))) for subject in subjects]
     try:
         done = 0
         for turn in range(load.rounds):
-            for subject in _rotated(subjects, turn):
-                rng = np.random.default_rng([seed, turn, len(subject.expected)])
-                _turn(load, subject, workers[subject.name], recorders[subject.name], turn, turn_seconds, rng)
+            for one in _rotated(measured, turn):
+                one.take_turn(turn, np.random.default_rng([seed, turn, len(one.subject.expected)]))
                 done += 1
                 emit(StageAdvanced("latency", label, done))
     finally:
-        for systems in workers.values():
-            for system in systems:
-                system.close()
+        for one in measured:
+            one.close()
     emit(StageFinished("latency", label, time.perf_counter() - began, done, 0))
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {name: recorder.samples(now) for name, recorder in recorders.items()}
+    return {one.subject.name: one.recorder.samples(now) for one in measured}
 
 
-def _rotated(subjects: Sequence[Subject], turn: int) -> list[Subject]:
-    start = turn % max(1, len(subjects))
-    return [*subjects[start:], *subjects[:start]]
+def _rotated(measured: Sequence[_Measured], turn: int) -> list[_Measured]:
+    start = turn % max(1, len(measured))
+    return [*measured[start:], *measured[:start]]
 
 
-def _worker_count(load: LoadPoint) -> int:
-    return load.workers if load.mode == "closed" else min(load.max_in_flight, 64)
+class _Measured:
+    """One subject through the turns of a load point."""
 
+    def __init__(self, load: LoadPoint, subject: Subject, seconds: float) -> None:
+        """seconds: of one turn."""
+        self.subject = subject
+        self.recorder = _Recorder()
+        self._load = load
+        self._seconds = seconds
+        self._workers = load.workers if load.mode == "closed" else min(load.max_in_flight, MOST_OPEN_WORKERS)
+        self._generator: Threads | Processes = Threads([subject.open() for _ in range(self._workers)], subject.expected)
 
-def _turn(
-    load: LoadPoint,
-    subject: Subject,
-    workers: Sequence[LiveSystem],
-    recorder: _Recorder,
-    turn: int,
-    seconds: float,
-    rng: np.random.Generator,
-) -> None:
-    wanted = math.ceil(subject.samples * (turn + 1) / load.rounds) - math.ceil(subject.samples * turn / load.rounds)
-    for worker in workers:
-        worker.configure()
-    count = len(subject.expected)
-    began = time.perf_counter()
-    warm_up = rng.integers(0, count, WARM_UP_FIRST if turn == 0 else WARM_UP_AGAIN)
-    for query in warm_up:
-        recorder.keep([_one(workers[0], int(query), 0, turn, None, 0.0)])
-        if time.perf_counter() - began > seconds / 4:
-            break  # a slow system must not spend the pass on its warm-up
-    if load.mode == "closed":
-        _closed(workers, subject, recorder, turn, wanted, seconds, rng)
-    else:
-        assert load.rate is not None
-        wanted = min(wanted, max(1, int(load.rate * seconds)))
-        gaps = rng.exponential(1 / load.rate, wanted) if load.arrivals == "poisson" else np.full(wanted, 1 / load.rate)
-        _open(workers, subject, recorder, turn, np.cumsum(gaps) - gaps[0], _shuffled(rng, count, wanted))
+    def close(self) -> None:
+        self._generator.close()
+
+    def take_turn(self, turn: int, rng: np.random.Generator) -> None:
+        load, count = self._load, len(self.subject.expected)
+        warm_up = rng.integers(0, count, WARM_UP_FIRST if turn == 0 else WARM_UP_AGAIN).tolist()
+        self._generator.configure()
+        if turn == 0:
+            self._start(warm_up)
+        else:
+            self.recorder.sent += self._generator.warm_up(turn, warm_up, self._seconds / 4)
+        wanted = math.ceil(self.subject.samples * (turn + 1) / load.rounds)
+        wanted -= math.ceil(self.subject.samples * turn / load.rounds)
+        planned = None
+        if load.mode == "open":
+            assert load.rate is not None
+            wanted = min(wanted, max(1, int(load.rate * self._seconds)))
+            gaps = np.full(wanted, 1 / load.rate)
+            if load.arrivals == "poisson":
+                gaps = rng.exponential(1 / load.rate, wanted)
+            planned = np.cumsum(gaps) - gaps[0]
+        assignment = Assignment(turn, _shuffled(rng, count, wanted), planned, self._seconds)
+        carried = self._generator.carry_out(assignment)
+        self.recorder.sent += carried.sent
+        self.recorder.turns.append(carried)
+
+    def _start(self, warm_up: Sequence[int]) -> None:
+        """Warm up, and give the load to processes of its own where one would be what is measured."""
+        generator, half = self._generator, len(warm_up) // 2
+        self.recorder.sent += generator.warm_up(0, warm_up[:half], self._seconds / 8)
+        processor = time.process_time()
+        sent = generator.warm_up(0, warm_up[half:], self._seconds / 8)
+        per_query = (time.process_time() - processor) / len(sent)
+        self.recorder.sent += sent
+        count = self._load.processes
+        if count is None:
+            took = sum(one.spent[-1] for one in sent) / len(sent)
+            per_second = self._load.rate if self._load.rate is not None else self._workers / took
+            count = wanted_processes(per_second * per_query, self._workers)
+        portable = self.subject.portable() if count > 1 else None
+        if portable is not None:
+            generator.close()
+            self._generator = Processes(portable, min(count, self._workers), self._workers)
+            self._generator.configure()
+            self.recorder.sent += self._generator.warm_up(0, warm_up, self._seconds / 8)
 
 
 def _shuffled(rng: np.random.Generator, count: int, wanted: int) -> list[int]:
@@ -197,151 +199,6 @@ def _shuffled(rng: np.random.Generator, count: int, wanted: int) -> list[int]:
     while len(order) < wanted:
         order += rng.permutation(count).tolist()
     return order[:wanted]
-
-
-def _closed(
-    workers: Sequence[LiveSystem],
-    subject: Subject,
-    recorder: _Recorder,
-    turn: int,
-    wanted: int,
-    seconds: float,
-    rng: np.random.Generator,
-) -> None:
-    queries = iter(_shuffled(rng, len(subject.expected), wanted))
-    lock = threading.Lock()
-    sent: list[_Sent] = []
-    clocks = _Clocks()
-    began = clocks.began
-
-    def work(worker: LiveSystem) -> None:
-        while time.perf_counter() - began < seconds:
-            with lock:
-                query = next(queries, None)
-            if query is None:
-                return
-            sent.append(_one(worker, query, 1, turn, None, began))
-
-    _together(work, workers)
-    recorder.turns.append(clocks.passed())
-    recorder.keep(sent)
-
-
-def _open(
-    workers: Sequence[LiveSystem],
-    subject: Subject,
-    recorder: _Recorder,
-    turn: int,
-    schedule: Floats,
-    queries: Sequence[int],
-) -> None:
-    planned = iter(zip(schedule.tolist(), queries, strict=True))
-    lock = threading.Lock()
-    sent: list[_Sent] = []
-    clocks = _Clocks()
-    began = clocks.began
-    # An overloaded system would work through its backlog for minutes; by twice the schedule's length that it is
-    # saturated stands beyond doubt.
-    given_up = began + 2 * float(schedule[-1]) + 1.0
-
-    def work(worker: LiveSystem) -> None:
-        while time.perf_counter() < given_up:
-            with lock:
-                item = next(planned, None)
-            if item is None:
-                return
-            start, query = item
-            pause = began + start - time.perf_counter()
-            if pause > 0:
-                time.sleep(pause)
-            sent.append(_one(worker, query, 1, turn, began + start, began))
-
-    _together(work, workers)
-    recorder.turns.append(clocks.passed())
-    recorder.keep(sent)
-
-
-class _Clocks:
-    """Wall-clock time, this process's processor time and everybody else's, from now on."""
-
-    def __init__(self) -> None:
-        self.began = time.perf_counter()
-        self._own = time.process_time()
-        self._all = _busy_seconds()
-
-    def passed(self) -> tuple[float, float, float]:
-        own = time.process_time() - self._own
-        others = _busy_seconds() - self._all - own
-        return time.perf_counter() - self.began, own, others if math.isnan(others) else max(0.0, others)
-
-
-def _busy_seconds() -> float:
-    """Processor time that all processes of this machine have used, and time that a host took from it; NaN where
-    there is no /proc/stat. Source: proc(5): user, nice, system, idle, iowait, irq, softirq, steal."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
-    except OSError:
-        return math.nan
-    user, nice, system, _, _, irq, softirq, steal = (int(value) for value in fields)
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def _together(work: Callable[[LiveSystem], None], workers: Sequence[LiveSystem]) -> None:
-    """Run every worker to its end; a single one runs in this thread, where a user's loop would."""
-    if len(workers) == 1:
-        work(workers[0])
-        return
-    errors: list[BaseException] = []
-
-    def guarded(worker: LiveSystem) -> None:
-        try:
-            work(worker)
-        except BaseException as error:  # handed to the caller below: a thread must not swallow it
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(worker,), daemon=True) for worker in workers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
-def _one(worker: LiveSystem, query: int, phase: int, turn: int, planned: float | None, began: float) -> _Sent:
-    """Send one query and time its stages. planned: its start in the schedule, None for now."""
-    spent = dict.fromkeys(COLUMNS, math.nan)
-    state = worker.start(query)
-    start = time.perf_counter()
-    before = start
-    failed, paused = False, 0.0
-    try:
-        for step in worker.steps:
-            step.run(state)
-            after = time.perf_counter()
-            if step.stage is not None:
-                # The pause of our own rate limiter is `wait`; a provider's refusal and its retry are the stage's.
-                own = after - before - state.waited
-                paused, state.waited = paused + state.waited, 0.0
-                so_far = spent[step.stage]
-                spent[step.stage] = own if math.isnan(so_far) else so_far + own
-            before = after
-    except AdapterError:
-        failed = True
-    end = time.perf_counter()
-    origin = start if planned is None else planned
-    spent["wait"] = max(0.0, start - origin) + paused
-    spent["total"] = end - origin
-    times = [spent[name] for name in COLUMNS]
-    return _Sent(query, phase, turn, failed, origin - began, times, lambda: worker.answer(state))
-
-
-def _overlap(found: Rows, expected: Rows) -> float:
-    """Share of the expected documents that were found; 1 when none was expected and none found."""
-    wanted = expected[expected >= 0]
-    if not len(wanted):
-        return float(not (found >= 0).any())
-    return float(np.isin(wanted, found).mean())
 
 
 def percentiles(seconds: Floats) -> Percentiles:

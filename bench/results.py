@@ -115,7 +115,11 @@ class Latency(_Model):
     failed: int
     achieved_per_second: float
     saturated: bool
-    client_share: float | None = Field(None, description="processor time of this process per wall-clock second")
+    processes: int = Field(1, description="that sent the queries, from threads")
+    client_share: float | None = Field(
+        None,
+        description="processor time per wall-clock second of the process that sent the queries, the busiest of several",
+    )
     others_share: float | None = Field(None, description="share of the processors that other programs took meanwhile")
     wait: StageLatency | None = None
     encode: StageLatency | None = None

@@ -47,7 +47,7 @@ from bench.results import (
     WorkDone,
     write_result,
 )
-from bench.timing import CHOSEN, Timings, client_bound, take_timings
+from bench.timing import CHOSEN, Timings, client_notes, take_timings
 from bench.tracking import Tracking
 from bench.trec import write_run
 
@@ -297,7 +297,7 @@ class _Run:
             entry.latency = loads[0] if loads else None
             if any(load.agreement is not None and load.agreement < 0.99 for load in loads):
                 entry.notes.append("its live rankings differ from those that were judged: the latency is flagged")
-            entry.notes += client_bound(self.pipeline, self.pipeline.systems[name], loads)
+            entry.notes += client_notes(self.pipeline, self.pipeline.systems[name], loads)
 
     def _equal_recall(self) -> None:
         """Fronts, and for each target the cheapest setting of each build, its latency measured after the choice."""

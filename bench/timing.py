@@ -17,8 +17,10 @@ from bench import latency
 from bench.artifacts import content_key
 from bench.expansion import System
 from bench.experiment_file import LoadPoint
-from bench.latency import COLUMNS, Samples, Subject, percentiles, saturated
+from bench.generators import Portable
+from bench.latency import Samples, Subject, percentiles, saturated
 from bench.live import LiveSystem, PartsOfRun
+from bench.load import COLUMNS
 from bench.pipeline import Pipeline
 from bench.provenance import machine, packages
 from bench.results import Latency, StageLatency
@@ -28,7 +30,7 @@ CLIENT_SHARE_THAT_BOUNDS = 0.9
 EVERYONE, CHOSEN = "all systems", "chosen for a target"  # occasions on which timings are taken
 _FIELDS = (
     "seconds", "query", "phase", "round", "failed", "overlap", "started", "turn_seconds", "processor_seconds",
-    "other_seconds",
+    "other_seconds", "generators",
 )  # fmt: skip
 
 
@@ -102,19 +104,31 @@ def bills(pipeline: Pipeline, system: System) -> bool:
     return encoder or reranker or any(bills(pipeline, leg) for leg in pipeline.legs(system))
 
 
-def client_bound(pipeline: Pipeline, system: System, loads: Sequence[Latency]) -> list[str]:
-    """One sentence per load point under which this process, not the server it asked, was what a system waited for.
+def client_notes(pipeline: Pipeline, system: System, loads: Sequence[Latency]) -> list[str]:
+    """One sentence per load point under which the client, not the server it asked, was what a system waited for, or
+    under which it was not put on as many processes as the plan says.
 
-    An embedded engine works in this process, and so do local models: there it says nothing.
+    An embedded engine works in this process, and so do local models: there being busy says nothing.
     """
+    planned = {point.label: point.processes or 1 for point in pipeline.experiment.loads}
+    notes = [
+        f"under {load.load} the queries came from {load.processes} process, not {planned[load.load]}: an engine, a "
+        "model or a reranker of it works in this one, or there are no more workers"
+        for load in loads
+        if load.processes < planned[load.load]
+    ]
     if _works_here(pipeline, system):
-        return []
-    return [
-        f"under {load.load} this process was busy {100 * load.client_share:.0f} % of the time: the figures are those "
-        "of the client, not of the server"
+        return notes
+    return notes + [
+        f"under {load.load} the process that sends the queries{_of(load)} was busy {100 * load.client_share:.0f} % of "
+        "the time: the figures are those of the client, not of the server"
         for load in loads
         if load.client_share is not None and load.client_share > CLIENT_SHARE_THAT_BOUNDS
     ]
+
+
+def _of(load: Latency) -> str:
+    return f" (the busiest of {load.processes})" if load.processes > 1 else ""
 
 
 def _works_here(pipeline: Pipeline, system: System) -> bool:
@@ -144,7 +158,12 @@ def _measure(
         except AdapterError as error:
             emit(Warned(system.name, f"its latency was not measured: {error}"))
             continue
-        subjects.append(Subject(system.name, opened, rankings[system.name], samples_wanted(pipeline, system, load)))
+        rows = rankings[system.name]
+
+        def portable(system: System = system, rows: Rows = rows) -> Portable | None:
+            return Portable.of(parts, system, pipeline.context, rows)
+
+        subjects.append(Subject(system.name, opened, rows, samples_wanted(pipeline, system, load), portable))
     if not subjects:
         return {}
     return latency.measure(load, subjects, seed=pipeline.experiment.settings.seed, emit=emit)
@@ -158,7 +177,7 @@ def _key(pipeline: Pipeline, system: System, load: LoadPoint, company: int, occa
     """System, plan, machine and packages. `seconds` is shared by all systems of the pass, so their number counts."""
     plan = load.model_dump(mode="json", exclude={"name"})
     seed = pipeline.experiment.settings.seed
-    return content_key([_stages(pipeline, system), plan, company, occasion, seed, machine(), packages()])
+    return content_key([_FIELDS, _stages(pipeline, system), plan, company, occasion, seed, machine(), packages()])
 
 
 def _stages(pipeline: Pipeline, system: System) -> Any:
@@ -217,6 +236,7 @@ def summary(load: LoadPoint, samples: Samples, *, reused: bool, embedded: bool =
         failed=int((samples.measured & samples.failed).sum()),
         achieved_per_second=achieved,
         saturated=overrun,
+        processes=int(samples.generators.max(initial=1)),
         client_share=float(samples.processor_seconds.sum()) / wall if wall else None,
         others_share=_others_share(samples) if embedded else None,
         wait=stages["wait"],

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from adapters.base import AdapterTimeout, Event
 from bench.experiment_file import LoadPoint
-from bench.latency import COLUMNS, Samples, Subject, measure, percentiles, saturated
+from bench.latency import Samples, Subject, measure, percentiles, saturated
 from bench.live import State, Step
+from bench.load import COLUMNS
 from bench.timing import summary
 
 TOTAL, WAIT, SEARCH = (COLUMNS.index(name) for name in ("total", "wait", "search"))

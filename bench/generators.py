@@ -1,0 +1,255 @@
+"""Load from processes of their own: one Python process cannot keep a fast server busy, and its queue would be timed.
+
+The parent deals out a turn's queries and names the moment at which all begin; each child sends its share from threads
+and gives back what it measured. They speak pickles over the child's standard input and output; the child is
+`python -m bench.generators`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import (
+    AdapterError,
+    AdapterUnavailable,
+    Context,
+    Encoder,
+    Floats,
+    IndexRef,
+    Reranker,
+    Rows,
+    Store,
+)
+from bench.expansion import System
+from bench.live import LiveSystem, NotLive, Parts
+from bench.load import Assignment, Carried, Sent, Threads
+
+LEAD_SECONDS = 0.05  # from dealing out a turn to its beginning, so that no child is late
+SHARE_FOR_ONE = 0.5  # of a processor: above it threads wait for each other's hold of the interpreter
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A system that another process can open: its engines are servers and its query vectors are given.
+
+    systems: it and the legs it fuses, by name. vectors: of the queries, by encoder. ranks: of the documents' ids.
+    expected: documents of the quality pass by query position, (n, k).
+    """
+
+    name: str
+    systems: Mapping[str, System]
+    refs: Mapping[str, IndexRef]
+    vectors: Mapping[str, Floats]
+    query_texts: Sequence[str]
+    documents: int
+    ranks: npt.NDArray[np.int32]
+    context: Context
+    expected: Rows
+
+    @classmethod
+    def of(cls, parts: Parts, system: System, context: Context, expected: Rows) -> Portable | None:
+        """The system, None where some of its work is done in this process: by an embedded engine, by a model, or by a
+        managed one, whose limits per minute are kept here."""
+        systems = {each.name: each for each in _with_legs(parts, system)}
+        if any(each.run or each.reranker or (each.store and each.store.kind.embedded) for each in systems.values()):
+            return None
+        encoders = {each.query_encoder for each in systems.values() if each.query_encoder is not None}
+        vectors = {name: parts.given_vectors(name) for name in encoders}
+        if any(array is None for array in vectors.values()):
+            return None
+        return cls(
+            name=system.name,
+            systems=systems,
+            refs={each.name: parts.built(each)[1] for each in systems.values() if each.store is not None},
+            vectors={name: array for name, array in vectors.items() if array is not None},
+            query_texts=parts.query_texts,
+            documents=parts.documents,
+            ranks=parts.ranks,
+            context=context,
+            expected=expected,
+        )
+
+
+def _with_legs(parts: Parts, system: System) -> list[System]:
+    return [system, *(each for leg in parts.legs(system) for each in _with_legs(parts, leg))]
+
+
+class _PartsAway:
+    """A portable system's parts in the process it was sent to: connections of its own."""
+
+    def __init__(self, portable: Portable) -> None:
+        self._portable = portable
+        self.documents, self.ranks, self.query_texts = portable.documents, portable.ranks, portable.query_texts
+        self._stores: dict[str, Store] = {}
+
+    def legs(self, system: System) -> list[System]:
+        return [self._portable.systems[name] for name in system.fusion.legs] if system.fusion else []
+
+    def built(self, system: System) -> tuple[Store, IndexRef]:
+        choice = system.store
+        assert choice is not None
+        if system.name not in self._stores:
+            self._stores[system.name] = choice.kind(choice.index, choice.connection, self._portable.context)
+        return self._stores[system.name], self._portable.refs[system.name]
+
+    def given_vectors(self, encoder: str) -> Floats | None:
+        return self._portable.vectors[encoder]
+
+    def encoder(self, name: str) -> Encoder:
+        raise NotLive(f"encoder {name} works in another process")
+
+    def reranker(self, name: str) -> Reranker:
+        raise NotLive(f"reranker {name} works in another process")
+
+    def close(self) -> None:
+        for store in self._stores.values():
+            store.close()
+
+
+def wanted_processes(share: float, workers: int) -> int:
+    """How many processes keep each under half a processor, at most one per worker and per processor.
+
+    share: processor seconds per second that the load would take of a single process.
+    """
+    return max(1, min(math.ceil(share / SHARE_FOR_ONE), workers, os.cpu_count() or 1))
+
+
+class Processes:
+    """Generates load from children, each with its share of the workers; what they send is one turn."""
+
+    def __init__(self, portable: Portable, count: int, workers: int) -> None:
+        """Raises AdapterUnavailable when a child does not start, and what opening the system raises there."""
+        self.processes = count
+        self._children: list[_Child] = []
+        try:
+            self._children += [_Child() for _ in range(count)]
+            for i, child in enumerate(self._children):
+                child.ask("open", portable, len(range(i, workers, count)))
+            self._answers()
+        except BaseException:
+            self.close()
+            raise
+
+    def configure(self) -> None:
+        """Set the query options in every child. Raises AdapterError."""
+        self._all("configure")
+
+    def warm_up(self, turn: int, queries: Sequence[int], seconds: float) -> list[Sent]:
+        """Send the queries by one worker of every child."""
+        return [sent for answer in self._all("warm_up", turn, queries, seconds) for sent in answer]
+
+    def carry_out(self, assignment: Assignment) -> Carried:
+        """Send the assignment's queries, all children from the same moment on."""
+        began = time.perf_counter() + LEAD_SECONDS
+        for child, share in zip(self._children, assignment.shares(len(self._children)), strict=True):
+            child.ask("carry_out", share.starting(began))
+        carried: list[Carried] = self._answers()
+        return Carried(
+            sent=[one for each in carried for one in each.sent],
+            seconds=max(each.seconds for each in carried),
+            processor_seconds=[own for each in carried for own in each.processor_seconds],
+            busy_seconds=max(each.busy_seconds for each in carried),
+        )
+
+    def close(self) -> None:
+        """End the children."""
+        for child in self._children:
+            child.close()
+
+    def _all(self, name: str, *arguments: Any) -> list[Any]:
+        for child in self._children:
+            child.ask(name, *arguments)
+        return self._answers()
+
+    def _answers(self) -> list[Any]:
+        """One answer of each child, so that none is left over when one of them is a failure."""
+        answers = [child.answer() for child in self._children]
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return answers
+
+
+class _Child:
+    def __init__(self) -> None:
+        # Adapters may be importable only because this process can import them.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+        command = [sys.executable, "-m", "bench.generators"]
+        # In a session of its own, so that Ctrl-C reaches the parent alone, which then closes the pipe.
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+
+    def ask(self, name: str, *arguments: Any) -> None:
+        assert self._process.stdin is not None
+        try:
+            pickle.dump((name, arguments), self._process.stdin, pickle.HIGHEST_PROTOCOL)
+            self._process.stdin.flush()
+        except OSError as error:
+            raise AdapterUnavailable("A process that generates load has ended; its output is above.") from error
+
+    def answer(self) -> Any:
+        """What the call gave, or the exception it raised."""
+        assert self._process.stdout is not None
+        try:
+            return pickle.load(self._process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            return AdapterUnavailable("A process that generates load has ended; its output is above.")
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.close()  # at its end the child closes what it holds
+            self._process.wait(timeout=5)
+        except (OSError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+def main() -> None:
+    """Serve a parent until it closes the pipe."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a package prints must not fall among the answers
+    threads: Threads | None = None
+    parts: _PartsAway | None = None
+    try:
+        while True:
+            try:
+                name, arguments = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            try:
+                if name == "open":
+                    portable, workers = arguments
+                    parts = _PartsAway(portable)
+                    system = portable.systems[portable.name]
+                    threads = Threads([LiveSystem(parts, system) for _ in range(workers)], portable.expected)
+                    answer: Any = None
+                else:
+                    answer = getattr(threads, name)(*arguments)
+            except AdapterError as error:
+                answer = AdapterError(str(error))
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+    finally:
+        if threads is not None:
+            threads.close()
+        if parts is not None:
+            parts.close()
+
+
+if __name__ == "__main__":
+    main()
