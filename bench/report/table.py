@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.report import equal_recall
-from bench.report.cells import DASH, milliseconds, number, pair, signed
+from bench.report.cells import (
+    DASH,
+    build_peak,
+    mebibytes,
+    milliseconds,
+    number,
+    pair,
+    search_peak,
+    seconds,
+    signed,
+    without_unknown,
+)
 from bench.results import Latency, MeasureValue, Result, StageLatency, SystemResult
 
 BUSY_SHARE = 0.2  # from here on, latencies are the neighbours' as much as the system's
@@ -21,6 +32,7 @@ def render(result: Result, *, folder: str | None = None) -> str:
         _section("p50 / p95 ms by stage", _stage_table(result)),
         _section(f"where {result.primary} goes", _loss_table(result)),
         _section("all measures", _measures_table(result)),
+        _section("what the indexes take", _index_table(result)),
         _section("load", _load_table(result)),
         *(_section(title, rows) for title, rows in equal_recall.tables(result)),
         "\n".join(_notes(result, folder)),
@@ -106,6 +118,18 @@ def _measures_table(result: Result) -> list[list[str]]:
         return []
     names = _measure_names(result)
     return [["system", *names]] + [[s.name, *(_mean(s.measures.get(name)) for name in names)] for s in result.systems]
+
+
+def _index_table(result: Result) -> list[list[str]]:
+    header = ["system", "index", "build s", "disk MiB", "build peak MiB", "search peak MiB"]
+    rows = [header]
+    for system in result.systems:
+        if system.index is not None:
+            took = [seconds(system.build_seconds), mebibytes(system.index_bytes)]
+            memory = [build_peak(system.memory), search_peak(system.memory)]
+            rows.append([system.name, system.index.type, *took, *memory])
+    known = without_unknown(rows, *header[2:])
+    return known if len(known[0]) > 2 else []
 
 
 def _load_table(result: Result) -> list[list[str]]:
