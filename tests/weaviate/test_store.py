@@ -146,7 +146,7 @@ def test_a_server_tells_its_own_memory(synchronous: dict[str, Any], opened: Any)
 
 def test_a_part_of_a_cluster_is_not_told_as_the_whole(synchronous: dict[str, Any], opened: Any) -> None:
     twice = opened({**synchronous, "metrics_url": [synchronous["metrics_url"]] * 2})
-    with pytest.raises(AdapterRejected, match="has 1 nodes, and connection.metrics_url names 2"):
+    with pytest.raises(AdapterRejected, match=r"has 1 nodes, and connection\.metrics_url names 2"):
         twice.server_memory()
 
 
