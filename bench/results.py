@@ -147,8 +147,8 @@ class Index(_Model):
 class Memory(_Model):
     """Resident bytes of what holds the index; None where not measured.
 
-    This process holds models and corpus too: the build's part is its peak less what was there before, and less where
-    it could use memory that was freed and not yet given back. A server holds its other collections too.
+    This process holds models and corpus too: the build's part is its peak less what was there before. The first build
+    by an engine counts the engine's own threads and buffers. A server holds its other collections too.
     """
 
     where: Literal["this process", "server"]

@@ -172,6 +172,7 @@ def _notes(result: Result, folder: str | None) -> list[str]:
     lines += _spread_notes(result)
     lines += equal_recall.notes(result)
     lines += _busy_note(result)
+    lines += _memory_note(result)
     lines += _timing_notes(result)
     lines += _work_note(result)
     if any(s.measures.get(result.primary) for s in result.systems):
@@ -220,6 +221,14 @@ def _spread_notes(result: Result) -> list[str]:
                 f"· {system.name}: {name} from {number(min(values))} to {number(max(values))} over {len(values)} builds"
             )
     return lines
+
+
+def _memory_note(result: Result) -> list[str]:
+    if not any(build_peak(system.memory).startswith("+") for system in result.systems):
+        return []
+    return [
+        "· build peak +n: by how much this process grew; an engine's first build counts the engine's own buffers too"
+    ]
 
 
 def _timing_notes(result: Result) -> list[str]:
