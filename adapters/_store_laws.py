@@ -204,6 +204,12 @@ class StoreConformance:
         if held.flat:
             self._assert_oracle(ref, sample)
 
+    def test_only_a_server_has_memory_of_its_own(self, build: Builder) -> None:
+        build(Sample.of(50))
+        store = self._new()
+        told = store.server_memory()
+        assert told is None or (told > 0 and not store.embedded)
+
     def test_a_batch_of_ten_thousand_rows_is_taken_whole(self, build: Builder) -> None:
         sample = Sample.of(10_000)
         ref = build(sample, batches=sample.batches(10_000, vectors=self._by_vector))

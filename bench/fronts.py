@@ -262,6 +262,7 @@ class EqualRecall:
             loads=list(again.get(system.name, ())) if system else [],
             build_seconds=entry.build_seconds,
             index_bytes=entry.index_bytes,
+            memory=entry.memory,
         )
 
     # -- fronts --------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from bench.experiment_file import LoadPoint
 from bench.generators import Portable, Processes, wanted_processes
 from bench.live import LiveSystem
 from bench.load import COLUMNS, Assignment, Carried, Floats, Sent, Threads
+from bench.memory import Reading
 
 WARM_UP_FIRST = 10
 WARM_UP_AGAIN = 2
@@ -47,6 +48,7 @@ class Samples:
     processor_seconds: Floats  # processor time in it of the process that sent its queries, the busiest of several
     other_seconds: Floats  # of all processes that sent none; NaN where the system does not tell
     generators: npt.NDArray[np.int16]  # processes that sent its queries
+    memory_bytes: Floats  # of the engine in or after it; NaN where that is not known
     measured_at: str
 
     @property
@@ -68,6 +70,7 @@ class Percentiles:
 class _Recorder:
     sent: list[Sent] = field(default_factory=list)
     turns: list[Carried] = field(default_factory=list)
+    memory: list[int | None] = field(default_factory=list)
 
     def samples(self, measured_at: str) -> Samples:
         n = len(self.sent)
@@ -85,6 +88,7 @@ class _Recorder:
             processor_seconds=np.array([max(t.processor_seconds) for t in turns], dtype=np.float64),
             other_seconds=np.maximum(np.array(others, dtype=np.float64), 0.0),
             generators=np.array([len(t.processor_seconds) for t in turns], dtype=np.int16),
+            memory_bytes=np.array([math.nan if m is None else m for m in self.memory], dtype=np.float64),
             measured_at=measured_at,
         )
 
@@ -94,6 +98,7 @@ class Subject:
     """A system to measure: how to open a worker of it, its rankings in the quality pass, samples wanted at most.
 
     portable: the system for processes of its own, None where it has to stay in this one.
+    memory: called as a turn begins, it gives what is asked for the engine's bytes when the turn is over.
     """
 
     name: str
@@ -101,6 +106,7 @@ class Subject:
     expected: Rows
     samples: int
     portable: Callable[[], Portable | None] = lambda: None
+    memory: Callable[[], Reading] = lambda: lambda: None
 
 
 def measure(
@@ -168,7 +174,9 @@ class _Measured:
                 gaps = rng.exponential(1 / load.rate, wanted)
             planned = np.cumsum(gaps) - gaps[0]
         assignment = Assignment(turn, _shuffled(rng, count, wanted), planned, self._seconds)
+        memory = self.subject.memory()
         carried = self._generator.carry_out(assignment)
+        self.recorder.memory.append(memory())
         self.recorder.sent += carried.sent
         self.recorder.turns.append(carried)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ from bench.embedding import Embedding, Vectors
 from bench.expansion import StoreChoice, System
 from bench.fusion import reciprocal_rank, weighted_scores
 from bench.measures import canonical, id_ranks
+from bench.memory import BuildMemory, of_build
 from bench.scoring import PairScores
 from bench.stages import Budget, Emit, NoBudget, Stage, Work
 from bench.tables import table_digest
@@ -62,13 +63,14 @@ ROWS_PER_BATCH = 8192
 
 @dataclass(frozen=True, slots=True)
 class BuiltIndex:
-    """An index as it stands, with how long its build took and what the engine says it is."""
+    """An index as it stands, with what its build took and what the engine says it is."""
 
     store: Store
     ref: IndexRef
     effective: EffectiveIndex
     key: str
     build_seconds: float
+    build_memory: BuildMemory
     built_at: str
 
 
@@ -101,6 +103,7 @@ class Pipeline:
         self._stores: dict[str, Store] = {}
         self._rerankers: dict[str, Reranker] = {}
         self._memo: dict[tuple[Any, ...], Any] = {}
+        self._silent: set[str] = set()
         self.embedding = Embedding(dataset, cache, self.work.texts_embedded, self._tell, lambda: self.budget)
 
     # -- what the stages share -----------------------------------------------------------------------------------
@@ -223,7 +226,9 @@ class Pipeline:
         if kept is not None:
             try:
                 ref = IndexRef.from_dict(kept["ref"])
-                built = BuiltIndex(store, ref, store.describe(ref), key, kept["build_seconds"], kept["built_at"])
+                memory = BuildMemory(**kept.get("build_memory", {}))  # an older record holds none
+                effective = store.describe(ref)
+                built = BuiltIndex(store, ref, effective, key, kept["build_seconds"], memory, kept["built_at"])
             except IndexMissing:
                 self.emit(Warned(system.store.name, "the index is gone from its engine and is built again."))
             else:
@@ -231,7 +236,10 @@ class Pipeline:
                 return built
         folder = self.cache.index_folder(key)
         vectors = self.vectors(system.document_encoder, "document") if system.document_encoder else None
-        with Stage(self.emit, "build", system.store.name, self.dataset.documents, "rows") as advance:
+        with (
+            Stage(self.emit, "build", system.store.name, self.dataset.documents, "rows") as advance,
+            of_build(store, partial(self.server_memory, system.store)) as memory,
+        ):
             began = time.perf_counter()
             ref = store.build(
                 self.batches(store, vectors.array if vectors else None, advance=advance),
@@ -242,6 +250,7 @@ class Pipeline:
             seconds = time.perf_counter() - began
         if ref.details.get("reused"):  # an engine that kept the index itself says how long its build took
             seconds = float(ref.details["build_seconds"])
+            memory = BuildMemory()
         built_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         effective = store.describe(ref)
         connection = _dump(system.store.connection)
@@ -253,11 +262,22 @@ class Pipeline:
                 "index": _dump(system.store.index),
                 "connection": connection,
                 "build_seconds": seconds,
+                "build_memory": asdict(memory),
                 "built_at": built_at,
             },
         )
         self.work.indexes_built.computed += 1
-        return BuiltIndex(store, ref, effective, key, seconds, built_at)
+        return BuiltIndex(store, ref, effective, key, seconds, memory, built_at)
+
+    def server_memory(self, choice: StoreChoice) -> int | None:
+        """Resident bytes of a store's server; None, with one warning, where it should tell them and does not."""
+        try:
+            return self.store(choice).server_memory()
+        except AdapterError as error:
+            if choice.name not in self._silent:
+                self._silent.add(choice.name)
+                self.emit(Warned(choice.name, f"its server's memory is not known: {error}"))
+            return None
 
     def batches(
         self,

@@ -144,6 +144,21 @@ class Index(_Model):
     note: str | None = None
 
 
+class Memory(_Model):
+    """Resident bytes of what holds the index; None where not measured.
+
+    This process holds models and corpus too: the build's part is its peak less what was there before. The first build
+    by an engine counts the engine's own threads and buffers. A server holds its other collections too.
+    """
+
+    where: Literal["this process", "server"]
+    build_before_bytes: int | None = Field(None, description="as the build began")
+    build_peak_bytes: int | None = Field(None, description="of a server: the highest of readings once a second")
+    search_peak_bytes: int | None = Field(
+        None, description="highest over the turns of the latency pass: this process's peak in, the server's after each"
+    )
+
+
 class SystemResult(_Model):
     """One system. status not_indexed or void: measures are None."""
 
@@ -162,7 +177,8 @@ class SystemResult(_Model):
     loads: list[Latency] = []
     truncated_texts: int = 0
     build_seconds: float | None = None
-    index_bytes: int | None = None
+    index_bytes: int | None = Field(None, description="on disk; on a server that of all its nodes")
+    memory: Memory | None = Field(None, description="of a system with an index of its own")
     usage: dict[str, Any] = {}
     cost: dict[str, Any] | None = None
     notes: list[str] = []
@@ -221,6 +237,7 @@ class Target(_Model):
     loads: list[Latency] = []
     build_seconds: float | None
     index_bytes: int | None
+    memory: Memory | None = None
 
 
 class Tracked(_Model):

@@ -39,6 +39,7 @@ from bench.records import scored_queries, write_tables
 from bench.results import (
     Index,
     MeasureValue,
+    Memory,
     Result,
     Status,
     SystemResult,
@@ -258,6 +259,11 @@ class _Run:
         )
         entry.build_seconds = built.build_seconds
         entry.index_bytes = built.effective.bytes
+        entry.memory = Memory(
+            where="this process" if built.store.embedded else "server",
+            build_before_bytes=built.build_memory.before_bytes,
+            build_peak_bytes=built.build_memory.peak_bytes,
+        )
         if note:
             entry.notes.append(note)
 
@@ -295,6 +301,8 @@ class _Run:
             entry = self.entries[name]
             entry.loads = loads
             entry.latency = loads[0] if loads else None
+            if entry.memory is not None:
+                entry.memory.search_peak_bytes = self.timings.memory.get(name)
             if any(load.agreement is not None and load.agreement < 0.99 for load in loads):
                 entry.notes.append("its live rankings differ from those that were judged: the latency is flagged")
             entry.notes += client_notes(self.pipeline, self.pipeline.systems[name], loads)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from bench.generators import Portable
 from bench.latency import Samples, Subject, percentiles, saturated
 from bench.live import LiveSystem, PartsOfRun
 from bench.load import COLUMNS
+from bench.memory import Reading, of_search
 from bench.pipeline import Pipeline
 from bench.provenance import machine, packages
 from bench.results import Latency, StageLatency
@@ -30,20 +32,22 @@ CLIENT_SHARE_THAT_BOUNDS = 0.9
 EVERYONE, CHOSEN = "all systems", "chosen for a target"  # occasions on which timings are taken
 _FIELDS = (
     "seconds", "query", "phase", "round", "failed", "overlap", "started", "turn_seconds", "processor_seconds",
-    "other_seconds", "generators",
+    "other_seconds", "generators", "memory_bytes",
 )  # fmt: skip
 
 
 @dataclass(slots=True)
 class Timings:
     """latencies: by system, in the order of the load points. taken: live samples that this run measured.
-    per_query: by system and query position, mean seconds of the first load point. table: all raw samples."""
+    per_query: by system and query position, mean seconds of the first load point. table: all raw samples.
+    memory: by system, the most bytes of its engine in any turn, where they are known."""
 
     latencies: dict[str, list[Latency]]
     taken: int
     per_query: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
     table: pa.Table | None = None
     means: dict[str, dict[str, float]] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
 
     def stage_means(self, system: str) -> dict[str, float] | None:
         """Mean seconds per live query by stage under the first load point, None where nothing was measured."""
@@ -82,6 +86,9 @@ def take_timings(
                 summary(load, samples, reused=reused, embedded=_is_embedded(pipeline, system))
             )
             tables.append(_table(pipeline, system.name, load, samples, occasion))
+            if not np.isnan(samples.memory_bytes).all():
+                most = int(np.nanmax(samples.memory_bytes))
+                timings.memory[system.name] = max(most, timings.memory.get(system.name, 0))
             if number == 0:
                 timings.per_query[system.name] = _per_query(samples)
                 timings.means[system.name] = _stage_means(samples)
@@ -163,10 +170,18 @@ def _measure(
         def portable(system: System = system, rows: Rows = rows) -> Portable | None:
             return Portable.of(parts, system, pipeline.context, rows)
 
-        subjects.append(Subject(system.name, opened, rows, samples_wanted(pipeline, system, load), portable))
+        wanted, memory = samples_wanted(pipeline, system, load), _memory(pipeline, system)
+        subjects.append(Subject(system.name, opened, rows, wanted, portable, memory))
     if not subjects:
         return {}
     return latency.measure(load, subjects, seed=pipeline.experiment.settings.seed, emit=emit)
+
+
+def _memory(pipeline: Pipeline, system: System) -> Callable[[], Reading]:
+    """What watches the memory of a system's store; a fusion has none of its own."""
+    if system.store is None:
+        return lambda: lambda: None
+    return of_search(pipeline.store(system.store), partial(pipeline.server_memory, system.store))
 
 
 def _is_live(pipeline: Pipeline, system: System) -> bool:

@@ -84,7 +84,7 @@ def test_a_result_holds_what_a_reader_is_promised(finished: Path) -> None:
     dense, hybrid, reranked = systems["dense"], systems["hybrid"], systems["reranked"]
     assert dense.keys() >= {
         "name", "status", "error", "pipeline", "index", "measures", "against_baseline", "ann_recall", "loss",
-        "latency", "loads", "build_seconds", "index_bytes", "usage", "cost",
+        "latency", "loads", "build_seconds", "index_bytes", "memory", "usage", "cost",
     }  # fmt: skip
     assert dense["pipeline"]["encoder"]["document"]["name"] == "words"
     assert dense["pipeline"]["store"]["adapter"] == "exact"

@@ -60,6 +60,11 @@ def index(kind: str, **keys: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def memory(where: str, before: float | None, built: float | None, searched: float | None) -> dict[str, Any]:
+    sizes = {"build_before_bytes": before, "build_peak_bytes": built, "search_peak_bytes": searched}
+    return {"where": where, **{name: None if mib is None else int(mib * 2**20) for name, mib in sizes.items()}}
+
+
 def system(name: str, figures: dict[str, Any], **keys: Any) -> dict[str, Any]:
     return {"name": name, "status": "success", "hash": name, "pipeline": {}, "measures": figures, **keys}
 
@@ -88,11 +93,14 @@ def everything() -> Result:
             loads=[times], notes=["its live rankings differ from those that were judged: the latency is flagged"],
         ),
         system("dense", measures(0.66, 0.8, 0.6), against_baseline=against(0.1, 0.04, "better"),
-               ann_recall={"10": 1.0}, index=index("exact", flat=True, reproducible=True)),
+               ann_recall={"10": 1.0}, index=index("exact", flat=True, reproducible=True), build_seconds=0.04,
+               index_bytes=1_500_000, memory=memory("this process", 700, 703.25, None)),
         system("ivf-pq", measures(0.6, 0.7, 0.5), against_baseline=against(0.04, 0.05, "not_worse"), loss=loss,
-               ann_recall={"10": 0.9996},
+               ann_recall={"10": 0.9996}, build_seconds=12.34, index_bytes=48_000_000,
+               memory=memory("this process", 710, 832, 841.5),
                index=index("IVF_PQ", adjusted=["num_partitions 12 was asked for, 3 built."])),
         system("half", measures(0.3, 0.4, 0.3, failed=7), status="partial", error="7 queries failed: no answer",
+               index=index("hnsw", reproducible=True), build_seconds=1912.5, memory=memory("server", 120, 310, 305.5),
                against_baseline=against(-0.26, 0.1, "worse")),
         system("small-pq", nothing, status="not_indexed", error="IVF_PQ needs 256 rows."),
         system("flat", nothing, status="void", error="its flat index missed neighbours."),
@@ -194,6 +202,24 @@ def test_a_partial_result_never_hides_its_failures() -> None:
     assert any(line.startswith("half") and "(7 failed)" in line for line in lines)
     for note in ("! half: partial: 7 queries failed", "! small-pq: not indexed: ", "! flat: void: ", "! nan: error: "):
         assert any(line.startswith(note) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("keys", "row"),
+    [
+        ({}, None),
+        ({"build_seconds": 1.0}, "a hnsw 1.0"),
+        ({"index_bytes": 2**21, "memory": memory("server", None, None, None)}, "a hnsw 2.0"),
+        ({"memory": memory("this process", 50, 51.5, None)}, "a hnsw +1.5"),
+        ({"memory": memory("this process", None, 51.5, 60)}, "a hnsw this process 51.5 this process 60.0"),
+        ({"memory": memory("server", 50, 51.5, 60)}, "a hnsw server 51.5 server 60.0"),
+    ],
+)
+def test_of_an_index_the_table_shows_what_is_known(keys: dict[str, Any], row: str | None) -> None:
+    text = render(few(systems=[system("a", {}, index=index("hnsw"), **keys)]))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert ("what the indexes take" in lines) == (row is not None)
+    assert row is None or row in lines
 
 
 def test_no_line_ends_in_blanks() -> None:

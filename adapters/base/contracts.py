@@ -303,6 +303,11 @@ class Store(Adapter):
         process. A run tells what changed while it lasted."""
         return ()
 
+    def server_memory(self) -> int | None:
+        """Resident bytes, now, of the server that holds the index, all its nodes together; None for what runs in this
+        process and for a server that does not tell. Raises an AdapterError for one that should and does not."""
+        return None
+
     def drop(self, ref: IndexRef) -> None:
         """Delete the index from the engine. The folder of an embedded engine is deleted by the caller."""
         return

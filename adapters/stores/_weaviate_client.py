@@ -131,14 +131,23 @@ class ServerLink:
                 f"{self.address}{path} answers, but not as a Weaviate server does: {error}"
             ) from error
 
-    def metric(self, url: str, name: str) -> int | None:
-        """A gauge of a Prometheus endpoint, None where it is not shown. Raises AdapterUnavailable."""
+    def metric(self, url: str, name: str) -> int:
+        """A gauge of a server's Prometheus endpoint. Raises AdapterUnavailable, AdapterRejected."""
         try:
             with self._opener.open(url, timeout=max(self.connection.connect_seconds, 5)) as answer:
-                found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.MULTILINE)
+                text = answer.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
-            raise AdapterUnavailable(f"No metrics at {url}: {error}") from error
-        return int(float(found[1])) if found else None
+            raise AdapterUnavailable(
+                f"No metrics at {url} ({error}). Start the server with PROMETHEUS_MONITORING_ENABLED=true, and name "
+                "its endpoint in connection.metrics_url."
+            ) from error
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        # Any program's endpoint tells its process's figures; only a Weaviate server has metrics of its own name.
+        if found is None or "\nweaviate_" not in text:
+            raise AdapterRejected(
+                f"{url} shows no {name} of a Weaviate server. Name the server's own endpoint in connection.metrics_url."
+            )
+        return int(float(found[1]))
 
     @property
     def version(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -11,9 +12,12 @@ from pydantic import Field, field_validator, model_validator
 
 from adapters.base import AdapterRejected, InvalidOptions, Options
 
+from .weaviate_server import Server, local_cluster, local_server
+
 Kind: TypeAlias = Literal["hnsw", "flat", "dynamic", "hfresh"]
 Quantizer: TypeAlias = Literal["none", "pq", "bq", "sq", "rq"]
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
+_Url: TypeAlias = Annotated[str, Field(pattern=r"^https?://")]
 
 TRAINED: frozenset[str] = frozenset({"pq", "sq"})
 """Quantizers that learn from the data: the server compresses only once it has seen enough of them."""
@@ -186,7 +190,9 @@ class WeaviateQuery(Options):
 class WeaviateConnection(Options):
     """How to reach the server: host and ports, or a url, or the cluster url of Weaviate Cloud.
 
-    Keys come from the environment variable that api_key_env names. Seconds bound every wait.
+    Keys come from the environment variable that api_key_env names. Seconds bound every wait. data_path and metrics_url
+    show bytes on disk and memory; of a cluster each names those of every node. At the address of a server that
+    `make weaviate-up`, `weaviate-cluster-up` or Docker starts here they need not be given.
     """
 
     host: str = "localhost"
@@ -203,8 +209,8 @@ class WeaviateConnection(Options):
     batch_size: Positive = 1000
     insert_threads: Positive = 2
     search_threads: Positive = 4  # for several queries in one call; one query is one request
-    data_path: str | None = None  # PERSISTENCE_DATA_PATH of a server on this machine: shows the bytes on disk
-    metrics_url: str | None = Field(default=None, pattern=r"^https?://")
+    data_path: str | tuple[str, ...] | None = None  # PERSISTENCE_DATA_PATH of a server on this machine
+    metrics_url: _Url | tuple[_Url, ...] | None = None
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
@@ -237,6 +243,27 @@ class WeaviateConnection(Options):
         """Whether the server is on this machine."""
         return urlsplit(self.address).hostname in ("localhost", "127.0.0.1", "::1")
 
+    @property
+    def metrics_urls(self) -> tuple[str, ...]:
+        """The metrics endpoint of each node, none where they are not known."""
+        return _several(self.metrics_url) or tuple(server.metrics_url for server in self._started_here())
+
+    @property
+    def data_paths(self) -> tuple[Path, ...]:
+        """The data folder of each node, none where they are not known."""
+        if given := _several(self.data_path):
+            return tuple(map(Path, given))
+        servers = self._started_here()
+        # A server in Docker has the same address and its files elsewhere: these may be left from another day.
+        return tuple(server.data_path for server in servers) if all(server.pid() for server in servers) else ()
+
+    def _started_here(self) -> Sequence[Server]:
+        """The servers that the Makefile or Docker starts at this address."""
+        for servers in ([local_server()], local_cluster()):
+            if self.local and urlsplit(self.address).port in {server.ports.http for server in servers}:
+                return servers
+        return ()
+
     def key(self) -> str | None:
         """The API key. Raises AdapterRejected when its variable is not set."""
         if self.api_key_env is None:
@@ -247,3 +274,7 @@ class WeaviateConnection(Options):
                 f"set. Set it: export {self.api_key_env}=…"
             )
         return key
+
+
+def _several(given: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else given or ()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import pyarrow as pa
@@ -171,13 +170,14 @@ class WeaviateStore(Store):
             raise NotIndexed(
                 f"Collection {collection.name} compares by {config.get('distance')}, not by {ref.similarity}."
             )
+        copies = int(schema.get("replicationConfig", {}).get("factor") or 1)
         queue = sum(int(shard.vector_queue_length) for shard in shards)
         return EffectiveIndex(
             type=self._type if vectors else "inverted",
             rows=ref.rows,
             rows_indexed=ref.rows - queue,
             flat=vectors and self._type == "flat",
-            bytes=self._bytes(collection.name),
+            bytes=self._bytes(collection.name, {shard.name for shard in shards}, copies),
             parameters={
                 "server_version": self._link.version,
                 "quantizer": codec if vectors else None,
@@ -185,7 +185,7 @@ class WeaviateStore(Store):
                 "text": self.index.full_text,
                 "shards": len({shard.name for shard in shards}),
                 "nodes": sorted({shard.node for shard in shards}),
-                "replication_factor": schema.get("replicationConfig", {}).get("factor"),
+                "replication_factor": copies,
             },
             adjusted=tuple(differences(asked, schema)),
         )
@@ -195,11 +195,11 @@ class WeaviateStore(Store):
         kind, codec = self.index.kind, self.index.codec
         return kind if kind == "hfresh" or codec == "none" else f"{kind}+{codec}"
 
-    def _bytes(self, name: str) -> int | None:
-        if self.connection.data_path is None:
-            return None
-        folder = Path(self.connection.data_path) / name.lower()
-        return folder_bytes(folder) if folder.is_dir() else None
+    def _bytes(self, name: str, shards: Set[str], copies: int) -> int | None:
+        """Size on disk of all copies of all shards; None unless every one lies in a folder that is known."""
+        folders = [path / name.lower() for path in self.connection.data_paths]
+        found = sum((folder / shard).is_dir() for folder in folders for shard in shards)
+        return sum(map(folder_bytes, folders)) if found == len(shards) * copies else None
 
     def drop(self, ref: IndexRef) -> None:
         collection = self._at(ref.name)
@@ -212,10 +212,16 @@ class WeaviateStore(Store):
         collection.delete()
 
     def server_memory(self) -> int | None:
-        """Resident bytes of the server process, from its metrics endpoint; None where connection names none."""
-        if self.connection.metrics_url is None:
+        """Resident bytes of the server process, of all nodes of a cluster, from their metrics endpoints."""
+        urls = self.connection.metrics_urls
+        if not urls:
             return None
-        return self._link.metric(self.connection.metrics_url, "process_resident_memory_bytes")
+        if (nodes := len(self.health())) != len(urls):
+            raise AdapterRejected(
+                f"The cluster at {self._link.address} has {nodes} nodes, and connection.metrics_url names {len(urls)} "
+                "endpoints. Name that of every node."
+            )
+        return sum(self._link.metric(url, "process_resident_memory_bytes") for url in urls)
 
     def health(self) -> tuple[str, ...]:
         """The cluster's nodes with their state."""

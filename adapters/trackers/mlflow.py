@@ -101,6 +101,7 @@ def _metrics(entry: Mapping[str, Any]) -> dict[str, float]:
     cost = entry.get("cost") or {}
     found |= {name: cost.get(name) for name in ("corpus_usd", "per_1000_queries_usd")}
     found |= {name: entry.get(name) for name in ("build_seconds", "index_bytes", "truncated_texts")}
+    found |= entry.get("memory") or {}
     return {metric_name(name): value for name, value in numbers(found).items()}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.results import Latency
+from collections.abc import Sequence
+
+from bench.results import Latency, Memory
 
 DASH = "–"
 
@@ -40,6 +42,34 @@ def pair(latency: Latency | None) -> str:
     return f"{milliseconds(latency.total.p50_ms)} / {milliseconds(latency.total.p95_ms)}"
 
 
+def seconds(value: float | None) -> str:
+    """Seconds to one decimal."""
+    return DASH if value is None else f"{value:,.1f}"
+
+
 def mebibytes(size: int | None) -> str:
     """Bytes in MiB."""
     return DASH if size is None else f"{size / 2**20:,.1f}"
+
+
+def build_peak(memory: Memory | None) -> str:
+    """A server's bytes at the peak of the build; of this process, which holds much else, only what the build added."""
+    if memory is None or memory.build_peak_bytes is None:
+        return DASH
+    if memory.where == "server" or memory.build_before_bytes is None:
+        return f"{memory.where} {mebibytes(memory.build_peak_bytes)}"
+    return f"+{mebibytes(max(0, memory.build_peak_bytes - memory.build_before_bytes))}"
+
+
+def search_peak(memory: Memory | None) -> str:
+    """Bytes while it was searched, and whose they are."""
+    if memory is None or memory.search_peak_bytes is None:
+        return DASH
+    return f"{memory.where} {mebibytes(memory.search_peak_bytes)}"
+
+
+def without_unknown(table: Sequence[Sequence[str]], *columns: str) -> list[list[str]]:
+    """The table without those of the columns that know nothing of any row. Its first row is the header."""
+    header, *rows = table
+    empty = {i for i, name in enumerate(header) if name in columns and all(row[i] == DASH for row in rows)}
+    return [[cell for i, cell in enumerate(row) if i not in empty] for row in table]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.report.cells import DASH, mebibytes, milliseconds, number, pair
+from bench.report.cells import DASH, build_peak, mebibytes, milliseconds, number, pair, seconds, without_unknown
 from bench.results import Front, Result, Target
 
 
@@ -31,7 +31,7 @@ def _target_table(result: Result, measure: str) -> list[list[str]]:
     several = len({row.encoder for row in rows}) > 1
     times = [f"p50 / p95 ms {label}" for label in labels]
     header = [*(["encoder"] if several else []), "engine", "index", "at least", "setting"]
-    table = [[*header, f"{measure} [95 %]", *times, "build s", "MiB"]]
+    table = [[*header, f"{measure} [95 %]", *times, "build s", "build peak MiB", "disk MiB"]]
     for row in rows:
         loads = {load.load: load for load in row.loads}
         engine = (
@@ -47,11 +47,12 @@ def _target_table(result: Result, measure: str) -> list[list[str]]:
                 "not reached" if row.setting is None else _options(row.setting, bare=True) or "default",
                 number(row.mean) + interval,
                 *(pair(loads.get(label)) for label in labels),
-                DASH if row.build_seconds is None else f"{row.build_seconds:,.1f}",
+                seconds(row.build_seconds),
+                build_peak(row.memory),
                 mebibytes(row.index_bytes),
             ]
         )
-    return table
+    return without_unknown(table, "build peak MiB")
 
 
 def _same_engine(rows: Sequence[Target], row: Target) -> bool:
@@ -87,7 +88,7 @@ def _front_title(front: Front) -> str:
 
 
 def _front_table(front: Front) -> list[list[str]]:
-    table = [["", "system", front.measure, "p95 ms", "per second", "MiB"]]
+    table = [["", "system", front.measure, "p95 ms", "per second", "disk MiB"]]
     for system in front.systems:
         table.append(
             [

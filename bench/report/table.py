@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.report import equal_recall
-from bench.report.cells import DASH, milliseconds, number, pair, signed
+from bench.report.cells import (
+    DASH,
+    build_peak,
+    mebibytes,
+    milliseconds,
+    number,
+    pair,
+    search_peak,
+    seconds,
+    signed,
+    without_unknown,
+)
 from bench.results import Latency, MeasureValue, Result, StageLatency, SystemResult
 
 BUSY_SHARE = 0.2  # from here on, latencies are the neighbours' as much as the system's
@@ -21,6 +32,7 @@ def render(result: Result, *, folder: str | None = None) -> str:
         _section("p50 / p95 ms by stage", _stage_table(result)),
         _section(f"where {result.primary} goes", _loss_table(result)),
         _section("all measures", _measures_table(result)),
+        _section("what the indexes take", _index_table(result)),
         _section("load", _load_table(result)),
         *(_section(title, rows) for title, rows in equal_recall.tables(result)),
         "\n".join(_notes(result, folder)),
@@ -108,6 +120,18 @@ def _measures_table(result: Result) -> list[list[str]]:
     return [["system", *names]] + [[s.name, *(_mean(s.measures.get(name)) for name in names)] for s in result.systems]
 
 
+def _index_table(result: Result) -> list[list[str]]:
+    header = ["system", "index", "build s", "disk MiB", "build peak MiB", "search peak MiB"]
+    rows = [header]
+    for system in result.systems:
+        if system.index is not None:
+            took = [seconds(system.build_seconds), mebibytes(system.index_bytes)]
+            memory = [build_peak(system.memory), search_peak(system.memory)]
+            rows.append([system.name, system.index.type, *took, *memory])
+    known = without_unknown(rows, *header[2:])
+    return known if len(known[0]) > 2 else []
+
+
 def _load_table(result: Result) -> list[list[str]]:
     if all(len(s.loads) < 2 and all(load.mode == "closed" for load in s.loads) for s in result.systems):
         return []
@@ -148,6 +172,7 @@ def _notes(result: Result, folder: str | None) -> list[str]:
     lines += _spread_notes(result)
     lines += equal_recall.notes(result)
     lines += _busy_note(result)
+    lines += _memory_note(result)
     lines += _timing_notes(result)
     lines += _work_note(result)
     if any(s.measures.get(result.primary) for s in result.systems):
@@ -196,6 +221,14 @@ def _spread_notes(result: Result) -> list[str]:
                 f"· {system.name}: {name} from {number(min(values))} to {number(max(values))} over {len(values)} builds"
             )
     return lines
+
+
+def _memory_note(result: Result) -> list[str]:
+    if not any(build_peak(system.memory).startswith("+") for system in result.systems):
+        return []
+    return [
+        "· build peak +n: by how much this process grew; an engine's first build counts the engine's own buffers too"
+    ]
 
 
 def _timing_notes(result: Result) -> list[str]:

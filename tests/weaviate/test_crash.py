@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from adapters.base import AdapterUnavailable, IndexRef, Place, Queries, Similarity
+from adapters.base import AdapterRejected, AdapterUnavailable, IndexRef, Place, Queries, Similarity
 from adapters.stores.weaviate_server import Ports, Server, cluster, start_cluster
 
 from .conftest import connection_of, store_at
@@ -92,10 +92,22 @@ def test_a_cluster_answers_on_when_one_node_is_killed(server_binary: Path, tmp_p
     vectors, queries = corpus(1500)
     try:
         start_cluster(servers)
-        with store_at(connection_of(servers[0]), type="hnsw", shards=3, replication_factor=2) as store:
+        of_all = {
+            "data_path": [str(server.data_path) for server in servers],
+            "metrics_url": [server.metrics_url for server in servers],
+        }
+        connection = connection_of(servers[0])
+        with store_at({**connection, **of_all}, type="hnsw", shards=3, replication_factor=2) as store:
             store.check()
             ref = build(store, vectors, tmp_path)
             held = store.describe(ref)
+            assert (held.bytes or 0) > 2 * vectors.nbytes  # two copies, spread over three folders
+            memory = store.server_memory()
+            with store_at(connection, type="hnsw", shards=3, replication_factor=2) as part:
+                assert part.describe(ref).bytes is None
+                with pytest.raises(AdapterRejected, match=r"has 3 nodes, and connection\.metrics_url names 1"):
+                    part.server_memory()
+            assert memory is not None and memory > 3 * 50e6
             assert (held.rows, held.parameters["shards"], held.parameters["replication_factor"]) == (1500, 3, 2)
             assert held.parameters["nodes"] == ["weaviate-0", "weaviate-1", "weaviate-2"]
             with store.open(ref) as session:

@@ -26,6 +26,7 @@ from adapters.base import (
 )
 from adapters.stores._weaviate_schema import class_name
 from adapters.stores.weaviate import WeaviateStore
+from adapters.stores.weaviate_server import Ports
 from tests.stores.arrays import batches
 
 from .conftest import store_at
@@ -125,17 +126,37 @@ def test_an_option_that_the_server_drops_is_an_error(
     assert store._at("dropped").find() is None
 
 
-def test_bytes_and_memory_of_a_local_server_are_read(
-    asynchronous: dict[str, Any], opened: Any, tmp_path: Path, data: Any
+def test_a_local_server_tells_its_bytes_on_disk(
+    synchronous: dict[str, Any], opened: Any, tmp_path: Path, data: Any
 ) -> None:
-    if "data_path" not in asynchronous:
-        pytest.skip("BENCH_WEAVIATE_URL names a server whose files are elsewhere")
-    store = opened(asynchronous, type="flat")
-    ref = build(store, data[0], tmp_path)
-    assert (effective(store, ref).bytes or 0) > ROWS * DIMENSION * 4
+    for more in ({}, {"shards": 3}, {"tenant": "alice"}):
+        store = opened(synchronous, type="flat", **more)
+        ref = build(store, data[0], tmp_path)
+        assert (effective(store, ref).bytes or 0) > ROWS * DIMENSION * 4
+        elsewhere = opened({**synchronous, "data_path": str(tmp_path)}, type="flat", **more)
+        assert elsewhere.describe(ref).bytes is None
+        store.drop(ref)
+
+
+def test_a_server_tells_its_own_memory(synchronous: dict[str, Any], opened: Any) -> None:
+    store = opened(synchronous)
     assert (store.server_memory() or 0) > 50e6
     assert [node.partition(" ")[2] for node in store.health()] == ["HEALTHY"]
-    store.drop(ref)
+
+
+def test_a_part_of_a_cluster_is_not_told_as_the_whole(synchronous: dict[str, Any], opened: Any) -> None:
+    twice = opened({**synchronous, "metrics_url": [synchronous["metrics_url"]] * 2})
+    with pytest.raises(AdapterRejected, match=r"has 1 nodes, and connection\.metrics_url names 2"):
+        twice.server_memory()
+
+
+def test_metrics_of_nobody_and_of_another_program_are_named(synchronous: dict[str, Any], opened: Any) -> None:
+    nobody = f"http://127.0.0.1:{Ports.free().metrics}/metrics"
+    with pytest.raises(AdapterUnavailable, match=f"No metrics at {nobody}"):
+        opened({**synchronous, "metrics_url": nobody}).server_memory()
+    other = f"http://127.0.0.1:{synchronous['port']}/v1/meta"
+    with pytest.raises(AdapterRejected, match="Name the server's own endpoint"):
+        opened({**synchronous, "metrics_url": other}).server_memory()
 
 
 # Search options
@@ -347,8 +368,6 @@ def test_a_reference_by_another_metric_is_refused(
 
 
 def test_a_grpc_port_of_nothing_is_named(synchronous: dict[str, Any]) -> None:
-    from adapters.stores.weaviate_server import Ports
-
     start = time.monotonic()
     with pytest.raises(AdapterUnavailable, match="gRPC port"):
         store_at({**synchronous, "grpc_port": Ports.free().grpc}).check()
