@@ -45,8 +45,10 @@ class Collection:
 
     @property
     def whole(self) -> Any:
-        """The client's collection, for what belongs to all tenants."""
-        return self.link.client.collections.use(self.name)
+        """The client's collection, for what belongs to all tenants. The client's check of every argument's type, a
+        seventh of its time in a search, is left out as its documentation offers: vectors and options are checked
+        here."""
+        return self.link.client.collections.use(self.name, skip_argument_validation=True)
 
     @property
     def handle(self) -> Any:
