@@ -39,6 +39,11 @@ class WeaviateStore(Store):
     Ingest is `insert_many` of 1,000 objects from two threads: on 20,000 × 384 floats and two cores it took 1.7 to
     1.9 s, the client's `batch.dynamic` 2.5 to 3.1 s, `batch.fixed_size(1000, 2)` 2.5 s, `batch.stream` 3.4 s; it also
     tells at once which objects were rejected.
+
+    Searches come from threads, one client for all: against a server of known pause they added 2.5 to 3.3 ms to the
+    median where the asynchronous client added 2.5 to 4.6, until one process was too busy, which more processes cure
+    better than an event loop does (`python -m tests.perf.clients`, bench/generators.py). One way to call serves
+    every store and every stage.
     """
 
     name = "weaviate"
