@@ -24,6 +24,7 @@ from ._weaviate_schema import (
     Mark,
     class_definition,
     differences,
+    own_part,
     query_settings,
     training,
     vector_config,
@@ -96,19 +97,31 @@ class Collection:
             f"(DELETE {address}/v1/schema/{self.name}) or use another server."
         )
 
-    def untrained(self, rows: int, limit: int | None) -> NotIndexed:
+    def wanted_rows(self, config: Mapping[str, Any]) -> dict[str, int]:
+        """Rows that each shard must exceed before its vectors are compressed, by the option that says so.
+
+        config: of the vector index. A dynamic index stays flat up to its threshold; an asynchronous server trains PQ
+        and SQ only beyond their limit.
+        """
+        wanted = {"threshold": int(config["threshold"])} if self.index.kind == "dynamic" else {}
+        if self.index.codec in TRAINED:
+            wanted["training_limit"] = int(own_part(self.index, config)[self.index.codec]["trainingLimit"])
+        return wanted
+
+    def untrained(self, rows: int, config: Mapping[str, Any]) -> NotIndexed:
         """The error for vectors that are not compressed though a quantizer was asked for."""
         plain = f"Weaviate did not compress the vectors with {self.index.codec}; searches would use plain vectors."
-        if limit is None or self.index.codec not in TRAINED:
+        wanted, shards = self.wanted_rows(config), self.index.shards or 1
+        if not wanted:
             return NotIndexed(plain)
-        shards = self.index.shards or 1
-        held = f"training_limit is {limit} and the index has {rows} rows in {shards} shard(s)"
+        set_to = " and ".join(f"{option} is {limit}" for option, limit in wanted.items())
+        over = [f"index.{option}" for option, limit in wanted.items() if rows // shards <= limit]
         cure = (
-            f"Set index.training_limit below {rows // shards}."
-            if rows // shards <= limit
+            f"Set {' and '.join(over)} below {rows // shards}."
+            if over
             else "Training needs at least 256 rows in each shard (index.centroids)."
         )
-        return NotIndexed(f"{plain} {held}. {cure}")
+        return NotIndexed(f"{plain} {set_to} and the index has {rows} rows in {shards} shard(s). {cure}")
 
 
 class Built(NamedTuple):
@@ -328,17 +341,16 @@ def _settle(collection: Collection, rows: int) -> bool:
 def _compress(collection: Collection, rows: int, queued: bool) -> None:
     """Have PQ or SQ trained, and see that the vectors are compressed, whatever the quantizer."""
     index = collection.index
-    limit: int | None = None
     if trained := index.codec in TRAINED and index.kind == "hnsw":
         with collection.link.errors():
             collection.whole.config.update(vector_config=training(index))
-        limit = vector_config(collection.schema())[index.codec]["trainingLimit"]
+    config = vector_config(collection.schema())
     # An asynchronous server trains only when a shard holds more rows than the limit; a synchronous one always does.
-    hopeless = limit is not None and queued and rows // (index.shards or 1) <= limit
+    hopeless = queued and any(rows // (index.shards or 1) <= least for least in collection.wanted_rows(config).values())
     until = time.monotonic() + (2 if hopeless else 10 + rows / 500)
     while not collection.compressed():
         if time.monotonic() > until:
-            raise collection.untrained(rows, limit)
+            raise collection.untrained(rows, config)
         time.sleep(0.1)
     if trained:
         _settle(collection, rows)

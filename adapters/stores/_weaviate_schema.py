@@ -271,9 +271,15 @@ _KEYS = {
 }
 
 
+def own_part(index: WeaviateIndex, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where the options of an index stand in its vector index config: of a dynamic one those of its graph."""
+    part: Mapping[str, Any] = config.get("hnsw", {}) if index.kind == "dynamic" else config
+    return part
+
+
 def query_settings(index: WeaviateIndex, config: Mapping[str, Any]) -> dict[str, Any]:
     """The options of searches that a collection keeps, by the client's names, from its vector index config."""
-    part = config.get("hnsw", {}) if index.kind == "dynamic" else config
+    part = own_part(index, config)
     settings = {name: part[key] for name, key in _KEYS.items() if key in part}
     if "rescoreLimit" in part.get(index.codec, {}):
         settings["rescore_limit"] = part[index.codec]["rescoreLimit"]

@@ -161,7 +161,7 @@ class WeaviateStore(Store):
         config, shards = vector_config(schema), collection.shards()
         vectors, codec = ref.dimension is not None, self.index.codec
         if vectors and ref.rows and codec != "none" and not collection.compressed():
-            raise collection.untrained(ref.rows, config.get(codec, {}).get("trainingLimit"))
+            raise collection.untrained(ref.rows, config)
         asked = class_definition(
             collection.name,
             self.index,

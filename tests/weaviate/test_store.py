@@ -77,6 +77,8 @@ def effective(store: WeaviateStore, ref: Any) -> Any:
         ({"type": "flat", "quantizer": "bq", "cache": True}, "flat+bq", 0.5),
         ({"type": "flat", "quantizer": "rq", "bits": 8}, "flat+rq", 0.95),
         ({"type": "dynamic", "threshold": 1000, "max_connections": 16}, "dynamic", 0.99),
+        ({"type": "dynamic", "threshold": 1000, "quantizer": "pq", "training_limit": 1000}, "dynamic+pq", 0.8),
+        ({"type": "dynamic", "threshold": 1000, "quantizer": "sq", "training_limit": 1000}, "dynamic+sq", 0.95),
         ({"type": "ivf_pq", "max_posting_size_kb": 16, "replicas": 2}, "hfresh", 0.95),
     ],
 )
@@ -108,6 +110,13 @@ def test_pq_on_too_few_rows_is_not_indexed_with_the_cause(
 ) -> None:
     with pytest.raises(NotIndexed, match=r"training_limit is 100000 .*1200 rows.*training_limit below 1200"):
         build(opened(asynchronous, quantizer="pq"), data[0], tmp_path)
+
+
+def test_a_dynamic_index_that_is_still_flat_is_not_compressed_and_says_why(
+    asynchronous: dict[str, Any], opened: Any, tmp_path: Path, data: Any
+) -> None:
+    with pytest.raises(NotIndexed, match=r"threshold is 5000 .*1200 rows.*Set index.threshold below 1200"):
+        build(opened(asynchronous, type="dynamic", quantizer="bq", threshold=5000), data[0], tmp_path)
 
 
 def test_dynamic_on_a_synchronous_server_is_refused_with_the_cure(
