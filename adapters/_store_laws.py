@@ -104,6 +104,7 @@ class StoreConformance:
     """
 
     similarities: ClassVar[tuple[Similarity, ...]] = tuple(Similarity)
+    inserts_at_once: ClassVar[bool] = True  # what `insert` accepted is found before `settle`
     exact: ClassVar[bool] = True  # `store` and `query` are set so that a vector search misses nothing
     filters: ClassVar[bool] = True
 
@@ -386,6 +387,89 @@ class StoreConformance:
         sample = Sample.of(50)
         with self._open(build(sample)) as session, pytest.raises(InvalidOptions, match="nowhere"):
             session.search(self._queries(sample, 1), 3, Filter.parse({"nowhere": 1}))
+
+    # Rows that come later
+
+    def test_inserted_rows_are_found_by_a_session_opened_before(self, build: Builder) -> None:
+        sample = Sample.of(520)
+        (first,), more = self._split(sample, 400), list(sample.batches(40, vectors=self._by_vector))[10:]
+        ref, store = build(sample, batches=iter([first])), self._taking_rows()
+        queries = self._queries(sample, 80)  # 22 of them near documents that come later
+        with store.open(ref) as session:
+            session.configure(self.query(store))
+            assert session.search(queries, 10).rows.max() < 400
+            for batch in more:
+                store.insert(ref, batch)
+            if self.inserts_at_once:
+                self._assert_held(session.search(queries, 10), sample, queries)
+            grown = store.settle(ref, 520)
+            self._assert_held(session.search(queries, 10), sample, queries)
+        assert (grown.rows, store.describe(grown).rows, store.describe(grown).rows_indexed) == (520, 520, 520)
+        self._assert_held(self._search(grown, queries, 10), sample, queries)  # in a new adapter, which reads it anew
+
+    def test_every_row_is_held_once_after_more_inserts_than_an_engine_leaves_unsorted(self, build: Builder) -> None:
+        sample = Sample.of(520)
+        (first,), store = self._split(sample, 400), self._taking_rows()
+        ref = build(sample, batches=iter([first]))
+        with store.open(ref) as session:
+            session.configure(self.query(store))
+            for batch in list(sample.batches(4, vectors=self._by_vector))[100:]:
+                store.insert(ref, batch)
+            store.settle(ref, 520)
+            found = session.search(self._queries(sample, 4), 600).rows
+        for rows in found:
+            held = rows[rows >= 0].tolist()
+            assert len(held) == len(set(held))
+            if self.exact and self._consumes == {"vector"}:
+                assert sorted(held) == list(range(520))
+
+    def test_a_filter_holds_for_inserted_rows(self, build: Builder) -> None:
+        if not self.filters:
+            pytest.skip("the store has no filters")
+        sample = Sample.of(520)
+        store, condition = self._taking_rows(), Filter.parse({"lang": "en"})
+        ref = build(sample, batches=iter(self._split(sample, 400)))
+        queries = self._queries(sample, 80)
+        with store.open(ref) as session:
+            session.configure(self.query(store))
+            session.search(queries, 10, condition)
+            store.insert(ref, next(sample.batches(520, vectors=self._by_vector)).slice(400))
+            store.settle(ref, 520)
+            found = session.search(queries, 10, condition).rows
+        assert (found[found >= 0] % 4 == 0).all() and found.max() >= 400
+
+    def test_a_row_that_is_missing_after_all_inserts_is_noticed(self, build: Builder) -> None:
+        sample, store = Sample.of(400), self._taking_rows()
+        ref = build(sample, batches=iter(self._split(sample, 390)))
+        store.insert(ref, next(sample.batches(400, vectors=self._by_vector)).slice(390, 9))
+        with pytest.raises(AdapterError, match="399"):
+            store.settle(ref, 400)
+
+    def test_a_store_that_takes_no_rows_says_so(self, build: Builder) -> None:
+        store = self._new()
+        if store.takes_rows:
+            pytest.skip("the store takes rows")
+        sample = Sample.of(50)
+        ref = build(sample)
+        with pytest.raises(InvalidOptions, match=f"store {store.name} takes no rows"):
+            store.insert(ref, next(sample.batches(vectors=self._by_vector)))
+
+    def _taking_rows(self) -> Store:
+        store = self._new()
+        if not store.takes_rows:
+            pytest.skip("the store takes no rows while it is searched")
+        return store
+
+    def _split(self, sample: Sample, rows: int) -> list[pa.RecordBatch]:
+        return [next(sample.batches(len(sample), vectors=self._by_vector)).slice(0, rows)]
+
+    def _assert_held(self, hits: Hits, sample: Sample, queries: Queries) -> None:
+        """The document that each query stands near is found, and the best ten are right where the search is exact."""
+        wanted = [(3 + 7 * i) % len(sample) for i in range(len(queries))]
+        missed = [row for row, found in zip(wanted, hits.rows, strict=True) if row not in found]
+        assert not missed if self.exact else len(missed) <= 8
+        if self.exact and self._consumes == {"vector"} and queries.vectors is not None:
+            self._assert_recall(hits, queries.vectors, sample.vectors, 10, self.similarities[0], None)
 
     # What is refused
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -36,7 +37,7 @@ from .arrays import (
     TextRows,
     check_vectors,
 )
-from .errors import InvalidVectors, MissingDependency, NotIndexed
+from .errors import InvalidOptions, InvalidVectors, MissingDependency, NotIndexed
 from .events import Delivery, Event
 from .filters import Filter
 
@@ -228,6 +229,7 @@ class Store(Adapter):
     Connection: ClassVar[type[BaseModel]] = NoOptions
     reproducible: ClassVar[bool] = False  # building twice gives the same index, so one build tells all
     embedded: ClassVar[bool] = True  # runs in this process and keeps its files in the folder it is given
+    takes_rows: ClassVar[bool] = False  # rows may be inserted while it is searched: `_insert` and `_settle` are there
 
     def __init__(self, index: Any, connection: Any, context: Context = Context()) -> None:
         self.index = index
@@ -276,19 +278,53 @@ class Store(Adapter):
             raise NotIndexed(f"Store {self.name} did not read all batches.")
         ref = IndexRef(place.name, str(place.folder), counted.rows, dimension, similarity, details)
         if counted.rows:
-            held = self.describe(ref)
-            if held.rows != counted.rows:
-                raise NotIndexed(
-                    f"Store {self.name} was given {counted.rows} rows and holds {held.rows}. Delete the index "
-                    "(bench clean) and run again."
-                )
+            self._check_rows(ref)
         return ref
+
+    def _check_rows(self, ref: IndexRef) -> None:
+        held = self.describe(ref)
+        if held.rows != ref.rows:
+            raise NotIndexed(
+                f"Store {self.name} was given {ref.rows} rows and holds {held.rows}. Delete the index "
+                "(bench clean) and run again."
+            )
 
     @abstractmethod
     def _build(
         self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
     ) -> Mapping[str, Any]:
         """Load and index; returns what `_open` needs beyond the place (JSON-serialisable)."""
+
+    def insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
+        """Add rows to a built index while sessions search it; from one thread at a time.
+
+        batch: rows that the index does not hold, with the columns that it was built from. Returns when the engine has
+        accepted them. Sessions that this store opened earlier find them by the end of `settle` at the latest; an
+        embedded engine's find them at once.
+        Raises InvalidVectors, InvalidOptions (the store takes no rows), AdapterRejected, AdapterUnavailable,
+        AdapterTimeout; which of the rows are then held is not known.
+        """
+        for checked in _Counted((batch,), ref.dimension, f"Store {self.name}"):
+            self._insert(ref, checked)
+
+    def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
+        """The engine's work for at least one row."""
+        raise InvalidOptions(f"store {self.name} takes no rows while it is searched")
+
+    def settle(self, ref: IndexRef, rows: int) -> IndexRef:
+        """End a series of inserts: returns when every row is searchable, indexed and kept, as after `build`.
+
+        rows: all that the index must hold now. Returns the reference of the grown index.
+        Raises NotIndexed when the engine holds another number, AdapterUnavailable, AdapterTimeout.
+        """
+        grown = replace(ref, rows=rows)
+        self._settle(grown)
+        self._check_rows(grown)
+        return grown
+
+    def _settle(self, ref: IndexRef) -> None:
+        """Index what was inserted, and keep it. ref: the grown index."""
+        raise InvalidOptions(f"store {self.name} takes no rows while it is searched")
 
     @abstractmethod
     def open(self, ref: IndexRef) -> Session:

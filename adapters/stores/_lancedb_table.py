@@ -67,6 +67,13 @@ def batches_for(batches: Iterator[pa.RecordBatch], dimension: int | None, *, tex
     return TableBatches(iter(rest), pa.schema([f for _, f in fields]), tuple(n for n, _ in fields), meta)
 
 
+def rows_for(batch: pa.RecordBatch, schema: pa.Schema, meta: Mapping[str, str]) -> pa.RecordBatch:
+    """A batch as a table of this schema holds it. meta: as TableBatches gave it when the table was made."""
+    sources = {column: f"meta.{name}" for name, column in meta.items()}
+    columns = [batch.column(sources.get(field.name, field.name)).cast(field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 def where_clause(filter: Filter, schema: pa.Schema, meta: Mapping[str, str]) -> str:
     """The filter as a condition of LanceDB's SQL. A null passes none of its comparisons.
 

@@ -45,12 +45,9 @@ class RowsWriter:
 class RowsFile:
     """The written columns, memory-mapped: positions 0..count-1 of the index and the rows they stand for."""
 
-    def __init__(self, folder: Path) -> None:
-        try:
-            with pa.memory_map(str(folder / _NAME)) as source:
-                self._table: pa.Table = pa.ipc.open_file(source).read_all()
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
-            raise IndexMissing(f"No complete index in {folder}: it has to be built again.") from error
+    def __init__(self, folder: Path, table: pa.Table | None = None) -> None:
+        self._folder = folder
+        self._table: pa.Table = _read(folder) if table is None else table
         rows = self._table.column("row").to_numpy().astype(np.int32)
         self._rows = None if np.array_equal(rows, np.arange(len(rows), dtype=np.int32)) else rows
         self._last: tuple[Filter, Flags] | None = None
@@ -65,6 +62,19 @@ class RowsFile:
             last = self._last = (filter, filter.mask(self._table))
         return last[1]
 
+    def with_rows(self, batch: pa.RecordBatch) -> Self:
+        """These rows and those of the batch, in memory alone until `save`."""
+        more = pa.table(batch.select(self._table.column_names)).cast(self._table.schema)
+        return type(self)(self._folder, pa.concat_tables([self._table, more]))
+
+    def save(self) -> None:
+        """Replace the file whole: another reader may have mapped it."""
+        path = self._folder / _NAME
+        writing = path.with_suffix(".writing")
+        with pa.ipc.new_file(str(writing), self._table.schema) as writer:
+            writer.write_table(self._table)
+        writing.replace(path)
+
     def id_ranks(self) -> npt.NDArray[np.int32]:
         """Each position's place in the ascending order of the document ids: int32 (count,)."""
         ids = self._table.column("id").to_pylist()
@@ -77,6 +87,14 @@ class RowsFile:
         if self._rows is None:
             return positions.astype(np.int32, copy=False)
         return np.where(positions >= 0, self._rows[np.maximum(positions, 0)], np.int32(EMPTY_ROW))
+
+
+def _read(folder: Path) -> pa.Table:
+    try:
+        with pa.memory_map(str(folder / _NAME)) as source:
+            return pa.ipc.open_file(source).read_all()
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise IndexMissing(f"No complete index in {folder}: it has to be built again.") from error
 
 
 def folder_bytes(folder: Path) -> int:

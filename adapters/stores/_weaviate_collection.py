@@ -157,7 +157,7 @@ def build(
     vectors = dimension is not None
     _create(collection, Mark(origin), fields, similarity, vectors=vectors)
     rows = _load(collection, fields, first, batches)
-    queued = _settle(collection, rows)
+    queued = settle(collection, rows)
     if vectors and rows and collection.index.codec != "none":
         _compress(collection, rows, queued)
     if first is not None:
@@ -259,6 +259,18 @@ def _load(
     return rows
 
 
+def insert(collection: Collection, fields: Fields, batch: pa.RecordBatch) -> None:
+    """Insert rows in requests of the connection's batch_size. Raises AdapterRejected when any was rejected."""
+    refused = _Refusals()
+    for piece in _pieces(batch, iter(()), collection.link.connection.batch_size):
+        with collection.link.errors():
+            refused = refused.plus(_insert(collection.handle, piece, fields, text=collection.index.full_text))
+    if refused.objects:
+        raise AdapterRejected(
+            f"Weaviate rejected {refused.objects} of {batch.num_rows} objects; the first: {refused.first}"
+        )
+
+
 def _flush(collection: Collection, fields: Fields, first: pa.RecordBatch) -> None:
     """Have every shard write what it still buffers of its vector index.
 
@@ -311,7 +323,7 @@ def _pieces(first: pa.RecordBatch | None, batches: Iterator[pa.RecordBatch], siz
         first = next(batches, None)
 
 
-def _settle(collection: Collection, rows: int) -> bool:
+def settle(collection: Collection, rows: int) -> bool:
     """Return once the queue is empty, no shard is indexing and the count is right, on two looks: the queue can read
     empty just before it fills. Returns whether a queue was seen, which only an asynchronous server has.
 
@@ -353,4 +365,4 @@ def _compress(collection: Collection, rows: int, queued: bool) -> None:
             raise collection.untrained(rows, config)
         time.sleep(0.1)
     if trained:
-        _settle(collection, rows)
+        settle(collection, rows)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +41,13 @@ class ExactStore(Store):
 
     name = "exact"
     reproducible = True
+    takes_rows = True
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._open: WeakValueDictionary[str, Held] = WeakValueDictionary()  # by folder, shared by its sessions
+        self._unsaved: dict[str, Held] = {}
+        self._lock = threading.Lock()
 
     @property
     def identity(self) -> Identity:
@@ -58,10 +68,27 @@ class ExactStore(Store):
                 count += batch.num_rows
             file.seek(0)
             _write_header(file, count, dimension)
+        self._open.pop(str(place.folder), None)
         return {}
 
+    def held(self, ref: IndexRef) -> Held:
+        """What all sessions on an index search, loaded once. Raises IndexMissing."""
+        with self._lock:
+            held = self._open.get(ref.folder)
+            if held is None:
+                held = self._open[ref.folder] = Held(Path(ref.folder), ref.similarity)
+            return held
+
     def open(self, ref: IndexRef) -> ExactSession:
-        return ExactSession(ref)
+        return ExactSession(ref, self.held(ref))
+
+    def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
+        held = self._unsaved[ref.folder] = self.held(ref)
+        held.append(batch)
+
+    def _settle(self, ref: IndexRef) -> None:
+        self.held(ref).now.rows.save()
+        self._unsaved.pop(ref.folder, None)
 
     def describe(self, ref: IndexRef) -> EffectiveIndex:
         count = len(_vectors(Path(ref.folder)))
@@ -70,23 +97,54 @@ class ExactStore(Store):
         )
 
 
+class Snapshot(NamedTuple):
+    """A corpus as a search goes through it: vectors (n, dimension) and the rows they stand for."""
+
+    vectors: Floats
+    rows: RowsFile
+    corpus: ExactCorpus
+
+
+class Held:
+    """An index in memory. now: replaced whole by an insert, so that a search under way sees one state throughout."""
+
+    def __init__(self, folder: Path, similarity: Similarity) -> None:
+        self._folder = folder
+        self._similarity = similarity
+        self.now = self._snapshot(RowsFile(folder))
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Write vectors behind those of the file and map it anew. Lengths are computed anew for the whole corpus."""
+        before = self.now
+        added = np.ascontiguousarray(vectors_of(batch), dtype="<f4")
+        with (self._folder / _VECTORS).open("r+b") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(added.data)
+            file.seek(0)
+            _write_header(file, len(before.vectors) + len(added), added.shape[1])
+        self.now = self._snapshot(before.rows.with_rows(batch))
+
+    def _snapshot(self, rows: RowsFile) -> Snapshot:
+        vectors = _vectors(self._folder)
+        return Snapshot(vectors, rows, ExactCorpus(vectors, self._similarity))
+
+
 class ExactSession(Session):
     """Searches are safe from many threads."""
 
-    def __init__(self, ref: IndexRef) -> None:
+    def __init__(self, ref: IndexRef, held: Held) -> None:
         super().__init__(ref)
-        self._vectors = _vectors(Path(ref.folder))
-        self._rows = RowsFile(Path(ref.folder))
-        self._corpus = ExactCorpus(self._vectors, ref.similarity)
-        self._filtered: tuple[Filter, Any, ExactCorpus] | None = None
+        self._held = held
+        self._filtered: tuple[Filter, Snapshot, Any, ExactCorpus] | None = None
 
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
         if queries.vectors is None:
             raise InvalidVectors("Store exact searches by vector and was given none.")
-        corpus, positions = self._corpus, None
+        now = self._held.now
+        corpus, positions = now.corpus, None
         if filter is not None:
-            corpus, positions = self._under(filter)
-        count = len(self._vectors) if positions is None else len(positions)
+            corpus, positions = self._under(filter, now)
+        count = len(now.vectors) if positions is None else len(positions)
         hits = Hits.empty(len(queries), limit)
         if not count:
             return hits
@@ -94,18 +152,18 @@ class ExactSession(Session):
         for start in range(0, len(queries), block):
             found, scores = corpus.top_k(queries.vectors[start : start + block], limit)
             places = found if positions is None else positions[found]
-            hits.rows[start : start + block, : found.shape[1]] = self._rows.rows(places)
+            hits.rows[start : start + block, : found.shape[1]] = now.rows.rows(places)
             hits.scores[start : start + block, : found.shape[1]] = scores
         return hits
 
-    def _under(self, filter: Filter) -> tuple[ExactCorpus, Any]:
+    def _under(self, filter: Filter, now: Snapshot) -> tuple[ExactCorpus, Any]:
         """The documents that pass, made ready once per filter, and their positions."""
         kept = self._filtered
-        if kept is None or kept[0] != filter:
-            positions = np.flatnonzero(self._rows.mask(filter))
-            corpus = ExactCorpus(self._vectors[positions], self.ref.similarity)
-            kept = self._filtered = (filter, positions, corpus)
-        return kept[2], kept[1]
+        if kept is None or kept[0] != filter or kept[1] is not now:
+            positions = np.flatnonzero(now.rows.mask(filter))
+            corpus = ExactCorpus(now.vectors[positions], self.ref.similarity)
+            kept = self._filtered = (filter, now, positions, corpus)
+        return kept[3], kept[2]
 
 
 def _write_header(file: BinaryIO, count: int, dimension: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -101,12 +103,13 @@ class FaissStore(Store):
     name = "faiss"
     requires = ("faiss",)
     extra = "faiss"
+    takes_rows = True
     Index = FaissIndex
     Query = FaissQuery
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self._loaded: dict[str, Any] = {}  # one copy in memory for all sessions
+        self._loaded: dict[str, Loaded] = {}  # one copy in memory for all sessions
         self._lock = threading.Lock()
 
     @property
@@ -179,9 +182,22 @@ class FaissStore(Store):
         return index
 
     def open(self, ref: IndexRef) -> FaissSession:
-        return FaissSession(ref, self._index(ref), self.index.type)
+        return FaissSession(ref, self._load(ref), self.index.type)
 
-    def _index(self, ref: IndexRef) -> Any:
+    def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
+        """What k-means trained stays as it is. Searches wait until the rows are in."""
+        loaded, vectors = self._load(ref), _prepared(vectors_of(batch), ref.similarity)
+        rows = loaded.rows.with_rows(batch)
+        with loaded.gate.inserting():
+            loaded.index.add(vectors)
+            loaded.rows = rows
+
+    def _settle(self, ref: IndexRef) -> None:
+        loaded = self._load(ref)
+        _faiss().write_index(loaded.index, str(Path(ref.folder) / _FILE))
+        loaded.rows.save()
+
+    def _load(self, ref: IndexRef) -> Loaded:
         faiss = _faiss()
 
         path = Path(ref.folder) / _FILE
@@ -192,13 +208,13 @@ class FaissStore(Store):
         with self._lock:
             if ref.folder not in self._loaded:
                 try:
-                    self._loaded[ref.folder] = faiss.read_index(str(path))
+                    self._loaded[ref.folder] = Loaded(faiss.read_index(str(path)), RowsFile(Path(ref.folder)))
                 except RuntimeError as error:
                     raise IndexMissing(f"{path} cannot be read ({error}): it has to be built again.") from error
             return self._loaded[ref.folder]
 
     def describe(self, ref: IndexRef) -> EffectiveIndex:
-        index, rows = self._index(ref), len(RowsFile(Path(ref.folder)))
+        index, rows = self._load(ref).index, len(RowsFile(Path(ref.folder)))
         if not index.is_trained or index.ntotal != rows:
             raise NotIndexed(f"The faiss index in {ref.folder} holds {index.ntotal} of {rows} rows. Build it again.")
         kind = _kind(index)
@@ -227,29 +243,64 @@ class FaissStore(Store):
         self._loaded.clear()
 
 
-class FaissSession(Session):
-    """Searches are safe from many threads: options travel with each search, the index does not change."""
+class Gate:
+    """Many searches at once, or one insert: faiss's searches are safe beside each other, none beside an `add`.
+    Source: faiss wiki, "Threads and asynchronous calls". An insert that waits lets no further search begin."""
 
-    def __init__(self, ref: IndexRef, index: Any, kind: Kind) -> None:
+    def __init__(self) -> None:
+        self._entrance = threading.Lock()
+        self._count = threading.Condition()
+        self._searches = 0
+
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        with self._entrance, self._count:
+            self._searches += 1
+        try:
+            yield
+        finally:
+            with self._count:
+                self._searches -= 1
+                self._count.notify_all()
+
+    @contextmanager
+    def inserting(self) -> Iterator[None]:
+        with self._entrance, self._count:
+            self._count.wait_for(lambda: not self._searches)
+            yield
+
+
+@dataclass(slots=True)
+class Loaded:
+    """An index in memory, with the rows that its positions stand for."""
+
+    index: Any
+    rows: RowsFile
+    gate: Gate = field(default_factory=Gate)
+
+
+class FaissSession(Session):
+    """Searches are safe from many threads: options travel with each search, and inserts are kept apart."""
+
+    def __init__(self, ref: IndexRef, loaded: Loaded, kind: Kind) -> None:
         super().__init__(ref)
         self.options = FaissQuery()
-        self._index = index
+        self._loaded = loaded
         self._kind = kind
-        self._rows = RowsFile(Path(ref.folder))
 
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
         if queries.vectors is None:
             raise InvalidVectors("Store faiss searches by vector and was given none.")
-        mask = None if filter is None else self._rows.mask(filter)
-        selector = None if mask is None else _selector(mask)
-        k = min(limit, self._index.ntotal)
-        scores, found = self._index.search(
-            _prepared(queries.vectors, self.ref.similarity), k, params=self._parameters(selector)
-        )
+        vectors = _prepared(queries.vectors, self.ref.similarity)
+        with self._loaded.gate.searching():
+            index, rows = self._loaded.index, self._loaded.rows
+            selector = None if filter is None else _selector(rows.mask(filter))
+            k = min(limit, index.ntotal)
+            scores, found = index.search(vectors, k, params=self._parameters(selector))
         if self.ref.similarity is Similarity.L2:
             scores = -scores
         hits = Hits.empty(len(queries), limit)
-        hits.rows[:, :k] = self._rows.rows(found)
+        hits.rows[:, :k] = rows.rows(found)
         hits.scores[:, :k] = np.where(found >= 0, scores, EMPTY_SCORE)
         return hits
 

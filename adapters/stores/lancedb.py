@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -36,11 +38,14 @@ from adapters.base import (
 )
 
 from ._lancedb_options import DEFAULT_NPROBES, LanceDbIndex, LanceDbQuery
-from ._lancedb_table import batches_for, where_clause
+from ._lancedb_table import batches_for, rows_for, where_clause
 from ._rows import folder_bytes
 
 _VECTOR_INDEX, _TEXT_INDEX = "vector_idx", "text_idx"
 _BATCH = 256  # queries in one request of a search with many
+# "A good rule of thumb is to run optimize if you have added or modified 100,000 or more records or run more than 20
+# data modification operations." Source: lancedb 0.40, Table.optimize. New rows are scanned until then.
+_OPTIMIZE_ROWS, _OPTIMIZE_INSERTS = 100_000, 20
 
 
 class LanceDbConnection(Options):
@@ -65,6 +70,15 @@ class LanceDbStore(Store):
     Index = LanceDbIndex
     Query = LanceDbQuery
     Connection = LanceDbConnection
+    takes_rows = True
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # A table that another handle wrote to is seen after a look at the storage: in every search
+        # (read_consistency_interval), or never. Through one handle, as an application has it, it is seen at once.
+        self._handles: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        self._lock = threading.Lock()
+        self._unoptimized: dict[str, tuple[int, int]] = {}  # by table, inserts and their rows
 
     @property
     def identity(self) -> Identity:
@@ -106,6 +120,7 @@ class LanceDbStore(Store):
         rows = batches_for(batches, dimension, text=self.uses_text)
         with self._reached():
             database = self._connect(str(place.folder))
+        self._handles.pop(place.name, None)
         try:
             table = database.create_table(place.name, rows.reader(), mode="overwrite")
         except Exception as error:
@@ -150,7 +165,35 @@ class LanceDbStore(Store):
         return found
 
     def open(self, ref: IndexRef) -> LanceDbSession:
-        return LanceDbSession(ref, self._table(ref), self.index)
+        return LanceDbSession(ref, self._handle(ref), self.index)
+
+    def _handle(self, ref: IndexRef) -> Any:
+        """The table as all sessions of this store have it."""
+        with self._lock:
+            table = self._handles.get(ref.name)
+            if table is None:
+                table = self._handles[ref.name] = self._table(ref)
+            return table
+
+    def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
+        table = self._handle(ref)
+        inserts, rows = self._unoptimized.get(ref.name, (0, 0))
+        inserts, rows = inserts + 1, rows + batch.num_rows
+        try:
+            table.add(rows_for(batch, table.schema, ref.details["meta"]))
+            if inserts > _OPTIMIZE_INSERTS or rows >= _OPTIMIZE_ROWS:
+                table.optimize()
+                inserts, rows = 0, 0
+        except (RuntimeError, ValueError, OSError) as error:
+            raise AdapterRejected(f"LanceDB could not add rows to the table {ref.name}: {error}") from error
+        self._unoptimized[ref.name] = inserts, rows
+
+    def _settle(self, ref: IndexRef) -> None:
+        self._unoptimized.pop(ref.name, None)
+        try:
+            self._handle(ref).optimize()
+        except (RuntimeError, ValueError, OSError) as error:
+            raise NotIndexed(f"LanceDB could not index what was added to {ref.name}: {error}") from error
 
     def describe(self, ref: IndexRef) -> EffectiveIndex:
         table = self._table(ref)
@@ -205,6 +248,8 @@ class LanceDbStore(Store):
         return tuple(sentences)
 
     def drop(self, ref: IndexRef) -> None:
+        self._handles.pop(ref.name, None)
+        self._unoptimized.pop(ref.name, None)
         if self.connection.uri is not None:
             with self._reached():
                 self._connect(ref.folder).drop_table(ref.name, ignore_missing=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from adapters.base import (
 
 from ._rows import folder_bytes
 from ._weaviate_client import ServerLink
-from ._weaviate_collection import Collection, build
+from ._weaviate_collection import Collection, build, insert, settle
 from ._weaviate_options import WeaviateConnection, WeaviateIndex, WeaviateQuery
 from ._weaviate_schema import Fields, Mark, class_definition, class_name, differences, vector_config
 from ._weaviate_session import WeaviateSession
@@ -53,6 +54,7 @@ class WeaviateStore(Store):
     Query = WeaviateQuery
     Connection = WeaviateConnection
     embedded = False
+    takes_rows = True
 
     def __init__(self, index: WeaviateIndex, connection: WeaviateConnection, context: Context = Context()) -> None:
         super().__init__(index, connection, context)
@@ -132,6 +134,17 @@ class WeaviateStore(Store):
             "build_seconds": built.seconds,
             "reused": built.reused,
         }
+
+    def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
+        """An asynchronous server accepts rows before their vectors are in the index."""
+        insert(self._at(ref.name), Fields.load(ref.details["fields"]), batch)
+
+    def _settle(self, ref: IndexRef) -> None:
+        collection = self._at(ref.name)
+        settle(collection, ref.rows)
+        if (mark := Mark.read(collection.schema().get("description"))) is not None:
+            with self._link.errors():
+                collection.whole.config.update(description=replace(mark, rows=ref.rows).write())
 
     def _at(self, origin: str) -> Collection:
         return Collection(self._link, class_name(origin), self.index)

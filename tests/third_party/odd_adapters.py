@@ -110,7 +110,7 @@ class ForgetfulStore(ExactStore):
         return Identity("odd", "forgetful")
 
     def open(self, ref):
-        return ForgetfulSession(ref)
+        return ForgetfulSession(ref, self.held(ref))
 
 
 class ForgetfulSession(ExactSession):
@@ -174,7 +174,7 @@ class SlowStore(ExactStore):
         return super()._build(batches, place, similarity, dimension)
 
     def open(self, ref):
-        return SlowSession(ref)
+        return SlowSession(ref, self.held(ref))
 
     def describe(self, ref):
         held = super().describe(ref)

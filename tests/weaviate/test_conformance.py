@@ -13,6 +13,7 @@ from .conftest import store_at
 
 
 class OnServer(StoreConformance):
+    inserts_at_once: ClassVar[bool] = False  # vectors wait in a queue
     connection: dict[str, Any]
     index: ClassVar[dict[str, Any]] = {}
     options: ClassVar[dict[str, Any]] = {}
@@ -34,6 +35,8 @@ class TestFlat(OnServer):
 
 
 class OnSynchronousServer(OnServer):
+    inserts_at_once: ClassVar[bool] = True
+
     @pytest.fixture(autouse=True)
     def _available(self, synchronous: dict[str, Any]) -> None:
         self.connection = synchronous
