@@ -111,6 +111,10 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         yield
 
 
+SCRATCH = ".scratch-"
+"""What the names of folders begin with that are of use while a process lasts."""
+
+
 class Cache:
     """The folder of artefacts."""
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 import uuid
-from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
-from adapters.base import AdapterError, Floats, IndexRef, Place, Similarity, Store
+from adapters.base import AdapterError, Floats, Similarity, Store
 from bench.expansion import System
 from bench.pipeline import Pipeline
+from bench.scratch import scratch_index
 
 SAMPLE_ROWS = 2000
 _FIRST_ROWS = 300  # enough for PQ, which wants 256
@@ -45,9 +42,9 @@ class BuildTimes:
         vectors, similarity, given = self._sample(system, rows)
         if system.store.adapter not in self._warm:
             # The first build of an engine also loads it; a run pays that once, not per row.
-            self._build(store, system, vectors, similarity, _FIRST_ROWS)
+            self._build(store, vectors, similarity, _FIRST_ROWS)
             self._warm.add(system.store.adapter)
-        return self._build(store, system, vectors, similarity, rows), given
+        return self._build(store, vectors, similarity, rows), given
 
     def _sample(self, system: System, rows: int) -> tuple[Floats | None, Similarity, bool]:
         """The corpus's vectors where they are at hand; else random ones on the unit sphere, of that dimension."""
@@ -61,17 +58,9 @@ class BuildTimes:
         random = rng.standard_normal((rows, encoder.dimension), dtype=np.float32)
         return random / np.linalg.norm(random, axis=1, keepdims=True), encoder.similarity, False
 
-    def _build(self, store: Store, system: System, vectors: Floats | None, similarity: Similarity, rows: int) -> float:
-        dimension = None if vectors is None else vectors.shape[1]
-        folder = Path(tempfile.mkdtemp(prefix=".estimate-", dir=self._pipeline.cache.folder))
+    def _build(self, store: Store, vectors: Floats | None, similarity: Similarity, rows: int) -> float:
         # A name of its own: an engine that keeps what it has would find the index of an earlier estimate built.
-        place = Place(f"bench_estimate_{uuid.uuid4().hex}", folder)
-        batches = self._pipeline.batches(store, vectors, rows=rows)
-        try:
-            began = time.perf_counter()
-            store.build(batches, place=place, similarity=similarity, dimension=dimension)
+        name = f"bench_estimate_{uuid.uuid4().hex}"
+        began = time.perf_counter()
+        with scratch_index(self._pipeline, store, vectors, similarity, rows=rows, name=name):
             return time.perf_counter() - began
-        finally:
-            with suppress(AdapterError):  # of a build that failed nothing may be there to drop
-                store.drop(IndexRef(place.name, str(folder), rows, dimension, similarity))
-            shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from adapters import registry
 from adapters.base import AdapterError, AdapterTimeout, AdapterUnavailable, IndexMissing, IndexRef, MissingDependency
-from bench.artifacts import Cache, locked
+from bench.artifacts import SCRATCH, Cache, locked
 
 Scope = Literal["index", "all"]
 
@@ -94,10 +94,10 @@ def _drop(kept: dict[str, Any], away: dict[str, str]) -> str | None:
 
 
 def _leftovers(cache: Cache, scope: Scope) -> Iterator[Path]:
-    """Index folders that no reference makes whole (interrupted builds), estimates, and with "all" the other parts."""
+    """Index folders that no reference makes whole (interrupted builds), scratch folders, and with "all" the rest."""
     known = {key for key, _ in cache.index_refs()}
     yield from (p for p in sorted((cache.folder / "indexes").glob("*")) if p.is_dir() and p.name not in known)
-    yield from sorted(cache.folder.glob(".estimate-*"))
+    yield from sorted(cache.folder.glob(f"{SCRATCH}*"))
     if scope == "all":
         yield from (cache.folder / part for part in PARTS if part != "indexes" and (cache.folder / part).is_dir())
 

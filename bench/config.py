@@ -321,6 +321,11 @@ class Reader:
         for i, point in enumerate(points):
             if point.mode == "open" and point.rate is None:
                 self.fault(f"latency[{i}].rate", "is missing: an open loop needs queries per second.")
+        if points and points[0].ingest:
+            self.fault(
+                "latency[0].ingest",
+                "cannot stand in the first load point, which fronts, targets and costs go by. Put another before it.",
+            )
         labels = [point.label for point in points if point.name or point.mode == "closed" or point.rate is not None]
         for label in {label for label in labels if labels.count(label) > 1}:
             self.fault("latency", f"has two load points called {label}. Give them names.")

@@ -17,6 +17,15 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class IngestPlan(_Model):
+    """Rows written into the index while a load point's queries run: the last part of the corpus, held back until
+    then from an index of their own."""
+
+    rows_per_second: float = Field(gt=0)
+    batch: int = Field(100, ge=1, description="rows written at once")
+    share: float = Field(0.1, gt=0, lt=1, description="part of the corpus that is written during the queries")
+
+
 class LoadPoint(_Model):
     """One way of putting load on a system in the latency pass.
 
@@ -36,13 +45,15 @@ class LoadPoint(_Model):
     samples: int | None = Field(None, ge=1, description="measured queries per system, over all rounds")
     seconds: float = Field(60.0, gt=0, description="for the whole pass over all systems; whichever ends first")
     rounds: int = Field(3, ge=3, description="systems take turns this often")
+    ingest: IngestPlan | None = Field(None, description="write rows while the queries run")
 
     @property
     def label(self) -> str:
         """The load point's name in files and tables."""
         if self.name:
             return self.name
-        return f"closed-{self.workers}" if self.mode == "closed" else f"open-{self.rate:g}qps"
+        label = f"closed-{self.workers}" if self.mode == "closed" else f"open-{self.rate:g}qps"
+        return f"{label}-ingest-{self.ingest.rows_per_second:g}" if self.ingest else label
 
 
 class ProjectedSize(_Model):

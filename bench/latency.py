@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +27,7 @@ MINIMUM_FOR_P99 = 1000
 ACHIEVED_AT_LEAST = 0.97
 DEFAULT_SAMPLES = 1000
 DEFAULT_BILLED_SAMPLES = 50
+DEFAULT_SAMPLES_WHILE_WRITING = 50_000  # a turn ends with its rows, not before
 MOST_OPEN_WORKERS = 64  # threads that an open loop keeps, however many queries may be under way
 
 
@@ -99,6 +101,7 @@ class Subject:
 
     portable: the system for processes of its own, None where it has to stay in this one.
     memory: called as a turn begins, it gives what is asked for the engine's bytes when the turn is over.
+    background: what goes on while the measured queries of a turn are sent. seconds: of these in a turn, at most.
     """
 
     name: str
@@ -107,6 +110,8 @@ class Subject:
     samples: int
     portable: Callable[[], Portable | None] = lambda: None
     memory: Callable[[], Reading] = lambda: lambda: None
+    background: Callable[[int], AbstractContextManager[None]] = lambda turn: nullcontext()
+    seconds: float = math.inf
 
 
 def measure(
@@ -148,7 +153,7 @@ class _Measured:
         self.subject = subject
         self.recorder = _Recorder()
         self._load = load
-        self._seconds = seconds
+        self._seconds = min(seconds, subject.seconds)
         self._workers = load.workers if load.mode == "closed" else min(load.max_in_flight, MOST_OPEN_WORKERS)
         self._generator: Threads | Processes = Threads([subject.open() for _ in range(self._workers)], subject.expected)
 
@@ -175,7 +180,8 @@ class _Measured:
             planned = np.cumsum(gaps) - gaps[0]
         assignment = Assignment(turn, _shuffled(rng, count, wanted), planned, self._seconds)
         memory = self.subject.memory()
-        carried = self._generator.carry_out(assignment)
+        with self.subject.background(turn):
+            carried = self._generator.carry_out(assignment)
         self.recorder.memory.append(memory())
         self.recorder.sent += carried.sent
         self.recorder.turns.append(carried)

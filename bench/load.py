@@ -135,8 +135,8 @@ class Threads:
             worker.close()
 
     def _looked_at(self, one: _Asked, phase: int, turn: int) -> Sent:
-        overlap = 0.0 if one.failed else _overlap(one.worker.answer(one.state), self._expected[one.query])
-        return Sent(one.query, phase, turn, one.failed, overlap, one.started, one.spent)
+        share = 0.0 if one.failed else overlap(one.worker.answer(one.state), self._expected[one.query])
+        return Sent(one.query, phase, turn, one.failed, share, one.started, one.spent)
 
 
 def _busy_seconds() -> float:
@@ -230,7 +230,7 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
     return _Asked(query, failed, origin - began, [spent[name] for name in COLUMNS], worker, state)
 
 
-def _overlap(found: Rows, expected: Rows) -> float:
+def overlap(found: Rows, expected: Rows) -> float:
     """Share of the expected documents that were found; 1 when none was expected and none found."""
     wanted = expected[expected >= 0]
     if not len(wanted):

@@ -284,21 +284,23 @@ class Pipeline:
         store: Store,
         vectors: Floats | None,
         *,
-        rows: int | None = None,
+        start: int = 0,
+        stop: int | None = None,
         advance: Callable[[int], None] = lambda rows: None,
     ) -> Iterator[pa.RecordBatch]:
-        """The corpus as a store is given it, or its first `rows` rows. vectors: at least as many, (n, dimension)."""
-        corpus = self.dataset.corpus if rows is None else self.dataset.corpus.slice(0, rows)
+        """The corpus as a store is given it, or its rows from start to before stop. vectors: (n, dimension), n at
+        least stop."""
+        corpus = self.dataset.corpus if stop is None else self.dataset.corpus.slice(0, stop)
         columns = ["id", *(name for name in corpus.column_names if name.startswith("meta."))]
-        for start in range(0, corpus.num_rows, ROWS_PER_BATCH):
-            part = corpus.select(columns).slice(start, ROWS_PER_BATCH).combine_chunks()
-            arrays = {"row": pa.array(np.arange(start, start + part.num_rows, dtype=np.int32))}
+        for first in range(start, corpus.num_rows, ROWS_PER_BATCH):
+            part = corpus.select(columns).slice(first, ROWS_PER_BATCH).combine_chunks()
+            arrays = {"row": pa.array(np.arange(first, first + part.num_rows, dtype=np.int32))}
             arrays |= {name: _whole(part.column(name)) for name in columns}
             if store.uses_text:
                 texts = self.dataset.document_texts
-                arrays["text"] = pa.array([texts[i] for i in range(start, start + part.num_rows)], type=pa.string())
+                arrays["text"] = pa.array([texts[i] for i in range(first, first + part.num_rows)], type=pa.string())
             if vectors is not None:
-                flat = pa.array(vectors[start : start + part.num_rows].ravel())
+                flat = pa.array(vectors[first : first + part.num_rows].ravel())
                 arrays["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
             yield pa.RecordBatch.from_pydict(arrays)
             advance(part.num_rows)

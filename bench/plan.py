@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.base import Encoder, Role, TextRows
+from adapters.base import Encoder, InvalidOptions, Role, TextRows
 from bench.artifacts import locked
 from bench.build_time import BuildTimes
 from bench.config import Experiment
@@ -15,7 +15,9 @@ from bench.costing import Costs, encoders_in_use
 from bench.embedding import PLURAL
 from bench.evaluation import Evaluator
 from bench.expansion import System
+from bench.experiment_file import LoadPoint
 from bench.fronts import attainable
+from bench.ingest import rows_held_back
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.stages import Emit
@@ -170,7 +172,22 @@ class _Plan:
                 f"  {load.label}: {max(samples.values(), default=0):,} samples a system, at most {load.seconds:,.0f} s "
                 f"in all, {load.rounds} rounds{again}"
             )
+            lines += self._ingest(load)
         return lines
+
+    def _ingest(self, load: LoadPoint) -> list[str]:
+        """What is written during the queries, and that no kept index is written to."""
+        if (plan := load.ingest) is None:
+            return []
+        documents = self.pipeline.dataset.documents
+        try:
+            rows = rows_held_back(plan, documents, load.rounds)
+        except InvalidOptions as error:
+            return [f"    not measured: {error}"]
+        return [
+            f"    {rows:,} rows written at {plan.rows_per_second:,g} a second, {rows / plan.rows_per_second:,.1f} s a "
+            f"system, into a scratch index of the other {documents - rows:,} that is built for each"
+        ]
 
 
 def _dollars(usd: float | None) -> str:

@@ -101,6 +101,28 @@ class StageLatency(_Model):
     samples: int
 
 
+class Ingest(_Model):
+    """Rows written while the queries of a load point ran. p50_ms, p95_ms: of the calls that wrote a batch."""
+
+    rows: int = Field(description="held back from the index at first")
+    rows_while_searching: int = Field(description="of those, written while queries ran; the others untimed")
+    rows_per_second: float = Field(description="as planned")
+    achieved_per_second: float
+    kept_up: bool = Field(description="at least .97 of the planned rate was achieved")
+    batch: int = Field(description="rows in a batch")
+    batches: int = Field(description="timed ones")
+    p50_ms: float | None
+    p95_ms: float | None
+    failed_batches: int
+    rows_expected: int
+    rows_held_after: int | None = Field(description="counted by the engine; null where `error` says that rows miss")
+    found_after: float | None = Field(
+        description="mean share of the quality pass's hits found when all was written; under 1 for approximate search, "
+        "because the quality pass searched another build"
+    )
+    error: str | None = None
+
+
 class Latency(_Model):
     """One system under one load point; a stage that the system does not have is None."""
 
@@ -111,10 +133,11 @@ class Latency(_Model):
     measured_at: str
     reused: bool
     distinct_queries: int
-    agreement: float | None
+    agreement: float | None = Field(description="null where rows were written meanwhile: some were not there yet")
     failed: int
     achieved_per_second: float
     saturated: bool
+    ingest: Ingest | None = None
     processes: int = Field(1, description="that sent the queries, from threads")
     client_share: float | None = Field(
         None,

@@ -294,7 +294,13 @@ class _Run:
                 measured.remove(system)
         rankings = {name: e.rankings[0].rows for name, e in self.evaluated.items()}
         self.timings = take_timings(
-            self.pipeline, self.experiment.loads, measured, rankings, emit=self.emit, remeasure=self.remeasure
+            self.pipeline,
+            self.experiment.loads,
+            measured,
+            rankings,
+            emit=self.emit,
+            warn=self._warn,
+            remeasure=self.remeasure,
         )
         self.result.latency_samples = self.timings.taken
         for name, loads in self.timings.latencies.items():
@@ -317,6 +323,7 @@ class _Run:
             comparison.chosen(),
             {name: e.rankings[0].rows for name, e in self.evaluated.items()},
             emit=self.emit,
+            warn=self._warn,
             remeasure=self.remeasure,
             occasion=CHOSEN,
         )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adapters.base import AdapterError, Rows, Warned
-from bench import latency
+from adapters.base import AdapterError, Rows
+from bench import ingest, latency
 from bench.artifacts import content_key
 from bench.expansion import System
 from bench.experiment_file import LoadPoint
@@ -54,6 +55,13 @@ class Timings:
         return self.means.get(system)
 
 
+class _Taken(NamedTuple):
+    """What was measured of a system under a load point. written: the rows that were written meanwhile."""
+
+    samples: Samples
+    written: ingest.Written | None = None
+
+
 def take_timings(
     pipeline: Pipeline,
     loads: Sequence[LoadPoint],
@@ -61,32 +69,37 @@ def take_timings(
     rankings: Mapping[str, Rows],
     *,
     emit: Emit,
+    warn: Callable[[str, str], None],
     remeasure: bool,
     occasion: str = EVERYONE,
 ) -> Timings:
     """Timings of every system under every load point: kept ones where system, plan, machine and packages are the
-    same, the others measured together. rankings: each system's quality-pass rows (n, k). occasion: timings taken on
-    another occasion are others, and kept beside these."""
+    same, the others measured together. rankings: each system's quality-pass rows (n, k). warn: told which system could
+    not be measured, and why. occasion: timings taken on another occasion are others, and kept beside these."""
     timings = Timings({s.name: [] for s in systems if _is_live(pipeline, s)}, 0)
     tables: list[pa.Table] = []
     for number, load in enumerate(loads):
         live = [system for system in systems if system.name in timings.latencies]
         keys = {system.name: _key(pipeline, system, load, len(live), occasion) for system in live}
         kept = {name: None if remeasure else _read(pipeline, key) for name, key in keys.items()}
-        fresh = _measure(pipeline, load, [s for s in live if kept[s.name] is None], rankings, emit)
+        missing = [(s, keys[s.name]) for s in live if kept[s.name] is None]
+        fresh = _measure(pipeline, load, missing, rankings, emit, warn)
         for system in live:
-            samples = fresh.get(system.name, kept[system.name])
-            if samples is None:
+            taken = fresh.get(system.name, kept[system.name])
+            if taken is None:
                 continue
+            samples, written = taken
             reused = system.name not in fresh
             if not reused:
-                pipeline.cache.write("timings", keys[system.name], _arrays(samples))
+                pipeline.cache.write("timings", keys[system.name], _arrays(taken))
                 timings.taken += int(samples.measured.sum())
             timings.latencies[system.name].append(
-                summary(load, samples, reused=reused, embedded=_is_embedded(pipeline, system))
+                summary(load, samples, reused=reused, embedded=_is_embedded(pipeline, system), written=written)
             )
             tables.append(_table(pipeline, system.name, load, samples, occasion))
-            if not np.isnan(samples.memory_bytes).all():
+            if written is not None:
+                tables.append(_written_table(system.name, load, written, occasion, tables[-1].schema))
+            elif not np.isnan(samples.memory_bytes).all():
                 most = int(np.nanmax(samples.memory_bytes))
                 timings.memory[system.name] = max(most, timings.memory.get(system.name, 0))
             if number == 0:
@@ -98,10 +111,13 @@ def take_timings(
 
 
 def samples_wanted(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
-    """Measured queries per system: as the plan says, fewer by default where every call is billed."""
+    """Measured queries per system: as the plan says, by default fewer where every call is billed, and more where the
+    rows that are written meanwhile decide how long it takes."""
     if load.samples is not None:
         return load.samples
-    return latency.DEFAULT_BILLED_SAMPLES if bills(pipeline, system) else latency.DEFAULT_SAMPLES
+    if bills(pipeline, system):
+        return latency.DEFAULT_BILLED_SAMPLES
+    return latency.DEFAULT_SAMPLES if load.ingest is None else latency.DEFAULT_SAMPLES_WHILE_WRITING
 
 
 def bills(pipeline: Pipeline, system: System) -> bool:
@@ -151,30 +167,47 @@ def _works_here(pipeline: Pipeline, system: System) -> bool:
 
 
 def _measure(
-    pipeline: Pipeline, load: LoadPoint, systems: Sequence[System], rankings: Mapping[str, Rows], emit: Emit
-) -> dict[str, Samples]:
+    pipeline: Pipeline,
+    load: LoadPoint,
+    systems: Sequence[tuple[System, str]],
+    rankings: Mapping[str, Rows],
+    emit: Emit,
+    warn: Callable[[str, str], None],
+) -> dict[str, _Taken]:
+    """What is measured of the systems, together. systems: with the keys of their timings."""
     subjects: list[Subject] = []
-    parts = PartsOfRun(pipeline)
-    for system in systems:
+    scratches: dict[str, ingest.Scratch] = {}
+    of_run = PartsOfRun(pipeline)
+    with ExitStack() as stack:
+        for system, key in systems:
+            parts: PartsOfRun = of_run
+            try:
+                if load.ingest is not None:
+                    own = stack.enter_context(ingest.scratch(pipeline, system, load, f"bench_ingest_{key}"))
+                    parts = scratches[system.name] = own
 
-        def opened(system: System = system) -> LiveSystem:
-            return LiveSystem(parts, system)
+                def opened(parts: PartsOfRun = parts, system: System = system) -> LiveSystem:
+                    return LiveSystem(parts, system)
 
-        try:
-            opened().close()  # a system that cannot be opened must not end the pass for the others
-        except AdapterError as error:
-            emit(Warned(system.name, f"its latency was not measured: {error}"))
-            continue
-        rows = rankings[system.name]
+                opened().close()  # a system that cannot be opened must not end the pass for the others
+            except AdapterError as error:
+                warn(system.name, f"its latency under {load.label} was not measured: {error}")
+                continue
+            rows = rankings[system.name]
 
-        def portable(system: System = system, rows: Rows = rows) -> Portable | None:
-            return Portable.of(parts, system, pipeline.context, rows)
+            def portable(parts: PartsOfRun = parts, system: System = system, rows: Rows = rows) -> Portable | None:
+                return Portable.of(parts, system, pipeline.context, rows)
 
-        wanted, memory = samples_wanted(pipeline, system, load), _memory(pipeline, system)
-        subjects.append(Subject(system.name, opened, rows, wanted, portable, memory))
-    if not subjects:
-        return {}
-    return latency.measure(load, subjects, seed=pipeline.experiment.settings.seed, emit=emit)
+            wanted, memory = samples_wanted(pipeline, system, load), _memory(pipeline, system)
+            subject = Subject(system.name, opened, rows, wanted, portable, memory)
+            if (scratch := scratches.get(system.name)) is not None:
+                subject = replace(subject, background=scratch.writing, seconds=scratch.seconds)
+            subjects.append(subject)
+        if not subjects:
+            return {}
+        measured = latency.measure(load, subjects, seed=pipeline.experiment.settings.seed, emit=emit)
+        written = {name: scratches[name].written() for name in measured if name in scratches}
+    return {name: _Taken(samples, written.get(name)) for name, samples in measured.items()}
 
 
 def _memory(pipeline: Pipeline, system: System) -> Callable[[], Reading]:
@@ -208,18 +241,31 @@ def _stages(pipeline: Pipeline, system: System) -> Any:
     }
 
 
-def _arrays(samples: Samples) -> dict[str, npt.NDArray[Any]]:
-    return {name: getattr(samples, name) for name in _FIELDS} | {"measured_at": np.array(samples.measured_at)}
+def _arrays(taken: _Taken) -> dict[str, npt.NDArray[Any]]:
+    arrays = {name: getattr(taken.samples, name) for name in _FIELDS}
+    arrays["measured_at"] = np.array(taken.samples.measured_at)
+    if taken.written is not None:
+        arrays["written"] = np.array(taken.written.model_dump_json())
+    return arrays
 
 
-def _read(pipeline: Pipeline, key: str) -> Samples | None:
+def _read(pipeline: Pipeline, key: str) -> _Taken | None:
     arrays = pipeline.cache.read("timings", key)
     if arrays is None:
         return None
-    return Samples(**{name: arrays[name] for name in _FIELDS}, measured_at=str(arrays["measured_at"]))
+    samples = Samples(**{name: arrays[name] for name in _FIELDS}, measured_at=str(arrays["measured_at"]))
+    written = arrays.get("written")
+    return _Taken(samples, None if written is None else ingest.Written.model_validate_json(str(written)))
 
 
-def summary(load: LoadPoint, samples: Samples, *, reused: bool, embedded: bool = True) -> Latency:
+def summary(
+    load: LoadPoint,
+    samples: Samples,
+    *,
+    reused: bool,
+    embedded: bool = True,
+    written: ingest.Written | None = None,
+) -> Latency:
     """What the samples come to. Percentiles are null where the load could not be kept up (saturated)."""
     chosen = samples.measured & ~samples.failed
     achieved, overrun = saturated(load, samples)
@@ -247,11 +293,12 @@ def summary(load: LoadPoint, samples: Samples, *, reused: bool, embedded: bool =
         measured_at=samples.measured_at,
         reused=reused,
         distinct_queries=len(np.unique(samples.query[chosen])),
-        agreement=float(samples.overlap[chosen].mean()) if chosen.any() else None,
+        agreement=float(samples.overlap[chosen].mean()) if chosen.any() and load.ingest is None else None,
         failed=int((samples.measured & samples.failed).sum()),
         achieved_per_second=achieved,
         saturated=overrun,
         processes=int(samples.generators.max(initial=1)),
+        ingest=None if written is None or load.ingest is None else written.summary(load.ingest),
         client_share=float(samples.processor_seconds.sum()) / wall if wall else None,
         others_share=_others_share(samples) if embedded else None,
         wait=stages["wait"],
@@ -315,3 +362,22 @@ def _table(pipeline: Pipeline, name: str, load: LoadPoint, samples: Samples, occ
     for column, stage in enumerate(COLUMNS):
         columns[f"{stage}_seconds"] = pa.array(samples.seconds[:, column], from_pandas=True)
     return pa.table(columns)
+
+
+def _written_table(name: str, load: LoadPoint, written: ingest.Written, occasion: str, schema: pa.Schema) -> pa.Table:
+    """The batches that were written while queries ran, as further rows: phase `insert`, no query."""
+    rows = [
+        {
+            "system": name,
+            "load": load.label,
+            "occasion": occasion,
+            "phase": "insert",
+            "round": batch.round + 1,
+            "started_seconds": batch.started,
+            "failed": batch.failed,
+            "wait_seconds": batch.waited,
+            "total_seconds": batch.waited + batch.lasted,
+        }
+        for batch in written.batches
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)

@@ -32,6 +32,7 @@ forgetful = {ODD}:ForgetfulStore
 lazy = {ODD}:LazyStore
 full_disk = {ODD}:FullDisk
 slow = {ODD}:SlowStore
+clumsy = {ODD}:ClumsyStore
 """
 SUBJECTS = [
     "copper", "violin", "harbour", "orchard", "glacier", "lantern", "falcon", "saddle", "pepper", "mirror",

@@ -422,7 +422,7 @@ def test_the_dry_run_estimates_builds_from_a_sample_and_leaves_nothing(workplace
     assert "s (scaled from a sample of 700 rows)" in done.stdout
     assert "targets ANN@10 0.999999 cannot be shown reached: 60 queries choose" in done.stdout
     assert not (tmp_path / "indexes").exists()
-    assert not list(tmp_path.glob(".estimate-*"))
+    assert not list(tmp_path.glob(".scratch-*"))
 
 
 def test_an_index_that_the_sample_cannot_hold_is_said_to_have_no_estimate(workplace: Path, tmp_path: Path) -> None:

@@ -307,9 +307,13 @@ class Store(Adapter):
         for checked in _Counted((batch,), ref.dimension, f"Store {self.name}"):
             self._insert(ref, checked)
 
+    def no_rows(self) -> InvalidOptions:
+        """The error for a store whose indexes are built whole."""
+        return InvalidOptions(f"store {self.name} takes no rows while it is searched")
+
     def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
         """The engine's work for at least one row."""
-        raise InvalidOptions(f"store {self.name} takes no rows while it is searched")
+        raise self.no_rows()
 
     def settle(self, ref: IndexRef, rows: int) -> IndexRef:
         """End a series of inserts: returns when every row is searchable, indexed and kept, as after `build`.
@@ -324,7 +328,7 @@ class Store(Adapter):
 
     def _settle(self, ref: IndexRef) -> None:
         """Index what was inserted, and keep it. ref: the grown index."""
-        raise InvalidOptions(f"store {self.name} takes no rows while it is searched")
+        raise self.no_rows()
 
     @abstractmethod
     def open(self, ref: IndexRef) -> Session:

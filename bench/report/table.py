@@ -16,6 +16,7 @@ from bench.report.cells import (
     seconds,
     signed,
     without_unknown,
+    written,
 )
 from bench.results import Latency, MeasureValue, Result, StageLatency, SystemResult
 
@@ -34,6 +35,7 @@ def render(result: Result, *, folder: str | None = None) -> str:
         _section("all measures", _measures_table(result)),
         _section("what the indexes take", _index_table(result)),
         _section("load", _load_table(result)),
+        _section("rows written while searching", _ingest_table(result)),
         *(_section(title, rows) for title, rows in equal_recall.tables(result)),
         "\n".join(_notes(result, folder)),
     ]
@@ -152,6 +154,15 @@ def _load_table(result: Result) -> list[list[str]]:
                 ]
             )
     return rows
+
+
+def _ingest_table(result: Result) -> list[list[str]]:
+    return [
+        [system.name, load.load, written(load.ingest)]
+        for system in result.systems
+        for load in system.loads
+        if load.ingest is not None
+    ]
 
 
 # -- notes -------------------------------------------------------------------------------------------------------

@@ -181,6 +181,32 @@ class SlowStore(ExactStore):
         return EffectiveIndex("slow", held.rows, held.rows_indexed, flat=True, bytes=held.bytes)
 
 
+class ClumsyIndex(Options):
+    insert_seconds: float = 0.0
+    loses: bool = Field(False, description="the first row of every batch")
+    refuses: bool = False
+    interrupts: bool = Field(False, description="as a user who presses Ctrl-C while rows are written")
+
+
+class ClumsyStore(ExactStore):
+    """Exact search that has its troubles with rows that come later."""
+
+    name = "clumsy"
+    Index = ClumsyIndex
+
+    @property
+    def identity(self):
+        return Identity("odd", "clumsy")
+
+    def _insert(self, ref, batch):
+        time.sleep(self.index.insert_seconds)
+        if self.index.refuses:
+            raise AdapterRejected("this engine takes nothing on Mondays.")
+        if self.index.interrupts:
+            raise KeyboardInterrupt
+        super()._insert(ref, batch.slice(1) if self.index.loses else batch)
+
+
 class SlowSession(ExactSession):
     def _search(self, queries, limit, filter):
         time.sleep(self.options.search_seconds)

@@ -1,0 +1,38 @@
+"""An index for one purpose, beside the kept ones: built of the corpus's first rows, dropped afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from adapters.base import AdapterError, Floats, IndexRef, Place, Similarity, Store
+from bench.artifacts import SCRATCH
+from bench.pipeline import Pipeline
+
+
+@contextmanager
+def scratch_index(
+    pipeline: Pipeline, store: Store, vectors: Floats | None, similarity: Similarity, *, rows: int, name: str
+) -> Iterator[IndexRef]:
+    """Build an index of the first `rows` rows; it is gone when the context ends, however it ends.
+
+    vectors: (n, dimension), n at least rows; None where the store indexes texts alone. name: in the engine. A name
+    used before finds what a killed process left there, which is built over and dropped.
+    Raises what `Store.build` raises.
+    """
+    dimension = None if vectors is None else vectors.shape[1]
+    folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=pipeline.cache.folder))
+    try:
+        yield store.build(
+            pipeline.batches(store, vectors, stop=rows),
+            place=Place(name, folder),
+            similarity=similarity,
+            dimension=dimension,
+        )
+    finally:
+        with suppress(AdapterError):  # of a build that failed nothing may be there to drop
+            store.drop(IndexRef(name, str(folder), rows, dimension, similarity))
+        shutil.rmtree(folder, ignore_errors=True)
