@@ -346,7 +346,7 @@ def test_filters_yaml_measures_recall_against_the_filtered_oracle(workplace: Pat
 
 
 def test_load_yaml_has_a_row_for_every_load_point(workplace: Path, given_vectors: list[str]) -> None:
-    shortened = [piece for i in range(6) for piece in ("--set", f"latency[{i}].seconds=0.6")]
+    shortened = [piece for i in range(7) for piece in ("--set", f"latency[{i}].seconds=0.6")]
     done = bench(
         "run", str(CONFIGS / "load.yaml"), *given_vectors, "--set", f"dataset.corpus={workplace / 'corpus.npy'}",
         *shortened, "--set", "latency[4].rate=2000", "--set", "latency[4].samples=120",
@@ -356,7 +356,10 @@ def test_load_yaml_has_a_row_for_every_load_point(workplace: Path, given_vectors
     for system in result.systems:
         assert [load.load for load in system.loads] == [
             "closed-1", "closed-4", "closed-16", "open-50qps", "open-2000qps", "open-50qps-constant",
+            "closed-4-ingest-500",
         ]  # fmt: skip
+        written = system.loads[6].ingest
+        assert written is not None and written.rows_held_after == result.dataset.documents
         flooded = system.loads[4]
         assert flooded.saturated and flooded.total is not None and flooded.total.p95_ms is None
 
