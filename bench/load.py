@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import AdapterError, Rows
+from adapters.base import AdapterError, AdapterUnavailable, Rows
 from bench.live import STAGES, LiveSystem, State
 
 COLUMNS = ("wait", *STAGES, "total")
@@ -60,7 +60,8 @@ class Assignment:
 
 class Sent(NamedTuple):
     """A query that was sent. phase: 0 warm-up, 1 measured. overlap: share of the expected documents that it found.
-    started: seconds after the turn's beginning, as planned. spent: seconds by COLUMNS, NaN for a stage not there."""
+    started: seconds after the turn's beginning, as planned. spent: seconds by COLUMNS, NaN for a stage not there.
+    away: the cause where it failed because a server could not be reached, after which its worker sent no more."""
 
     query: int
     phase: int
@@ -69,6 +70,7 @@ class Sent(NamedTuple):
     overlap: float
     started: float
     spent: list[float]
+    away: str | None
 
 
 class Carried(NamedTuple):
@@ -86,11 +88,16 @@ class _Asked(NamedTuple):
     sleep, and would hold up the other workers of this process."""
 
     query: int
-    failed: bool
+    error: AdapterError | None
     started: float
     spent: list[float]
     worker: LiveSystem
     state: State
+
+    @property
+    def away(self) -> bool:
+        """Whether a server could not be reached: each further query would only wait for it."""
+        return isinstance(self.error, AdapterUnavailable)
 
 
 class Threads:
@@ -115,7 +122,7 @@ class Threads:
         asked: list[_Asked] = []
         for query in queries:
             asked.append(_ask(self._workers[0], query, None, began))
-            if time.perf_counter() - began > seconds:
+            if asked[-1].away or time.perf_counter() - began > seconds:
                 break
         return [self._looked_at(one, 0, turn) for one in asked]
 
@@ -135,8 +142,10 @@ class Threads:
             worker.close()
 
     def _looked_at(self, one: _Asked, phase: int, turn: int) -> Sent:
-        overlap = 0.0 if one.failed else _overlap(one.worker.answer(one.state), self._expected[one.query])
-        return Sent(one.query, phase, turn, one.failed, overlap, one.started, one.spent)
+        failed = one.error is not None
+        overlap = 0.0 if failed else _overlap(one.worker.answer(one.state), self._expected[one.query])
+        away = str(one.error) if one.away else None
+        return Sent(one.query, phase, turn, failed, overlap, one.started, one.spent, away)
 
 
 def _busy_seconds() -> float:
@@ -167,10 +176,13 @@ def _sent_together(workers: Sequence[LiveSystem], assignment: Assignment) -> lis
                 return
             query, start = item
             if math.isnan(start):
-                asked.append(_ask(worker, query, None, began))
+                one = _ask(worker, query, None, began)
             else:
                 _sleep_until(began + start)
-                asked.append(_ask(worker, query, began + start, began))
+                one = _ask(worker, query, began + start, began)
+            asked.append(one)
+            if one.away:
+                return
 
     _together(work, workers)
     return asked
@@ -209,7 +221,8 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
     state = worker.start(query)
     start = time.perf_counter()
     before = start
-    failed, paused = False, 0.0
+    failure: AdapterError | None = None
+    paused = 0.0
     try:
         for step in worker.steps:
             step.run(state)
@@ -221,13 +234,13 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
                 so_far = spent[step.stage]
                 spent[step.stage] = own if math.isnan(so_far) else so_far + own
             before = after
-    except AdapterError:
-        failed = True
+    except AdapterError as error:
+        failure = error
     end = time.perf_counter()
     origin = start if planned is None else planned
     spent["wait"] = max(0.0, start - origin) + paused
     spent["total"] = end - origin
-    return _Asked(query, failed, origin - began, [spent[name] for name in COLUMNS], worker, state)
+    return _Asked(query, failure, origin - began, [spent[name] for name in COLUMNS], worker, state)
 
 
 def _overlap(found: Rows, expected: Rows) -> float:

@@ -306,6 +306,7 @@ class _Run:
             if any(load.agreement is not None and load.agreement < 0.99 for load in loads):
                 entry.notes.append("its live rankings differ from those that were judged: the latency is flagged")
             entry.notes += client_notes(self.pipeline, self.pipeline.systems[name], loads)
+            entry.notes += self.timings.notes.get(name, [])
 
     def _equal_recall(self) -> None:
         """Fronts, and for each target the cheapest setting of each build, its latency measured after the choice."""
@@ -320,6 +321,8 @@ class _Run:
             remeasure=self.remeasure,
             occasion=CHOSEN,
         )
+        for name, notes in again.notes.items():
+            self.entries[name].notes += [f"measured again for a target, {note}" for note in notes]
         self.result.targets = comparison.targets(again.latencies)
         self.result.latency_samples += again.taken
         tables = [table for table in (self.timings.table, again.table) if table is not None]

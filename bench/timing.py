@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adapters.base import AdapterError, Rows, Warned
+from adapters.base import Rows
 from bench import latency
 from bench.artifacts import content_key
 from bench.expansion import System
@@ -40,7 +40,8 @@ _FIELDS = (
 class Timings:
     """latencies: by system, in the order of the load points. taken: live samples that this run measured.
     per_query: by system and query position, mean seconds of the first load point. table: all raw samples.
-    memory: by system, the most bytes of its engine in any turn, where they are known."""
+    memory: by system, the most bytes of its engine in any turn, where they are known. notes: by system, why its
+    latency was not measured to the end."""
 
     latencies: dict[str, list[Latency]]
     taken: int
@@ -48,6 +49,7 @@ class Timings:
     table: pa.Table | None = None
     means: dict[str, dict[str, float]] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def stage_means(self, system: str) -> dict[str, float] | None:
         """Mean seconds per live query by stage under the first load point, None where nothing was measured."""
@@ -79,8 +81,13 @@ def take_timings(
             if samples is None:
                 continue
             reused = system.name not in fresh
-            if not reused:
+            if samples.cut_off is not None:
+                timings.notes.setdefault(system.name, []).append(samples.cut_off)
+                if not samples.measured.any():
+                    continue
+            elif not reused:
                 pipeline.cache.write("timings", keys[system.name], _arrays(samples))
+            if not reused:
                 timings.taken += int(samples.measured.sum())
             timings.latencies[system.name].append(
                 summary(load, samples, reused=reused, embedded=_is_embedded(pipeline, system))
@@ -160,11 +167,6 @@ def _measure(
         def opened(system: System = system) -> LiveSystem:
             return LiveSystem(parts, system)
 
-        try:
-            opened().close()  # a system that cannot be opened must not end the pass for the others
-        except AdapterError as error:
-            emit(Warned(system.name, f"its latency was not measured: {error}"))
-            continue
         rows = rankings[system.name]
 
         def portable(system: System = system, rows: Rows = rows) -> Portable | None:
@@ -216,7 +218,8 @@ def _read(pipeline: Pipeline, key: str) -> Samples | None:
     arrays = pipeline.cache.read("timings", key)
     if arrays is None:
         return None
-    return Samples(**{name: arrays[name] for name in _FIELDS}, measured_at=str(arrays["measured_at"]))
+    fields: dict[str, Any] = {name: arrays[name] for name in _FIELDS}
+    return Samples(**fields, measured_at=str(arrays["measured_at"]))
 
 
 def summary(load: LoadPoint, samples: Samples, *, reused: bool, embedded: bool = True) -> Latency:
