@@ -191,9 +191,15 @@ class _Run:
     def _note_changed_health(self) -> None:
         """Say of each system what happened to its servers while the run lasted."""
         for system in self.experiment.systems:
-            changed = [state for state in self._health(system) if state not in self.health.get(system.name, ())]
-            if changed:
-                self.entries[system.name].notes.append(f"at the end of the run: {', '.join(changed)}")
+            if system.name not in self.health:
+                continue
+            then, now = self.health[system.name], self._health(system)
+            was, became = ([state for state in a if state not in b] for a, b in ((then, now), (now, then)))
+            if was or became:  # a cluster forgets a dead node after some seconds: it is absent then
+                self.entries[system.name].notes.append(
+                    f"its servers changed during the run: {', '.join(was) or 'absent'} at its start, "
+                    f"{', '.join(became) or 'absent'} at its end"
+                )
 
     def _failed(self, entry: SystemResult, status: SystemStatus, cause: str) -> None:
         entry.status = status

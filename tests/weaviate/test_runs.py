@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from adapters.base import Event, IndexRef, Queries, StageAdvanced, StageFinished, Warned
-from adapters.stores.weaviate_server import Server
+from adapters.stores.weaviate_server import Ports, Server, cluster, start_cluster
 from bench.artifacts import Cache
 from bench.pipeline import QUERIES_PER_CHUNK, ROWS_PER_BATCH
 from bench.results import Result, SystemResult
@@ -88,6 +91,7 @@ def assert_lost(result: Result, killer: Killer) -> None:
     assert (result.status, lost.status) == ("partial", "error")
     assert lost.error is not None and "went away. Start it again and run again." in lost.error
     assert lost.measures["ANN@10"].mean is None
+    assert any("weaviate-0 HEALTHY at its start" in note and "needs a server" in note for note in lost.notes)
     assert killer.gap_seconds < SECONDS
     others_are_measured(result)
 
@@ -143,6 +147,15 @@ def test_a_server_killed_while_it_answers_loses_one_system_and_the_next_run_goes
     assert rows_held(tmp_path, connection) == list(range(ROWS))
 
 
+def leader_of(servers: Sequence[Server]) -> Server:
+    """The node that leads the cluster's consensus about its schema."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+        f"{servers[0].url}/v1/cluster/statistics"
+    ) as answer:
+        (name,) = {node["leaderId"] for node in json.load(answer)["statistics"]}
+    return servers[int(name.removeprefix("weaviate-"))]
+
+
 def timed(result: Result) -> tuple[SystemResult, SystemResult]:
     """Weaviate and LanceDB after the latency pass; no quality was lost."""
     found = small.by_name(result)
@@ -177,11 +190,11 @@ def test_a_server_killed_between_two_turns_is_not_asked_again(mortal: Server, tm
 def test_a_server_killed_in_the_middle_of_a_turn_fails_what_is_under_way_and_no_more(
     mortal: Server, tmp_path: Path
 ) -> None:
-    load = {"name": "load", "workers": 4, "processes": 2, "samples": 10**6, "seconds": 7.5}
+    load = {"name": "load", "workers": 4, "processes": 2, "samples": 10**6, "seconds": 6}
     plan = experiment(tmp_path, connection_of(mortal), rows=2000, latency=[load])
     plan["systems"].pop()
-    # Two systems and three rounds make turns of 1.25 s; after the third, Weaviate has its second one.
-    killer = Killer(mortal, lambda event: event == StageAdvanced("latency", "load", 3), after_seconds=0.8)
+    # Two systems and three rounds make turns of 1 s; after the third, Weaviate has its second one.
+    killer = Killer(mortal, lambda event: event == StageAdvanced("latency", "load", 3), after_seconds=0.7)
     _, result = small.measure(tmp_path, plan, listeners=[killer])
     lost, lance = timed(result)
     assert killer.gap_seconds < SECONDS
@@ -190,3 +203,30 @@ def test_a_server_killed_in_the_middle_of_a_turn_fails_what_is_under_way_and_no_
     assert 0 < lost.latency.failed <= 4
     assert any("ended in round 2 of 3" in note and "went away" in note for note in lost.notes)
     assert lance.latency is not None and lance.latency.total is not None and lance.latency.failed == 0
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_when_the_leader_of_three_nodes_is_killed(server_binary: Path, tmp_path: Path) -> None:
+    servers = cluster(tmp_path, [Ports.free() for _ in range(3)])
+    try:
+        start_cluster(servers)
+        leader = leader_of(servers)
+        near = next(server for server in servers if server is not leader)
+        index, query = {"type": "hnsw", "shards": 3, "replication_factor": 2}, {"ef": 200}
+        connection = {**connection_of(near), "index": index, "query": query}
+        plan = experiment(tmp_path, connection, rows=3000, latency=[{"samples": 10**6, "seconds": 9}])
+        plan["systems"].pop()
+        killer = Killer(leader, lambda event: event == StageAdvanced("search", "weaviate", QUERIES_PER_CHUNK))
+        _, result = small.measure(tmp_path, plan, listeners=[killer])
+    finally:
+        for server in servers:
+            server.kill()
+    assert killer.killed
+    weaviate, _ = timed(result)
+    assert weaviate.measures["ANN@10"].failed == 0 and (weaviate.ann_recall["10"] or 0.0) >= 0.99
+    latency = weaviate.latency
+    assert latency is not None and latency.total is not None and latency.total.samples > 0
+    assert (latency.failed, latency.agreement) == (0, pytest.approx(1.0, abs=0.01))
+    name = f"weaviate-{servers.index(leader)}"
+    (note,) = weaviate.notes
+    assert note.startswith(f"its servers changed during the run: {name} HEALTHY at its start, ")
