@@ -197,8 +197,8 @@ class _Run:
             was, became = ([state for state in a if state not in b] for a, b in ((then, now), (now, then)))
             if was or became:  # a cluster forgets a dead node after some seconds: it is absent then
                 self.entries[system.name].notes.append(
-                    f"its servers changed during the run: {', '.join(was) or 'absent'} at its start, "
-                    f"{', '.join(became) or 'absent'} at its end"
+                    f"its servers changed during the run: at its start {', '.join(was) or 'absent'}; "
+                    f"at its end {', '.join(became) or 'absent'}"
                 )
 
     def _failed(self, entry: SystemResult, status: SystemStatus, cause: str) -> None:
