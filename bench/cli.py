@@ -105,6 +105,9 @@ def init(
 
 @app.command()
 def clean(
+    config: Annotated[
+        Path | None, typer.Argument(help="Experiment file, or a folder with one, whose key `cache` names the folder.")
+    ] = None,
     cache: CacheOption = None,
     index: Annotated[bool, typer.Option("--index", help="Only the built indexes [default].")] = False,
     everything: Annotated[
@@ -116,10 +119,18 @@ def clean(
     from bench.artifacts import CacheBusy
     from bench.clean import clean as clean_cache
     from bench.clean import contents
+    from bench.config import ConfigFaults, load_experiment
 
     if index and everything:
         _refuse(["--index and --all exclude each other."])
-    folder = cache or Path(".bench-cache")
+    try:
+        experiment = None if config is None else load_experiment(_config_path(config), [])
+    except ConfigFaults as error:
+        _refuse(error.faults)
+    if experiment is None:
+        folder = _cache_folder(cache, None, Path())
+    else:
+        folder = _cache_folder(cache, experiment.settings.cache, experiment.base)
     scope: Literal["index", "all"] = "all" if everything else "index"
     found = contents(folder, scope) if folder.is_dir() else []
     if not found:

@@ -192,7 +192,7 @@ class EqualRecall:
     def _setting(self, system: System, measure: Measure) -> Setting | None:
         """None for a system that failed, wholly or on some query, or whose latency is not known."""
         entry = self._entries[system.name]
-        search = entry.loads[0].search if entry.loads else None
+        search = entry.latency.search if entry.latency else None
         if entry.status != "success" or search is None or search.p50_ms is None:
             return None
         values = self._values(system.name, measure)

@@ -248,6 +248,7 @@ def main() -> None:
             pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
             answers.flush()
     finally:
+        answers.close()
         if threads is not None:
             threads.close()
         if parts is not None:

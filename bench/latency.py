@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import Event, Rows, StageAdvanced, StageFinished, StageStarted
+from adapters.base import (
+    AdapterError,
+    AdapterUnavailable,
+    Event,
+    Rows,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    Warned,
+)
 from bench.experiment_file import LoadPoint
 from bench.generators import Portable, Processes, wanted_processes
 from bench.live import LiveSystem
@@ -52,6 +61,7 @@ class Samples:
     generators: npt.NDArray[np.int16]  # processes that sent its queries
     memory_bytes: Floats  # of the engine in or after it; NaN where that is not known
     measured_at: str
+    cut_off: str | None = None  # why the system was dropped before its last turn
 
     @property
     def measured(self) -> npt.NDArray[np.bool_]:
@@ -74,7 +84,7 @@ class _Recorder:
     turns: list[Carried] = field(default_factory=list)
     memory: list[int | None] = field(default_factory=list)
 
-    def samples(self, measured_at: str) -> Samples:
+    def samples(self, measured_at: str, cut_off: str | None) -> Samples:
         n = len(self.sent)
         turns = self.turns
         others = [t.busy_seconds - sum(t.processor_seconds) for t in turns]
@@ -92,6 +102,7 @@ class _Recorder:
             generators=np.array([len(t.processor_seconds) for t in turns], dtype=np.int16),
             memory_bytes=np.array([math.nan if m is None else m for m in self.memory], dtype=np.float64),
             measured_at=measured_at,
+            cut_off=cut_off,
         )
 
 
@@ -119,16 +130,18 @@ def measure(
 ) -> dict[str, Samples]:
     """Measure systems under one load, taking turns. Raises nothing for a failing query: it is counted.
 
-    A system whose every query fails is still returned, with all samples failed.
+    A system whose every query fails is still returned, with all samples failed. One that cannot be opened or set up,
+    or whose server goes away, is dropped from the turns that remain and returned with what was measured until then.
     """
     label = load.label
     began = time.perf_counter()
     emit(StageStarted("latency", label, load.rounds * len(subjects), "turns"))
-    measured = [_Measured(load, subject, load.seconds / (load.rounds * max(1, len(subjects)))) for subject in subjects]
+    turn_seconds = load.seconds / (load.rounds * max(1, len(subjects)))
+    measured = [_Measured(load, subject, turn_seconds, emit) for subject in subjects]
     try:
         done = 0
         for turn in range(load.rounds):
-            for one in _rotated(measured, turn):
+            for one in _rotated([each for each in measured if each.cut_off is None], turn):
                 one.take_turn(turn, np.random.default_rng([seed, turn, len(one.subject.expected)]))
                 done += 1
                 emit(StageAdvanced("latency", label, done))
@@ -137,7 +150,7 @@ def measure(
             one.close()
     emit(StageFinished("latency", label, time.perf_counter() - began, done, 0))
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {one.subject.name: one.recorder.samples(now) for one in measured}
+    return {one.subject.name: one.recorder.samples(now, one.cut_off) for one in measured}
 
 
 def _rotated(measured: Sequence[_Measured], turn: int) -> list[_Measured]:
@@ -148,26 +161,52 @@ def _rotated(measured: Sequence[_Measured], turn: int) -> list[_Measured]:
 class _Measured:
     """One subject through the turns of a load point."""
 
-    def __init__(self, load: LoadPoint, subject: Subject, seconds: float) -> None:
+    def __init__(self, load: LoadPoint, subject: Subject, seconds: float, emit: Callable[[Event], None]) -> None:
         """seconds: of one turn."""
         self.subject = subject
         self.recorder = _Recorder()
+        self.cut_off: str | None = None
+        self._emit = emit
         self._load = load
         self._seconds = min(seconds, subject.seconds)
         self._workers = load.workers if load.mode == "closed" else min(load.max_in_flight, MOST_OPEN_WORKERS)
-        self._generator: Threads | Processes = Threads([subject.open() for _ in range(self._workers)], subject.expected)
+        opened: list[LiveSystem] = []
+        self._generator: Threads | Processes = Threads(opened, subject.expected)
+        with self._cutting_off(0):
+            for _ in range(self._workers):
+                opened.append(subject.open())
 
     def close(self) -> None:
         self._generator.close()
 
     def take_turn(self, turn: int, rng: np.random.Generator) -> None:
+        with self._cutting_off(turn):
+            self._take_turn(turn, rng)
+
+    @contextmanager
+    def _cutting_off(self, turn: int) -> Iterator[None]:
+        """What fails inside ends the measuring of this system, and of no other."""
+        try:
+            yield
+        except AdapterError as error:
+            begun = f"ended in round {turn + 1} of {self._load.rounds}" if self.recorder.turns else "was not measured"
+            self.cut_off = f"its latency under {self._load.label} {begun}: {error}"
+            self._emit(Warned(self.subject.name, self.cut_off))
+
+    def _keep(self, sent: Sequence[Sent]) -> None:
+        """Take over what was sent. Raises AdapterUnavailable when a query found a server away."""
+        self.recorder.sent += sent
+        if away := next((one.away for one in sent if one.away), None):
+            raise AdapterUnavailable(away)
+
+    def _take_turn(self, turn: int, rng: np.random.Generator) -> None:
         load, count = self._load, len(self.subject.expected)
         warm_up = rng.integers(0, count, WARM_UP_FIRST if turn == 0 else WARM_UP_AGAIN).tolist()
         self._generator.configure()
         if turn == 0:
             self._start(warm_up)
         else:
-            self.recorder.sent += self._generator.warm_up(turn, warm_up, self._seconds / 4)
+            self._keep(self._generator.warm_up(turn, warm_up, self._seconds / 4))
         wanted = math.ceil(self.subject.samples * (turn + 1) / load.rounds)
         wanted -= math.ceil(self.subject.samples * turn / load.rounds)
         planned = None
@@ -183,17 +222,17 @@ class _Measured:
         with self.subject.background(turn):
             carried = self._generator.carry_out(assignment)
         self.recorder.memory.append(memory())
-        self.recorder.sent += carried.sent
         self.recorder.turns.append(carried)
+        self._keep(carried.sent)
 
     def _start(self, warm_up: Sequence[int]) -> None:
         """Warm up, and give the load to processes of its own where one would be what is measured."""
         generator, half = self._generator, len(warm_up) // 2
-        self.recorder.sent += generator.warm_up(0, warm_up[:half], self._seconds / 8)
+        self._keep(generator.warm_up(0, warm_up[:half], self._seconds / 8))
         processor = time.process_time()
         sent = generator.warm_up(0, warm_up[half:], self._seconds / 8)
         per_query = (time.process_time() - processor) / len(sent)
-        self.recorder.sent += sent
+        self._keep(sent)
         count = self._load.processes
         if count is None:
             took = sum(one.spent[-1] for one in sent) / len(sent)
@@ -204,7 +243,7 @@ class _Measured:
             generator.close()
             self._generator = Processes(portable, min(count, self._workers), self._workers)
             self._generator.configure()
-            self.recorder.sent += self._generator.warm_up(0, warm_up, self._seconds / 8)
+            self._keep(self._generator.warm_up(0, warm_up, self._seconds / 8))
 
 
 def _shuffled(rng: np.random.Generator, count: int, wanted: int) -> list[int]:

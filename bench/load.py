@@ -18,10 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import AdapterError, Rows
+from adapters.base import AdapterError, AdapterUnavailable, Rows
 from bench.live import STAGES, LiveSystem, State
 
 COLUMNS = ("wait", *STAGES, "total")
+MOST_AWAY = 3  # queries in a row that find a server away; after them each further one would only wait for it
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +61,8 @@ class Assignment:
 
 class Sent(NamedTuple):
     """A query that was sent. phase: 0 warm-up, 1 measured. overlap: share of the expected documents that it found.
-    started: seconds after the turn's beginning, as planned. spent: seconds by COLUMNS, NaN for a stage not there."""
+    started: seconds after the turn's beginning, as planned. spent: seconds by COLUMNS, NaN for a stage not there.
+    away: the cause where it was the last of several in a row that could not reach a server: its worker gave up."""
 
     query: int
     phase: int
@@ -69,6 +71,7 @@ class Sent(NamedTuple):
     overlap: float
     started: float
     spent: list[float]
+    away: str | None
 
 
 class Carried(NamedTuple):
@@ -86,11 +89,24 @@ class _Asked(NamedTuple):
     sleep, and would hold up the other workers of this process."""
 
     query: int
-    failed: bool
+    error: AdapterError | None
     started: float
     spent: list[float]
     worker: LiveSystem
     state: State
+    gave_up: bool = False  # it was the last of MOST_AWAY in a row that could not reach a server
+
+
+class _Patience:
+    """One worker's, with a server that cannot be reached."""
+
+    def __init__(self) -> None:
+        self._away = 0
+
+    def seen(self, one: _Asked) -> _Asked:
+        """The query, marked when it was one too many."""
+        self._away = self._away + 1 if isinstance(one.error, AdapterUnavailable) else 0
+        return one._replace(gave_up=self._away >= MOST_AWAY)
 
 
 class Threads:
@@ -112,10 +128,10 @@ class Threads:
     def warm_up(self, turn: int, queries: Sequence[int], seconds: float) -> list[Sent]:
         """Send queries by one worker; a slow system must not spend the pass on it, so that time ends it too."""
         began = time.perf_counter()
-        asked: list[_Asked] = []
+        asked, patience = list[_Asked](), _Patience()
         for query in queries:
-            asked.append(_ask(self._workers[0], query, None, began))
-            if time.perf_counter() - began > seconds:
+            asked.append(patience.seen(_ask(self._workers[0], query, None, began)))
+            if asked[-1].gave_up or time.perf_counter() - began > seconds:
                 break
         return [self._looked_at(one, 0, turn) for one in asked]
 
@@ -135,8 +151,10 @@ class Threads:
             worker.close()
 
     def _looked_at(self, one: _Asked, phase: int, turn: int) -> Sent:
-        share = 0.0 if one.failed else overlap(one.worker.answer(one.state), self._expected[one.query])
-        return Sent(one.query, phase, turn, one.failed, share, one.started, one.spent)
+        failed = one.error is not None
+        share = 0.0 if failed else overlap(one.worker.answer(one.state), self._expected[one.query])
+        away = str(one.error) if one.gave_up else None
+        return Sent(one.query, phase, turn, failed, share, one.started, one.spent, away)
 
 
 def _busy_seconds() -> float:
@@ -159,6 +177,7 @@ def _sent_together(workers: Sequence[LiveSystem], assignment: Assignment) -> lis
     asked: list[_Asked] = []
 
     def work(worker: LiveSystem) -> None:
+        patience = _Patience()
         _sleep_until(began)
         while time.perf_counter() < until:
             with lock:
@@ -167,10 +186,14 @@ def _sent_together(workers: Sequence[LiveSystem], assignment: Assignment) -> lis
                 return
             query, start = item
             if math.isnan(start):
-                asked.append(_ask(worker, query, None, began))
+                one = _ask(worker, query, None, began)
             else:
                 _sleep_until(began + start)
-                asked.append(_ask(worker, query, began + start, began))
+                one = _ask(worker, query, began + start, began)
+            one = patience.seen(one)
+            asked.append(one)
+            if one.gave_up:
+                return
 
     _together(work, workers)
     return asked
@@ -209,7 +232,8 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
     state = worker.start(query)
     start = time.perf_counter()
     before = start
-    failed, paused = False, 0.0
+    failure: AdapterError | None = None
+    paused = 0.0
     try:
         for step in worker.steps:
             step.run(state)
@@ -221,13 +245,13 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
                 so_far = spent[step.stage]
                 spent[step.stage] = own if math.isnan(so_far) else so_far + own
             before = after
-    except AdapterError:
-        failed = True
+    except AdapterError as error:
+        failure = error
     end = time.perf_counter()
     origin = start if planned is None else planned
     spent["wait"] = max(0.0, start - origin) + paused
     spent["total"] = end - origin
-    return _Asked(query, failed, origin - began, [spent[name] for name in COLUMNS], worker, state)
+    return _Asked(query, failure, origin - began, [spent[name] for name in COLUMNS], worker, state)
 
 
 def overlap(found: Rows, expected: Rows) -> float:

@@ -30,6 +30,7 @@ class Progress:
         self._console = Console(stderr=True, highlight=False)
         self._bars = self._console.is_terminal
         self._started: dict[tuple[str, str], tuple[float, float, int | None, str]] = {}
+        self._warned: set[str] = set()
         self._tasks: dict[tuple[str, str], rich.progress.TaskID] = {}
         self._display = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
@@ -62,9 +63,9 @@ class Progress:
             case StageFinished():
                 self._finish(event)
             case SystemFinished(status=status) if status not in ("success",):
-                self._line(f"{event.system}: {status.replace('_', ' ')}: {event.error}")
+                self._warn(f"{event.system}: {status.replace('_', ' ')}: {event.error}")
             case Warned():
-                self._line(f"{event.about}: {event.message}")
+                self._warn(f"{event.about}: {event.message}")
             case _:
                 pass
 
@@ -94,6 +95,12 @@ class Progress:
         if self._bars:
             self._display.remove_task(self._tasks.pop(key))
         self._line(f"{_describe(event.stage, event.label)}: {event.computed:,} {unit} in {_duration(event.seconds)}")
+
+    def _warn(self, text: str) -> None:
+        """Once: a system that failed is told of when it fails, and again when all have finished."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._line(text)
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)

@@ -191,9 +191,15 @@ class _Run:
     def _note_changed_health(self) -> None:
         """Say of each system what happened to its servers while the run lasted."""
         for system in self.experiment.systems:
-            changed = [state for state in self._health(system) if state not in self.health.get(system.name, ())]
-            if changed:
-                self.entries[system.name].notes.append(f"at the end of the run: {', '.join(changed)}")
+            if system.name not in self.health:
+                continue
+            then, now = self.health[system.name], self._health(system)
+            was, became = ([state for state in a if state not in b] for a, b in ((then, now), (now, then)))
+            if was or became:  # a cluster forgets a dead node after some seconds: it is absent then
+                self.entries[system.name].notes.append(
+                    f"its servers changed during the run: at its start {', '.join(was) or 'absent'}; "
+                    f"at its end {', '.join(became) or 'absent'}"
+                )
 
     def _failed(self, entry: SystemResult, status: SystemStatus, cause: str) -> None:
         entry.status = status
@@ -293,25 +299,20 @@ class _Run:
                 self._warn(system.name, f"its latency was not measured: {refusal}.")
                 measured.remove(system)
         rankings = {name: e.rankings[0].rows for name, e in self.evaluated.items()}
-        self.timings = take_timings(
-            self.pipeline,
-            self.experiment.loads,
-            measured,
-            rankings,
-            emit=self.emit,
-            warn=self._warn,
-            remeasure=self.remeasure,
-        )
+        loads = self.experiment.loads
+        self.timings = take_timings(self.pipeline, loads, measured, rankings, emit=self.emit, remeasure=self.remeasure)
         self.result.latency_samples = self.timings.taken
-        for name, loads in self.timings.latencies.items():
+        for name, taken in self.timings.latencies.items():
             entry = self.entries[name]
-            entry.loads = loads
-            entry.latency = loads[0] if loads else None
+            entry.loads = taken
+            # A system that was not measured under the first load point must not be compared by another.
+            entry.latency = next((latency for latency in taken if latency.load == loads[0].label), None)
             if entry.memory is not None:
                 entry.memory.search_peak_bytes = self.timings.memory.get(name)
-            if any(load.agreement is not None and load.agreement < 0.99 for load in loads):
+            if any(load.agreement is not None and load.agreement < 0.99 for load in taken):
                 entry.notes.append("its live rankings differ from those that were judged: the latency is flagged")
-            entry.notes += client_notes(self.pipeline, self.pipeline.systems[name], loads)
+            entry.notes += client_notes(self.pipeline, self.pipeline.systems[name], taken)
+            entry.notes += self.timings.notes.get(name, [])
 
     def _equal_recall(self) -> None:
         """Fronts, and for each target the cheapest setting of each build, its latency measured after the choice."""
@@ -323,10 +324,11 @@ class _Run:
             comparison.chosen(),
             {name: e.rankings[0].rows for name, e in self.evaluated.items()},
             emit=self.emit,
-            warn=self._warn,
             remeasure=self.remeasure,
             occasion=CHOSEN,
         )
+        for name, notes in again.notes.items():
+            self.entries[name].notes += [f"measured again for a target, {note}" for note in notes]
         self.result.targets = comparison.targets(again.latencies)
         self.result.latency_samples += again.taken
         tables = [table for table in (self.timings.table, again.table) if table is not None]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adapters.base import AdapterError, Rows
+from adapters.base import AdapterError, Rows, Warned
 from bench import ingest, latency
 from bench.artifacts import content_key
 from bench.expansion import System
@@ -41,7 +41,8 @@ _FIELDS = (
 class Timings:
     """latencies: by system, in the order of the load points. taken: live samples that this run measured.
     per_query: by system and query position, mean seconds of the first load point. table: all raw samples.
-    memory: by system, the most bytes of its engine in any turn, where they are known."""
+    memory: by system, the most bytes of its engine in any turn, where they are known. notes: by system, why its
+    latency was not measured to the end."""
 
     latencies: dict[str, list[Latency]]
     taken: int
@@ -49,6 +50,7 @@ class Timings:
     table: pa.Table | None = None
     means: dict[str, dict[str, float]] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def stage_means(self, system: str) -> dict[str, float] | None:
         """Mean seconds per live query by stage under the first load point, None where nothing was measured."""
@@ -69,29 +71,38 @@ def take_timings(
     rankings: Mapping[str, Rows],
     *,
     emit: Emit,
-    warn: Callable[[str, str], None],
     remeasure: bool,
     occasion: str = EVERYONE,
 ) -> Timings:
     """Timings of every system under every load point: kept ones where system, plan, machine and packages are the
-    same, the others measured together. rankings: each system's quality-pass rows (n, k). warn: told which system could
-    not be measured, and why. occasion: timings taken on another occasion are others, and kept beside these."""
+    same, the others measured together. rankings: each system's quality-pass rows (n, k). occasion: timings taken on
+    another occasion are others, and kept beside these."""
     timings = Timings({s.name: [] for s in systems if _is_live(pipeline, s)}, 0)
     tables: list[pa.Table] = []
+
+    def note(name: str, text: str) -> None:
+        timings.notes.setdefault(name, []).append(text)
+        emit(Warned(name, text))
+
     for number, load in enumerate(loads):
         live = [system for system in systems if system.name in timings.latencies]
         keys = {system.name: _key(pipeline, system, load, len(live), occasion) for system in live}
         kept = {name: None if remeasure else _read(pipeline, key) for name, key in keys.items()}
         missing = [(s, keys[s.name]) for s in live if kept[s.name] is None]
-        fresh = _measure(pipeline, load, missing, rankings, emit, warn)
+        fresh = _measure(pipeline, load, missing, rankings, emit, note)
         for system in live:
             taken = fresh.get(system.name, kept[system.name])
             if taken is None:
                 continue
             samples, written = taken
             reused = system.name not in fresh
-            if not reused:
+            if samples.cut_off is not None:
+                timings.notes.setdefault(system.name, []).append(samples.cut_off)
+                if not samples.measured.any():
+                    continue
+            elif not reused:
                 pipeline.cache.write("timings", keys[system.name], _arrays(taken))
+            if not reused:
                 timings.taken += int(samples.measured.sum())
             timings.latencies[system.name].append(
                 summary(load, samples, reused=reused, embedded=_is_embedded(pipeline, system), written=written)
@@ -172,28 +183,27 @@ def _measure(
     systems: Sequence[tuple[System, str]],
     rankings: Mapping[str, Rows],
     emit: Emit,
-    warn: Callable[[str, str], None],
+    note: Callable[[str, str], None],
 ) -> dict[str, _Taken]:
-    """What is measured of the systems, together. systems: with the keys of their timings."""
+    """What is measured of the systems, together. systems: with the keys of their timings. note: takes a system's name
+    and why it was not measured."""
     subjects: list[Subject] = []
     scratches: dict[str, ingest.Scratch] = {}
     of_run = PartsOfRun(pipeline)
     with ExitStack() as stack:
         for system, key in systems:
             parts: PartsOfRun = of_run
-            try:
-                if load.ingest is not None:
+            if load.ingest is not None:
+                try:
                     own = stack.enter_context(ingest.scratch(pipeline, system, load, f"bench_ingest_{key}"))
-                    parts = scratches[system.name] = own
-
-                def opened(parts: PartsOfRun = parts, system: System = system) -> LiveSystem:
-                    return LiveSystem(parts, system)
-
-                opened().close()  # a system that cannot be opened must not end the pass for the others
-            except AdapterError as error:
-                warn(system.name, f"its latency under {load.label} was not measured: {error}")
-                continue
+                except AdapterError as error:
+                    note(system.name, f"its latency under {load.label} was not measured: {error}")
+                    continue
+                parts = scratches[system.name] = own
             rows = rankings[system.name]
+
+            def opened(parts: PartsOfRun = parts, system: System = system) -> LiveSystem:
+                return LiveSystem(parts, system)
 
             def portable(parts: PartsOfRun = parts, system: System = system, rows: Rows = rows) -> Portable | None:
                 return Portable.of(parts, system, pipeline.context, rows)
@@ -253,7 +263,8 @@ def _read(pipeline: Pipeline, key: str) -> _Taken | None:
     arrays = pipeline.cache.read("timings", key)
     if arrays is None:
         return None
-    samples = Samples(**{name: arrays[name] for name in _FIELDS}, measured_at=str(arrays["measured_at"]))
+    fields: dict[str, Any] = {name: arrays[name] for name in _FIELDS}
+    samples = Samples(**fields, measured_at=str(arrays["measured_at"]))
     written = arrays.get("written")
     return _Taken(samples, None if written is None else ingest.Written.model_validate_json(str(written)))
 

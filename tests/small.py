@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.config import load_experiment
-from bench.folders import Places
+from bench.folders import Listener, Places
 from bench.results import Result, SystemResult
 from bench.runner import run
 
@@ -117,10 +117,12 @@ def write(folder: Path, experiment: Any) -> Path:
     return path
 
 
-def measure(folder: Path, experiment: Any, *overrides: str, remeasure: bool = False) -> tuple[Path, Result]:
+def measure(
+    folder: Path, experiment: Any, *overrides: str, remeasure: bool = False, listeners: Sequence[Listener] = ()
+) -> tuple[Path, Result]:
     """Run an experiment in this process; cache and results lie in the folder."""
     loaded = load_experiment(write(folder, experiment), overrides)
-    return run(loaded, Places(folder / "results", folder / "cache"), remeasure=remeasure)
+    return run(loaded, Places(folder / "results", folder / "cache"), remeasure=remeasure, listeners=listeners)
 
 
 def bench(*arguments: str | Path) -> Outcome:

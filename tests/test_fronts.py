@@ -454,6 +454,19 @@ def test_cleaning_drops_indexes_and_keeps_what_was_computed(workplace: Path, fin
     assert "nothing to clean" in bench("clean", "--cache", str(cache), "--all").stdout
 
 
+def test_cleaning_takes_the_cache_that_an_experiment_names(workplace: Path, tmp_path: Path) -> None:
+    text = (workplace / "bench.yaml").read_text(encoding="utf-8")
+    (tmp_path / "bench.yaml").write_text(f"{text}\ncache: elsewhere\n", encoding="utf-8")
+    for kept in (tmp_path / "elsewhere", tmp_path / "other"):
+        (kept / "vectors").mkdir(parents=True)
+    assert bench("clean", str(tmp_path), "--all", "--yes").exit_code == 0
+    assert [(tmp_path / name / "vectors").exists() for name in ("elsewhere", "other")] == [False, True]
+    assert bench("clean", str(tmp_path), "--cache", str(tmp_path / "other"), "--all", "--yes").exit_code == 0
+    assert not (tmp_path / "other" / "vectors").exists()
+    assert "whose key `cache` names the folder" in " ".join(bench("clean", "--help").stdout.split())
+    assert bench("clean", str(tmp_path / "absent.yaml")).exit_code == 2
+
+
 def test_a_server_that_is_away_is_named_and_the_rest_is_cleaned(tmp_path: Path) -> None:
     for name, kept in {
         "a": {"adapter": "weaviate", "index": {"type": "hnsw"}, "connection": {"host": "127.0.0.1", "port": 9}},

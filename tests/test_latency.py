@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import AdapterTimeout, Event
+from adapters.base import AdapterTimeout, AdapterUnavailable, Event, Warned
 from bench.experiment_file import LoadPoint
 from bench.latency import Samples, Subject, measure, percentiles, saturated
 from bench.live import State, Step
@@ -181,6 +181,70 @@ def test_many_workers_share_the_samples() -> None:
     assert int(samples.measured.sum()) == 60
     latency = summary(LoadPoint(workers=4), samples, reused=False)
     assert latency.achieved_per_second > 600  # one worker alone could not pass 500
+
+
+# -- what goes away ------------------------------------------------------------------------------------------------
+
+
+def gone(query: int) -> None:
+    raise AdapterUnavailable("nobody listens")
+
+
+@pytest.mark.parametrize("load", [LoadPoint(workers=4), LoadPoint(mode="open", rate=400, max_in_flight=4)])
+def test_a_system_whose_server_stays_away_gets_three_queries_from_each_worker_and_no_further_turn(
+    load: LoadPoint,
+) -> None:
+    asked = 0
+
+    def goes_away(query: int) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 50:
+            gone(query)
+        time.sleep(0.001)
+
+    events: list[Event] = []
+    subjects = [subject(goes_away, 600, name="mortal"), subject(lambda query: None, 90, name="other")]
+    found = measure(load, subjects, seed=1, emit=events.append)
+    mortal, other = found["mortal"], found["other"]
+    assert mortal.cut_off == f"its latency under {load.label} ended in round 1 of 3: nobody listens"
+    assert [event for event in events if isinstance(event, Warned)] == [Warned("mortal", mortal.cut_off)]
+    assert 40 <= int((~mortal.failed).sum()) <= 50 and 3 <= int(mortal.failed.sum()) <= 12
+    assert other.cut_off is None and int(other.measured.sum()) == 90
+
+
+def test_a_server_that_is_away_for_two_queries_fails_those_and_is_measured_on() -> None:
+    asked = 0
+
+    def busy_twice_in_ten(query: int) -> None:
+        nonlocal asked
+        asked += 1
+        if asked % 10 < 2:
+            gone(query)
+
+    samples = taken(LoadPoint(samples=90), busy_twice_in_ten, 90)
+    assert samples.cut_off is None
+    assert (int(samples.measured.sum()), int((samples.measured & samples.failed).sum())) == (90, 18)
+
+
+def test_a_system_that_cannot_be_warmed_up_opened_or_set_up_leaves_the_turns_to_the_others() -> None:
+    class Unsettled(Worker):
+        def configure(self) -> None:
+            gone(0)
+
+    def closed() -> Any:
+        gone(0)
+
+    load = LoadPoint(samples=9)
+    unsettled = Subject("unsettled", lambda: Unsettled(lambda query: None, []), EXPECTED, 9)  # type: ignore[arg-type,return-value]
+    subjects = [subject(gone, 9, name="cold"), Subject("closed", closed, EXPECTED, 9), unsettled]
+    found = measure(load, [*subjects, subject(lambda query: None, 9, name="other")], seed=1, emit=quiet)
+    for name in ("cold", "closed", "unsettled"):
+        assert found[name].cut_off == "its latency under closed-1 was not measured: nobody listens"
+        assert not found[name].measured.any()
+        assert summary(load, found[name], reused=False).total is None
+    assert (int(found["cold"].failed.sum()), len(found["closed"].query)) == (3, 0)
+    assert int(found["other"].measured.sum()) == 9
 
 
 # -- open and closed loops -----------------------------------------------------------------------------------------

@@ -236,6 +236,16 @@ def test_when_no_system_could_be_measured_the_result_is_an_error(folder: Path) -
     assert (code, systems["status"]) == (1, "error")
 
 
+def test_a_failure_is_told_once_when_it_happens_and_once_in_the_table(folder: Path) -> None:
+    encoders = {**WORDS, "bad": {"adapter": "words", "nan_for": "the"}}
+    path = small.write(folder, small.spec([{"name": "bad", "encoder": "bad"}, DENSE], encoders=encoders))
+    places = ("--output", folder / "results", "--cache", folder / "cache")
+    small.bench("run", path, *places)  # the dense system's work is done: nothing is left to compute
+    outcome = small.bench("run", path, *places)
+    assert [text.count("bad: error: ") for text in (outcome.stderr, outcome.stdout)] == [1, 1]
+    assert "the whole quality pass came from the cache" not in outcome.stdout
+
+
 def test_an_engine_that_does_not_index_is_not_indexed_and_no_failure(folder: Path) -> None:
     stores = {"lazy": {"adapter": "lazy"}}
     experiment = small.spec([{"encoder": "words", "store": "lazy"}, DENSE], encoders=WORDS, stores=stores)

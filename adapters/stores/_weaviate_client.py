@@ -67,13 +67,7 @@ class ServerLink:
         grpc_host, grpc_port = connection.grpc
         key = connection.key()
         self.get("/v1/meta")  # names the cause of a failure better than the client does
-        try:
-            socket.create_connection((grpc_host, grpc_port), timeout=connection.connect_seconds).close()
-        except OSError as error:
-            raise AdapterUnavailable(
-                f'Adapter "weaviate": {self.address} answers, but not its gRPC port {grpc_host}:{grpc_port} ({error}). '
-                "Set connection.grpc_port, or open that port."
-            ) from error
+        self._shake_hands(grpc_host, grpc_port, secure=secure)
         with self.errors():
             return weaviate.connect_to_custom(
                 http_host=rest.hostname or "",
@@ -94,6 +88,25 @@ class ServerLink:
                 # The checks ask the Python package index for the newest client on every connect.
                 skip_init_checks=True,
             )
+
+    def _shake_hands(self, host: str, port: int, *, secure: bool) -> None:
+        """Raise AdapterUnavailable where no gRPC server listens. A connection alone may be to any server, and every
+        search would then wait out its time and find the server gone."""
+        import grpc
+
+        seconds, target = self.connection.connect_seconds, f"{host}:{port}"
+        try:
+            socket.create_connection((host, port), timeout=seconds).close()
+            with (
+                grpc.secure_channel(target, grpc.ssl_channel_credentials()) if secure else grpc.insecure_channel(target)
+            ) as channel:
+                grpc.channel_ready_future(channel).result(timeout=seconds)
+        except (OSError, grpc.FutureTimeoutError) as error:
+            cause = error if isinstance(error, OSError) else f"what listens there is no gRPC server, {seconds:g} s"
+            raise AdapterUnavailable(
+                f'Adapter "weaviate": {self.address} answers, but not its gRPC port {target} ({cause}). '
+                "Set grpc_port, or open that port."
+            ) from error
 
     def close(self) -> None:
         """Close the client; a later use connects again."""
@@ -139,13 +152,13 @@ class ServerLink:
         except (OSError, http.client.HTTPException) as error:
             raise AdapterUnavailable(
                 f"No metrics at {url} ({error}). Start the server with PROMETHEUS_MONITORING_ENABLED=true, and name "
-                "its endpoint in connection.metrics_url."
+                "its endpoint in metrics_url."
             ) from error
         found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
         # Any program's endpoint tells its process's figures; only a Weaviate server has metrics of its own name.
         if found is None or "\nweaviate_" not in text:
             raise AdapterRejected(
-                f"{url} shows no {name} of a Weaviate server. Name the server's own endpoint in connection.metrics_url."
+                f"{url} shows no {name} of a Weaviate server. Name the server's own endpoint in metrics_url."
             )
         return int(float(found[1]))
 
@@ -210,7 +223,7 @@ class ServerLink:
             return self._refused(error.status_code, str(error.error or error))
         lost = (ex.WeaviateConnectionError, ex.WeaviateStartUpError, ex.WeaviateGRPCUnavailableError)
         if isinstance(error, (*lost, ex.WeaviateClosedClientError, ex.WeaviateRetryError, httpx.TransportError)):
-            return self.gone() if self._client is not None else self._unreachable(error)
+            return self._unreachable(error)
         if not isinstance(error, ex.WeaviateBaseError):
             return None
         text = str(error)
@@ -229,13 +242,13 @@ class ServerLink:
             return self.gone()
         return AdapterTimeout(
             f"The Weaviate server at {self.address} gave no answer in time ({error}). Raise "
-            "connection.query_seconds or connection.insert_seconds if it is only slow."
+            "query_seconds or insert_seconds if it is only slow."
         )
 
     def _refused(self, status: int, text: str) -> AdapterRejected:
         if status in (401, 403):
             env = self.connection.api_key_env
-            cure = f"Check the key in {env}." if env else "It wants a key: name its variable in connection.api_key_env."
+            cure = f"Check the key in {env}." if env else "It wants a key: name its variable in api_key_env."
             return AdapterRejected(f"The Weaviate server at {self.address} refused the key ({status}). {cure}")
         messages = re.findall(r"""['"]message['"]: ?['"](.*?)['"]\}""", text)
         return AdapterRejected(
@@ -243,6 +256,16 @@ class ServerLink:
         )
 
     def _unreachable(self, error: Exception) -> AdapterUnavailable:
+        if self._client is not None:
+            return self.gone()
         reason = getattr(error, "reason", error)
-        cure = weaviate_server.advice() if self.connection.local else "Check the address under connection."
+        local = weaviate_server.local_server().url
+        if not self.connection.local:
+            cure = "Check its address."
+        elif not isinstance(reason, ConnectionRefusedError):
+            cure = "Another program may listen there: check the port."
+        elif weaviate_server.ready(local):
+            cure = f"One answers at {local}: check the port."
+        else:
+            cure = weaviate_server.advice()
         return AdapterUnavailable(f'Adapter "weaviate" needs a server at {self.address} ({reason}). {cure}')

@@ -219,6 +219,9 @@ class WeaviateConnection(Options):
             given.append("host")
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} name the server twice. Keep one.")
+        rest = urlsplit(self.address)
+        if self.grpc == (rest.hostname, rest.port):
+            raise ValueError(f"grpc_port {self.grpc[1]} is the port of REST. The server has another one for gRPC.")
         if self.cloud is not None and self.api_key_env is None:
             raise ValueError("cloud needs api_key_env: the name of the environment variable that holds the key.")
         return self

@@ -69,7 +69,8 @@ class WeaviateSession(Session):
         self._ask = self._asker()
 
     def _changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        have = query_settings(self._at.index, vector_config(self._at.schema()))
+        # The node that will be asked: the leader may be the one that died.
+        have = query_settings(self._at.index, vector_config(self._at.schema(nearest=True)))
         return {key: value for key, value in wanted.items() if have.get(key) != value}
 
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:

@@ -73,7 +73,7 @@ class HttpIndex(Options):
     @classmethod
     def _no_secret(cls, url: str) -> str:
         if urlsplit(url).username or urlsplit(url).password:
-            raise ValueError("the URL holds a name or a password. Send the key by connection.api_key_env instead.")
+            raise ValueError("the URL holds a name or a password. Send the key by api_key_env instead.")
         return url
 
     @field_validator("headers")
@@ -81,7 +81,7 @@ class HttpIndex(Options):
     def _no_key(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
         for name in headers:
             if re.search(r"auth|key|token|secret|cookie", name, re.IGNORECASE):
-                raise ValueError(f"{name} looks like a key. Name its variable in connection.api_key_env instead.")
+                raise ValueError(f"{name} looks like a key. Name its variable in api_key_env instead.")
         return headers
 
     @property
@@ -285,9 +285,7 @@ class HttpSession(Session):
             raise _Passing(AdapterUnavailable(f"{index.url} cannot be reached: {error}.")) from error
         text = content[:300].decode("utf-8", "replace")
         if answer.status_code in (401, 403):
-            raise AdapterRejected(
-                f"{index.url} refused the key ({answer.status_code}): {text}. Check connection.api_key_env."
-            )
+            raise AdapterRejected(f"{index.url} refused the key ({answer.status_code}): {text}. Check api_key_env.")
         if answer.status_code in (429, 502, 503, 504):
             kind: type[AdapterError] = AdapterRejected if answer.status_code == 429 else AdapterUnavailable
             raise _Passing(

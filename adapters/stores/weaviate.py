@@ -236,7 +236,7 @@ class WeaviateStore(Store):
             return None
         if (nodes := len(self.health())) != len(urls):
             raise AdapterRejected(
-                f"The cluster at {self._link.address} has {nodes} nodes, and connection.metrics_url names {len(urls)} "
+                f"The cluster at {self._link.address} has {nodes} nodes, and metrics_url names {len(urls)} "
                 "endpoints. Name that of every node."
             )
         return sum(self._link.metric(url, "process_resident_memory_bytes") for url in urls)

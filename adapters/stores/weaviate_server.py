@@ -143,7 +143,7 @@ def advice() -> str:
     have = f"Go {'.'.join(map(str, go))}" if go else "no Go"
     return (
         f"This machine has no running Docker and {have}: install Docker (then: docker compose up -d weaviate) or Go "
-        f"{needed} or newer (then: make weaviate weaviate-up), or name a server elsewhere under connection."
+        f"{needed} or newer (then: make weaviate weaviate-up), or name a server elsewhere: host and port, or url."
     )
 
 

@@ -279,10 +279,12 @@ def _work_note(result: Result) -> list[str]:
     }
     shown = [f"{done.computed:,} {name}" for name, done in parts.items() if done.computed]
     reused = [f"{done.reused:,} {name}" for name, done in parts.items() if done.reused]
-    if not shown and reused:
+    if not shown and reused and all(system.status != "error" for system in result.systems):
         return ["· nothing was computed: the whole quality pass came from the cache"]
-    text = f"· computed: {', '.join(shown)}" if shown else ""
-    return [text + (f"; from the cache: {', '.join(reused)}" if reused else "")] if text else []
+    if not shown and not reused:
+        return []
+    text = f"· computed: {', '.join(shown) or 'nothing'}"
+    return [text + (f"; from the cache: {', '.join(reused)}" if reused else "")]
 
 
 # -- cells -------------------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from adapters.stores import weaviate_server
 from adapters.stores.weaviate_server import Ports, Server
 from tests.conftest import absent
 
+# The only node of its cluster need not wait five seconds for a leader to call.
+ALONE = {"RAFT_TIMEOUTS_MULTIPLIER": "1"}
+
 
 @pytest.fixture(scope="session")
 def server_binary() -> Path:
@@ -41,11 +44,29 @@ def synchronous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     yield from running(tmp_path_factory, {"ASYNC_INDEXING": "false"})
 
 
+@pytest.fixture
+def mortal(server_binary: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server that a test may kill; it indexes while it inserts."""
+    server = Server(tmp_path / "server", Ports.free(), {**ALONE, "ASYNC_INDEXING": "false"})
+    server.start()
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.kill()
+
+
+def revive(server: Server) -> None:
+    """Start a killed server again."""
+    server.start()
+    server.wait_ready()
+
+
 def running(factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[dict[str, Any]]:
     """A server of its own while the tests run; its connection settings."""
     if weaviate_server.binary() is None:
         absent(f"no Weaviate server on this machine. {weaviate_server.advice()}")
-    server = Server(factory.mktemp("weaviate"), Ports.free(), environment)
+    server = Server(factory.mktemp("weaviate"), Ports.free(), {**ALONE, **environment})
     server.start()
     try:
         server.wait_ready()

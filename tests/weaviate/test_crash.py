@@ -14,27 +14,11 @@ import pytest
 from adapters.base import AdapterRejected, AdapterUnavailable, IndexRef, Place, Queries, Similarity
 from adapters.stores.weaviate_server import Ports, Server, cluster, start_cluster
 
-from .conftest import connection_of, store_at
+from .conftest import connection_of, revive, store_at
 from .corpora import DIMENSION, build, corpus, recall, with_columns
 
 ROWS = 4000
 SECONDS = 8  # "within seconds": the client's own pauses take 63
-
-
-@pytest.fixture
-def mortal(server_binary: Path, tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path / "server", Ports.free(), {"ASYNC_INDEXING": "false"})
-    server.start()
-    try:
-        server.wait_ready()
-        yield server
-    finally:
-        server.kill()
-
-
-def revive(server: Server) -> None:
-    server.start()
-    server.wait_ready()
 
 
 def build_at(store: Any, batches: Iterator[pa.RecordBatch], folder: Path) -> IndexRef:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from adapters.base import (
     AdapterRejected,
@@ -155,7 +156,7 @@ def test_a_server_tells_its_own_memory(synchronous: dict[str, Any], opened: Any)
 
 def test_a_part_of_a_cluster_is_not_told_as_the_whole(synchronous: dict[str, Any], opened: Any) -> None:
     twice = opened({**synchronous, "metrics_url": [synchronous["metrics_url"]] * 2})
-    with pytest.raises(AdapterRejected, match=r"has 1 nodes, and connection\.metrics_url names 2"):
+    with pytest.raises(AdapterRejected, match=r"has 1 nodes, and metrics_url names 2"):
         twice.server_memory()
 
 
@@ -374,6 +375,16 @@ def test_a_reference_by_another_metric_is_refused(
     with pytest.raises(NotIndexed, match="compares by cosine, not by l2"):
         store.describe(replace(ref, similarity=Similarity.L2))
     store.drop(ref)
+
+
+def test_a_port_that_is_not_of_grpc_is_named(synchronous: dict[str, Any]) -> None:
+    metrics = int(synchronous["metrics_url"].split(":")[-1].split("/")[0])
+    with pytest.raises(AdapterUnavailable, match=f"not its gRPC port 127.0.0.1:{metrics} .what listens there is no"):
+        store_at({**synchronous, "grpc_port": metrics, "connect_seconds": 1}).check()
+    with pytest.raises(AdapterUnavailable, match=r"Another program may listen there: check the port\."):
+        store_at({**synchronous, "port": synchronous["grpc_port"], "grpc_port": metrics}).check()
+    with pytest.raises(ValidationError, match="is the port of REST"):
+        store_at({**synchronous, "grpc_port": synchronous["port"]})
 
 
 def test_a_grpc_port_of_nothing_is_named(synchronous: dict[str, Any]) -> None:
