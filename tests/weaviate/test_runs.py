@@ -23,7 +23,7 @@ from tests import small
 
 from .conftest import connection_of, revive, store_at
 
-ROWS = ROWS_PER_BATCH + 1500
+ROWS = ROWS_PER_BATCH + 500
 QUERIES = QUERIES_PER_CHUNK + 60
 SECONDS = 8  # "within seconds": the client's own pauses take 63
 OTHERS = ["lance", "exact"]
@@ -216,7 +216,7 @@ def test_a_run_goes_on_when_the_leader_of_three_nodes_is_killed(server_binary: P
         near = next(server for server in servers if server is not leader)
         index, query = {"type": "hnsw", "shards": 3, "replication_factor": 2}, {"ef": 200}
         connection = {**connection_of(near), "index": index, "query": query}
-        plan = experiment(tmp_path, connection, rows=3000, latency=[{"samples": 10**6, "seconds": 9}])
+        plan = experiment(tmp_path, connection, rows=3000, latency=[{"samples": 10**6, "seconds": 6}])
         plan["systems"].pop()
         killer = Killer(leader, lambda event: event == StageAdvanced("search", "weaviate", QUERIES_PER_CHUNK))
         _, result = small.measure(tmp_path, plan, listeners=[killer])
