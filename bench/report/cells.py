@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.results import Ingest, Latency, Memory
+from bench.results import Ingest, Latency, Memory, SystemResult
 
 DASH = "–"
 
@@ -80,11 +80,13 @@ def build_peak(memory: Memory | None) -> str:
     return f"+{mebibytes(max(0, memory.build_peak_bytes - memory.build_before_bytes))}"
 
 
-def search_peak(memory: Memory | None) -> str:
-    """Bytes while it was searched, and whose they are."""
-    if memory is None or memory.search_peak_bytes is None:
+def search_peak(systems: Sequence[SystemResult]) -> str:
+    """The most bytes while any of the systems was searched, and whose they are."""
+    peaks = [(m.search_peak_bytes, m.where) for s in systems if (m := s.memory) and m.search_peak_bytes is not None]
+    if not peaks:
         return DASH
-    return f"{memory.where} {mebibytes(memory.search_peak_bytes)}"
+    size, where = max(peaks)
+    return f"{where} {mebibytes(size)}"
 
 
 def without_unknown(table: Sequence[Sequence[str]], *columns: str) -> list[list[str]]:

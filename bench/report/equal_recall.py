@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.report.cells import DASH, build_peak, mebibytes, milliseconds, number, pair, seconds, without_unknown
+from bench.report.cells import DASH, mebibytes, milliseconds, number, pair, seconds
 from bench.results import Front, Result, Target
 
 
@@ -31,7 +31,7 @@ def _target_table(result: Result, measure: str) -> list[list[str]]:
     several = len({row.encoder for row in rows}) > 1
     times = [f"p50 / p95 ms {label}" for label in labels]
     header = [*(["encoder"] if several else []), "engine", "index", "at least", "setting"]
-    table = [[*header, f"{measure} [95 %]", *times, "build s", "build peak MiB", "disk MiB"]]
+    table = [[*header, f"{measure} [95 %]", *times, "build s", "disk MiB"]]
     for row in rows:
         loads = {load.load: load for load in row.loads}
         engine = (
@@ -48,11 +48,10 @@ def _target_table(result: Result, measure: str) -> list[list[str]]:
                 number(row.mean) + interval,
                 *(pair(loads.get(label)) for label in labels),
                 seconds(row.build_seconds),
-                build_peak(row.memory),
                 mebibytes(row.index_bytes),
             ]
         )
-    return without_unknown(table, "build peak MiB")
+    return table
 
 
 def _same_engine(rows: Sequence[Target], row: Target) -> bool:

@@ -123,13 +123,20 @@ def _measures_table(result: Result) -> list[list[str]]:
 
 
 def _index_table(result: Result) -> list[list[str]]:
+    """A row per index, however many systems search it."""
     header = ["system", "index", "build s", "disk MiB", "build peak MiB", "search peak MiB"]
-    rows = [header]
+    sharing: dict[str, list[SystemResult]] = {}
     for system in result.systems:
         if system.index is not None:
-            took = [seconds(system.build_seconds), mebibytes(system.index_bytes)]
-            memory = [build_peak(system.memory), search_peak(system.memory)]
-            rows.append([system.name, system.index.type, *took, *memory])
+            encoder, *store = (system.pipeline.get(part) for part in ("encoder", "store", "index"))
+            built = [(encoder or {}).get("document"), store, system.index.type, system.index.built_at]
+            sharing.setdefault(str([*built, system.build_seconds]), []).append(system)
+    rows = [header]
+    for systems in sharing.values():
+        first, more = systems[0], f" and {len(systems) - 1} more" if len(systems) > 1 else ""
+        assert first.index is not None
+        took = [seconds(first.build_seconds), mebibytes(first.index_bytes)]
+        rows.append([first.name + more, first.index.type, *took, build_peak(first.memory), search_peak(systems)])
     known = without_unknown(rows, *header[2:])
     return known if len(known[0]) > 2 else []
 
