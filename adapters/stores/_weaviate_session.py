@@ -55,10 +55,9 @@ class WeaviateSession(Session):
         options.check(self._at.index)
         wanted = {**(self.ref.details["settings"] or {}), **options.kept_in_collection()}
         if changes := self._changes(wanted):
-            with self._link.errors():
-                self._at.whole.config.update(vector_config=reconfigured(self._at.index, changes))
-            until = time.monotonic() + 5  # the nodes of a cluster learn of it one after another
-            while changes := self._changes(wanted):
+            until = time.monotonic() + 5
+            self._change(changes, until)
+            while changes := self._changes(wanted):  # the nodes of a cluster learn of it one after another
                 if time.monotonic() > until:
                     raise AdapterRejected(f"Weaviate did not take the search options {changes}.")
                 time.sleep(0.05)
@@ -67,6 +66,18 @@ class WeaviateSession(Session):
         if options.consistency is not None:
             self._handle = self._handle.with_consistency_level(ConsistencyLevel(options.consistency))
         self._ask = self._asker()
+
+    def _change(self, changes: Mapping[str, Any], until: float) -> None:
+        while True:
+            try:
+                with self._link.errors():
+                    self._at.whole.config.update(vector_config=reconfigured(self._at.index, changes))
+                return
+            except AdapterRejected as error:
+                # Another session's change is under way: meanwhile the shards are read-only, and one more is refused.
+                if "read-only due to: UpdateVectorIndexConfigs" not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(0.02)
 
     def _changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         # The node that will be asked: the leader may be the one that died.

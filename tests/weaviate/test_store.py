@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,6 +194,20 @@ def test_search_options_are_set_in_the_collection_and_taken_back(
         session.configure(store.Query())
         assert kept() == built == (-1, "acorn", 40000, 20)
     assert store.describe(ref).adjusted == ()
+    store.drop(ref)
+
+
+def test_many_sessions_may_set_the_same_search_options_at_once(
+    synchronous: dict[str, Any], opened: Any, tmp_path: Path, data: Any
+) -> None:
+    """As processes that share out a load do. A server refuses a change while another one is under way."""
+    store = opened(synchronous)
+    ref = build(store, data[0], tmp_path)
+    with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
+        sessions = [stack.enter_context(store.open(ref)) for _ in range(8)]
+        for ef in range(16, 32):
+            list(pool.map(lambda session, ef=ef: session.configure(store.Query(ef=ef)), sessions))
+            assert store.describe(ref).parameters["vector_index"]["ef"] == ef
     store.drop(ref)
 
 
