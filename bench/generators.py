@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,21 +130,36 @@ def wanted_processes(share: float, workers: int) -> int:
     return max(1, min(math.ceil(share / SHARE_FOR_ONE), workers, os.cpu_count() or 1))
 
 
+class Children:
+    """Processes that generate load, started when they are first wanted and shared by all systems of a load point: as
+    many systems as there are may take turns, and there are never more processes than the most that one of them has."""
+
+    def __init__(self) -> None:
+        self._started: list[_Child] = []
+
+    def first(self, count: int) -> list[_Child]:
+        """So many of them. One that has ended is replaced; the systems opened in it are lost."""
+        self._started = [child for child in self._started if child.alive()]
+        self._started += [_Child() for _ in range(count - len(self._started))]
+        return self._started[:count]
+
+    def close(self) -> None:
+        """End them all."""
+        for child in self._started:
+            child.close()
+
+
 class Processes:
     """Generates load from children, each with its share of the workers; what they send is one turn."""
 
-    def __init__(self, portable: Portable, count: int, workers: int) -> None:
+    def __init__(self, portable: Portable, children: Sequence[_Child], workers: int) -> None:
         """Raises AdapterUnavailable when a child does not start, and what opening the system raises there."""
-        self.processes = count
-        self._children: list[_Child] = []
-        try:
-            self._children += [_Child() for _ in range(count)]
-            for i, child in enumerate(self._children):
-                child.ask("open", portable, len(range(i, workers, count)))
-            self._answers()
-        except BaseException:
-            self.close()
-            raise
+        self.processes = len(children)
+        self._name = portable.name
+        self._children = children
+        for i, child in enumerate(children):
+            child.ask(self._name, "open", portable, len(range(i, workers, len(children))))
+        self._answers()
 
     def configure(self) -> None:
         """Set the query options in every child. Raises AdapterError."""
@@ -157,7 +173,7 @@ class Processes:
         """Send the assignment's queries, all children from the same moment on."""
         began = time.perf_counter() + LEAD_SECONDS
         for child, share in zip(self._children, assignment.shares(len(self._children)), strict=True):
-            child.ask("carry_out", share.starting(began))
+            child.ask(self._name, "carry_out", share.starting(began))
         carried: list[Carried] = self._answers()
         return Carried(
             sent=[one for each in carried for one in each.sent],
@@ -167,13 +183,11 @@ class Processes:
         )
 
     def close(self) -> None:
-        """End the children."""
-        for child in self._children:
-            child.close()
+        """Nothing to do: a child closes its systems when it ends."""
 
     def _all(self, name: str, *arguments: Any) -> list[Any]:
         for child in self._children:
-            child.ask(name, *arguments)
+            child.ask(self._name, name, *arguments)
         return self._answers()
 
     def _answers(self) -> list[Any]:
@@ -195,13 +209,16 @@ class _Child:
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
 
-    def ask(self, name: str, *arguments: Any) -> None:
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, system: str, name: str, *arguments: Any) -> None:
+        """Open a system, or call a method of its load. That the child has ended is told by `answer`."""
         assert self._process.stdin is not None
-        try:
-            pickle.dump((name, arguments), self._process.stdin, pickle.HIGHEST_PROTOCOL)
+        message = pickle.dumps((system, name, arguments), pickle.HIGHEST_PROTOCOL)
+        with suppress(OSError):
+            self._process.stdin.write(message)
             self._process.stdin.flush()
-        except OSError as error:
-            raise AdapterUnavailable("A process that generates load has ended; its output is above.") from error
 
     def answer(self) -> Any:
         """What the call gave, or the exception it raised."""
@@ -222,37 +239,50 @@ class _Child:
         self._process.stdout.close()
 
 
+class _Open:
+    """A system in the process it was sent to."""
+
+    def __init__(self, portable: Portable, workers: int) -> None:
+        self._parts = _PartsAway(portable)
+        self._workers: list[LiveSystem] = []
+        self.threads = Threads(self._workers, portable.expected)
+        try:
+            for _ in range(workers):
+                self._workers.append(LiveSystem(self._parts, portable.systems[portable.name]))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.threads.close()
+        self._parts.close()
+
+
 def main() -> None:
     """Serve a parent until it closes the pipe."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a package prints must not fall among the answers
-    threads: Threads | None = None
-    parts: _PartsAway | None = None
+    systems: dict[str, _Open] = {}
     try:
         while True:
             try:
-                name, arguments = pickle.load(sys.stdin.buffer)
+                system, name, arguments = pickle.load(sys.stdin.buffer)
             except EOFError:
                 return
             try:
                 if name == "open":
-                    portable, workers = arguments
-                    parts = _PartsAway(portable)
-                    system = portable.systems[portable.name]
-                    threads = Threads([LiveSystem(parts, system) for _ in range(workers)], portable.expected)
-                    answer: Any = None
+                    systems[system] = _Open(*arguments)
+                    answer = None
                 else:
-                    answer = getattr(threads, name)(*arguments)
+                    answer = getattr(systems[system].threads, name)(*arguments)
             except AdapterError as error:
                 answer = AdapterError(str(error))
             pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
             answers.flush()
     finally:
         answers.close()
-        if threads is not None:
-            threads.close()
-        if parts is not None:
-            parts.close()
+        for each in systems.values():
+            each.close()
 
 
 if __name__ == "__main__":

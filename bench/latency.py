@@ -25,7 +25,7 @@ from adapters.base import (
     Warned,
 )
 from bench.experiment_file import LoadPoint
-from bench.generators import Portable, Processes, wanted_processes
+from bench.generators import Children, Portable, Processes, wanted_processes
 from bench.live import LiveSystem
 from bench.load import COLUMNS, Assignment, Carried, Floats, Sent, Threads
 from bench.memory import Reading
@@ -137,7 +137,8 @@ def measure(
     began = time.perf_counter()
     emit(StageStarted("latency", label, load.rounds * len(subjects), "turns"))
     turn_seconds = load.seconds / (load.rounds * max(1, len(subjects)))
-    measured = [_Measured(load, subject, turn_seconds, emit) for subject in subjects]
+    children = Children()
+    measured = [_Measured(load, subject, turn_seconds, children, emit) for subject in subjects]
     try:
         done = 0
         for turn in range(load.rounds):
@@ -148,6 +149,7 @@ def measure(
     finally:
         for one in measured:
             one.close()
+        children.close()
     emit(StageFinished("latency", label, time.perf_counter() - began, done, 0))
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {one.subject.name: one.recorder.samples(now, one.cut_off) for one in measured}
@@ -161,11 +163,14 @@ def _rotated(measured: Sequence[_Measured], turn: int) -> list[_Measured]:
 class _Measured:
     """One subject through the turns of a load point."""
 
-    def __init__(self, load: LoadPoint, subject: Subject, seconds: float, emit: Callable[[Event], None]) -> None:
-        """seconds: of one turn."""
+    def __init__(
+        self, load: LoadPoint, subject: Subject, seconds: float, children: Children, emit: Callable[[Event], None]
+    ) -> None:
+        """seconds: of one turn. children: those that send its queries where one process is not enough."""
         self.subject = subject
         self.recorder = _Recorder()
         self.cut_off: str | None = None
+        self._children = children
         self._emit = emit
         self._load = load
         self._seconds = min(seconds, subject.seconds)
@@ -241,7 +246,7 @@ class _Measured:
         portable = self.subject.portable() if count > 1 else None
         if portable is not None:
             generator.close()
-            self._generator = Processes(portable, min(count, self._workers), self._workers)
+            self._generator = Processes(portable, self._children.first(min(count, self._workers)), self._workers)
             self._generator.configure()
             self._keep(self._generator.warm_up(0, warm_up, self._seconds / 8))
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.generators import SHARE_FOR_ONE, wanted_processes
+from bench.generators import SHARE_FOR_ONE, Children, wanted_processes
 from bench.load import Assignment
 from bench.results import Result
 from tests.search_service import Service
@@ -83,6 +83,20 @@ def test_one_worker_needs_one_process(tmp_path: Path, service: Service) -> None:
     _, result = loaded(tmp_path, service, {"workers": 1, "samples": 12})
     latency = by_name(result)["service"].latency
     assert latency is not None and latency.processes == 1
+
+
+def test_all_systems_share_the_same_processes_and_one_that_ended_is_replaced() -> None:
+    children = Children()
+    try:
+        two = children.first(2)
+        assert children.first(1) == two[:1]
+        three = children.first(3)
+        assert three[:2] == two
+        three[0].close()
+        assert children.first(2) == three[1:]
+    finally:
+        children.close()
+    assert not any(child.alive() for child in three)
 
 
 @given(st.floats(0, 100), st.integers(1, 64))
