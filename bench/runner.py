@@ -313,6 +313,13 @@ class _Run:
                 entry.notes.append("its live rankings differ from those that were judged: the latency is flagged")
             entry.notes += client_notes(self.pipeline, self.pipeline.systems[name], taken)
             entry.notes += self.timings.notes.get(name, [])
+        for name, causes in self.timings.cut_off.items():
+            self._cut_off(self.entries[name], causes)
+
+    def _cut_off(self, entry: SystemResult, causes: Sequence[str]) -> None:
+        """Its quality was measured, its latency not to the end: the next run takes that up again."""
+        entry.status = "partial"
+        entry.error = "; ".join([*([entry.error] if entry.error else []), *causes])
 
     def _equal_recall(self) -> None:
         """Fronts, and for each target the cheapest setting of each build, its latency measured after the choice."""
@@ -327,8 +334,8 @@ class _Run:
             remeasure=self.remeasure,
             occasion=CHOSEN,
         )
-        for name, notes in again.notes.items():
-            self.entries[name].notes += [f"measured again for a target, {note}" for note in notes]
+        for name, causes in again.cut_off.items():
+            self._cut_off(self.entries[name], [f"measured again for a target, {cause}" for cause in causes])
         self.result.targets = comparison.targets(again.latencies)
         self.result.latency_samples += again.taken
         tables = [table for table in (self.timings.table, again.table) if table is not None]

@@ -41,8 +41,8 @@ _FIELDS = (
 class Timings:
     """latencies: by system, in the order of the load points. taken: live samples that this run measured.
     per_query: by system and query position, mean seconds of the first load point. table: all raw samples.
-    memory: by system, the most bytes of its engine in any turn, where they are known. notes: by system, why its
-    latency was not measured to the end."""
+    memory: by system, the most bytes of its engine in any turn, where they are known. notes: by system, why it
+    cannot be measured under a load point. cut_off: by system, what ended its measuring before its last turn."""
 
     latencies: dict[str, list[Latency]]
     taken: int
@@ -51,6 +51,7 @@ class Timings:
     means: dict[str, dict[str, float]] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    cut_off: dict[str, list[str]] = field(default_factory=dict)
 
     def stage_means(self, system: str) -> dict[str, float] | None:
         """Mean seconds per live query by stage under the first load point, None where nothing was measured."""
@@ -97,7 +98,7 @@ def take_timings(
             samples, written = taken
             reused = system.name not in fresh
             if samples.cut_off is not None:
-                timings.notes.setdefault(system.name, []).append(samples.cut_off)
+                timings.cut_off.setdefault(system.name, []).append(samples.cut_off)
                 if not samples.measured.any():
                     continue
             elif not reused:
