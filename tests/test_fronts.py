@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -21,11 +20,8 @@ from bench.measures import Measure
 from bench.report import equal_recall
 from bench.report.table import render
 from bench.results import read_result
-from tests.conftest import REPOSITORY
 from tests.stores.arrays import clustered
-from tests.weaviate.conftest import running
 
-CONFIGS = REPOSITORY / "configs"
 ANN = Measure("ANN", 10)
 
 
@@ -316,100 +312,6 @@ def test_targets_on_labels_are_refused_without_labels(workplace: Path) -> None:
     done = bench("run", str(workplace), "--set", "targets={nDCG@10: [0.5]}", "--cache", str(workplace / "cache"))
     assert done.exit_code == 2
     assert "nDCG@10 needs judgements" in done.stderr
-
-
-# -- the experiments in configs/ ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def given_vectors(workplace: Path) -> list[str]:
-    """What is typed to run a config on the small vectors, its latency passes cut short."""
-    vectors = np.load(workplace / "corpus.npy")
-    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    pq.write_table(pa.table({"vector": column, "percent": np.arange(700) * 7 % 100}), workplace / "corpus.parquet")
-    return ["--quiet", "--cache", str(workplace / "configs"), "--output", str(workplace / "results"),
-            "--set", f"dataset.queries={workplace / 'queries.npy'}"]  # fmt: skip
-
-
-def test_filters_yaml_measures_recall_against_the_filtered_oracle(workplace: Path, given_vectors: list[str]) -> None:
-    done = bench(
-        "run", str(CONFIGS / "filters.yaml"), *given_vectors, "--set", f"dataset.corpus={workplace / 'corpus.parquet'}",
-        "--set", "latency.samples=6",
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    result = read_result(Path(done.stdout.rstrip().rpartition("· everything: ")[2]))
-    assert len(result.systems) == 12
-    recall = {system.name: system.ann_recall["10"] for system in result.systems}
-    # 7 of 700 documents pass the filter of 1 %; the flat index finds them all.
-    assert recall["given+flat(filter=percent:lt:1)"] == 1.0
-    assert recall["given+flat(filter=null)"] == 1.0
-
-
-def test_load_yaml_has_a_row_for_every_load_point(workplace: Path, given_vectors: list[str]) -> None:
-    shortened = [piece for i in range(7) for piece in ("--set", f"latency[{i}].seconds=0.6")]
-    done = bench(
-        "run", str(CONFIGS / "load.yaml"), *given_vectors, "--set", f"dataset.corpus={workplace / 'corpus.npy'}",
-        *shortened, "--set", "latency[4].rate=2000", "--set", "latency[4].samples=120",
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    result = read_result(Path(done.stdout.rstrip().rpartition("· everything: ")[2]))
-    for system in result.systems:
-        assert [load.load for load in system.loads] == [
-            "closed-1", "closed-4", "closed-16", "open-50qps", "open-2000qps", "open-50qps-constant",
-            "closed-4-ingest-500",
-        ]  # fmt: skip
-        written = system.loads[6].ingest
-        assert written is not None and written.rows_held_after == result.dataset.documents
-        flooded = system.loads[4]
-        assert flooded.saturated and flooded.total is not None and flooded.total.p95_ms is None
-
-
-FEWER_SETTINGS = {
-    "lancedb-ivf-flat.query.nprobes": "[2, 64]", "lancedb-ivf-pq.query.nprobes": "[64]",
-    "lancedb-ivf-rq.query.nprobes": "[64]", "lancedb-hnsw-sq.query.ef": "[16, 128]",
-    "weaviate-hnsw.query.ef": "[16, 128]", "weaviate-hnsw-rq.query.ef": "[128]",
-    "weaviate-hfresh.query.search_probe": "[8, 256]",
-}  # fmt: skip
-
-
-def equal_recall_of(workplace: Path, given_vectors: list[str], stores: str, *more: str) -> Any:
-    done = bench(
-        "run", str(CONFIGS / "engines_at_equal_recall.yaml"), *given_vectors,
-        "--set", f"dataset.corpus={workplace / 'corpus.npy'}", "--set", f"systems[0].store={stores}",
-        "--set", "latency[0].samples=6", "--set", "latency[1].samples=6",
-        *(piece for key, values in FEWER_SETTINGS.items() for piece in ("--set", f"stores.{key}={values}")), *more,
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    return read_result(Path(done.stdout.rstrip().rpartition("· everything: ")[2]))
-
-
-def test_engines_at_equal_recall_yaml_compares_the_families_of_lancedb(
-    workplace: Path, given_vectors: list[str]
-) -> None:
-    result = equal_recall_of(
-        workplace, given_vectors, "[lancedb-flat, lancedb-ivf-flat, lancedb-ivf-pq, lancedb-ivf-rq, lancedb-hnsw-sq]"
-    )
-    assert {row.engine for row in result.targets if row.target == 0.9 and row.system} >= {"lancedb-flat"}
-    assert len(result.targets) == 15
-    assert all(len(row.loads) == 2 for row in result.targets if row.system)
-
-
-def test_engines_at_equal_recall_yaml_compares_the_families_of_weaviate(
-    workplace: Path, given_vectors: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    names = ("weaviate-flat", "weaviate-hnsw", "weaviate-hnsw-rq", "weaviate-hfresh")
-    for connection in running(tmp_path_factory, {}):
-        at = [
-            piece
-            for name in names
-            for key in ("host", "port", "grpc_port")
-            for piece in ("--set", f"stores.{name}.{key}={connection[key]}")
-        ]
-        result = equal_recall_of(workplace, given_vectors, f"[{', '.join(names)}]", *at)
-        assert len(result.targets) == 12
-        reached = {row.engine for row in result.targets if row.target == 0.9 and row.system}
-        assert reached >= {"weaviate-flat", "weaviate-hnsw"}
-        assert bench("clean", "--cache", str(workplace / "configs"), "--yes").exit_code == 0
 
 
 # -- the dry run and cleaning --------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ SYSTEMS = [
 # imports has happened when it forks, so no thread and no lock is lost.
 LAUNCHER = """
 import os, sys
+import pandas, adapters.datasets.beir, bench.progress
 import adapters.rerankers.bm25, adapters.stores.bm25, adapters.stores.exact, bench.latency, bench.runner
 from bench.cli import app
 for folder in sys.stdin:
@@ -113,10 +114,10 @@ class Place:
 def place(folder: Path) -> Place:
     folder.mkdir()
     small.collection(folder / "data", documents=DOCUMENTS, queries=QUERIES)
-    slow = {"index": {"build_seconds": 0.15}, "query": {"search_seconds": 0.1}}
+    slow = {"index": {"build_seconds": 0.15}, "query": {"search_seconds": 0.05}}
     experiment = small.spec(
         SYSTEMS,
-        encoders={"words": {"adapter": "words", "log": str(folder / "batches.jsonl"), "seconds_per_text": 0.0005}},
+        encoders={"words": {"adapter": "words", "log": str(folder / "batches.jsonl"), "seconds_per_text": 0.0003}},
         stores={
             "bm25": {"adapter": "bm25"},
             "slow": {"adapter": "slow", **slow},

@@ -34,6 +34,7 @@ _UUIDS = 0x72657472_6965_8661_8C00_000000000000  # version 8: the lower bits are
 _LOOKS = 2
 _LOOK_SECONDS = 0.3
 _SAMPLE = 16
+_COUNT_SECONDS = 5  # that a wrong count may stand still while nothing is left to do
 
 
 class Collection:
@@ -341,7 +342,7 @@ def settle(collection: Collection, rows: int) -> bool:
             return seen
         if queue != length:
             length, moved = queue, time.monotonic()
-        patience = collection.link.connection.stall_seconds if busy else 10
+        patience = collection.link.connection.stall_seconds if busy else _COUNT_SECONDS
         if not looks and time.monotonic() - moved > patience:
             raise NotIndexed(
                 f"Collection {collection.name} on {collection.link.address} holds {collection.count()} of {rows} rows; "
