@@ -223,6 +223,15 @@ class Segments:
                     sums[name.removeprefix(prefix)] = sums.get(name.removeprefix(prefix), 0.0) + share
         return sums
 
+    def whole(self, digests: npt.NDArray[np.bytes_]) -> dict[str, npt.NDArray[Any]] | None:
+        """The segment that holds just these digests, None where there is none."""
+        positions = self._positions(digests)
+        numbers = np.unique(self._file_of[positions[positions >= 0]])
+        if len(numbers) != 1 or (positions < 0).any():
+            return None
+        arrays = _read_arrays(self._files[numbers[0]])
+        return arrays if arrays is not None and len(arrays["digest"]) == len(np.unique(digests)) else None
+
     def _index(self, path: Path, digests: npt.NDArray[np.bytes_]) -> None:
         self._files.append(path)
         self._digests = np.concatenate([self._digests, digests])

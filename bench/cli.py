@@ -56,7 +56,7 @@ def run(
             if dry_run:
                 from bench.plan import plan
 
-                text = plan(experiment, places.cache, emit=progress)
+                text = plan(experiment, places.cache, emit=progress, remeasure=remeasure)
             else:
                 folder, result = run_experiment(experiment, places, listeners=[progress], remeasure=remeasure)
     except ConfigFaults as error:

@@ -9,8 +9,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,7 +21,18 @@ from adapters.base import Usage
 Unit: TypeAlias = Literal["per_million_tokens", "per_thousand_searches"]
 Of: TypeAlias = Literal["corpus", "queries"]
 
-CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English; Chinese and Japanese have about one token per character
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+
+class Tokens(NamedTuple):
+    """How tokens are reckoned from UTF-8 bytes. extra: that a model may add to a text."""
+
+    bytes_each: int
+    extra: int
+
+
+ABOUT = Tokens(4, 0)  # a rule of thumb for English, and near it for Chinese: 3 bytes, .7 tokens a character
+AT_MOST = Tokens(1, 2)  # no tokenizer splits a byte
 DOCUMENTS_PER_SEARCH = 100
 TOKENS_PER_CHUNK = 500  # Cohere's search units count a longer document once per so many tokens
 
@@ -45,10 +58,19 @@ class Price:
 
     def of(self, usage: Usage) -> float | None:
         """The price of a usage; None where it does not count what this price is per."""
-        amount, per = (usage.tokens, 1e6) if self.unit == "per_million_tokens" else (usage.search_units, 1e3)
+        amount = usage.tokens if self.unit == "per_million_tokens" else usage.search_units
         if not amount and (usage.requests or usage.tokens or usage.search_units):
             return None
-        return self.usd * amount / per
+        return self._each * amount
+
+    def of_each(self, usages: Usages) -> npt.NDArray[np.float64]:
+        """The price of every piece of work."""
+        amounts = usages.tokens if self.unit == "per_million_tokens" else usages.search_units
+        return np.asarray(self._each * amounts, np.float64)
+
+    @property
+    def _each(self) -> float:
+        return self.usd / (1e6 if self.unit == "per_million_tokens" else 1e3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +125,42 @@ def price_of(prices: Prices, provider: str, model: str, usage: Usage) -> float |
     return price.of(usage)
 
 
-def estimated_embedding(texts: int, mean_characters: float) -> Usage:
-    """What embedding so many texts will use, at four characters per token."""
-    return Usage(tokens=round(texts * mean_characters / CHARACTERS_PER_TOKEN))
+@dataclass(frozen=True, slots=True)
+class Usages:
+    """Usage of many pieces of work: int64 (n,) each."""
+
+    tokens: Integers
+    search_units: Integers
+
+    def total(self, chosen: Any = slice(None)) -> Usage:
+        """The sum over chosen positions."""
+        return Usage(tokens=int(self.tokens[chosen].sum()), search_units=int(self.search_units[chosen].sum()))
+
+    def after(self, count: int) -> Usages:
+        """Without the first ones."""
+        return Usages(self.tokens[count:], self.search_units[count:])
 
 
-def estimated_reranking(queries: int, depth: int, query_characters: float, document_characters: float) -> Usage:
-    """What reranking `depth` documents for each query will use, in tokens and in search units: a price takes the one
-    it is per."""
-    query, document = query_characters / CHARACTERS_PER_TOKEN, document_characters / CHARACTERS_PER_TOKEN
-    chunks = depth * max(1, math.ceil(document / TOKENS_PER_CHUNK))
-    return Usage(
-        tokens=round(queries * depth * (query + document)),
-        search_units=queries * math.ceil(chunks / DOCUMENTS_PER_SEARCH),
-    )
+def text_bytes(texts: Iterable[str]) -> Integers:
+    """Lengths in UTF-8, (n,): what tokens are reckoned from, since a character may be several of them."""
+    return np.array([len(t) if t.isascii() else len(t.encode("utf-8", "surrogatepass")) for t in texts], np.int64)
+
+
+def embedding_usage(text_sizes: Integers, tokens: Tokens) -> Usages:
+    """What embedding texts of so many bytes uses."""
+    return Usages(-(-text_sizes // tokens.bytes_each) + tokens.extra, np.zeros_like(text_sizes))
+
+
+def reranking_usage(query_sizes: Integers, document_sizes: Integers, tokens: Tokens) -> Usages:
+    """What ranking documents for queries uses, in tokens and in search units: a price takes the one it is per.
+
+    query_sizes: bytes, (n,). document_sizes: bytes, (n, depth), -1 for none.
+    """
+    present = document_sizes >= 0
+    pairs = np.where(present, query_sizes[:, None] + document_sizes, 0)
+    found = np.where(present, np.maximum(1, -(-pairs // tokens.bytes_each)) + tokens.extra, 0)
+    chunks = (-(-found // TOKENS_PER_CHUNK)).sum(axis=1)
+    return Usages(found.sum(axis=1), -(-chunks // DOCUMENTS_PER_SEARCH))
 
 
 @dataclass(frozen=True, slots=True)

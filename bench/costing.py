@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,20 +10,23 @@ import numpy as np
 
 from adapters.base import AdapterError, Encoder, Reranker, Role, Usage
 from bench.cost import (
+    ABOUT,
     Of,
     Prices,
     Projection,
     SystemCost,
+    Usages,
     Work,
-    estimated_embedding,
-    estimated_reranking,
+    embedding_usage,
     load_prices,
     price_of,
+    reranking_usage,
     system_cost,
+    text_bytes,
 )
 from bench.expansion import System
 from bench.pipeline import Pipeline
-from bench.timing import samples_wanted
+from bench.timing import CHOSEN, EVERYONE, queries_sent, unmeasured
 
 StageSeconds: TypeAlias = Mapping[str, float]
 
@@ -55,72 +58,87 @@ class Costs:
         self._limit = settings.max_cost
         self._projection = Projection(**settings.projection.model_dump()) if settings.projection else None
         self.spent = 0.0
+        self._used: dict[int, Usage] = {}  # by adapter
 
     # -- before --------------------------------------------------------------------------------------------------
 
-    def bill(self) -> list[BillLine]:
+    def bill(self, *, remeasure: bool = False) -> list[BillLine]:
         """What a run would be billed: texts not embedded yet, pairs to score at most, live queries."""
         lines: list[BillLine] = []
         for (name, role), encoder in encoders_in_use(self._pipeline).items():
             if encoder.bills:
-                missing, _, characters = self._pipeline.embedding.pending(encoder, role)
-                usage = estimated_embedding(missing, characters)
-                lines.append(self._line(f"{name}: {missing:,} {role} texts", encoder, usage))
-        lengths = self._mean_characters("query"), self._mean_characters("document")
+                sizes = self._pipeline.embedding.sizes_pending(encoder, role)
+                usage = embedding_usage(sizes, ABOUT).total()
+                lines.append(self._line(f"{name}: {len(sizes):,} {role} texts", encoder, usage))
         queries = self._pipeline.dataset.judged
         for name in dict.fromkeys(s.reranker for s in self._pipeline.experiment.systems if s.reranker):
             reranker = self._pipeline.reranker(name)
             if reranker.bills:
-                users = [s for s in self._pipeline.experiment.systems if s.reranker == name]
-                usage = Usage()
-                for system in users:
-                    usage += estimated_reranking(queries, system.depth, *lengths)
-                lines.append(self._line(f"{name}: at most {len(users) * queries:,} rankings", reranker, usage))
-        return [line for line in lines + self._live_bill() if line.usage != Usage()]
+                depths = [depth for s in self._pipeline.experiment.systems for depth in self._depths(s, name)]
+                usage = sum((self._rankings(queries, depth) for depth in depths), Usage())
+                lines.append(self._line(f"{name}: at most {len(depths) * queries:,} rankings", reranker, usage))
+        return [line for line in lines + self._live_bill(remeasure) if line.usage != Usage()]
 
-    def faults(self) -> list[str]:
+    def faults(self, *, remeasure: bool = False) -> list[str]:
         """Why a run may not start: its bill would pass `max_cost`, or cannot be known."""
         if self._limit is None:
             return []
-        lines = self.bill()
+        lines = self.bill(remeasure=remeasure)
         unknown = sorted({f"{line.provider} {line.model}" for line in lines if line.usd is None})
         if unknown:
             return [f"max_cost cannot be kept: no price is known of {', '.join(unknown)}. Add it under `prices`."]
         total = sum(line.usd or 0.0 for line in lines)
         if total > self._limit:
             return [
-                f"max_cost ({self._limit:,.2f} USD) would be passed: this run is estimated at {total:,.4f} USD. See "
+                f"max_cost ({self._limit:g} USD) would be passed: this run is estimated at {total:,.4f} USD. See "
                 "the bill with --dry-run; raise max_cost, or lower the samples of the latency pass."
             ]
         return []
 
-    def _live_bill(self) -> list[BillLine]:
+    def _depths(self, system: System, reranker: str) -> list[int]:
+        """How many candidates a reranker scores for a system, itself or one of its legs: one number per use."""
+        nodes = self._nodes(system, None)
+        return [node.scored(depth) for node, depth in nodes if node.reranker == reranker]
+
+    def _rankings(self, queries: int, depth: int) -> Usage:
+        """What ranking so many documents of the mean length takes for each of so many queries of the mean length."""
+        depth = min(depth, self._pipeline.dataset.documents)
+        query = np.array([self._mean_size("query")])
+        documents = np.full((1, depth), self._mean_size("document"))
+        return _scaled(reranking_usage(query, documents, ABOUT).total(), queries)
+
+    def _live_bill(self, remeasure: bool) -> list[BillLine]:
         lines: list[BillLine] = []
+        systems = self._pipeline.experiment.systems
+        again = (CHOSEN,) if self._pipeline.experiment.targets else ()
         for load in self._pipeline.experiment.loads:
-            for system in self._pipeline.experiment.systems:
-                for what, adapter, usage in self._per_live_query(system):
-                    samples = samples_wanted(self._pipeline, system, load)
-                    total = _scaled(usage, samples)
-                    lines.append(self._line(f"{system.name}: {samples:,} live queries, {what}", adapter, total))
+            for occasion in (EVERYONE, *again):
+                for system in unmeasured(self._pipeline, load, systems, remeasure=remeasure, occasion=occasion):
+                    sent = queries_sent(self._pipeline, system, load)
+                    once_more = " if it is chosen for a target" if occasion == CHOSEN else ""
+                    for what, adapter, usage in self._per_live_query(system):
+                        text = f"{system.name}: {sent:,} live queries{once_more}, {what}"
+                        lines.append(self._line(text, adapter, _scaled(usage, sent)))
         return lines
 
     def _per_live_query(self, system: System) -> list[tuple[str, Encoder | Reranker, Usage]]:
-        found: list[tuple[str, Encoder | Reranker, Usage]] = []
-        query = self._mean_characters("query")
-        if system.query_encoder and self._pipeline.encoder(system.query_encoder).bills:
-            encoder = self._pipeline.encoder(system.query_encoder)
-            found.append((system.query_encoder, encoder, estimated_embedding(1, query)))
-        if system.reranker and self._pipeline.reranker(system.reranker).bills:
-            usage = estimated_reranking(1, system.depth, query, self._mean_characters("document"))
-            found.append((system.reranker, self._pipeline.reranker(system.reranker), usage))
-        for leg in self._pipeline.legs(system):
-            found += self._per_live_query(leg)
-        return found
+        found: dict[str, tuple[str, Encoder | Reranker, Usage]] = {}
+        query = embedding_usage(np.array([self._mean_size("query")]), ABOUT).total()
+        for node, depth in self._nodes(system, None):
+            if node.query_encoder and self._pipeline.encoder(node.query_encoder).bills:
+                # One call serves all legs of a query.
+                found[node.query_encoder] = (node.query_encoder, self._pipeline.encoder(node.query_encoder), query)
+            if node.reranker and self._pipeline.reranker(node.reranker).bills:
+                usage = self._rankings(1, node.scored(depth))
+                found[f"{node.name} reranked"] = (node.reranker, self._pipeline.reranker(node.reranker), usage)
+        return list(found.values())
 
-    def _mean_characters(self, role: Role) -> float:
+    def _mean_size(self, role: Role) -> int:
+        """Mean bytes of a text."""
         texts = self._pipeline.dataset.document_texts if role == "document" else self._pipeline.dataset.query_texts
         step = max(1, len(texts) // 500)
-        return float(np.mean([len(texts[i]) for i in range(0, len(texts), step)])) if len(texts) else 0.0
+        sizes = text_bytes(texts[i] for i in range(0, len(texts), step))
+        return round(float(sizes.mean())) if len(sizes) else 0
 
     def _line(self, what: str, adapter: Encoder | Reranker, usage: Usage) -> BillLine:
         identity = adapter.identity
@@ -129,37 +147,65 @@ class Costs:
 
     # -- during --------------------------------------------------------------------------------------------------
 
-    def before(self, adapter: Encoder | Reranker, expected: Usage) -> None:
-        """Called before a request that bills. Raises BudgetExceeded when it could pass `max_cost`."""
-        if self._limit is None or not adapter.bills:
-            return
-        price = self._line("", adapter, expected).usd
-        if price is not None and self.spent + price > self._limit:
+    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
+        """How many of the next pieces of work cannot take the bill over `max_cost`, whatever their tokens come to.
+
+        Raises BudgetExceeded when not even the first is one.
+        """
+        price = self._prices.find(adapter.identity.provider, adapter.identity.model)
+        if self._limit is None or not adapter.bills or price is None:
+            return len(most.tokens)
+        dollars = price.of_each(most)
+        count = int(np.searchsorted(np.cumsum(dollars), self._limit - self.spent, side="right"))
+        if not count:
             raise BudgetExceeded(
-                f"max_cost ({self._limit:,.2f} USD) would be passed: {self.spent:,.4f} USD are spent and the next "
-                f"request to {adapter.identity.model} costs about {price:,.4f} USD. What was paid for is kept; raise "
-                "max_cost and run again."
+                f"max_cost ({self._limit:g} USD) could be passed: {self.spent:,.4f} USD are spent and the next "
+                f"request to {adapter.identity.model} may cost {float(dollars[0]):,.4f} USD. What was paid for is "
+                "kept; raise max_cost, or run again to spend as much once more."
             )
+        return count
 
-    def live_refusal(self, system: System) -> str | None:
-        """Why a system's latency is not measured: its live queries could pass `max_cost`."""
-        if self._limit is None:
-            return None
-        expected = 0.0
-        for load in self._pipeline.experiment.loads:
-            samples = samples_wanted(self._pipeline, system, load)
-            for what, adapter, usage in self._per_live_query(system):
-                expected += self._line(what, adapter, _scaled(usage, samples)).usd or 0.0
-        if not expected or self.spent + expected <= self._limit:
-            return None
-        return f"its live queries (about {expected:,.4f} USD) could pass max_cost ({self._limit:,.2f} USD)"
-
-    def after(self, adapter: Encoder | Reranker, used: Usage) -> None:
-        """Called after a request that billed."""
+    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
+        """Count what an answer says it used; where it does not say, the most that it can have used."""
         if adapter.bills:
-            self.spent += self._line("", adapter, used).usd or 0.0
+            told = self._line("", adapter, used).usd if used.tokens or used.search_units else None
+            self.spent += (self._line("", adapter, most).usd or 0.0) if told is None else told
+            self._used[id(adapter)] = self._used.get(id(adapter), Usage()) + used
+
+    def live_refusals(self, systems: Sequence[System], *, remeasure: bool, occasion: str = EVERYONE) -> dict[str, str]:
+        """By system, why its latency is not measured: its live queries could pass `max_cost`. Those of the others are
+        counted as spent."""
+        expected = dict.fromkeys((system.name for system in systems), 0.0)
+        for load in self._pipeline.experiment.loads if self._limit is not None else ():
+            for system in unmeasured(self._pipeline, load, systems, remeasure=remeasure, occasion=occasion):
+                sent = queries_sent(self._pipeline, system, load)
+                for what, adapter, usage in self._per_live_query(system):
+                    expected[system.name] += self._line(what, adapter, _scaled(usage, sent)).usd or 0.0
+        refused: dict[str, str] = {}
+        for name, usd in expected.items():
+            if self._limit is not None and usd and self.spent + usd > self._limit:
+                refused[name] = f"its live queries (about {usd:,.4f} USD) could pass max_cost ({self._limit:g} USD)"
+            else:
+                self.spent += usd
+        return refused
 
     # -- after ---------------------------------------------------------------------------------------------------
+
+    def so_far(self, system: System) -> SystemCost:
+        """Of a system that was not measured: what this run used of the models it needs, by whatever system; no price
+        of a document or a query follows from that."""
+        found: dict[int, Work] = {}
+        for node, _ in self._nodes(system, None):
+            adapters: list[tuple[str, Of, Encoder | Reranker]] = [
+                ("encoder", "corpus" if role == "document" else "queries", self._pipeline.encoder(name))
+                for name, role in self._encoders(node)
+            ]
+            if node.reranker is not None:
+                adapters.append(("reranker", "queries", self._pipeline.reranker(node.reranker)))
+            for part, of, adapter in adapters:
+                if (used := self._used.get(id(adapter))) is not None:
+                    found.setdefault(id(adapter), self._billed(part, of, 0, adapter, used, 0.0))
+        return system_cost(list(found.values()), self._prices, machine_usd_per_hour=self._machine)
 
     def of(self, system: System, seconds: StageSeconds | None) -> SystemCost:
         """The cost sheet of a system. seconds: mean seconds per live query by stage, None where not measured."""
@@ -175,7 +221,7 @@ class Costs:
         queries, documents = self._pipeline.dataset.judged, self._pipeline.dataset.documents
         live = {stage: value * queries for stage, value in (seconds or {}).items()}
         parts: dict[str, Work] = {}
-        for node in self._nodes(system):
+        for node, depth in self._nodes(system, None):
             for name, role in self._encoders(node):
                 encoder, vectors = self._pipeline.encoder(name), self._pipeline.vectors(name, role)
                 if encoder.consumes == "vector":
@@ -191,7 +237,7 @@ class Costs:
                 built = self._pipeline.index(node)
                 parts[f"index {built.key}"] = Work("index", "corpus", documents, seconds=built.build_seconds)
             if node.reranker is not None:
-                usage, spent = self._pipeline.rerank_usage(node)
+                usage, spent = self._pipeline.rerank_usage(node, depth)
                 time = live.pop("rerank", 0.0 if node is not system and seconds else spent)
                 reranker = self._pipeline.reranker(node.reranker)
                 parts[f"reranker {node.name}"] = self._billed("reranker", "queries", queries, reranker, usage, time)
@@ -200,8 +246,10 @@ class Costs:
                 parts[stage] = Work(stage, "queries", queries, seconds=live[stage])
         return list(parts.values())
 
-    def _nodes(self, system: System) -> list[System]:
-        return [system, *(node for leg in self._pipeline.legs(system) for node in self._nodes(leg))]
+    def _nodes(self, system: System, depth: int | None) -> list[tuple[System, int | None]]:
+        """The system and the legs it fuses, each with what is wanted of it as a leg."""
+        legs = self._pipeline.legs(system)
+        return [(system, depth), *(node for leg in legs for node in self._nodes(leg, system.depth))]
 
     def _encoders(self, system: System) -> list[tuple[str, Role]]:
         return [(name, role) for name, role in encoder_roles(self._pipeline, system) if name is not None]

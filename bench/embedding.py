@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from adapters.base import AdapterError, Encoded, Encoder, Flags, Floats, Role, Similarity, TextRows, Usage
 from bench.artifacts import Cache, Segments, array_digest, content_key, text_digests
-from bench.cost import estimated_embedding
+from bench.cost import AT_MOST, Integers, embedding_usage, text_bytes
 from bench.dataset import Dataset
 from bench.stages import Budget, Count, Emit, Stage, usage_from
 
@@ -24,7 +24,8 @@ Digests = npt.NDArray[np.bytes_]
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Vectors of all documents or queries, float32 (n, dimension), with what they cost when computed."""
+    """Vectors of all documents or queries, float32 (n, dimension), with what they cost when computed: a document's text
+    once, as an index is filled once; a query's as often as it is asked."""
 
     array: Floats
     key: str
@@ -67,6 +68,12 @@ class Embedding:
         sample = first[:: max(1, len(first) // 500)]
         return missing, len(distinct), float(np.mean([len(texts[int(i)]) for i in sample])) if len(sample) else 0.0
 
+    def sizes_pending(self, encoder: Encoder, role: Role) -> Integers:
+        """Sizes in bytes of the distinct texts that are not embedded yet."""
+        distinct, first = np.unique(self.digests(role), return_index=True)
+        texts, missing = self._texts(role), self._segments(encoder, role).missing(distinct)
+        return text_bytes(texts[int(i)] for i in first[missing])
+
     def vectors(self, name: str, encoder: Encoder, role: Role) -> Vectors:
         """All vectors of a role; what is missing is embedded. Raises the encoder's errors."""
         if encoder.consumes == "vector":
@@ -82,7 +89,7 @@ class Embedding:
         if missing.any():
             self._embed(name, encoder, role, in_order, missing, segments)
         array, truncated = segments.gather(distinct, ["vectors", "truncated"])
-        totals = segments.total(distinct, "usage.")
+        totals = segments.total(distinct if role == "document" else digests, "usage.")
         seconds = totals.pop("seconds", 0.0)
         return Vectors(
             array=np.ascontiguousarray(array[inverse]),
@@ -106,22 +113,29 @@ class Embedding:
         """Embed what is missing. Segments are cut from the whole list of texts, never from what is missing, so a
         resumed run computes the same batches as an undisturbed one."""
         texts, digests = self._texts(role), self.digests(role)
-        # A paid encoder gives its parts one by one and fills its own requests; the others lose a segment when killed.
-        size = LARGEST_SEGMENT if encoder.bills else int(np.clip(len(in_order) // 32, 128, LARGEST_SEGMENT))
         with Stage(self._emit, "encode", f"{name} ({PLURAL[role]})", int(missing.sum()), "texts") as advance:
-            for start in range(0, len(in_order), size):
-                rows = in_order[start : start + size][missing[start : start + size]]
-                if not len(rows):
-                    continue
+            for rows in (
+                self._paid_lots(encoder, role, in_order[missing]) if encoder.bills else _lots(in_order, missing)
+            ):
                 batch = [texts[int(i)] for i in rows]
-                self._budget().before(encoder, estimated_embedding(len(batch), sum(map(len, batch)) / len(batch)))
+                most = embedding_usage(text_bytes(batch), AT_MOST) if encoder.bills else None
                 began = time.perf_counter()
                 for positions, encoded in encoder.encode_each(TextRows(batch), role):
-                    self._budget().after(encoder, encoded.usage)
-                    now = time.perf_counter()
-                    self._keep(segments, digests[rows[np.asarray(positions)]], encoded, now - began)
+                    now, places = time.perf_counter(), np.asarray(positions)
+                    self._keep(segments, digests[rows[places]], encoded, now - began)
+                    if most is not None:
+                        self._budget().after(encoder, encoded.usage, most.total(places))
                     began = now
                     advance(len(positions))
+
+    def _paid_lots(self, encoder: Encoder, role: Role, rows: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
+        """All at once, so that the encoder keeps its service busy; less where all of it could pass the budget."""
+        texts = self._texts(role)
+        most = embedding_usage(text_bytes(texts[int(i)] for i in rows), AT_MOST)
+        while len(rows):
+            count = self._budget().affordable(encoder, most)
+            yield rows[:count]
+            rows, most = rows[count:], most.after(count)
 
     def _keep(self, segments: Segments, digests: Digests, encoded: Encoded, seconds: float) -> None:
         usage = {**encoded.usage.as_dict(), "seconds": seconds}
@@ -143,3 +157,12 @@ class Embedding:
 
     def _identity(self, encoder: Encoder, role: Role) -> dict[str, object]:
         return {**encoder.identity.as_dict(), **encoder.role_settings(role)}
+
+
+def _lots(in_order: npt.NDArray[np.intp], missing: Flags) -> Iterator[npt.NDArray[np.intp]]:
+    """What is missing, in as many segments as a kill may cost one of."""
+    size = int(np.clip(len(in_order) // 32, 128, LARGEST_SEGMENT))
+    for start in range(0, len(in_order), size):
+        rows = in_order[start : start + size][missing[start : start + size]]
+        if len(rows):
+            yield rows

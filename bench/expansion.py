@@ -75,6 +75,10 @@ class System:
         """How many documents its source of candidates is asked for."""
         return self.depth if self.reranker else self.k
 
+    def scored(self, depth: int | None) -> int:
+        """How many candidates its reranker scores. depth: what a fusion wants of it as a leg, None where it is none."""
+        return max(self.depth, depth or 0)
+
     @property
     def file_name(self) -> str:
         """The name, safe for files."""

@@ -155,6 +155,11 @@ def measure(
     return {one.subject.name: one.recorder.samples(now, one.cut_off) for one in measured}
 
 
+def warm_up_queries(load: LoadPoint) -> int:
+    """How many a system is sent before its turns."""
+    return WARM_UP_FIRST + WARM_UP_AGAIN * (load.rounds - 1)
+
+
 def _rotated(measured: Sequence[_Measured], turn: int) -> list[_Measured]:
     start = turn % max(1, len(measured))
     return [*measured[start:], *measured[:start]]

@@ -139,9 +139,9 @@ class LiveSystem:
             raise NotLive(f"{system.name} is a run file; nobody can be asked how long it took.")
         limit = depth or system.k
         if system.reranker is not None:
-            limit = max(system.depth, depth or 0)
+            limit = system.scored(depth)
         steps = self._fused(system) if system.fusion is not None else self._searched(system, limit)
-        return steps + (self._reranked(system) if system.reranker is not None else [])
+        return steps + (self._reranked(system, limit) if system.reranker is not None else [])
 
     def _searched(self, system: System, limit: int) -> list[Step]:
         assert system.store is not None
@@ -195,7 +195,7 @@ class LiveSystem:
 
         return [*steps, Step("fuse", combine)]
 
-    def _reranked(self, system: System) -> list[Step]:
+    def _reranked(self, system: System, limit: int) -> list[Step]:
         assert system.reranker is not None
         reranker = self._parts.reranker(system.reranker)
         texts = self._parts.query_texts
@@ -205,7 +205,7 @@ class LiveSystem:
 
         def score(state: State) -> None:
             hits = state.found[system.name]
-            candidates, _ = canonical(hits.rows, hits.scores, self._parts.ranks, system.depth)
+            candidates, _ = canonical(hits.rows, hits.scores, self._parts.ranks, limit)
             candidates = np.where(candidates < documents, candidates, EMPTY_ROW)
             queries = Queries(state.vectors[encoder] if encoder else None, [texts[state.query]])
             scored = reranker.score(queries, candidates)

@@ -45,14 +45,14 @@ from adapters.base import (
 )
 from bench.artifacts import Cache, array_digest, content_key
 from bench.config import Experiment
-from bench.cost import estimated_reranking
+from bench.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage, text_bytes
 from bench.dataset import Dataset
 from bench.embedding import Embedding, Vectors
 from bench.expansion import StoreChoice, System
 from bench.fusion import reciprocal_rank, weighted_scores
 from bench.measures import canonical, id_ranks
 from bench.memory import BuildMemory, of_build
-from bench.scoring import PairScores
+from bench.scoring import PAIRS_PER_CHUNK, PairScores
 from bench.stages import Budget, Emit, NoBudget, Stage, Work
 from bench.tables import table_digest
 from bench.trec import read_run
@@ -403,7 +403,7 @@ class Pipeline:
         """The final ranking of a system, k long; as a leg of a fusion, `depth` long."""
         if system.reranker is None:
             return self.candidates(system, depth or system.k, build)
-        limit = max(system.depth, depth or 0)
+        limit = system.scored(depth)
         key = ("rerank", system.name, limit, build)
         reranked = self._once(key, lambda: self._reranked(system, self.candidates(system, limit, build)))
         return reranked.cut(depth or system.k)  # type: ignore[no-any-return]
@@ -454,30 +454,56 @@ class Pipeline:
                 label=name,
                 segments=self.cache.segments("scores", self.score_key(name)),
                 digests=(self.query_digests, self.document_digests),
-                score=lambda start, stop, rows: self._score(name, start, stop, rows),
+                score_each=lambda positions, rows: self._score_each(name, positions, rows),
+                lots=lambda rows: self._lots(name, rows),
+                units=lambda query, rows: self.ranking_usage(np.array([query]), rows[None], ABOUT).total().search_units,
                 count=self.work.pairs_scored,
                 emit=self._tell,
             )
 
         return self._once(("pairs", name), make)  # type: ignore[no-any-return]
 
-    def _score(self, name: str, start: int, stop: int, rows: Rows) -> Scored:
-        reranker, queries = self.prepared(name), self.reranker_queries(name).at(slice(start, stop))
-        if reranker.bills:
-            documents = rows[rows >= 0]
-            lengths = [
-                len(self.dataset.document_texts[int(row)]) for row in documents[:: max(1, len(documents) // 100)]
-            ]
-            characters = float(np.mean([len(text) for text in queries.texts or ("",)])), float(np.mean(lengths))
-            self.budget.before(reranker, estimated_reranking(len(queries), rows.shape[1], *characters))
-        scored = reranker.score(queries, rows)
-        self.budget.after(reranker, scored.usage)
-        return scored
+    def _lots(self, name: str, rows: Rows) -> Iterator[npt.NDArray[np.intp]]:
+        """Queries whose candidates are scored together: of a reranker that bills all at once, so that it keeps its
+        service busy, or as many as the budget surely allows; of others no more than a kill may cost."""
+        reranker, chosen = self.reranker(name), np.flatnonzero((rows >= 0).any(axis=1))
+        if not reranker.bills:
+            step = max(1, PAIRS_PER_CHUNK // rows.shape[1])
+            for start in range(0, len(rows), step):
+                if len(part := chosen[(chosen >= start) & (chosen < start + step)]):
+                    yield part
+            return
+        most = self.ranking_usage(chosen, rows[chosen], AT_MOST)
+        while len(chosen):
+            count = self.budget.affordable(reranker, most)
+            yield chosen[:count]
+            chosen, most = chosen[count:], most.after(count)
 
-    def rerank_usage(self, system: System, build: int = 0) -> tuple[Usage, float]:
-        """What scoring a system's candidates cost when it was done, and the seconds it took."""
+    def _score_each(
+        self, name: str, positions: npt.NDArray[np.intp], rows: Rows
+    ) -> Iterator[tuple[Sequence[int], Scored]]:
+        reranker, queries = self.prepared(name), self.reranker_queries(name).at(positions)
+        for places, scored in reranker.score_each(queries, rows):
+            yield places, scored
+            if reranker.bills:
+                there = np.asarray(places)
+                told = np.where(scored.scores > -np.inf, rows[there], -1)
+                self.budget.after(reranker, scored.usage, self.ranking_usage(positions[there], told, AT_MOST).total())
+
+    def ranking_usage(self, positions: npt.NDArray[np.intp], rows: Rows, tokens: Tokens) -> Usages:
+        """What ranking candidates takes of a reranker that bills, reckoned from the texts, by query."""
+        queries, documents = self._text_sizes("query"), self._text_sizes("document")
+        return reranking_usage(queries[positions], np.where(rows >= 0, documents[rows], -1), tokens)
+
+    def _text_sizes(self, role: Role) -> Integers:
+        texts = self.dataset.document_texts if role == "document" else self.dataset.query_texts
+        return self._once(("text sizes", role), lambda: text_bytes(texts))  # type: ignore[no-any-return]
+
+    def rerank_usage(self, system: System, depth: int | None, build: int = 0) -> tuple[Usage, float]:
+        """What scoring a system's candidates costs who scores nothing else, and the seconds it took. depth: what a
+        fusion wants of it as a leg."""
         assert system.reranker is not None
-        rows = self.candidates(system, system.depth, build).rows
+        rows = self.candidates(system, system.scored(depth), build).rows
         return self.pair_scores(system.reranker).usage(np.where(rows < self.dataset.documents, rows, -1))
 
     # -- the oracle ----------------------------------------------------------------------------------------------

@@ -21,26 +21,27 @@ from bench.ingest import rows_held_back
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.stages import Emit
-from bench.timing import samples_wanted
+from bench.timing import EVERYONE, samples_wanted, unmeasured
 
 _SAMPLE = 24  # texts that are embedded to estimate the rate
 
 
-def plan(experiment: Experiment, cache: Path, *, emit: Emit) -> str:
+def plan(experiment: Experiment, cache: Path, *, emit: Emit, remeasure: bool = False) -> str:
     """The plan as plain text. Nothing is billed; local encoders embed a few texts so that time can be estimated.
 
     Raises ConfigFaults, CacheBusy as a run would.
     """
     with locked(cache, "The cache"):
-        pipeline, costs = prepare(experiment, cache, emit)
+        pipeline, costs = prepare(experiment, cache, emit, remeasure=remeasure)
         try:
-            return _Plan(pipeline, costs).text()
+            return _Plan(pipeline, costs, remeasure).text()
         finally:
             pipeline.close()
 
 
 class _Plan:
-    def __init__(self, pipeline: Pipeline, costs: Costs) -> None:
+    def __init__(self, pipeline: Pipeline, costs: Costs, remeasure: bool) -> None:
+        self.remeasure = remeasure
         self.pipeline = pipeline
         self.costs = costs
         self.experiment = pipeline.experiment
@@ -153,13 +154,13 @@ class _Plan:
 
     def _bill(self) -> list[str]:
         """What a run would be billed, nothing where nothing bills."""
-        lines = self.costs.bill()
+        lines = self.costs.bill(remeasure=self.remeasure)
         if not lines:
             return []
         shown = [f"  {line.what}: {_dollars(line.usd)} ({line.provider} {line.model})" for line in lines]
         known = sum(line.usd for line in lines if line.usd is not None)
         more = " and what has no price" if any(line.usd is None for line in lines) else ""
-        return ["", "bill, estimated at four characters per token", *shown, f"  total: {_dollars(known)}{more}"]
+        return ["", "bill, estimated at four bytes per token", *shown, f"  total: {_dollars(known)}{more}"]
 
     def _latency(self) -> list[str]:
         if not self.experiment.loads:
@@ -168,9 +169,13 @@ class _Plan:
         again = "; then again for the settings chosen for targets" if self.experiment.targets else ""
         for load in self.experiment.loads:
             samples = {s.name: samples_wanted(self.pipeline, s, load) for s in self.experiment.systems if not s.run}
+            missing = unmeasured(
+                self.pipeline, load, self.experiment.systems, remeasure=self.remeasure, occasion=EVERYONE
+            )
+            kept = "" if len(missing) == len(samples) else f", {len(missing)} of {len(samples)} systems to measure"
             lines.append(
                 f"  {load.label}: {max(samples.values(), default=0):,} samples a system, at most {load.seconds:,.0f} s "
-                f"in all, {load.rounds} rounds{again}"
+                f"in all, {load.rounds} rounds{kept}{again}"
             )
             lines += self._ingest(load)
         return lines

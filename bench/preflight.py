@@ -24,7 +24,9 @@ from bench.stages import Emit
 from bench.trec import read_run
 
 
-def prepare(experiment: Experiment, cache_folder: Path, emit: Emit) -> tuple[Pipeline, Costs]:
+def prepare(
+    experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False
+) -> tuple[Pipeline, Costs]:
     """Load the dataset, check every adapter in use, check the systems against both, and the bill against `max_cost`.
 
     Raises ConfigFaults.
@@ -37,7 +39,7 @@ def prepare(experiment: Experiment, cache_folder: Path, emit: Emit) -> tuple[Pip
     pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
     check.adapters(pipeline)
     check.systems(pipeline)
-    costs = check.costs(pipeline)
+    costs = check.costs(pipeline, remeasure)
     if check.faults or costs is None:
         pipeline.close()
         raise ConfigFaults(list(dict.fromkeys(check.faults)))
@@ -134,7 +136,7 @@ class _Preflight:
 
     # -- money ---------------------------------------------------------------------------------------------------
 
-    def costs(self, pipeline: Pipeline) -> Costs | None:
+    def costs(self, pipeline: Pipeline, remeasure: bool) -> Costs | None:
         """Prices and budget; None after naming what is wrong with them."""
         try:
             costs = Costs(pipeline)
@@ -142,7 +144,7 @@ class _Preflight:
             self.faults += [f"{self.experiment.file}: {fault}" for fault in error.faults]
             return None
         if not self.faults:
-            self.faults += [f"{self.experiment.file}: {fault}" for fault in costs.faults()]
+            self.faults += [f"{self.experiment.file}: {fault}" for fault in costs.faults(remeasure=remeasure)]
         return costs
 
     # -- systems -------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def run(
         stack.enter_context(locked(places.cache, "The cache"))
         early: list[Event] = []
         relay = Relay([early.append, *listeners])
-        pipeline, costs = prepare(experiment, places.cache, relay)
+        pipeline, costs = prepare(experiment, places.cache, relay, remeasure=remeasure)
         stack.callback(pipeline.close)
         folder, resumed = open_folder(experiment, places.output)
         stack.enter_context(locked(folder, "The result folder"))
@@ -294,10 +294,9 @@ class _Run:
 
     def _latency(self) -> None:
         measured = [s for s in self.experiment.systems if s.name in self.evaluated]
-        for system in list(measured):
-            if refusal := self.costs.live_refusal(system):
-                self._warn(system.name, f"its latency was not measured: {refusal}.")
-                measured.remove(system)
+        for name, reason in self.costs.live_refusals(measured, remeasure=self.remeasure).items():
+            self._warn(name, f"its latency was not measured: {reason}.")
+            measured.remove(self.pipeline.systems[name])
         rankings = {name: e.rankings[0].rows for name, e in self.evaluated.items()}
         loads = self.experiment.loads
         self.timings = take_timings(self.pipeline, loads, measured, rankings, emit=self.emit, remeasure=self.remeasure)
@@ -325,10 +324,14 @@ class _Run:
         """Fronts, and for each target the cheapest setting of each build, its latency measured after the choice."""
         comparison = EqualRecall(self.evaluator, self.evaluated, self.entries)
         self.result.fronts = comparison.fronts()
+        chosen = comparison.chosen()
+        refusals = self.costs.live_refusals(chosen, remeasure=self.remeasure, occasion=CHOSEN)
+        for name, reason in refusals.items():
+            self._warn(name, f"its latency was not measured again for a target: {reason}.")
         again = take_timings(
             self.pipeline,
             self.experiment.loads,
-            comparison.chosen(),
+            [system for system in chosen if system.name not in refusals],
             {name: e.rankings[0].rows for name, e in self.evaluated.items()},
             emit=self.emit,
             remeasure=self.remeasure,
@@ -352,6 +355,9 @@ class _Run:
             entry = self.entries[name]
             entry.cost = self.costs.of(evaluated.system, self.timings.stage_means(name)).as_dict()
             entry.usage = self._usage(entry.cost)
+        for name, entry in self.entries.items():
+            if name not in self.evaluated:
+                entry.cost = self.costs.so_far(self.pipeline.systems[name]).as_dict()
         for entry in self.entries.values():
             if entry.status == "started":
                 entry.status = "cancelled"

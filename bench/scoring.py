@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,15 @@ from bench.stages import Count, Emit, Stage, usage_from
 PAIRS_PER_CHUNK = 1024
 
 Digests = npt.NDArray[np.bytes_]
+Positions = npt.NDArray[np.intp]
 
 
 class PairScores:
     """The scoring stage of one reranker.
 
-    digests: of the queries' and of the documents' texts. score: the reranker's answer for the queries from start
-    to stop and their candidate rows.
+    digests: of the queries' and of the documents' texts. score_each: the reranker's parts for queries, by position, and
+    their candidate rows. lots: which queries with candidates are given to it together. units: the search units of one
+    request, by its query's position and its candidates.
     """
 
     def __init__(
@@ -30,14 +33,18 @@ class PairScores:
         label: str,
         segments: Segments,
         digests: tuple[Digests, Digests],
-        score: Callable[[int, int, Rows], Scored],
+        score_each: Callable[[Positions, Rows], Iterator[tuple[Sequence[int], Scored]]],
+        lots: Callable[[Rows], Iterable[Positions]],
+        units: Callable[[int, Rows], int],
         count: Count,
         emit: Emit,
     ) -> None:
         self._label = label
         self._segments = segments
         self._query_digests, self._document_digests = digests
-        self._score = score
+        self._score_each = score_each
+        self._lots = lots
+        self._units = units
         self._count = count
         self._emit = emit
         self._counted: Digests = np.empty(0, self._query_digests.dtype)
@@ -61,10 +68,24 @@ class PairScores:
         return int(self._wanted(self._pairs(rows), rows >= 0).sum())
 
     def usage(self, rows: Rows) -> tuple[Usage, float]:
-        """What scoring these candidates cost when it was done, and the seconds it took."""
-        totals = self._segments.total(self._pairs(rows)[rows >= 0], "usage.")
+        """What scoring these candidates costs who scores nothing else, and the seconds it took.
+
+        Tokens belong to pairs, whoever asked for them first. A search unit belongs to a request: it is as reported
+        where one request scored just a query's candidates, and reckoned from the texts where systems share pairs.
+        """
+        digests, present = self._pairs(rows), rows >= 0
+        totals = self._segments.total(digests[present], "usage.")
         seconds = totals.pop("seconds", 0.0)
-        return usage_from(totals), seconds
+        usage = usage_from(totals)
+        if totals.get("search_units"):
+            alone = [self._request_units(i, rows[i], digests[i]) for i in np.flatnonzero(present.any(axis=1)).tolist()]
+            usage = replace(usage, search_units=sum(alone))
+        return usage, seconds
+
+    def _request_units(self, query: int, rows: Rows, digests: Digests) -> int:
+        own = digests[rows >= 0]
+        segment = self._segments.whole(own)
+        return self._units(query, rows) if segment is None else int(segment["usage.search_units"])
 
     def _pairs(self, rows: Rows) -> Digests:
         present = rows >= 0
@@ -91,18 +112,14 @@ class PairScores:
         self._count.reused += len(new) - computed
 
     def _compute(self, rows: Rows, digests: Digests) -> None:
-        step = max(1, PAIRS_PER_CHUNK // rows.shape[1])
         with Stage(self._emit, "rerank", self._label, int((rows >= 0).sum()), "pairs") as advance:
-            for start in range(0, len(rows), step):
-                part = rows[start : start + step]
-                chosen = part >= 0
-                if not chosen.any():
-                    continue
+            for queries in self._lots(rows):
                 began = time.perf_counter()
-                scored = self._score(start, start + step, part)
-                usage = {**scored.usage.as_dict(), "seconds": time.perf_counter() - began}
-                columns = {f"usage.{key}": np.asarray(value, np.float64) for key, value in usage.items()}
-                self._segments.append(
-                    digests[start : start + step][chosen], {"scores": scored.scores[chosen], **columns}
-                )
-                advance(int(chosen.sum()))
+                for positions, scored in self._score_each(queries, rows[queries]):
+                    now, chosen = time.perf_counter(), scored.scores > -np.inf
+                    usage = {**scored.usage.as_dict(), "seconds": now - began}
+                    columns = {f"usage.{key}": np.asarray(value, np.float64) for key, value in usage.items()}
+                    pairs = digests[queries[np.asarray(positions)]][chosen]
+                    self._segments.append(pairs, {"scores": scored.scores[chosen], **columns})
+                    began = now
+                    advance(int(chosen.sum()))

@@ -8,25 +8,29 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from adapters.base import Encoder, Event, Reranker, StageAdvanced, StageFinished, StageStarted, Usage
+from bench.cost import Usages
 
 Emit = Callable[[Event], None]
 
 
 class Budget(Protocol):
-    """Watches what is spent. `before` raises when the next request could pass the limit."""
+    """Watches what is spent."""
 
-    def before(self, adapter: Encoder | Reranker, expected: Usage) -> None: ...
+    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
+        """How many of the next pieces of work cannot pass the limit. Raises when not even the first is one."""
 
-    def after(self, adapter: Encoder | Reranker, used: Usage) -> None: ...
+    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
+        """Count what an answer says it used; where it does not say, the most that it can have used."""
 
 
 class NoBudget:
     """For work that is not billed or not limited."""
 
-    def before(self, adapter: Encoder | Reranker, expected: Usage) -> None:
-        """Nothing is watched."""
+    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
+        """All of it."""
+        return len(most.tokens)
 
-    def after(self, adapter: Encoder | Reranker, used: Usage) -> None:
+    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
         """Nothing is counted."""
 
 

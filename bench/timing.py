@@ -132,6 +132,20 @@ def samples_wanted(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
     return latency.DEFAULT_SAMPLES if load.ingest is None else latency.DEFAULT_SAMPLES_WHILE_WRITING
 
 
+def queries_sent(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
+    """Live queries at most, those of the warm-up among them."""
+    return samples_wanted(pipeline, system, load) + latency.warm_up_queries(load)
+
+
+def unmeasured(
+    pipeline: Pipeline, load: LoadPoint, systems: Sequence[System], *, remeasure: bool, occasion: str
+) -> list[System]:
+    """Those of the systems that can be asked and have no timings that are still valid."""
+    live = [system for system in systems if _is_live(pipeline, system)]
+    keys = [_key(pipeline, system, load, len(live), occasion) for system in live]
+    return [s for s, key in zip(live, keys, strict=True) if remeasure or _read(pipeline, key) is None]
+
+
 def bills(pipeline: Pipeline, system: System) -> bool:
     """Whether a live query of this system costs money."""
     encoder = system.query_encoder is not None and pipeline.encoder(system.query_encoder).bills

@@ -6,21 +6,26 @@ import json
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import Usage
 from bench.cost import (
+    ABOUT,
+    AT_MOST,
     PriceFaults,
     Projection,
     Work,
-    estimated_embedding,
-    estimated_reranking,
+    embedding_usage,
     load_prices,
     price_of,
+    reranking_usage,
     system_cost,
+    text_bytes,
 )
+from tests.standin.meaning import meaning
 
 PRICES = load_prices()
 
@@ -87,13 +92,28 @@ def test_a_price_that_cannot_be_read_is_named_by_its_place(entry: dict[str, Any]
         load_prices([entry])
 
 
-def test_estimates_take_four_characters_for_a_token() -> None:
-    assert estimated_embedding(1000, 400).tokens == 100_000  # 1,000 · 400 / 4
-    usage = estimated_reranking(10, 150, 40, 400)
-    assert usage.tokens == 165_000  # 10 · 150 · (10 + 100)
+def test_estimates_take_four_bytes_for_a_token() -> None:
+    assert text_bytes(["abc", "", "日本"]).tolist() == [3, 0, 6]
+    assert embedding_usage(np.full(1000, 400), ABOUT).total().tokens == 100_000  # 1,000 · 400 / 4
+    usage = reranking_usage(np.full(10, 40), np.full((10, 150), 400), ABOUT).total()
+    assert usage.tokens == 165_000  # 10 · 150 · (40 + 400) / 4
     assert usage.search_units == 20  # 10 · ceil(150 / 100)
-    # 4,000 characters are 1,000 tokens or two chunks: 10 · ceil(150 · 2 / 100)
-    assert estimated_reranking(10, 150, 40, 4000).search_units == 30
+    # 3,960 and 40 bytes are 1,000 tokens or two chunks: 10 · ceil(150 · 2 / 100)
+    assert reranking_usage(np.full(10, 40), np.full((10, 150), 3960), ABOUT).total().search_units == 30
+
+
+@given(st.lists(st.text(), min_size=1), st.text())
+def test_no_tokenizer_makes_more_tokens_than_the_most(texts: list[str], query: str) -> None:
+    tokens = [len(ids) for ids in meaning().tokens([query, *texts])]
+    most = embedding_usage(text_bytes(texts), AT_MOST)
+    assert (most.tokens >= tokens[1:]).all()
+    ranking = reranking_usage(text_bytes([query]), text_bytes(texts)[None], AT_MOST).total()
+    assert ranking.tokens >= tokens[0] * len(texts) + sum(tokens[1:])
+
+
+def test_empty_places_of_a_ranking_cost_nothing() -> None:
+    usage = reranking_usage(np.array([8, 8]), np.array([[4, -1, -1], [-1, -1, -1]]), ABOUT)
+    assert (usage.tokens.tolist(), usage.search_units.tolist()) == ([3, 0], [1, 0])
 
 
 def managed() -> list[Work]:

@@ -392,6 +392,15 @@ class Reranker(Adapter):
             raise InvalidVectors(f"Reranker {self.name} gave scores that are not finite.")
         return Scored(scores, scored.usage)
 
+    def score_each(self, queries: Queries, candidates: Rows) -> Iterator[tuple[Sequence[int], Scored]]:
+        """As `score`, in parts as they get ready: positions of queries with scores (len(positions), depth), -inf also
+        where another part has the score.
+
+        A reranker whose parts are paid for gives each as soon as it has come, as an encoder does. The default has one
+        part.
+        """
+        yield range(len(queries)), self.score(queries, candidates)
+
     @abstractmethod
     def _score(self, queries: Queries, candidates: Rows) -> Scored:
         """The model's work for at least one pair."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,27 @@ class ManagedReranker(Reranker):
     def close(self) -> None:
         self._transport.close()
 
+    def score_each(self, queries: Queries, candidates: Rows) -> Iterator[tuple[Sequence[int], Scored]]:
+        places, jobs = self._requests(queries, candidates)
+        for number, (found, usage) in self._transport.stream(jobs):
+            query, filled = places[number]
+            scores = np.full((1, candidates.shape[1]), -np.inf, np.float32)
+            scores[0, filled] = found
+            yield [query], Scored(scores, usage)
+
     def _score(self, queries: Queries, candidates: Rows) -> Scored:
-        assert queries.texts is not None
+        places, jobs = self._requests(queries, candidates)
         scores = np.full(candidates.shape, -np.inf, np.float32)
-        places: list[tuple[int, Sequence[int]]] = []
+        usage = Usage()
+        for (query, filled), (found, cost) in zip(places, self._transport.gather(jobs), strict=True):
+            scores[query, filled] = found
+            usage += cost
+        return Scored(scores, usage)
+
+    def _requests(self, queries: Queries, candidates: Rows) -> tuple[list[tuple[int, list[int]]], list[Job[Floats]]]:
+        """Requests, each with the query and the places among its candidates that it is about."""
+        assert queries.texts is not None
+        places: list[tuple[int, list[int]]] = []
         jobs: list[Job[Floats]] = []
         size = self.options.documents_per_request
         for i, rows in enumerate(candidates):
@@ -48,11 +65,7 @@ class ManagedReranker(Reranker):
                 part = chosen[start : start + size]
                 places.append((i, part))
                 jobs.append(self._job(queries.texts[i], [self.corpus.texts[int(rows[j])] for j in part]))
-        usage = Usage()
-        for (i, filled), (found, cost) in zip(places, self._transport.gather(jobs), strict=True):
-            scores[i, filled] = found
-            usage += cost
-        return Scored(scores, usage)
+        return places, jobs
 
     def _job(self, query: str, documents: Sequence[str]) -> Job[Floats]:
         # Services refuse empty texts; a space stands for one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests import small
 from tests.standin import StandIn
+from tests.standin.meaning import meaning
 
 CALLS: dict[str, Any] = {"backoff_seconds": 0.001, "max_retries": 5, "timeout_seconds": 10}
 PRO = {"adapter": "cohere", "model": "embed-v5.0-pro", "output_dimension": 256, **CALLS}
@@ -71,6 +74,79 @@ def test_every_system_has_a_cost_with_its_parts_and_a_local_one_no_price(tmp_pat
     assert pro["per_1000_queries_usd"] == pytest.approx(1000 * billed["queries"]["usd"] / billed["queries"]["count"])
     assert pro["projection"]["monthly_usd"] == pytest.approx(2 * pro["per_1000_queries_usd"])
     assert list(result.provenance["addresses"]) == ["encoders.pro"]
+
+
+def symbols(count: int) -> list[str]:
+    """Texts with a token for nearly every byte, as in scripts that a tokenizer knows little of."""
+    return [" ".join(chr(0x1F700 + (7 * i + 3 * j) % 110) for j in range(12)) + f" {i}" for i in range(count)]
+
+
+def embedded_tokens(service: StandIn) -> int:
+    """What the service has billed for embedding."""
+    texts = [key[-1] for key, count in service.seen.answered.items() for _ in range(count) if "embed" in key[0]]
+    return sum(len(ids) for ids in meaning().tokens(texts))
+
+
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_max_cost_is_not_passed_by_texts_of_many_tokens(tmp_path: Path, service: StandIn, share: float) -> None:
+    """Four bytes a token is too few for these texts, so that the run may start, and is stopped on its way."""
+    texts = symbols(300)
+    small.collection(tmp_path / "data", documents=300)
+    small.write_jsonl(tmp_path / "data" / "corpus.jsonl", [{"_id": f"d{i}", "text": t} for i, t in enumerate(texts)])
+    whole = sum(len(ids) for ids in meaning().tokens(texts))
+    limit = share * whole * 0.12 / 1e6
+    _, result = small.measure(tmp_path, spec(max_cost=limit))
+    pro = small.by_name(result)["pro"]
+    assert pro.status == "error" and "max_cost" in (pro.error or "")
+    spent = embedded_tokens(service) * 0.12 / 1e6
+    assert 0.8 * limit < spent <= limit
+    assert small.by_name(result)["bm25"].status == "success"
+
+
+def test_live_queries_of_all_systems_share_one_budget(tmp_path: Path, service: StandIn) -> None:
+    """The texts take more than was reckoned, so that what is left is enough for the live queries of one system."""
+    texts = symbols(300)
+    small.collection(tmp_path / "data", documents=300)
+    small.write_jsonl(tmp_path / "data" / "corpus.jsonl", [{"_id": f"d{i}", "text": t} for i, t in enumerate(texts)])
+    reckoned, really = sum(len(t.encode()) / 4 for t in texts), sum(len(ids) for ids in meaning().tokens(texts))
+    lines = (tmp_path / "data" / "queries.jsonl").read_text(encoding="utf-8").splitlines()
+    a_query = math.ceil(round(sum(len(json.loads(line)["text"]) for line in lines) / len(lines)) / 4)  # tokens
+    samples = round((really - reckoned) / 1.5 / a_query)
+    limit = 1.03 * (reckoned + 3 * samples * a_query) * 0.12 / 1e6
+    systems = [{"name": f"pro{k}", "encoder": "pro", "k": k} for k in (10, 11, 12)]
+    latency = {"samples": samples, "seconds": 1}
+    _, result = small.measure(tmp_path, small.spec(systems, encoders={"pro": PRO}, latency=latency, max_cost=limit))
+    assert [system.status for system in result.systems] == ["success"] * 3
+    assert [system.latency is None for system in result.systems] == [False, True, True]
+
+
+def test_what_was_measured_is_not_billed_again(tmp_path: Path, service: StandIn) -> None:
+    small.collection(tmp_path / "data")
+    path = small.write(tmp_path, spec(latency={"samples": 5, "seconds": 5}))
+    places = ("--quiet", "--cache", tmp_path / "cache", "--output", tmp_path / "results")
+    assert small.bench("run", path, *places).exit_code == 0
+    plan = small.bench("run", path, "--dry-run", *places).stdout
+    assert "bill" not in plan and "0 of 2 systems to measure" in plan
+    assert "5 samples" in plan
+    assert "19 live queries" in small.bench("run", path, "--dry-run", "--remeasure", *places).stdout
+
+
+def test_a_ranking_costs_the_same_whoever_else_shares_its_pairs(tmp_path: Path, service: StandIn) -> None:
+    """A search unit is the price of a request of up to 100 documents, 2 USD per 1,000 for this model."""
+    small.collection(tmp_path / "data")
+    rerankers = {"v4": {"adapter": "cohere", "model": "rerank-v4.0-fast", **CALLS}}
+    systems = [{"name": f"d{d}", "store": "bm25", "reranker": "v4", "depth": d} for d in (10, 30, 20)]
+    _, result = small.measure(tmp_path, small.spec(systems, rerankers=rerankers))
+    costs = {system.name: (system.cost or {})["per_1000_queries_usd"] for system in result.systems}
+    assert costs == {"d10": pytest.approx(2.0), "d30": pytest.approx(2.0), "d20": pytest.approx(2.0)}
+
+
+def test_a_query_that_is_asked_twice_is_paid_twice(tmp_path: Path, service: StandIn) -> None:
+    folder = small.collection(tmp_path / "data", queries=10)
+    small.write_jsonl(folder / "queries.jsonl", [{"_id": f"q{i}", "text": "the copper violin"} for i in range(10)])
+    _, result = small.measure(tmp_path, spec())
+    (part,) = (p for p in (small.by_name(result)["pro"].cost or {})["parts"] if p["of"] == "queries" and p["provider"])
+    assert part["usage"]["tokens"] == 10 * len(meaning().tokens(["the copper violin"])[0])
 
 
 def test_with_a_price_of_the_machine_local_work_costs_its_time(tmp_path: Path, service: StandIn) -> None:

@@ -131,6 +131,50 @@ def test_a_run_that_died_of_an_expired_key_pays_only_for_the_rest(
     assert standin.seen.repeated == 0
 
 
+@pytest.mark.parametrize("requests", [3, 25])
+def test_what_was_answered_before_a_key_expired_is_kept_and_never_paid_again(
+    collection: Path, tmp_path: Path, standin: StandIn, requests: int
+) -> None:
+    """The third request is one of the encoder's, the twenty-fifth one of the reranker's."""
+    content = experiment(collection, systems=[{"encoder": "fast", "reranker": "v5", "depth": 10}], baseline=None)
+    standin.requests_until_expired = requests
+    _, failed = execute(tmp_path / "run", content)
+    assert failed.status == "error"
+    answered = sum(standin.seen.answered.values())
+    assert answered > 0
+    (system,) = failed.systems
+    assert system.cost is not None and system.cost["per_1000_queries_usd"] is None
+    assert sum(part["usage"]["tokens"] for part in system.cost["parts"]) > 0
+    standin.requests_until_expired, standin.expired = None, False
+    _, result = execute(tmp_path / "run", content)
+    assert result.status == "success"
+    assert standin.seen.repeated == 0
+    assert sum(standin.seen.answered.values()) == 60 + 20 + 20 * 10
+
+
+def test_a_leg_that_is_reranked_is_the_same_live_as_judged_and_costs_what_a_fusion_wants_of_it(
+    collection: Path, tmp_path: Path, standin: StandIn
+) -> None:
+    leg = {"encoder": "fast", "reranker": "v5"}
+    systems = [
+        {"name": "shallow", **leg, "depth": 10},
+        {"name": "deep", **leg, "depth": 40},
+        {"name": "plain", "encoder": "small"},
+        {"name": "fused", "fuse": ["shallow", "plain"], "depth": 40},
+    ]
+    content = experiment(collection, systems=systems, baseline=None, latency={"samples": 10, "seconds": 20})
+    _, result = execute(tmp_path / "run", content)
+    found = {system.name: system for system in result.systems}
+    fused = found["fused"].latency
+    assert fused is not None and fused.agreement == 1.0
+
+    def reranking(name: str) -> Any:
+        (part,) = (part for part in (found[name].cost or {})["parts"] if part["part"] == "reranker")
+        return part["usage"]["tokens"]
+
+    assert reranking("fused") == reranking("deep") > 3 * reranking("shallow")
+
+
 def test_the_planted_key_is_in_no_file_whatever_failed(collection: Path, tmp_path: Path, standin: StandIn) -> None:
     quick = {**CALLS, "max_retries": 0}
     content = experiment(collection)

@@ -69,6 +69,7 @@ class StandIn:
         self.keys = keys
         self.requests_per_minute = requests_per_minute
         self.expired = False
+        self.requests_until_expired: int | None = None
         self.seen = Seen()
         self.tracking = braintrust_api.Tracking(git_metadata)
         self.lock = threading.Lock()
@@ -155,6 +156,10 @@ class StandIn:
         return kind
 
     def _admit(self, request: Request) -> None:
+        with self.lock:
+            if self.requests_until_expired is not None:
+                self.expired = self.expired or self.requests_until_expired <= 0
+                self.requests_until_expired -= 1
         if not request.key or self.expired or (self.keys is not None and request.key not in self.keys):
             # Services do repeat the key in this message; clients must not pass it on.
             raise Refusal(401, f"invalid or expired api token: {request.key}")
