@@ -103,7 +103,7 @@ class ExperimentFile(_Model):
     dangling: Literal["error", "keep"] = Field("error", description="judgements of documents that are not there")
     payload: Literal["ids", "text"] = "ids"
     trackers: dict[Name, dict[str, Any]] = {}
-    max_cost: float | None = Field(None, ge=0, description="US dollars that one run may spend; it stops before passing them")
+    max_cost: float | None = Field(None, ge=0, description="US dollars that one run may spend and does not pass")
     prices: list[dict[str, Any]] = []
     projection: ProjectedSize | None = Field(None, description="a corpus and traffic to project costs to")
     machine_usd_per_hour: float | None = Field(None, ge=0)

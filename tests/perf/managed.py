@@ -10,17 +10,22 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
-from adapters.base import Corpus, Queries, TextRows
+from adapters.base import Corpus, Queries, Reranker, Rows, TextRows
 from adapters.encoders._managed import ManagedEncoder
 from adapters.encoders.cohere import CohereEncoder, CohereOptions
 from adapters.encoders.openai import OpenAIEncoder, OpenAIOptions
 from adapters.rerankers.cohere import CohereReranker, CohereRerankOptions
+from bench.artifacts import Segments, text_digests
+from bench.scoring import PairScores
+from bench.stages import Count
 
 LATENCY_SECONDS = 0.05
 CONCURRENCY = 8
@@ -59,9 +64,29 @@ def report(label: str, seconds: float) -> None:
     print(f"{label:32} {CALLS} calls in {seconds:.2f} s, possible {ideal:.2f} s: {ideal / seconds:.2f}", flush=True)
 
 
-def embedded(encoder: ManagedEncoder, texts: list[str]) -> int:
-    """Take every part as it comes, as a run does."""
-    return sum(len(positions) for positions, _ in encoder.encode_each(TextRows(texts), "document"))
+def embedded(encoder: ManagedEncoder, texts: list[str]) -> None:
+    """Keep every part on disk as it comes, as a run does."""
+    digests = text_digests(texts)
+    with tempfile.TemporaryDirectory() as folder:
+        segments = Segments(Path(folder))
+        for positions, encoded in encoder.encode_each(TextRows(texts), "document"):
+            segments.append(digests[np.asarray(positions)], {"vectors": encoded.vectors})
+
+
+def scored(reranker: Reranker, queries: Queries, documents: list[str], candidates: Rows) -> None:
+    """The scoring stage of a run, from an empty cache."""
+    assert queries.texts is not None
+    with tempfile.TemporaryDirectory() as folder:
+        PairScores(
+            label=reranker.name,
+            segments=Segments(Path(folder)),
+            digests=(text_digests(queries.texts), text_digests(documents)),
+            score_each=lambda positions, rows: reranker.score_each(queries.at(positions), rows),
+            lots=lambda rows: [np.arange(len(rows))],
+            units=lambda query, rows: 1,
+            count=Count(),
+            emit=lambda event: None,
+        ).scores(candidates)
 
 
 def encoders() -> None:
@@ -86,7 +111,7 @@ def reranker() -> None:
     options = CohereRerankOptions(model="rerank-v5.0-fast", concurrency=CONCURRENCY)
     with CohereReranker(options) as scorer:
         scorer.prepare(Corpus(documents))
-        report("cohere reranker, 10 documents", best(lambda: scorer.score(queries, candidates)))
+        report("cohere reranker, 10 documents", best(lambda: scored(scorer, queries, documents, candidates)))
 
 
 def main() -> None:
