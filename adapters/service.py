@@ -121,12 +121,21 @@ class Service:
         return None if self.key and self.key in shown else error
 
     def failed(
-        self, status: int, message: object, *, headers: Mapping[str, str] | None = None, error: BaseException
+        self,
+        status: int,
+        message: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        error: BaseException,
+        exhausted: bool = False,
     ) -> Exception:
-        """What an answer with an error status means: Retryable, or the AdapterError to raise."""
+        """What an answer with an error status means: Retryable, or the AdapterError to raise.
+
+        exhausted: the service says that the account's quota is spent, which no retry cures.
+        """
         said = self.scrubbed(message)
         cause = self.showable(error)
-        if status in TRANSIENT and "insufficient_quota" not in said:
+        if status in TRANSIENT and not exhausted:
             after = retry_after(headers or {})
             if status == 429:
                 refused = AdapterRejected(
@@ -136,7 +145,12 @@ class Service:
                 return Retryable(refused, after=after, cause=cause)
             return Retryable(AdapterUnavailable(f"{self.at} failed ({status}): {said}"), after=after, cause=cause)
         final: AdapterError
-        if status in (401, 403):
+        if exhausted:
+            final = AdapterRejected(
+                f"{self.at} refused because the quota of the account behind {self.key_variable or 'this call'} is "
+                f"exhausted ({status}): {said} Check the account's plan and billing."
+            )
+        elif status in (401, 403):
             where = f"the key in {self.key_variable}" if self.key else f"a call without a key ({self.key_variable})"
             final = AdapterRejected(f"{self.at} refused {where} ({status}): {said}")
         elif status == 404:
@@ -172,6 +186,12 @@ class Service:
     def url_shown(self) -> str:
         """The address without credentials."""
         return without_credentials(self.url)
+
+
+def quota_exhausted(body: object) -> bool:
+    """Whether an error's body says by its code or type, as OpenAI's does, that the account's quota is exhausted."""
+    error = body.get("error", body) if isinstance(body, Mapping) else None
+    return isinstance(error, Mapping) and "insufficient_quota" in (error.get("code"), error.get("type"))
 
 
 def scrub(text: str, secrets: Iterable[str | None]) -> str:

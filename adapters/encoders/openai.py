@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from ..base import AdapterError, AdapterRejected, Context, Flags, Floats, Identity, InvalidOptions, Role
-from ..service import CallOptions, Retryable, Service
+from ..service import CallOptions, Retryable, Service, quota_exhausted
 from ._managed import ManagedEncoder
 
 OWN_ADDRESS = "https://api.openai.com/v1"
@@ -150,7 +150,13 @@ class OpenAIEncoder(ManagedEncoder):
 
     def _refused(self, error: Any, texts: Sequence[str]) -> Exception:
         said = error.body.get("message", error.message) if isinstance(error.body, dict) else error.message
-        refused = self.service.failed(error.status_code, said, headers=dict(error.response.headers), error=error)
+        refused = self.service.failed(
+            error.status_code,
+            said,
+            headers=dict(error.response.headers),
+            error=error,
+            exhausted=quota_exhausted(error.body),
+        )
         if isinstance(refused, Retryable) or error.status_code not in (400, 413, 422):
             return refused
         longest = max(len(text) for text in texts)

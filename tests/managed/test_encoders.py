@@ -147,6 +147,16 @@ def test_a_rate_limit_that_does_not_end_is_a_refusal(make: Callable[..., Encoder
     assert standin.seen.requests.total() == 3
 
 
+def test_an_exhausted_quota_is_final_at_once_and_no_rate_limit(standin: StandIn) -> None:
+    standin.exhausted = True
+    with pytest.raises(
+        AdapterRejected, match=r"quota of the account behind OPENAI_API_KEY.*\(429\).*billing"
+    ) as raised:
+        encode(openai(), TEXTS[:1])
+    assert "requests_per_minute" not in str(raised.value)
+    assert standin.seen.requests.total() == 1
+
+
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_service_that_asks_for_an_hour_is_not_waited_for(make: Callable[..., Encoder], standin: StandIn) -> None:
     standin.faults = Faults(1.0, ("429",), retry_after="3600")

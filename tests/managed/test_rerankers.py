@@ -115,6 +115,13 @@ def test_failures_are_told_by_kind(make: Callable[..., Reranker], standin: Stand
         score(make(standin, timeout_seconds=0.05, max_retries=0))
 
 
+def test_an_exhausted_quota_behind_a_rerank_server_is_final_at_once(standin: StandIn) -> None:
+    standin.exhausted = True
+    with pytest.raises(AdapterRejected, match="quota of the account behind CO_API_KEY"):
+        score(rerank_api(standin), CANDIDATES[:1])
+    assert standin.seen.requests.total() == 1
+
+
 @pytest.mark.parametrize("make", MAKERS)
 def test_the_planted_key_is_in_no_error(make: Callable[..., Reranker], standin: StandIn) -> None:
     shown: list[str] = []

@@ -49,7 +49,8 @@ class StandIn:
 
     latency_seconds: how long every call takes. keys: accepted keys, None for any that is not empty.
     requests_per_minute: above it, 429 with Retry-After. remember: give the same answer to the same request without
-    computing it again, for measurements in which only `latency_seconds` shall count.
+    computing it again, for measurements in which only `latency_seconds` shall count. expired: whether every key is
+    refused; exhausted: whether every account's quota is spent, a 429 as OpenAI sends it.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class StandIn:
         self.keys = keys
         self.requests_per_minute = requests_per_minute
         self.expired = False
+        self.exhausted = False
         self.seen = Seen()
         self.tracking = braintrust_api.Tracking(git_metadata)
         self.lock = threading.Lock()
@@ -158,6 +160,9 @@ class StandIn:
         if not request.key or self.expired or (self.keys is not None and request.key not in self.keys):
             # Services do repeat the key in this message; clients must not pass it on.
             raise Refusal(401, f"invalid or expired api token: {request.key}")
+        if self.exhausted:
+            said = "You exceeded your current quota, please check your plan and billing details."
+            raise Refusal(429, said, code="insufficient_quota")
         if self.requests_per_minute is None:
             return
         with self.lock:
@@ -176,7 +181,7 @@ class StandIn:
             faults = wanted.pop("faults", None)
             if faults is not None:
                 self.faults = Faults(**{**faults, "kinds": tuple(faults.get("kinds", Faults().kinds))})
-            for name in ("latency_seconds", "expired", "requests_per_minute"):
+            for name in ("latency_seconds", "expired", "exhausted", "requests_per_minute"):
                 if name in wanted:
                     setattr(self, name, wanted.pop(name))
             if wanted:
