@@ -27,7 +27,8 @@ LONGEST_TEXT_TOKENS = 8191
 
 
 class OpenAIOptions(CallOptions):
-    """base_url: of a compatible server, with the path that its embeddings stand below (often /v1).
+    """base_url: of a compatible server, with the path that its embeddings stand below (often /v1). Given without
+    api_key_env, the server is one's own: its work is local and nobody bills it. One that bills needs api_key_env.
 
     dimensions: asks the service for shortened vectors. dimension: how long the vectors of a model are that is not in
     the list here; nothing is asked for. batch_size: texts per request, 2,048 at OpenAI, 32 elsewhere unless given
@@ -56,6 +57,8 @@ class OpenAIEncoder(ManagedEncoder):
             "OpenAI", options, own_address=OWN_ADDRESS, address_env="OPENAI_BASE_URL", key_env="OPENAI_API_KEY"
         )
         super().__init__(options, context)
+        own = options.base_url is not None and options.api_key_env is None and self.service.address is not None
+        self.bills = not own
         self._making = threading.Lock()
         self._client: Any = None
 

@@ -207,6 +207,13 @@ def test_a_variable_that_names_another_address_shows_in_the_identity(
     assert make().identity.address is None
 
 
+def test_a_server_of_ones_own_bills_nobody(standin: StandIn) -> None:
+    assert openai().bills  # where the SDK's own variable points is no word of the experiment
+    assert openai(base_url=f"{standin.url}/v1", api_key_env="OPENAI_API_KEY").bills
+    assert openai(base_url="https://api.openai.com/v1/").bills
+    assert not openai(base_url=f"{standin.url}/v1").bills
+
+
 @pytest.mark.parametrize("make", MAKERS)
 def test_credentials_in_an_address_stay_out_of_the_identity(make: Callable[..., Encoder], standin: StandIn) -> None:
     encoder = make(base_url="http://user:word@127.0.0.1:9/v1?token=1")
