@@ -191,10 +191,12 @@ class OpenAIEncoder(ManagedEncoder):
 
 def _http_client(openai: Any, concurrency: int, service: Service) -> Any:
     """The SDK's own HTTP client with as many connections as there are calls at once."""
+    import httpx2  # what the SDK speaks HTTP with
+
     limits = openai.DEFAULT_CONNECTION_LIMITS
     return openai.DefaultHttpxClient(
         limits=type(limits)(max_connections=concurrency, max_keepalive_connections=concurrency),
-        event_hooks=service.hooks,
+        event_hooks=service.hooks(httpx2),
     )
 
 

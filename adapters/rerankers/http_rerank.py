@@ -100,7 +100,7 @@ class RerankApiReranker(ManagedReranker):
                     headers={"Authorization": f"Bearer {key}"} if key else {},
                     timeout=self.options.timeout_seconds,
                     limits=httpx.Limits(max_connections=count, max_keepalive_connections=count),
-                    event_hooks=self.service.hooks,
+                    event_hooks=self.service.hooks(httpx),
                 )
         return self._client
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -170,6 +171,25 @@ def test_no_answer_in_time_is_a_timeout(make: Callable[..., Encoder], standin: S
     standin.latency_seconds = 1.0
     with pytest.raises(AdapterTimeout, match=r"within 0\.05 s"):
         encode(make(timeout_seconds=0.05, max_retries=1), TEXTS[:1])
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(make: Callable[..., Encoder], standin: StandIn) -> None:
+    standin.faults = Faults(1.0, ("slow",), slow_seconds=0.05, slow_pieces=100)
+    began = time.monotonic()
+    with pytest.raises(AdapterTimeout, match=r"within 0\.5 s"):
+        encode(make(timeout_seconds=0.5, max_retries=0), TEXTS[:1])
+    assert time.monotonic() - began < 3  # the answer would be whole after 5 s
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_silence_after_a_late_beginning_counts_from_the_requests_leaving(
+    make: Callable[..., Encoder], standin: StandIn
+) -> None:
+    standin.latency_seconds = 0.6
+    standin.faults = Faults(1.0, ("slow",), slow_seconds=0.6)
+    with pytest.raises(AdapterTimeout):
+        encode(make(timeout_seconds=1.0, max_retries=0), TEXTS[:1])
 
 
 @pytest.mark.parametrize("make", MAKERS)

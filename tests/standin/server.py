@@ -261,12 +261,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(200, data[: len(data) // 2], {}, len(data))
             self._reset()
         elif kind == "slow":
-            half = len(data) // 2
-            self._write(200, data[:half], {}, len(data))
-            time.sleep(service.faults.slow_seconds)
-            if self._gone():
-                return
-            self.wfile.write(data[half:])
+            size = -(-len(data) // service.faults.slow_pieces)
+            self._write(200, data[:size], {}, len(data))
+            for start in range(size, len(data), size):
+                time.sleep(service.faults.slow_seconds)
+                if self._gone():
+                    return
+                self.wfile.write(data[start : start + size])
             self._count(answer)
         elif kind in ("count", "nan") and answer.spoilt is not None:
             self._write(200, data, {}, len(data))
