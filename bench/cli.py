@@ -183,10 +183,11 @@ def track(
     """Send a finished result to its trackers, such as what did not arrive when it was run."""
     from adapters.base import AdapterError
     from bench.results import ResultUnreadable, read_result
-    from bench.tracking import Tracking, replay, trackers_for
+    from bench.tracking import Tracking, base_of, replay, trackers_for
 
     try:
-        tracking = Tracking(trackers_for(read_result(folder).experiment, tracker, folder))
+        result = read_result(folder)
+        tracking = Tracking(trackers_for(result.experiment, tracker, base_of(result, folder)))
         for event in replay(folder):
             tracking(event)
     except (ResultUnreadable, AdapterError, FileNotFoundError) as error:

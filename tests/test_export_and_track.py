@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench.export_training import TrainingRow
+from bench.results import write_result
 from tests import small
 from tests.standin import StandIn
 
@@ -79,6 +81,29 @@ def test_what_was_not_sent_is_sent_later(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(sent) == 12
     for row in sent.values():
         assert {f"{m}@{k}" for m in ("MRR", "Recall", "nDCG") for k in (1, 3, 5, 10)} <= set(row["scores"])
+
+
+def test_a_relative_store_is_where_the_run_sent_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.collection(tmp_path / "data")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder, result = small.measure(tmp_path, small.spec([BM25], trackers={"near": {"adapter": "mlflow"}}))
+    assert [(t.sent, t.unsent) for t in result.tracked] == [(12, 0)]
+    shutil.rmtree(tmp_path / "mlruns")
+    assert small.bench("track", folder).exit_code == 0
+    assert len(list((tmp_path / "mlruns").rglob("per_query.jsonl"))) == 1
+    assert not (folder / "mlruns").exists()
+
+
+def test_a_result_that_does_not_tell_its_experiments_folder_is_sent_from_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.collection(tmp_path / "data")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder, result = small.measure(tmp_path, small.spec([BM25]))
+    del result.provenance["base"]
+    write_result(folder, result)
+    assert small.bench("track", folder, "--tracker", "mlflow").exit_code == 0
+    assert len(list((folder / "mlruns").rglob("per_query.jsonl"))) == 1
 
 
 def test_a_folder_that_is_no_result_is_named(tmp_path: Path) -> None:
