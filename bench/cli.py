@@ -213,6 +213,7 @@ def export_training(
     cache: CacheOption = None,
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
+    from adapters.base import AdapterError
     from bench.artifacts import CacheBusy
     from bench.config import ConfigFaults, load_experiment
     from bench.export_training import export_training as export
@@ -237,6 +238,9 @@ def export_training(
         _refuse(error.faults)
     except CacheBusy as error:
         _refuse([str(error)])
+    except AdapterError as error:
+        _say(f"{negatives}: error: {error}")
+        raise typer.Exit(1) from None
     _print(f"{output}: {done.rows:,} queries, {done.negatives:,} hard negatives ({negatives})")
     _print(f", {done.skipped:,} queries without a relevant passage left out\n" if done.skipped else "\n")
     for note in done.notes:

@@ -34,6 +34,12 @@ def prepare(experiment: Experiment, cache_folder: Path, emit: Emit) -> tuple[Pip
     if dataset is None:
         check.adapters(Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit))
         raise ConfigFaults(check.faults)
+    return prepare_over(dataset, experiment, cache_folder, emit)
+
+
+def prepare_over(dataset: Dataset, experiment: Experiment, cache_folder: Path, emit: Emit) -> tuple[Pipeline, Costs]:
+    """As `prepare`, over a dataset that is loaded."""
+    check = _Preflight(experiment)
     pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
     check.adapters(pipeline)
     check.systems(pipeline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,66 @@ def test_a_hard_negative_is_never_relevant(tmp_path: Path, static_model: Path, n
         assert not set(row["relevant_passages"]) & set(row["hard_negatives"])
     assert "ended fine-tuning on 2025-09-15" in outcome.stderr
     assert "at least 256" in outcome.stderr  # 12 examples
+
+
+def export_by_cosine(folder: Path, **keys: Any) -> Any:
+    """Exports what lies in `data` with the vectors of a managed encoder called far."""
+    far = {"adapter": "cohere", "model": "embed-v5.0-pro", "output_dimension": 256, "max_retries": 0, "batch_size": 20}
+    path = small.write(folder, small.spec([BM25], encoders={"far": far}, **keys))
+    return small.bench(
+        "export-training", path, "--split", "test", "--negatives", "cosine",
+        "--output", folder / "train.jsonl", "--cache", folder / "cache",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    with StandIn() as standin:
+        for name, value in standin.environment().items():
+            monkeypatch.setenv(name, value)
+        yield standin
+
+
+def test_an_export_keeps_max_cost(tmp_path: Path, service: StandIn) -> None:
+    small.collection(tmp_path / "data")
+    outcome = export_by_cosine(tmp_path, max_cost=0.000001)
+    assert outcome.exit_code == 2
+    assert "max_cost" in outcome.stderr
+    assert not service.seen.answered
+    outcome = export_by_cosine(tmp_path, max_cost=5)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert len(service.seen.answered) == 60 + 12
+
+
+def test_an_export_stops_where_its_bill_turns_out_higher_than_estimated(tmp_path: Path, service: StandIn) -> None:
+    data = small.collection(tmp_path / "data")
+    # Eight tokens each, where four characters a token, as estimated, make four.
+    small.write_jsonl(data / "queries.jsonl", [{"_id": f"q{i}", "text": f"a b c d e f g {i}"} for i in range(12)])
+    texts = [row["text"] for name in ("corpus", "queries") for row in rows(data / f"{name}.jsonl")]
+    outcome = export_by_cosine(tmp_path, max_cost=1.01 * 0.12e-6 * sum(map(len, texts)) / 4)
+    assert outcome.exit_code == 1
+    assert "cosine: error: max_cost" in outcome.stderr and "What was paid for is kept" in outcome.stderr
+    assert len(service.seen.answered) == 12  # the queries, which come first
+
+
+def test_an_export_whose_key_has_expired_says_so_as_a_run_does(tmp_path: Path, service: StandIn) -> None:
+    small.collection(tmp_path / "data")
+    service.expired = True
+    outcome = export_by_cosine(tmp_path)
+    assert outcome.exit_code == 1
+    assert "cosine: error: " in outcome.stderr and "the key in CO_API_KEY (401)" in outcome.stderr
+    assert not (tmp_path / "train.jsonl").exists()
+
+
+def test_an_export_without_a_key_does_not_start(
+    tmp_path: Path, service: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.collection(tmp_path / "data")
+    for name in ("CO_API_KEY", "CO_API_URL"):
+        monkeypatch.delenv(name)
+    outcome = export_by_cosine(tmp_path)
+    assert outcome.exit_code == 2
+    assert "bench.yaml: encoders.far: Cohere needs an API key" in outcome.stderr
 
 
 @pytest.mark.parametrize(
