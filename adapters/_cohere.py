@@ -74,7 +74,7 @@ class Cohere(Service):
             if self._client is None:
                 count = self._options.concurrency
                 limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
-                self._client = httpx.Client(limits=limits, follow_redirects=True, event_hooks=self.hooks)
+                self._client = httpx.Client(limits=limits, follow_redirects=True, event_hooks=self.hooks(httpx))
                 # A server of one's own may do without a key; the SDK may not.
                 self._sdk = cohere.ClientV2(self.key or "none", base_url=self.url, httpx_client=self._client)
         return self._sdk

@@ -6,7 +6,7 @@ import email.utils
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,15 +24,17 @@ from .base import (
 
 TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _MESSAGE_CHARACTERS = 300
+_DEADLINE = "bench.deadline"  # of a request, by time.monotonic()
+_SHORTEST_WAIT = 0.001  # seconds; zero would make a socket non-blocking
 
 
 class CallOptions(Options):
     """What every managed service takes.
 
     api_key_env: the environment variable that holds the key, where the SDK's own is not it. Limits are per minute
-    and include every try; tokens are estimated before a call and corrected by its answer. A try waits for an answer
-    `timeout_seconds`; pauses between tries double from `backoff_seconds`, jittered, or are what the service asks
-    for up to `longest_wait_seconds`.
+    and include every try; tokens are estimated before a call and corrected by its answer. The answer of a try must have
+    come whole `timeout_seconds` after it left; pauses between tries double from `backoff_seconds`, jittered, or are
+    what the service asks for up to `longest_wait_seconds`.
     """
 
     base_url: str | None = Field(None, pattern=r"^https?://")
@@ -76,6 +78,7 @@ class Service:
         given = options.base_url or (os.environ.get(address_env) if address_env else None) or own_address
         assert given is not None
         self.title = title
+        self._seconds = options.timeout_seconds
         self.leaving: Callable[[], None] = lambda: None
         self.answered: Callable[[], None] = lambda: None
         self.url = given.rstrip("/")
@@ -95,15 +98,39 @@ class Service:
                 "it: api_key_env: NAME"
             )
 
-    @property
-    def hooks(self) -> dict[str, list[Callable[[Any], None]]]:
-        """Event hooks for the httpx client that calls this service."""
+    def hooks(self, library: Any) -> dict[str, list[Callable[[Any], None]]]:
+        """Event hooks for the client of an HTTP library (httpx, or one with its interface) that calls this service.
+
+        An answer that is not whole in time raises the library's ReadTimeout, however steadily it comes.
+        """
+
+        class Timely(library.SyncByteStream):  # type: ignore[misc]
+            def __init__(self, response: Any) -> None:
+                self._body = response.stream
+                self._request = response.request
+
+            def __iter__(self) -> Iterator[bytes]:
+                for chunk in self._body:
+                    if time.monotonic() > self._request.extensions[_DEADLINE]:
+                        raise library.ReadTimeout("the answer did not come whole in time", request=self._request)
+                    yield chunk
+
+            def close(self) -> None:
+                self._body.close()
+
+        def leave(request: Any) -> None:
+            self.leaving()
+            request.extensions.setdefault(_DEADLINE, time.monotonic() + self._seconds)
 
         def read_whole(response: Any) -> None:
+            extensions = response.request.extensions
+            left = max(extensions[_DEADLINE] - time.monotonic(), _SHORTEST_WAIT)
+            extensions["timeout"] = {**extensions.get("timeout", {}), "read": left}
+            response.stream = Timely(response)
             response.read()
             self.answered()
 
-        return {"request": [lambda request: self.leaving()], "response": [read_whole]}
+        return {"request": [leave], "response": [read_whole]}
 
     @property
     def at(self) -> str:
@@ -121,12 +148,21 @@ class Service:
         return None if self.key and self.key in shown else error
 
     def failed(
-        self, status: int, message: object, *, headers: Mapping[str, str] | None = None, error: BaseException
+        self,
+        status: int,
+        message: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        error: BaseException,
+        exhausted: bool = False,
     ) -> Exception:
-        """What an answer with an error status means: Retryable, or the AdapterError to raise."""
+        """What an answer with an error status means: Retryable, or the AdapterError to raise.
+
+        exhausted: the service says that the account's quota is spent, which no retry cures.
+        """
         said = self.scrubbed(message)
         cause = self.showable(error)
-        if status in TRANSIENT and "insufficient_quota" not in said:
+        if status in TRANSIENT and not exhausted:
             after = retry_after(headers or {})
             if status == 429:
                 refused = AdapterRejected(
@@ -136,7 +172,12 @@ class Service:
                 return Retryable(refused, after=after, cause=cause)
             return Retryable(AdapterUnavailable(f"{self.at} failed ({status}): {said}"), after=after, cause=cause)
         final: AdapterError
-        if status in (401, 403):
+        if exhausted:
+            final = AdapterRejected(
+                f"{self.at} refused because the quota of the account behind {self.key_variable or 'this call'} is "
+                f"exhausted ({status}): {said} Check the account's plan and billing."
+            )
+        elif status in (401, 403):
             where = f"the key in {self.key_variable}" if self.key else f"a call without a key ({self.key_variable})"
             final = AdapterRejected(f"{self.at} refused {where} ({status}): {said}")
         elif status == 404:
@@ -172,6 +213,12 @@ class Service:
     def url_shown(self) -> str:
         """The address without credentials."""
         return without_credentials(self.url)
+
+
+def quota_exhausted(body: object) -> bool:
+    """Whether an error's body says by its code or type, as OpenAI's does, that the account's quota is exhausted."""
+    error = body.get("error", body) if isinstance(body, Mapping) else None
+    return isinstance(error, Mapping) and "insufficient_quota" in (error.get("code"), error.get("type"))
 
 
 def scrub(text: str, secrets: Iterable[str | None]) -> str:

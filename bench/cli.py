@@ -183,10 +183,11 @@ def track(
     """Send a finished result to its trackers, such as what did not arrive when it was run."""
     from adapters.base import AdapterError
     from bench.results import ResultUnreadable, read_result
-    from bench.tracking import Tracking, replay, trackers_for
+    from bench.tracking import Tracking, base_of, replay, trackers_for
 
     try:
-        tracking = Tracking(trackers_for(read_result(folder).experiment, tracker, folder))
+        result = read_result(folder)
+        tracking = Tracking(trackers_for(result.experiment, tracker, base_of(result, folder)))
         for event in replay(folder):
             tracking(event)
     except (ResultUnreadable, AdapterError, FileNotFoundError) as error:
@@ -212,6 +213,7 @@ def export_training(
     cache: CacheOption = None,
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
+    from adapters.base import AdapterError
     from bench.artifacts import CacheBusy
     from bench.config import ConfigFaults, load_experiment
     from bench.export_training import export_training as export
@@ -236,6 +238,9 @@ def export_training(
         _refuse(error.faults)
     except CacheBusy as error:
         _refuse([str(error)])
+    except AdapterError as error:
+        _say(f"{negatives}: error: {error}")
+        raise typer.Exit(1) from None
     _print(f"{output}: {done.rows:,} queries, {done.negatives:,} hard negatives ({negatives})")
     _print(f", {done.skipped:,} queries without a relevant passage left out\n" if done.skipped else "\n")
     for note in done.notes:

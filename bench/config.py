@@ -25,6 +25,8 @@ from bench.measures import Measure
 
 _SECRET = re.compile(r"(api_?key|secret|password|(^|_)token|access_key)$", re.IGNORECASE)
 _LOOKS_SECRET = re.compile(r"^(sk-|sk_|hf_|co_|Bearer )[A-Za-z0-9_-]{16,}$")
+# A user alone is a secret in a web address; elsewhere it may be a container of Azure's or a login.
+_CREDENTIALS_IN_URL = re.compile(r"https?://[^/?#\s]*@|[a-z][a-z0-9+.-]*://[^/?#\s]*:[^/?#\s]*@", re.IGNORECASE)
 
 
 class ConfigFaults(Exception):
@@ -231,6 +233,13 @@ class Reader:
         elif isinstance(node, list):
             for i, item in enumerate(node):
                 self._refuse_secrets(item, f"{path}[{i}]")
+        elif isinstance(node, str) and _CREDENTIALS_IN_URL.search(node):
+            self.fault(
+                path,
+                "carries a user or a password in its address, which every result would repeat. Write the address "
+                "without them. Put the key into an environment variable and, where the provider's usual variable is "
+                "not it, name the variable: api_key_env: NAME",
+            )
 
     def model_faults(self, error: ValidationError, prefix: str, model: type[BaseModel]) -> None:
         """Pydantic's errors in the words of the file: key path, what is wrong, and a suggestion."""
@@ -253,7 +262,8 @@ class Reader:
             else:
                 message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
                 given = item.get("input")
-                shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+                told = isinstance(given, str | int | float | bool) and not _CREDENTIALS_IN_URL.search(str(given))
+                shown = f" (given: {given!r})" if told else ""
                 self.fault(key_path, f"{message[:1].lower()}{message[1:]}{shown}.".replace("..", "."))
 
     def part(self, role: registry.RoleName, name: str, spec: Mapping[str, Any], key_path: str) -> Part | None:

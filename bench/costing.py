@@ -90,8 +90,8 @@ class Costs:
         total = sum(line.usd or 0.0 for line in lines)
         if total > self._limit:
             return [
-                f"max_cost ({self._limit:g} USD) would be passed: this run is estimated at {total:,.4f} USD. See "
-                "the bill with --dry-run; raise max_cost, or lower the samples of the latency pass."
+                f"max_cost ({self._limit:g} USD) would be passed: this is estimated at {total:,.4f} USD. See the bill "
+                "with bench run --dry-run; raise max_cost, or lower the samples of the latency pass."
             ]
         return []
 

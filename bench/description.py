@@ -33,14 +33,16 @@ def dataset_info(dataset: Dataset) -> DatasetInfo:
 
 
 def origins(pipeline: Pipeline) -> dict[str, Any]:
-    """addresses: what answered in a provider's place; a result obtained through one says so wherever shown.
-    servers: each engine outside this process, with its version and address."""
+    """base: the folder of the experiment file, from which its relative paths start. addresses: what answered in a
+    provider's place; a result obtained through one says so wherever shown. servers: each engine outside this process,
+    with its version and address."""
     systems = pipeline.experiment.systems
     adapters: dict[str, Encoder | Reranker] = {
         f"encoders.{name}": encoder for (name, _), encoder in encoders_in_use(pipeline).items()
     }
     adapters |= {f"rerankers.{s.reranker}": pipeline.reranker(s.reranker) for s in systems if s.reranker}
     return {
+        "base": str(pipeline.experiment.base),
         "addresses": {name: adapter.identity.address for name, adapter in adapters.items() if adapter.identity.address},
         "servers": {
             system.store.name: {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from adapters import registry
 from adapters.base import Rows
-from bench.artifacts import Cache, locked, write_atomically
+from bench.artifacts import locked, write_atomically
 from bench.config import ConfigFaults, Experiment, suggestion
 from bench.expansion import StoreChoice, System
 from bench.pipeline import Pipeline
-from bench.preflight import load_data
+from bench.preflight import load_data, prepare_over
 from bench.stages import Emit
 
 Negatives: TypeAlias = Literal["random", "bm25", "cosine"]
@@ -74,15 +74,24 @@ def export_training(
     """Write the training file of an experiment's dataset split.
 
     negatives: drawn at random, or the best-ranked documents by BM25 or by an encoder's vectors that are not judged
-    relevant. Raises ConfigFaults when the data or the options do not allow it.
+    relevant. Raises ConfigFaults when the data, the options or `max_cost` do not allow it, AdapterError when the
+    encoder fails or its bill would pass `max_cost` on the way; what was paid for is kept.
     """
+    system = _system(experiment, negatives, encoder)
+    exported = replace(
+        experiment,
+        systems=() if system is None else (system,),
+        loads=(),
+        targets={},
+        settings=experiment.settings.model_copy(update={"cluster": None}),
+    )
     with locked(cache, "The cache"):
         dataset = load_data(experiment, cache)
         if dataset.qrels is None or not dataset.has_text:
             raise ConfigFaults([f"{experiment.file}: dataset: training needs texts and judgements."])
-        pipeline = Pipeline(experiment, dataset, Cache(cache), emit)
+        pipeline, _ = prepare_over(dataset, exported, cache, emit)
         try:
-            candidates = _candidates(pipeline, negatives, per_query, encoder)
+            candidates = _candidates(pipeline, system, per_query)
             rows, skipped = _rows(pipeline, candidates, per_query)
         finally:
             pipeline.close()
@@ -94,27 +103,31 @@ def export_training(
     return Exported(len(rows), sum(len(row.hard_negatives) for row in rows), skipped, tuple(notes))
 
 
-def _candidates(pipeline: Pipeline, negatives: Negatives, per_query: int, encoder: str | None) -> Rows:
+def _system(experiment: Experiment, negatives: Negatives, encoder: str | None) -> System | None:
+    """What finds the negatives, None where they are drawn. Raises ConfigFaults for an encoder that is not there."""
+    if negatives == "random":
+        return None
+    if negatives == "bm25":
+        return System("bm25", "--negatives", store=_choice("bm25"))
+    known = experiment.encoders
+    name = encoder or next(iter(known), None)
+    if name is None or name not in known:
+        wanted = name or "an encoder"
+        raise ConfigFaults([f"{experiment.file}: encoders: {wanted} is not there. {suggestion(wanted, known)}"])
+    return System("cosine", "--negatives", name, name, _choice("exact"))
+
+
+def _candidates(pipeline: Pipeline, system: System | None, per_query: int) -> Rows:
     """Documents by query (n, depth), from which those judged relevant are then left out."""
     dataset = pipeline.dataset
     coded = dataset.qrels_coded()
     relevant = int(np.bincount(coded.query_rows).max(initial=0))
     depth = min(per_query + relevant, dataset.documents)
-    if negatives == "random":
+    if system is None:
         rng = np.random.default_rng(pipeline.experiment.settings.seed)
         rows = [rng.choice(dataset.documents, depth, replace=False) for _ in range(dataset.judged)]
         return np.array(rows, dtype=np.int32)
-    if negatives == "bm25":
-        return pipeline.candidates(System("bm25", "", store=_choice("bm25")), depth).rows
-    known = pipeline.experiment.encoders
-    name = encoder or next(iter(known), None)
-    if name is None or name not in known:
-        wanted = name or "an encoder"
-        raise ConfigFaults(
-            [f"{pipeline.experiment.file}: encoders: {wanted} is not there. {suggestion(wanted, known)}"]
-        )
-    pipeline.encoder(name).check()
-    return pipeline.candidates(System("cosine", "", name, name, _choice("exact")), depth).rows
+    return pipeline.candidates(system, depth).rows
 
 
 def _choice(name: str) -> StoreChoice:

@@ -36,6 +36,14 @@ def prepare(
     if dataset is None:
         check.adapters(Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit))
         raise ConfigFaults(check.faults)
+    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure)
+
+
+def prepare_over(
+    dataset: Dataset, experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False
+) -> tuple[Pipeline, Costs]:
+    """As `prepare`, over a dataset that is loaded."""
+    check = _Preflight(experiment)
     pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
     check.adapters(pipeline)
     check.systems(pipeline)

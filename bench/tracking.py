@@ -22,6 +22,7 @@ from adapters.base import (
     Tracker,
 )
 from bench.config import Experiment
+from bench.results import Result
 
 SECONDS_TO_DELIVER = 120.0
 _FOLLOWED = (RunStarted, SystemFinished, QueryScored, RunFinished)
@@ -86,6 +87,15 @@ def replay(folder: Path) -> Iterator[Event]:
                 known = {field.name for field in dataclasses.fields(kind)}
                 events.append(kind(**{key: value for key, value in data.items() if key in known}))
     yield from events
+
+
+def base_of(result: Result, folder: Path) -> Path:
+    """The folder that a result's trackers start relative paths from, as in its run: that of the experiment file.
+
+    Where an older result does not tell it, or it is gone, the result's own folder.
+    """
+    told = result.provenance.get("base")
+    return Path(told) if told and Path(told).is_dir() else folder
 
 
 def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) -> list[tuple[str, Tracker]]:

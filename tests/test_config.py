@@ -212,6 +212,36 @@ def test_a_literal_secret_is_refused(tmp_path: Path, data: Path, part: dict[str,
     assert "abcdefghij" not in message
 
 
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [
+        (
+            {"encoders": {"c": {"adapter": "openai", "model": "m", "base_url": "http://me:word@127.0.0.1/v1"}}},
+            "encoders.c.base_url",
+        ),
+        (
+            {"stores": {"s": {"adapter": "http", "url": "https://me:word@host/", "ids": "ids"}}},
+            "stores.s.url",
+        ),
+        ({"trackers": {"m": {"adapter": "mlflow", "uri": "https://word@host"}}}, "trackers.m.uri"),
+        ({"prices": ["postgresql://me:word@host/prices"]}, "prices[0]"),
+    ],
+)
+def test_an_address_with_a_password_is_refused(tmp_path: Path, data: Path, part: dict[str, Any], path: str) -> None:
+    message = refused(tmp_path, small.spec([{"name": "bm25", "store": "bm25"}], **part))
+    assert f"bench.yaml: {path} carries a user or a password in its address" in message
+    assert "api_key_env: NAME" in message
+    assert "word@" not in message
+
+
+def test_an_at_sign_behind_the_host_or_of_a_container_is_no_password(tmp_path: Path, data: Path) -> None:
+    places = ["http://host/a@b", "abfss://container@account.dfs.core.windows.net/v", "http://host:80/?user=a:b@c"]
+    for place in places:
+        trackers = {"m": {"adapter": "mlflow", "uri": place}}
+        path = small.write(tmp_path, small.spec([{"name": "bm25", "store": "bm25"}], trackers=trackers))
+        assert load_experiment(path).trackers["m"].options.uri == place
+
+
 # -- what the data says --------------------------------------------------------------------------------------------
 
 

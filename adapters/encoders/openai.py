@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from ..base import AdapterError, AdapterRejected, Context, Flags, Floats, Identity, InvalidOptions, Role
-from ..service import CallOptions, Retryable, Service
+from ..service import CallOptions, Retryable, Service, quota_exhausted
 from ._managed import ManagedEncoder
 
 OWN_ADDRESS = "https://api.openai.com/v1"
@@ -27,7 +27,8 @@ LONGEST_TEXT_TOKENS = 8191
 
 
 class OpenAIOptions(CallOptions):
-    """base_url: of a compatible server, with the path that its embeddings stand below (often /v1).
+    """base_url: of a compatible server, with the path that its embeddings stand below (often /v1). Given without
+    api_key_env, the server is one's own: its work is local and nobody bills it. One that bills needs api_key_env.
 
     dimensions: asks the service for shortened vectors. dimension: how long the vectors of a model are that is not in
     the list here; nothing is asked for. batch_size: texts per request, 2,048 at OpenAI, 32 elsewhere unless given
@@ -56,6 +57,8 @@ class OpenAIEncoder(ManagedEncoder):
             "OpenAI", options, own_address=OWN_ADDRESS, address_env="OPENAI_BASE_URL", key_env="OPENAI_API_KEY"
         )
         super().__init__(options, context)
+        own = options.base_url is not None and options.api_key_env is None and self.service.address is not None
+        self.bills = not own
         self._making = threading.Lock()
         self._client: Any = None
 
@@ -150,7 +153,13 @@ class OpenAIEncoder(ManagedEncoder):
 
     def _refused(self, error: Any, texts: Sequence[str]) -> Exception:
         said = error.body.get("message", error.message) if isinstance(error.body, dict) else error.message
-        refused = self.service.failed(error.status_code, said, headers=dict(error.response.headers), error=error)
+        refused = self.service.failed(
+            error.status_code,
+            said,
+            headers=dict(error.response.headers),
+            error=error,
+            exhausted=quota_exhausted(error.body),
+        )
         if isinstance(refused, Retryable) or error.status_code not in (400, 413, 422):
             return refused
         longest = max(len(text) for text in texts)
@@ -182,10 +191,12 @@ class OpenAIEncoder(ManagedEncoder):
 
 def _http_client(openai: Any, concurrency: int, service: Service) -> Any:
     """The SDK's own HTTP client with as many connections as there are calls at once."""
+    import httpx2  # what the SDK speaks HTTP with
+
     limits = openai.DEFAULT_CONNECTION_LIMITS
     return openai.DefaultHttpxClient(
         limits=type(limits)(max_connections=concurrency, max_keepalive_connections=concurrency),
-        event_hooks=service.hooks,
+        event_hooks=service.hooks(httpx2),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from ..base import Context, Floats, Identity, InvalidOptions, Usage
-from ..service import CallOptions, Service
+from ..service import CallOptions, Service, quota_exhausted
 from ._managed import ManagedReranker, scores_in_order
 
 
@@ -58,6 +58,7 @@ class RerankApiReranker(ManagedReranker):
         import httpx
 
         seconds = self.options.timeout_seconds
+        raised: Exception
         body = {"model": self.options.model, "query": query, "documents": list(documents)}
         try:
             answer = self._made().post(f"{self.service.url}{self.options.path}", json=body)
@@ -66,10 +67,7 @@ class RerankApiReranker(ManagedReranker):
             found = [(item["index"], _score(item)) for item in content["results"]]
             return scores_in_order(self.service, found, len(documents)), _billed(content)
         except httpx.HTTPStatusError as error:
-            headers = dict(error.response.headers)
-            raised: Exception = self.service.failed(
-                error.response.status_code, error.response.text, headers=headers, error=error
-            )
+            raised = self._refused(error)
         except httpx.TimeoutException as error:
             raised = self.service.timed_out(seconds, error)
         except httpx.TransportError as error:
@@ -77,6 +75,20 @@ class RerankApiReranker(ManagedReranker):
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raised = self.service.malformed(f"not the promised form ({type(error).__name__})", error)
         raise raised from raised.__cause__
+
+    def _refused(self, error: Any) -> Exception:
+        answer = error.response
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        return self.service.failed(
+            answer.status_code,
+            answer.text,
+            headers=dict(answer.headers),
+            error=error,
+            exhausted=quota_exhausted(content),
+        )
 
     def _made(self) -> Any:
         import httpx
@@ -88,7 +100,7 @@ class RerankApiReranker(ManagedReranker):
                     headers={"Authorization": f"Bearer {key}"} if key else {},
                     timeout=self.options.timeout_seconds,
                     limits=httpx.Limits(max_connections=count, max_keepalive_connections=count),
-                    event_hooks=self.service.hooks,
+                    event_hooks=self.service.hooks(httpx),
                 )
         return self._client
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -147,6 +148,16 @@ def test_a_rate_limit_that_does_not_end_is_a_refusal(make: Callable[..., Encoder
     assert standin.seen.requests.total() == 3
 
 
+def test_an_exhausted_quota_is_final_at_once_and_no_rate_limit(standin: StandIn) -> None:
+    standin.exhausted = True
+    with pytest.raises(
+        AdapterRejected, match=r"quota of the account behind OPENAI_API_KEY.*\(429\).*billing"
+    ) as raised:
+        encode(openai(), TEXTS[:1])
+    assert "requests_per_minute" not in str(raised.value)
+    assert standin.seen.requests.total() == 1
+
+
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_service_that_asks_for_an_hour_is_not_waited_for(make: Callable[..., Encoder], standin: StandIn) -> None:
     standin.faults = Faults(1.0, ("429",), retry_after="3600")
@@ -160,6 +171,25 @@ def test_no_answer_in_time_is_a_timeout(make: Callable[..., Encoder], standin: S
     standin.latency_seconds = 1.0
     with pytest.raises(AdapterTimeout, match=r"within 0\.05 s"):
         encode(make(timeout_seconds=0.05, max_retries=1), TEXTS[:1])
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(make: Callable[..., Encoder], standin: StandIn) -> None:
+    standin.faults = Faults(1.0, ("slow",), slow_seconds=0.05, slow_pieces=100)
+    began = time.monotonic()
+    with pytest.raises(AdapterTimeout, match=r"within 0\.5 s"):
+        encode(make(timeout_seconds=0.5, max_retries=0), TEXTS[:1])
+    assert time.monotonic() - began < 3  # the answer would be whole after 5 s
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_silence_after_a_late_beginning_counts_from_the_requests_leaving(
+    make: Callable[..., Encoder], standin: StandIn
+) -> None:
+    standin.latency_seconds = 0.6
+    standin.faults = Faults(1.0, ("slow",), slow_seconds=0.6)
+    with pytest.raises(AdapterTimeout):
+        encode(make(timeout_seconds=1.0, max_retries=0), TEXTS[:1])
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -195,6 +225,13 @@ def test_a_variable_that_names_another_address_shows_in_the_identity(
     for variable in ("CO_API_URL", "OPENAI_BASE_URL"):
         monkeypatch.delenv(variable)
     assert make().identity.address is None
+
+
+def test_a_server_of_ones_own_bills_nobody(standin: StandIn) -> None:
+    assert openai().bills  # where the SDK's own variable points is no word of the experiment
+    assert openai(base_url=f"{standin.url}/v1", api_key_env="OPENAI_API_KEY").bills
+    assert openai(base_url="https://api.openai.com/v1/").bills
+    assert not openai(base_url=f"{standin.url}/v1").bills
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -159,3 +159,18 @@ def test_with_a_price_of_the_machine_local_work_costs_its_time(tmp_path: Path, s
     # 3.60 USD an hour are .001 USD a second.
     assert parts["search"]["usd"] == pytest.approx(0.001 * parts["search"]["seconds"])
     assert bm25.cost["per_1000_queries_usd"] == pytest.approx(1000 * parts["search"]["usd"] / 12)
+
+
+def test_an_encoder_of_ones_own_is_local_work_that_max_cost_asks_no_price_of(tmp_path: Path, service: StandIn) -> None:
+    small.collection(tmp_path / "data")
+    own = {"adapter": "openai", "model": "stand-in-512", "dimension": 512, "base_url": f"{service.url}/v1", **CALLS}
+    content = small.spec(
+        [{"name": "own", "encoder": "own"}], encoders={"own": own}, max_cost=0.000001, machine_usd_per_hour=3.6
+    )
+    _, result = small.measure(tmp_path, content)
+    cost = small.by_name(result)["own"].cost
+    assert cost is not None
+    encoded = next(part for part in cost["parts"] if part["part"] == "encoder" and part["of"] == "corpus")
+    assert encoded["provider"] is None
+    # 3.60 USD an hour are .001 USD a second.
+    assert encoded["usd"] == pytest.approx(0.001 * encoded["seconds"]) and encoded["seconds"] > 0

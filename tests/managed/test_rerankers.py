@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -113,6 +114,22 @@ def test_failures_are_told_by_kind(make: Callable[..., Reranker], standin: Stand
     standin.latency_seconds = 1.0
     with pytest.raises(AdapterTimeout):
         score(make(standin, timeout_seconds=0.05, max_retries=0))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(make: Callable[..., Reranker], standin: StandIn) -> None:
+    standin.faults = Faults(1.0, ("slow",), slow_seconds=0.05, slow_pieces=100)
+    began = time.monotonic()
+    with pytest.raises(AdapterTimeout, match=r"within 0\.5 s"):
+        score(make(standin, timeout_seconds=0.5, max_retries=0))
+    assert time.monotonic() - began < 3  # the answer would be whole after 5 s
+
+
+def test_an_exhausted_quota_behind_a_rerank_server_is_final_at_once(standin: StandIn) -> None:
+    standin.exhausted = True
+    with pytest.raises(AdapterRejected, match="quota of the account behind CO_API_KEY"):
+        score(rerank_api(standin), CANDIDATES[:1])
+    assert standin.seen.requests.total() == 1
 
 
 @pytest.mark.parametrize("make", MAKERS)

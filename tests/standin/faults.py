@@ -14,13 +14,15 @@ KINDS = ("429", "500", "503", "slow", "reset", "truncated", "cut", "count", "nan
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """rate: share of requests that go wrong, spread evenly over the kinds. slow_seconds: how late a slow body comes.
+    """rate: share of requests that go wrong, spread evenly over the kinds. slow_seconds: how late a slow body comes;
+    slow_pieces: in how many pieces, each as late after the one before.
     retry_after: value of that header of a 429, in seconds."""
 
     rate: float = 0.0
     kinds: tuple[str, ...] = KINDS
     seed: int = 0
     slow_seconds: float = 0.3
+    slow_pieces: int = 2
     retry_after: str = "0.05"
 
     def __post_init__(self) -> None:

@@ -49,7 +49,8 @@ class StandIn:
 
     latency_seconds: how long every call takes. keys: accepted keys, None for any that is not empty.
     requests_per_minute: above it, 429 with Retry-After. remember: give the same answer to the same request without
-    computing it again, for measurements in which only `latency_seconds` shall count.
+    computing it again, for measurements in which only `latency_seconds` shall count. expired: whether every key is
+    refused; exhausted: whether every account's quota is spent, a 429 as OpenAI sends it.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class StandIn:
         self.requests_per_minute = requests_per_minute
         self.expired = False
         self.requests_until_expired: int | None = None
+        self.exhausted = False
         self.seen = Seen()
         self.tracking = braintrust_api.Tracking(git_metadata)
         self.lock = threading.Lock()
@@ -163,6 +165,9 @@ class StandIn:
         if not request.key or self.expired or (self.keys is not None and request.key not in self.keys):
             # Services do repeat the key in this message; clients must not pass it on.
             raise Refusal(401, f"invalid or expired api token: {request.key}")
+        if self.exhausted:
+            said = "You exceeded your current quota, please check your plan and billing details."
+            raise Refusal(429, said, code="insufficient_quota")
         if self.requests_per_minute is None:
             return
         with self.lock:
@@ -181,7 +186,7 @@ class StandIn:
             faults = wanted.pop("faults", None)
             if faults is not None:
                 self.faults = Faults(**{**faults, "kinds": tuple(faults.get("kinds", Faults().kinds))})
-            for name in ("latency_seconds", "expired", "requests_per_minute"):
+            for name in ("latency_seconds", "expired", "exhausted", "requests_per_minute"):
                 if name in wanted:
                     setattr(self, name, wanted.pop(name))
             if wanted:
@@ -261,12 +266,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(200, data[: len(data) // 2], {}, len(data))
             self._reset()
         elif kind == "slow":
-            half = len(data) // 2
-            self._write(200, data[:half], {}, len(data))
-            time.sleep(service.faults.slow_seconds)
-            if self._gone():
-                return
-            self.wfile.write(data[half:])
+            size = -(-len(data) // service.faults.slow_pieces)
+            self._write(200, data[:size], {}, len(data))
+            for start in range(size, len(data), size):
+                time.sleep(service.faults.slow_seconds)
+                if self._gone():
+                    return
+                self.wfile.write(data[start : start + size])
             self._count(answer)
         elif kind in ("count", "nan") and answer.spoilt is not None:
             self._write(200, data, {}, len(data))

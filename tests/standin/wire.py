@@ -49,10 +49,12 @@ class Answer:
 
 
 class Refusal(Exception):
-    """An answer that is an error."""
+    """An answer that is an error. code: what OpenAI calls its kind."""
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, headers: Mapping[str, str] | None = None, *, code: str = "refused"
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers or {}
-        self.body: dict[str, Any] = {"message": message, "error": {"message": message, "type": "refused"}}
+        self.body: dict[str, Any] = {"message": message, "error": {"message": message, "type": code, "code": code}}
