@@ -170,10 +170,8 @@ class Segments:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._digests = np.empty(0, dtype=f"S{_DIGEST_BYTES}")
-        self._file_of = np.empty(0, dtype=np.int32)
-        self._row_of = np.empty(0, dtype=np.int32)
         self._files: list[Path] = []
+        self._digests_of: list[npt.NDArray[np.bytes_]] = []  # by file
         self._sorted: npt.NDArray[np.bytes_] | None = None
         for path in sorted(folder.glob("*.npz")):
             arrays = _read_arrays(path)
@@ -234,15 +232,17 @@ class Segments:
 
     def _index(self, path: Path, digests: npt.NDArray[np.bytes_]) -> None:
         self._files.append(path)
-        self._digests = np.concatenate([self._digests, digests])
-        self._file_of = np.concatenate([self._file_of, np.full(len(digests), len(self._files) - 1, np.int32)])
-        self._row_of = np.concatenate([self._row_of, np.arange(len(digests), dtype=np.int32)])
+        self._digests_of.append(digests)
         self._sorted = None
 
     def _positions(self, digests: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
         if self._sorted is None:
-            self._order = np.argsort(self._digests, kind="stable")
-            self._sorted = self._digests[self._order]
+            lengths = [len(digests) for digests in self._digests_of]
+            self._file_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+            self._row_of = np.concatenate([np.arange(n, dtype=np.int32) for n in (*lengths, 0)])
+            known = np.concatenate([np.empty(0, dtype=f"S{_DIGEST_BYTES}"), *self._digests_of])
+            self._order = np.argsort(known, kind="stable")
+            self._sorted = known[self._order]
         if not len(self._sorted):
             return np.full(len(digests), -1, dtype=np.int64)
         at = np.minimum(np.searchsorted(self._sorted, digests), len(self._sorted) - 1)
