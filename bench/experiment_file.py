@@ -41,7 +41,9 @@ class LoadPoint(_Model):
     processes: int | None = Field(
         None, ge=1, le=256, description="that send the queries to servers; default: as many as keep each half idle"
     )
-    max_in_flight: int = Field(256, ge=1, description="open loop: queries under way at most; beyond, they queue")
+    max_in_flight: int = Field(
+        64, ge=1, le=1024, description="open loop: queries under way at most; beyond, they queue"
+    )
     samples: int | None = Field(None, ge=1, description="measured queries per system, over all rounds")
     seconds: float = Field(60.0, gt=0, description="for the whole pass over all systems; whichever ends first")
     rounds: int = Field(3, ge=3, description="systems take turns this often")

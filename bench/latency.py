@@ -37,7 +37,6 @@ ACHIEVED_AT_LEAST = 0.97
 DEFAULT_SAMPLES = 1000
 DEFAULT_BILLED_SAMPLES = 50
 DEFAULT_SAMPLES_WHILE_WRITING = 50_000  # a turn ends with its rows, not before
-MOST_OPEN_WORKERS = 64  # threads that an open loop keeps, however many queries may be under way
 
 
 @dataclass(slots=True)
@@ -179,7 +178,7 @@ class _Measured:
         self._emit = emit
         self._load = load
         self._seconds = min(seconds, subject.seconds)
-        self._workers = load.workers if load.mode == "closed" else min(load.max_in_flight, MOST_OPEN_WORKERS)
+        self._workers = load.workers if load.mode == "closed" else load.max_in_flight
         opened: list[LiveSystem] = []
         self._generator: Threads | Processes = Threads(opened, subject.expected)
         with self._cutting_off(0):
@@ -276,31 +275,36 @@ def percentiles(seconds: Floats) -> Percentiles:
 
 
 def saturated(load: LoadPoint, samples: Samples) -> tuple[float, bool]:
-    """The achieved rate in queries per second, and whether an open loop could not keep its schedule: under .97 of
-    the offered rate, or a backlog that still grew over the last third of its turns."""
+    """The achieved rate in answers per second, and whether an open loop could not keep its schedule: under .97 of
+    the offered rate, or a backlog that still grew over the last third of its turns.
+
+    Of an open loop the achieved rate is that at which answers followed one another: a latency that stays as it is costs
+    no rate, one that grows with the schedule does.
+    """
     chosen = samples.measured
     total = float(samples.turn_seconds.sum())
-    achieved = float((~samples.failed[chosen]).sum()) / total if total else 0.0
+    answered = float((~samples.failed[chosen]).sum())
     if load.mode == "closed" or load.rate is None or not chosen.any():
-        return achieved, False
-    behind = 0.0
-    sent = 0
-    growing = 0
-    for turn in range(int(samples.round.max()) + 1):
+        return (answered / total if total else 0.0), False
+    planned, behind, turns, growing = 0.0, 0.0, int(samples.round[chosen].max()) + 1, 0
+    for turn in range(turns):
         here = chosen & (samples.round == turn)
-        started, wait = samples.started[here], samples.seconds[here, COLUMNS.index("wait")]
-        ends = started + samples.seconds[here, COLUMNS.index("total")]
-        behind += max(float(ends.max(initial=0.0)), float(started.max(initial=0.0)) + 1 / load.rate)
-        sent += int(here.sum())
-        order = np.argsort(started)
-        third = len(order) // 3
+        order = np.argsort(samples.started[here])
+        wait, lag, well = (
+            column[here][order]
+            for column in (
+                samples.seconds[:, COLUMNS.index("wait")],
+                samples.seconds[:, COLUMNS.index("total")],
+                ~samples.failed,
+            )
+        )
+        planned += float(samples.started[here].max(initial=0.0)) + 1 / load.rate
+        lag = lag[well]
+        tenth = max(1, len(lag) // 10)
+        behind += max(0.0, float(np.median(lag[-tenth:]) - np.median(lag[:tenth]))) if len(lag) else 0.0
+        third = len(wait) // 3
         if third:
-            middle, last = wait[order[third : 2 * third]].mean(), wait[order[-third:]].mean()
+            middle, last = wait[third : 2 * third].mean(), wait[-third:].mean()
             growing += int(last > 2 * middle and last > 2 / load.rate)
-    planned = sum(
-        float(samples.started[chosen & (samples.round == t)].max(initial=0.0)) + 1 / load.rate
-        for t in range(int(samples.round.max()) + 1)
-    )
-    achieved = sent / behind if behind else 0.0
-    offered = sent / planned if planned else load.rate
-    return achieved, achieved < ACHIEVED_AT_LEAST * offered or growing * 2 > int(samples.round.max()) + 1
+    achieved, offered = answered / (planned + behind), float(chosen.sum()) / planned
+    return achieved, achieved < ACHIEVED_AT_LEAST * offered or growing * 2 > turns

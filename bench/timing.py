@@ -166,6 +166,12 @@ def client_notes(pipeline: Pipeline, system: System, loads: Sequence[Latency]) -
         for load in loads
         if load.processes < planned[load.load]
     ]
+    most = {point.label: point.max_in_flight for point in pipeline.experiment.loads}
+    notes += [
+        f"under {load.load} the rate was not kept with at most {most[load.load]} queries under way (max_in_flight)"
+        for load in loads
+        if load.saturated
+    ]
     if _works_here(pipeline, system):
         return notes
     return notes + [

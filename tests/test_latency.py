@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import AdapterTimeout, AdapterUnavailable, Event, Warned
+from adapters.base import AdapterRejected, AdapterTimeout, AdapterUnavailable, Event, Warned
 from bench.experiment_file import LoadPoint
 from bench.latency import Samples, Subject, measure, percentiles, saturated
 from bench.live import State, Step
@@ -310,6 +312,41 @@ def test_a_load_that_is_kept_up_is_not_saturated() -> None:
     assert not latency.saturated
     assert latency.achieved_per_second == pytest.approx(40, rel=0.1)
     assert latency.total is not None and latency.total.p50_ms is not None
+
+
+def test_a_latency_that_stays_as_it_is_costs_no_rate() -> None:
+    load = LoadPoint(mode="open", rate=50, samples=150, arrivals="constant")
+    latency = summary(load, taken(load, lambda query: time.sleep(0.12), 150), reused=False)
+    assert not latency.saturated
+    assert latency.achieved_per_second == pytest.approx(50, rel=0.02)
+
+
+def test_a_backlog_within_the_service_is_one_too() -> None:
+    """No query waits to be sent, and each is answered later than the one before."""
+    turnstile = threading.Lock()
+
+    def one_at_a_time(query: int) -> None:
+        with turnstile:
+            time.sleep(0.02)
+
+    load = LoadPoint(mode="open", rate=100, samples=120, arrivals="constant", max_in_flight=128)
+    samples = taken(load, one_at_a_time, 120)
+    assert float(samples.seconds[samples.measured, WAIT].max()) < 0.1
+    latency = summary(load, samples, reused=False)
+    assert latency.saturated and latency.achieved_per_second == pytest.approx(50, rel=0.2)
+
+
+def test_what_failed_was_not_achieved() -> None:
+    def every_second(query: int) -> None:
+        if next(count) % 2:
+            raise AdapterRejected("no")
+
+    count = itertools.count()
+    load = LoadPoint(mode="open", rate=100, samples=120, arrivals="constant", max_in_flight=1)
+    latency = summary(load, taken(load, every_second, 120), reused=False)
+    assert latency.failed == 60
+    assert latency.achieved_per_second == pytest.approx(50, rel=0.1)
+    assert latency.saturated
 
 
 def test_a_closed_loop_is_never_saturated() -> None:
