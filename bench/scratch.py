@@ -19,13 +19,17 @@ def scratch_index(
 ) -> Iterator[IndexRef]:
     """Build an index of the first `rows` rows; it is gone when the context ends, however it ends.
 
-    vectors: (n, dimension), n at least rows; None where the store indexes texts alone. name: in the engine. A name
-    used before finds what a killed process left there, which is built over and dropped.
+    vectors: (n, dimension), n at least rows; None where the store indexes texts alone. name: in the engine. What
+    a killed process left on a server under the same name is dropped first.
     Raises what `Store.build` raises.
     """
     dimension = None if vectors is None else vectors.shape[1]
     folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=pipeline.cache.folder))
+    ref = IndexRef(name, str(folder), rows, dimension, similarity)
     try:
+        if not store.embedded:
+            with suppress(AdapterError):
+                store.drop(ref)
         yield store.build(
             pipeline.batches(store, vectors, stop=rows),
             place=Place(name, folder),
@@ -34,5 +38,5 @@ def scratch_index(
         )
     finally:
         with suppress(AdapterError):  # of a build that failed nothing may be there to drop
-            store.drop(IndexRef(name, str(folder), rows, dimension, similarity))
+            store.drop(ref)
         shutil.rmtree(folder, ignore_errors=True)

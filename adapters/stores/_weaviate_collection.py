@@ -264,8 +264,7 @@ def insert(collection: Collection, fields: Fields, batch: pa.RecordBatch) -> Non
     """Insert rows in requests of the connection's batch_size. Raises AdapterRejected when any was rejected."""
     refused = _Refusals()
     for piece in _pieces(batch, iter(()), collection.link.connection.batch_size):
-        with collection.link.errors():
-            refused = refused.plus(_insert(collection.handle, piece, fields, text=collection.index.full_text))
+        refused = refused.plus(_insert_alone(collection, piece, fields))
     if refused.objects:
         raise AdapterRejected(
             f"Weaviate rejected {refused.objects} of {batch.num_rows} objects; the first: {refused.first}"
@@ -280,9 +279,19 @@ def _flush(collection: Collection, fields: Fields, first: pa.RecordBatch) -> Non
     flushes those of a flat index. Inserting rows again changes nothing, and ends with that flush.
     """
     again = first.slice(0, 64 * (collection.index.shards or 1))  # enough for each shard to get some
-    refused = _insert(collection.handle, again, fields, text=collection.index.full_text)
+    refused = _insert_alone(collection, again, fields)
     if refused.objects:
         raise NotIndexed(f"Weaviate rejected {refused.objects} rows that it held already: {refused.first}")
+
+
+def _insert_alone(collection: Collection, batch: pa.RecordBatch, fields: Fields) -> _Refusals:
+    """One request. In a thread of its own: a server that goes away is noticed before the client's pauses end."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="weaviate-insert")
+    try:
+        text = collection.index.full_text
+        return _watched(collection, pool.submit(_insert, collection.handle, batch, fields, text=text))
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _watched(collection: Collection, future: Future[_Refusals]) -> _Refusals:

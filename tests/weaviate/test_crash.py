@@ -63,6 +63,10 @@ def test_a_killed_server_fails_the_call_within_seconds_and_comes_back_whole(mort
             with pytest.raises(AdapterUnavailable, match="went away"):
                 session.search(Queries(asked), 10)
             assert time.monotonic() - start < seconds
+        start = time.monotonic()
+        with pytest.raises(AdapterUnavailable, match="went away"):
+            store.insert(ref, next(with_columns(vectors)))
+        assert time.monotonic() - start < SECONDS
 
         revive(mortal)
         hits = session.search(Queries(queries), 10)  # the open session goes on
