@@ -147,6 +147,18 @@ class Cache:
         (folder / "data").mkdir(parents=True)
         return folder / "data"
 
+    def begin_index(self, folder: Path, ref: Mapping[str, Any]) -> None:
+        """Note in an index's folder what its engine holds of it if the build does not end."""
+        write_atomically(folder / "begun.json", json.dumps(ref).encode())
+
+    def begun_indexes(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Folders of builds that did not end, of indexes to keep and of scratch ones, with what was noted."""
+        for folder in sorted([*(self.folder / "indexes").glob("*"), *self.folder.glob(f"{SCRATCH}*")]):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+                begun = json.loads((folder / "begun.json").read_text(encoding="utf-8"))
+                if not (folder / "ref.json").exists():
+                    yield folder, begun
+
     def keep_index(self, key: str, ref: Mapping[str, Any]) -> None:
         """Mark an index as whole."""
         write_atomically(self.folder / "indexes" / key / "ref.json", json.dumps(ref).encode())

@@ -37,7 +37,9 @@ def contents(folder: Path, scope: Scope) -> list[str]:
     found = [
         f"index {_label(kept)}, {_size(folder / 'indexes' / key):,} bytes here" for key, kept in cache.index_refs()
     ]
-    return found + [f"{path}, {_size(path):,} bytes" for path in _leftovers(cache, scope)]
+    found += [f"unfinished index {_label(begun)}, {_size(path):,} bytes here" for path, begun in cache.begun_indexes()]
+    begun_at = {path for path, _ in cache.begun_indexes()}
+    return found + [f"{path}, {_size(path):,} bytes" for path in _leftovers(cache, scope) if path not in begun_at]
 
 
 def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned:
@@ -60,7 +62,18 @@ def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned
             done.indexes.append(_label(kept))
             done.bytes += size
             tell(f"dropped index {_label(kept)}, {size:,} bytes here")
+        staying: set[Path] = set()
+        for path, begun in list(cache.begun_indexes()):
+            if cause := _drop(begun, away):
+                done.kept.append(f"{_label(begun)}: {cause}")
+                tell(f"kept unfinished index {_label(begun)}: {cause}")
+                staying.add(path)
+                continue
+            done.indexes.append(_label(begun))
+            tell(f"dropped unfinished index {_label(begun)}")
         for path in _leftovers(cache, scope):
+            if path in staying:
+                continue
             size = _size(path)
             shutil.rmtree(path)
             done.parts.append(path.name)

@@ -240,12 +240,17 @@ class Pipeline:
             Stage(self.emit, "build", system.store.name, self.dataset.documents, "rows") as advance,
             of_build(store, partial(self.server_memory, system.store)) as memory,
         ):
+            similarity = vectors.similarity if vectors else Similarity.COSINE
+            dimension = vectors.array.shape[1] if vectors else None
+            place = Place(f"bench_{key}", folder)
+            begun = IndexRef(place.name, str(folder), self.dataset.documents, dimension, similarity)
+            self.cache.begin_index(folder.parent, index_record(store, begun))
             began = time.perf_counter()
             ref = store.build(
                 self.batches(store, vectors.array if vectors else None, advance=advance),
-                place=Place(f"bench_{key}", folder),
-                similarity=vectors.similarity if vectors else Similarity.COSINE,
-                dimension=vectors.array.shape[1] if vectors else None,
+                place=place,
+                similarity=similarity,
+                dimension=dimension,
             )
             seconds = time.perf_counter() - began
         if ref.details.get("reused"):  # an engine that kept the index itself says how long its build took
@@ -253,19 +258,8 @@ class Pipeline:
             memory = BuildMemory()
         built_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         effective = store.describe(ref)
-        connection = _dump(system.store.connection)
-        self.cache.keep_index(
-            key,
-            {
-                "ref": ref.as_dict(),
-                "adapter": system.store.adapter,
-                "index": _dump(system.store.index),
-                "connection": connection,
-                "build_seconds": seconds,
-                "build_memory": asdict(memory),
-                "built_at": built_at,
-            },
-        )
+        details = {"build_seconds": seconds, "build_memory": asdict(memory), "built_at": built_at}
+        self.cache.keep_index(key, {**index_record(store, ref), **details})
         self.work.indexes_built.computed += 1
         return BuiltIndex(store, ref, effective, key, seconds, memory, built_at)
 
@@ -574,6 +568,16 @@ def fuse(system: System, rows: Sequence[Rows], scores: Sequence[Floats]) -> Hits
     if system.fusion.by == "rrf":
         return reciprocal_rank(rows, system.fusion.weights, constant=system.fusion.rrf_k)
     return weighted_scores(rows, scores, system.fusion.weights)
+
+
+def index_record(store: Store, ref: IndexRef) -> dict[str, Any]:
+    """What it takes to drop an index later, as the cache keeps it."""
+    return {
+        "ref": ref.as_dict(),
+        "adapter": store.name,
+        "index": _dump(store.index),
+        "connection": _dump(store.connection),
+    }
 
 
 def _dump(options: Any) -> dict[str, Any]:

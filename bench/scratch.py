@@ -10,7 +10,7 @@ from pathlib import Path
 
 from adapters.base import AdapterError, Floats, IndexRef, Place, Similarity, Store
 from bench.artifacts import SCRATCH
-from bench.pipeline import Pipeline
+from bench.pipeline import Pipeline, index_record
 
 
 @contextmanager
@@ -25,14 +25,17 @@ def scratch_index(
     """
     dimension = None if vectors is None else vectors.shape[1]
     folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=pipeline.cache.folder))
-    ref = IndexRef(name, str(folder), rows, dimension, similarity)
+    place = Place(name, folder / "data")
+    place.folder.mkdir()
+    ref = IndexRef(name, str(place.folder), rows, dimension, similarity)
+    pipeline.cache.begin_index(folder, index_record(store, ref))
     try:
         if not store.embedded:
             with suppress(AdapterError):
                 store.drop(ref)
         yield store.build(
             pipeline.batches(store, vectors, stop=rows),
-            place=Place(name, folder),
+            place=place,
             similarity=similarity,
             dimension=dimension,
         )

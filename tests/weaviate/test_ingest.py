@@ -31,7 +31,33 @@ def test_all_rows_are_held_and_no_scratch_collection_is_left(tmp_path: Path, asy
         assert (written.rows, written.rows_held_after, written.failed_batches) == (60, 600, 0)
         assert (written.found_after or 0) >= 0.99
     assert small.bench("clean", "--cache", tmp_path / "cache", "--yes").exit_code == 0
-    address = asynchronous.get("url") or f"http://{asynchronous['host']}:{asynchronous['port']}"
+    assert not [name for name in collections(asynchronous) if "ingest" in name.lower()]
+
+
+def test_what_a_build_that_did_not_end_left_on_the_server_is_dropped_by_clean(
+    tmp_path: Path, asynchronous: dict[str, Any]
+) -> None:
+    before = collections(asynchronous)
+    small.vectors(tmp_path / "data", documents=400, queries=5)
+    connection = {key: value for key, value in asynchronous.items() if key in ("host", "port", "grpc_port", "url")}
+    spec = {
+        "experiment": "unfinished",
+        "dataset": {"adapter": "vectors", "corpus": "data/corpus.npy", "queries": "data/queries.npy"},
+        "encoders": {"given": {"adapter": "precomputed", "similarity": "cosine"}},
+        "stores": {"pq": {"adapter": "weaviate", "index": {"type": "hnsw", "quantizer": "pq"}, **connection}},
+        "systems": [{"name": "pq", "encoder": "given", "store": "pq"}],
+        "measures": ["ANN@10"],
+        "latency": False,
+    }
+    _, result = small.measure(tmp_path, spec)
+    assert small.by_name(result)["pq"].status == "not_indexed"
+    assert len(collections(asynchronous)) == len(before) + 1
+    cleaned = small.bench("clean", "--cache", tmp_path / "cache", "--yes")
+    assert cleaned.exit_code == 0 and "dropped unfinished index" in cleaned.stdout + cleaned.stderr
+    assert collections(asynchronous) == before
+
+
+def collections(connection: dict[str, Any]) -> set[str]:
+    address = connection.get("url") or f"http://{connection['host']}:{connection['port']}"
     with urllib.request.urlopen(f"{address}/v1/schema") as answer:
-        left = [found["class"] for found in json.load(answer)["classes"]]
-    assert not [name for name in left if "ingest" in name.lower()]
+        return {found["class"] for found in json.load(answer)["classes"]}
