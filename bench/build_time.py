@@ -1,19 +1,42 @@
-"""How long an index would take to build, from a build over a sample: told before anything long starts."""
+"""How long an index would take to build, from builds over samples: told before anything long starts."""
 
 from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 
-from adapters.base import AdapterError, Floats, Similarity, Store
+from adapters.base import AdapterError, Floats, NotIndexed, Similarity, Store
 from bench.expansion import System
 from bench.pipeline import Pipeline
 from bench.scratch import scratch_index
 
-SAMPLE_ROWS = 2000
+SAMPLE_ROWS = (2000, 8000, 16000)  # the first two that the index can be built of
+_LONG_SECONDS = 2.0  # a sample that took longer is compared with a smaller one instead
 _FIRST_ROWS = 300  # enough for PQ, which wants 256
+
+
+class Sample(NamedTuple):
+    rows: int
+    seconds: float
+
+
+def extrapolate(samples: Sequence[Sample], rows: int) -> float:
+    """Seconds for so many rows, no fewer than any sample's: fixed + slope * rows, neither negative, through two
+    samples; in proportion from one. A sample of all rows is taken as it was measured."""
+    largest = max(samples)
+    if largest.rows == rows:
+        return largest.seconds
+    if len(samples) == 1:
+        return largest.seconds * rows / largest.rows
+    smallest = min(samples)
+    slope = max(0.0, (largest.seconds - smallest.seconds) / (largest.rows - smallest.rows))
+    fixed = max(0.0, largest.seconds - slope * largest.rows)
+    return fixed + slope * rows
 
 
 class BuildTimes:
@@ -24,16 +47,32 @@ class BuildTimes:
         self._warm: set[str] = set()
 
     def sentence(self, system: System) -> str:
-        """`about 12 s (scaled from a sample of 2,000 rows)`, or why nothing can be said."""
-        assert system.store is not None
-        rows = min(SAMPLE_ROWS, self._pipeline.dataset.documents)
-        try:
-            seconds, given = self._seconds(system, rows)
-        except AdapterError as error:
-            return f"time not estimated, a sample of {rows:,} rows cannot be built: {error}"
-        whole = seconds * self._pipeline.dataset.documents / rows
+        """`about 12 s (estimated from two samples, of 2,000 and 8,000 rows)`, or why nothing can be said."""
+        documents = self._pipeline.dataset.documents
+        sizes = sorted({min(rows, documents) for rows in SAMPLE_ROWS})
+        samples: list[Sample] = []
+        failed, failure, given = 0, "", True
+        while sizes and len(samples) < 2:
+            rows = sizes.pop(0)
+            try:
+                seconds, given = self._seconds(system, rows)
+            except AdapterError as error:
+                failed, failure = rows, str(error)
+                if not isinstance(error, NotIndexed):  # more rows would not help
+                    break
+                continue
+            samples.append(Sample(rows, seconds))
+            if seconds > _LONG_SECONDS and rows < documents:
+                sizes = [rows // 4] if len(samples) == 1 and rows // 4 > failed else []
+        if not samples:
+            return f"time not estimated, a sample of {failed:,} rows cannot be built: {failure}"
+        whole = extrapolate(samples, documents)
         shown = f"{whole:,.0f}" if whole >= 10 else f"{whole:.1f}"
-        return f"about {shown} s (scaled from a sample of {rows:,} {'rows' if given else 'random vectors'})"
+        kind = "rows" if given else "random vectors"
+        low, high = min(samples).rows, max(samples).rows
+        if low == high:
+            return f"about {shown} s (scaled from a sample of {low:,} {kind})"
+        return f"about {shown} s (estimated from two samples, of {low:,} and {high:,} {kind})"
 
     def _seconds(self, system: System, rows: int) -> tuple[float, bool]:
         """Seconds for the sample, and whether it held the corpus's own vectors."""
@@ -42,7 +81,8 @@ class BuildTimes:
         vectors, similarity, given = self._sample(system, rows)
         if system.store.adapter not in self._warm:
             # The first build of an engine also loads it; a run pays that once, not per row.
-            self._build(store, vectors, similarity, _FIRST_ROWS)
+            with suppress(NotIndexed):
+                self._build(store, vectors, similarity, min(_FIRST_ROWS, rows))
             self._warm.add(system.store.adapter)
         return self._build(store, vectors, similarity, rows), given
 

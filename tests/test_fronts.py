@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from bench.build_time import Sample, extrapolate
 from bench.cli import app
 from bench.fronts import Setting, attainable, choose, dominated, halves, lower_bound
 from bench.measures import Measure
 from bench.report import equal_recall
 from bench.report.table import render
 from bench.results import read_result
+from tests import small
 from tests.stores.arrays import clustered
 
 ANN = Measure("ANN", 10)
@@ -338,6 +341,63 @@ def test_an_index_that_the_sample_cannot_hold_is_said_to_have_no_estimate(workpl
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "time not estimated" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("samples", "rows", "seconds"),
+    [
+        ([Sample(2000, 1.7), Sample(8000, 2.3)], 40_000, 5.5),
+        ([Sample(2000, 2.1), Sample(500, 2.1)], 40_000, 2.1),
+        ([Sample(2000, 0.5), Sample(8000, 0.4)], 40_000, 0.4),
+        ([Sample(2000, 0.2), Sample(8000, 1.4)], 60_000, 12.0),
+        ([Sample(2000, 0.2), Sample(8000, 1.4)], 8000, 1.4),
+        ([Sample(8000, 4.0)], 40_000, 20.0),
+        ([Sample(700, 4.0)], 700, 4.0),
+    ],
+    ids=["fixed and slope", "fixed alone", "no negative slope", "no negative fixed", "all rows", "one sample", "once"],
+)
+def test_build_seconds_follow_a_line_through_the_samples(samples: list[Sample], rows: int, seconds: float) -> None:
+    assert extrapolate(samples, rows) == pytest.approx(seconds)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """An experiment over more rows than any sample takes."""
+    small.vectors(tmp_path, documents=20_000, queries=10, dimension=4)
+    keys = {**EXPERIMENT, "systems": [{"encoder": "given", "store": "asked"}], "builds": 1, "latency": False}
+    del keys["targets"]
+    (tmp_path / "bench.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
+    return tmp_path
+
+
+def build_estimate(experiment: Path, store: dict[str, Any]) -> str:
+    """What the dry run says of this store's index."""
+    done = bench(
+        "run", str(experiment), "--dry-run", "--quiet", "--cache", str(experiment / "cache"), "--set",
+        f"stores={json.dumps({'asked': store})}",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return next(line for line in done.stdout.splitlines() if "index given+asked" in line)
+
+
+def test_what_every_build_costs_is_not_multiplied_by_the_rows(
+    large: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with small.installed(tmp_path_factory.mktemp("site")):
+        line = build_estimate(large, {"adapter": "slow", "index": {"build_seconds": 0.5}})
+    found = re.search(r"about ([\d.]+) s \(estimated from two samples, of 2,000 and 8,000 rows\)", line)
+    assert found, line
+    assert 0.4 < float(found[1]) < 2.5
+
+
+def test_an_index_that_wants_more_rows_is_estimated_from_larger_samples(large: Path) -> None:
+    line = build_estimate(large, {"adapter": "faiss", "index": {"type": "IVF_FLAT", "nlist": 2500}})
+    assert re.search(r"samples?, of 8,000 and 16,000 rows|a sample of 8,000 rows", line), line
+
+
+def test_an_index_that_no_sample_can_hold_is_said_with_the_cause(large: Path) -> None:
+    line = build_estimate(large, {"adapter": "faiss", "index": {"type": "IVF_FLAT", "nlist": 18_000}})
+    assert "time not estimated, a sample of 16,000 rows cannot be built: faiss cannot train" in line
 
 
 def test_cleaning_drops_indexes_and_keeps_what_was_computed(workplace: Path, finished: tuple[str, Path]) -> None:
