@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+from contextlib import suppress
 
 from adapters import registry
 from bench.provenance import machine, packages
@@ -22,8 +22,17 @@ def report() -> str:
         width = max(map(len, names))
         lines += [f"  {name.ljust(width)}  {_state(role, name)}" for name in names]
         lines.append("")
-    lines += [_server(), _offline()]
-    return "\n".join(line for line in lines if line is not None) + "\n"
+    return "\n".join([*lines, *_servers(), _offline()]) + "\n"
+
+
+def _servers() -> list[str]:
+    """How to have the servers that stores need."""
+    found: list[str] = []
+    for name in registry.names("stores"):
+        with suppress(Exception):  # told beside the store's name
+            if advice := registry.load("stores", name).server_advice():
+                found.append(advice)
+    return found
 
 
 def _machine() -> str:
@@ -47,17 +56,6 @@ def _state(role: registry.RoleName, name: str) -> str:
     if variable and variable not in os.environ:
         return f"ready, but needs a key in {variable}"
     return "ready"
-
-
-def _server() -> str:
-    ways = []
-    if shutil.which("docker"):
-        ways.append("docker compose up -d weaviate")
-    if shutil.which("go"):
-        ways.append("make weaviate && make weaviate-up (builds the server with Go, once)")
-    if not ways:
-        return "Weaviate server: install Docker, or Go 1.26 or newer, or name a server in the config (url)"
-    return f"Weaviate server: {'   or   '.join(ways)}"
 
 
 def _offline() -> str:

@@ -176,6 +176,12 @@ class _Preflight:
         dataset = pipeline.dataset
         if system.filter is not None and not system.filter.mask(dataset.corpus).any():
             raise InvalidOptions("no document passes the filter.", key="filter")
+        if system.filter is not None and system.store is not None and not system.store.kind.filters:
+            raise InvalidOptions(
+                f"store {system.store.adapter} cannot filter. Leave the filter out; what its service shall filter by "
+                "belongs into its own options.",
+                key="filter",
+            )
         if system.run is not None:
             run = read_run(system.run)
             if not set(run.query_ids) & set(dataset.query_ids):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,6 +17,7 @@ class Service:
 
     def __init__(self, answer: Answer) -> None:
         self.asked: list[tuple[str, dict[str, str], Any]] = []
+        self.piece, self.pause = 0, 0.0  # bytes that come at once, 0 for all, and seconds after them
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -34,7 +36,9 @@ class Service:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
-                self.wfile.write(payload)
+                for start in range(0, len(payload), service.piece or len(payload)):
+                    self.wfile.write(payload[start : start + (service.piece or len(payload))])
+                    time.sleep(service.pause)
 
             do_GET = do_POST = _reply  # noqa: N815
 

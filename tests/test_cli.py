@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.stores import weaviate_server
 from tests import small
 from tests.conftest import REPOSITORY
 
@@ -144,6 +145,7 @@ def test_the_doctor_names_every_adapter_and_what_it_needs() -> None:
     for name in ("beir", "sentence_transformers", "lancedb", "exact", "bm25", "cross_encoder", "words", "fragile"):
         assert name in outcome.stdout
     assert "ready" in outcome.stdout
+    assert f"Weaviate server: {weaviate_server.advice()}" in outcome.stdout.splitlines()
 
 
 def test_schema_prints_json() -> None:

@@ -229,7 +229,13 @@ class Store(Adapter):
     Connection: ClassVar[type[BaseModel]] = NoOptions
     reproducible: ClassVar[bool] = False  # building twice gives the same index, so one build tells all
     embedded: ClassVar[bool] = True  # runs in this process and keeps its files in the folder it is given
+    filters: ClassVar[bool] = True  # searches under a filter
     takes_rows: ClassVar[bool] = False  # rows may be inserted while it is searched: `_insert` and `_settle` are there
+
+    @classmethod
+    def server_advice(cls) -> str | None:
+        """How this machine can have the server that the store needs, as one sentence; None where it needs none."""
+        return None
 
     def __init__(self, index: Any, connection: Any, context: Context = Context()) -> None:
         self.index = index

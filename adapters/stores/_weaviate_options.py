@@ -191,8 +191,9 @@ class WeaviateConnection(Options):
     """How to reach the server: host and ports, or a url, or the cluster url of Weaviate Cloud.
 
     Keys come from the environment variable that api_key_env names. Seconds bound every wait. data_path and metrics_url
-    show bytes on disk and memory; of a cluster each names those of every node. At the address of a server that
-    `make weaviate-up`, `weaviate-cluster-up` or Docker starts here they need not be given.
+    show bytes on disk and memory; of a cluster each names those of every node. At the address of servers that
+    `make weaviate-up` or `weaviate-cluster-up` starts here they need not be given, nor metrics_url at that of Docker's,
+    whose files cannot be seen.
     """
 
     host: str = "localhost"

@@ -119,6 +119,7 @@ class HttpStore(Store):
     Query = HttpQuery
     Connection = HttpConnection
     embedded = False
+    filters = False
 
     def __init__(self, index: HttpIndex, connection: HttpConnection, context: Context = Context()) -> None:
         super().__init__(index, connection, context)
@@ -268,7 +269,7 @@ class HttpSession(Session):
     def _try(self, values: Mapping[str, Any]) -> Json:
         import httpx
 
-        index = self._index
+        index, until = self._index, time.monotonic() + self._connection.timeout_seconds
         try:
             with self._client.stream(
                 index.method,
@@ -276,7 +277,7 @@ class HttpSession(Session):
                 params=_filled(dict(index.parameters), values) or None,
                 json=_filled(index.body, values) if index.body is not None else None,
             ) as answer:
-                content = self._whole(answer)
+                content = self._whole(answer, until)
         except httpx.TimeoutException as error:
             raise AdapterTimeout(
                 f"{index.url} gave no answer in {self._connection.timeout_seconds:g} s (connection.timeout_seconds)."
@@ -298,10 +299,14 @@ class HttpSession(Session):
         except ValueError as error:
             raise AdapterRejected(f"{index.url} did not answer with JSON ({error}): {text}") from error
 
-    def _whole(self, answer: Any) -> bytes:
+    def _whole(self, answer: Any, until: float) -> bytes:
+        import httpx
+
         content = bytearray()
         for chunk in answer.iter_bytes():
             content += chunk
+            if time.monotonic() > until:
+                raise httpx.ReadTimeout("the answer did not come whole in time")
             if len(content) > _LARGEST:
                 raise AdapterRejected(f"{self._index.url} answered with more than {_LARGEST >> 20} MiB.")
         return bytes(content)

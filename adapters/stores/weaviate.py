@@ -24,6 +24,7 @@ from adapters.base import (
     Store,
 )
 
+from . import weaviate_server
 from ._rows import folder_bytes
 from ._weaviate_client import ServerLink
 from ._weaviate_collection import Collection, build, insert, settle
@@ -60,6 +61,10 @@ class WeaviateStore(Store):
         super().__init__(index, connection, context)
         self._link = ServerLink(connection)
         self._verified: set[str] = set()
+
+    @classmethod
+    def server_advice(cls) -> str:
+        return f"Weaviate server: {weaviate_server.advice()}"
 
     def consumes(self, query: Any) -> frozenset[Consumes]:
         query.check(self.index)

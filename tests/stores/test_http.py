@@ -29,6 +29,7 @@ from adapters.base import (
 )
 from adapters.registry import load
 from adapters.stores.http import HttpStore, _filled
+from tests import small
 from tests.search_service import Answer, Service
 
 from .arrays import build
@@ -243,6 +244,15 @@ def test_a_slow_answer_times_out(serve: Any, tmp_path: Path) -> None:
     assert time.monotonic() - start < 1.4
 
 
+def test_an_answer_that_comes_drop_by_drop_times_out(serve: Any, tmp_path: Path) -> None:
+    service = serve(always('{"ids": ["d1", "d2", "d3"]}'))
+    service.piece, service.pause = 1, 0.1
+    start = time.monotonic()
+    with pytest.raises(AdapterTimeout, match=r"no answer in 0\.3 s"):
+        searched(store_at(service.url, PLAIN, timeout_seconds=0.3), tmp_path, Queries(texts=["x"]))
+    assert time.monotonic() - start < 2
+
+
 def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_told(serve: Any, tmp_path: Path) -> None:
     def moody(path: str, headers: dict[str, Any], body: Any) -> tuple[int, str, dict[str, str]]:
         if len(service.asked) <= 2:
@@ -282,6 +292,17 @@ def test_a_filter_is_refused(serve: Any, tmp_path: Path) -> None:
         session = store.open(build(store, tmp_path / "place", TEXTS))
         with pytest.raises(InvalidOptions, match="cannot filter"):
             session.search(Queries(texts=["x"]), 2, Filter.parse({"year": 1}))
+
+
+def test_a_filtered_system_does_not_start(tmp_path: Path) -> None:
+    small.collection(tmp_path / "data")
+    asked = {"url": "http://127.0.0.1:1/", "body": {"q": "{query}"}, "ids": "ids.*"}
+    systems = [{"name": "service", "store": "service", "filter": {"lang": "en"}}]
+    path = small.write(tmp_path, small.spec(systems, stores={"service": {"adapter": "http", "index": asked}}))
+    outcome = small.bench("run", path, "--quiet", "--cache", tmp_path / "cache", "--output", tmp_path / "results")
+    assert outcome.exit_code == 2
+    assert "systems[0].filter: store http cannot filter" in outcome.stderr
+    assert not (tmp_path / "results").exists()
 
 
 def test_ids_that_are_gone_are_a_missing_index(tmp_path: Path) -> None:
