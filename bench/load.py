@@ -22,6 +22,7 @@ from adapters.base import AdapterError, AdapterUnavailable, Rows
 from bench.live import STAGES, LiveSystem, State
 
 COLUMNS = ("wait", *STAGES, "total")
+PAUSE_SECONDS = 5.0
 MOST_AWAY = 3  # queries in a row that find a server away; after them each further one would only wait for it
 
 Floats = npt.NDArray[np.float64]
@@ -41,10 +42,10 @@ class Assignment:
     @property
     def until(self) -> float:
         """When the last query may be sent. An overloaded system would work through its backlog for minutes: by twice
-        the schedule's length that it is saturated stands beyond doubt."""
+        the schedule's length, and a pause that any machine may take, that it is saturated stands beyond doubt."""
         if self.planned is None:
             return self.began + self.seconds
-        return self.began + 2 * float(self.planned[-1]) + 1.0 if len(self.planned) else self.began
+        return self.began + 2 * float(self.planned[-1]) + PAUSE_SECONDS if len(self.planned) else self.began
 
     def starting(self, began: float) -> Assignment:
         """The same from that moment on."""

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import AdapterRejected, AdapterTimeout, AdapterUnavailable, Event, Warned
+from adapters.base import AdapterTimeout, AdapterUnavailable, Event, Warned
 from bench.experiment_file import LoadPoint
-from bench.latency import Samples, Subject, measure, percentiles, saturated
+from bench.latency import WARM_UP_FIRST, Samples, Subject, measure, percentiles, saturated
 from bench.live import State, Step
 from bench.load import COLUMNS
 from bench.timing import summary
@@ -111,15 +111,16 @@ def test_warm_up_is_kept_apart_and_in_no_percentile() -> None:
     def slow_at_first(query: int) -> None:
         nonlocal calls
         calls += 1
-        time.sleep(0.02 if calls <= 10 else 0.0)
+        time.sleep(0.02 if calls <= WARM_UP_FIRST else 0.0)
 
     samples = taken(LoadPoint(samples=30), slow_at_first, 30)
     assert int(samples.measured.sum()) == 30
     assert int((~samples.measured).sum()) == 10 + 2 + 2  # ten before the first round, two before each further one
-    assert samples.seconds[~samples.measured][:10, SEARCH].min() >= 0.02
+    assert samples.seconds[~samples.measured][:WARM_UP_FIRST, SEARCH].min() >= 0.02
     latency = summary(LoadPoint(samples=30), samples, reused=False)
-    assert latency.search is not None and (latency.search.p95_ms or 99.0) < 20
-    assert latency.search.samples == 30
+    measured = percentiles(samples.seconds[samples.measured, SEARCH])
+    assert latency.search is not None and measured.samples == latency.search.samples == 30
+    assert (latency.search.p50_ms, latency.search.p95_ms) == (measured.p50_ms, measured.p95_ms)
     assert latency.encode is None and latency.fuse is None
 
 
@@ -150,10 +151,8 @@ def test_a_shuffle_holds_every_query_once() -> None:
 
 
 def test_time_ends_the_pass_when_samples_do_not() -> None:
-    began = time.perf_counter()
     samples = taken(LoadPoint(samples=100_000, seconds=0.3), lambda query: time.sleep(0.005), 100_000)
-    assert time.perf_counter() - began < 3.0
-    assert 3 <= int(samples.measured.sum()) <= 60  # .3 s / 5 ms
+    assert 1 <= int(samples.measured.sum()) <= 62  # .3 s / 5 ms, and one under way at the end of each turn
 
 
 def test_a_failing_query_is_counted_and_not_timed() -> None:
@@ -178,11 +177,18 @@ def test_agreement_is_the_share_of_the_judged_ranking_found_again() -> None:
     assert half.agreement == 0.5
 
 
-def test_many_workers_share_the_samples() -> None:
-    samples = taken(LoadPoint(samples=60, workers=4), lambda query: time.sleep(0.002), 60)
-    assert int(samples.measured.sum()) == 60
-    latency = summary(LoadPoint(workers=4), samples, reused=False)
-    assert latency.achieved_per_second > 600  # one worker alone could not pass 500
+def test_many_workers_share_the_samples_and_ask_at_the_same_time() -> None:
+    calls, under_way, all_four = itertools.count(), itertools.count(1), threading.Event()
+
+    def waits_for_the_others(query: int) -> None:
+        if next(calls) < WARM_UP_FIRST:
+            return  # one worker warms up
+        if next(under_way) == 4:
+            all_four.set()
+        assert all_four.wait(30)
+
+    samples = taken(LoadPoint(samples=60, workers=4), waits_for_the_others, 60)
+    assert int(samples.measured.sum()) == 60 and not samples.failed.any()
 
 
 # -- what goes away ------------------------------------------------------------------------------------------------
@@ -196,12 +202,10 @@ def gone(query: int) -> None:
 def test_a_system_whose_server_stays_away_gets_three_queries_from_each_worker_and_no_further_turn(
     load: LoadPoint,
 ) -> None:
-    asked = 0
+    asked = itertools.count()
 
     def goes_away(query: int) -> None:
-        nonlocal asked
-        asked += 1
-        if asked > 50:
+        if next(asked) >= 50:
             gone(query)
         time.sleep(0.001)
 
@@ -211,7 +215,7 @@ def test_a_system_whose_server_stays_away_gets_three_queries_from_each_worker_an
     mortal, other = found["mortal"], found["other"]
     assert mortal.cut_off == f"its latency under {load.label} ended in round 1 of 3: nobody listens"
     assert [event for event in events if isinstance(event, Warned)] == [Warned("mortal", mortal.cut_off)]
-    assert 40 <= int((~mortal.failed).sum()) <= 50 and 3 <= int(mortal.failed.sum()) <= 12
+    assert int((~mortal.failed).sum()) == 50 and 3 <= int(mortal.failed.sum()) <= 12
     assert other.cut_off is None and int(other.measured.sum()) == 90
 
 
@@ -263,28 +267,36 @@ class Stalling:
         time.sleep(0.5 if self.left == 0 else 0.001)
 
 
-def test_a_stall_is_felt_by_all_who_wait_in_an_open_loop_and_by_one_in_a_closed_loop() -> None:
+def test_a_stall_is_felt_by_one_query_in_a_closed_loop_and_by_all_who_wait_in_an_open_one() -> None:
     n = 300
-    closed = LoadPoint(samples=n, seconds=60)
+    shut = taken(LoadPoint(samples=n, seconds=60), Stalling(after=50), n)
+    for turn in range(3):  # a worker's queries follow one another: none holds time of another
+        assert shut.seconds[shut.measured & (shut.round == turn), TOTAL].sum() <= shut.turn_seconds[turn]
+    assert shut.seconds[shut.measured, TOTAL].max() >= 0.5
+
     # One query under way at a time, 100 a second: some 50 queries are planned to start during the stall.
-    opened = LoadPoint(mode="open", rate=100, samples=n, seconds=60, arrivals="constant", max_in_flight=1)
-    shut = taken(closed, Stalling(after=50), n)
-    open_ = taken(opened, Stalling(after=50), n)
-    late = {name: int((s.seconds[s.measured, TOTAL] > 0.1).sum()) for name, s in (("shut", shut), ("open", open_))}
-    assert late["shut"] <= 3  # the stalled one, and what a busy machine may add
-    assert late["open"] >= 30  # the queries of the stall's first .4 s wait for more than .1 s
-    waits = open_.seconds[open_.measured, WAIT]
-    assert np.sum(waits > 0.1) >= 30
-    # The service itself was slow once: what the others lost is waiting, not searching.
-    assert np.sum(open_.seconds[open_.measured, SEARCH] > 0.1) <= 3
+    load = LoadPoint(mode="open", rate=100, samples=n, seconds=60, arrivals="constant", max_in_flight=1)
+    opened = taken(load, Stalling(after=50), n)
+    first = opened.measured & (opened.round == 0)
+    started, total, wait = opened.started[first], opened.seconds[first, TOTAL], opened.seconds[first, WAIT]
+    stalled = int(opened.seconds[first, SEARCH].argmax())
+    over = started[stalled] + total[stalled]  # when the stalled query was answered
+    behind = (started > started[stalled]) & (started < over)
+    assert int(behind.sum()) >= 49
+    # What they lost is waiting, and it is counted from when each was planned to start.
+    assert (wait[behind] >= over - started[behind] - 1e-6).all() and (total >= wait).all()
+
+
+def schedule(samples: Samples, turn: int) -> Any:
+    """Planned starts of the measured queries of a turn, in seconds."""
+    return np.sort(samples.started[samples.measured & (samples.round == turn)])
 
 
 def test_time_runs_from_the_planned_start() -> None:
     load = LoadPoint(mode="open", rate=50, samples=30, arrivals="constant", max_in_flight=1)
     samples = taken(load, lambda query: time.sleep(0.001), 30)
     for turn in range(3):
-        started = samples.started[samples.measured & (samples.round == turn)]
-        assert np.allclose(np.diff(np.sort(started)), 1 / 50, atol=1e-9)
+        assert np.allclose(schedule(samples, turn), np.arange(10) / 50 + schedule(samples, turn)[0], atol=1e-9)
     total, wait = samples.seconds[samples.measured, TOTAL], samples.seconds[samples.measured, WAIT]
     assert (total >= wait).all()
 
@@ -293,60 +305,105 @@ def test_a_schedule_is_the_same_for_every_system() -> None:
     load = LoadPoint(mode="open", rate=400, samples=60)
     subjects = [subject(lambda query: None, 60, name=name) for name in "ab"]
     found = measure(load, subjects, seed=5, emit=quiet)
-    started = [np.sort(found[name].started[found[name].measured]) for name in "ab"]
-    assert np.allclose(started[0], started[1], atol=1e-9)
+    for turn in range(3):
+        assert np.allclose(schedule(found["a"], turn), schedule(found["b"], turn), atol=1e-9)
 
 
-def test_a_load_that_cannot_be_kept_up_is_saturated_and_has_no_percentiles() -> None:
-    load = LoadPoint(mode="open", rate=400, samples=120, arrivals="constant", max_in_flight=1)
-    latency = summary(load, taken(load, lambda query: time.sleep(0.01), 120), reused=False)
-    assert latency.saturated
-    assert latency.achieved_per_second < 0.97 * 400
-    assert latency.total is not None and latency.total.p50_ms is None and latency.total.p95_ms is None
-    assert latency.total.samples == 120
+# -- what an open loop comes to, reckoned from given times: no machine is fast or idle enough for such laws ---------
+
+
+def answered(load: LoadPoint, wait: Any, search: Any, failed: Any = False) -> Samples:
+    """Samples of three turns whose queries start at the load's rate. wait, search: seconds by query of a turn."""
+    n, turns = (load.samples or 0) // 3, 3
+    assert load.rate is not None
+    seconds = np.full((n, len(COLUMNS)), np.nan)
+    seconds[:, WAIT], seconds[:, SEARCH] = wait, search
+    seconds[:, TOTAL] = seconds[:, WAIT] + seconds[:, SEARCH]
+    planned = np.arange(n) / load.rate
+    each = np.full(turns, (planned + seconds[:, TOTAL]).max())
+    return Samples(
+        seconds=np.tile(seconds, (turns, 1)),
+        query=np.tile(np.arange(n, dtype=np.int32), turns),
+        phase=np.ones(turns * n, np.int8),
+        round=np.repeat(np.arange(turns, dtype=np.int16), n),
+        failed=np.tile(np.broadcast_to(np.asarray(failed, np.bool_), n), turns),
+        overlap=np.ones(turns * n),
+        started=np.tile(planned, turns),
+        turn_seconds=each,
+        processor_seconds=each * 0.1,
+        other_seconds=each * 0,
+        generators=np.ones(turns, np.int16),
+        memory_bytes=np.full(turns, np.nan),
+        measured_at="2026-01-01T00:00:00Z",
+    )
+
+
+def in_turn(rate: float, seconds: float, n: int) -> Any:
+    """How long each of n queries waits for those before it, where one at a time is answered in so many seconds."""
+    return np.arange(n) * max(0.0, seconds - 1 / rate)
 
 
 def test_a_load_that_is_kept_up_is_not_saturated() -> None:
     load = LoadPoint(mode="open", rate=40, samples=60, arrivals="constant")
-    latency = summary(load, taken(load, lambda query: time.sleep(0.001), 60), reused=False)
+    latency = summary(load, answered(load, 0.0, 0.001), reused=False)
     assert not latency.saturated
-    assert latency.achieved_per_second == pytest.approx(40, rel=0.1)
-    assert latency.total is not None and latency.total.p50_ms is not None
+    assert latency.achieved_per_second == pytest.approx(40)
+    assert latency.total is not None and latency.total.p50_ms == pytest.approx(1)
 
 
 def test_a_latency_that_stays_as_it_is_costs_no_rate() -> None:
     load = LoadPoint(mode="open", rate=50, samples=150, arrivals="constant")
-    latency = summary(load, taken(load, lambda query: time.sleep(0.12), 150), reused=False)
+    latency = summary(load, answered(load, 0.0, 0.12), reused=False)
     assert not latency.saturated
-    assert latency.achieved_per_second == pytest.approx(50, rel=0.02)
+    assert latency.achieved_per_second == pytest.approx(50)
+
+
+def test_a_load_that_cannot_be_kept_up_is_saturated_and_has_no_percentiles() -> None:
+    load = LoadPoint(mode="open", rate=400, samples=300, arrivals="constant", max_in_flight=1)
+    latency = summary(load, answered(load, in_turn(400, 0.01, 100), 0.01), reused=False)
+    assert latency.saturated
+    # The medians of the first and the last tenth lie 90 queries apart, each of which adds 7.5 ms.
+    assert latency.achieved_per_second == pytest.approx(100 / (100 / 400 + 90 * 0.0075))
+    assert latency.total is not None and latency.total.p50_ms is None and latency.total.p95_ms is None
+    assert latency.total.samples == 300
 
 
 def test_a_backlog_within_the_service_is_one_too() -> None:
     """No query waits to be sent, and each is answered later than the one before."""
-    turnstile = threading.Lock()
-
-    def one_at_a_time(query: int) -> None:
-        with turnstile:
-            time.sleep(0.02)
-
-    load = LoadPoint(mode="open", rate=100, samples=120, arrivals="constant", max_in_flight=128)
-    samples = taken(load, one_at_a_time, 120)
-    assert float(samples.seconds[samples.measured, WAIT].max()) < 0.1
-    latency = summary(load, samples, reused=False)
-    assert latency.saturated and latency.achieved_per_second == pytest.approx(50, rel=0.2)
+    load = LoadPoint(mode="open", rate=100, samples=300, arrivals="constant", max_in_flight=128)
+    latency = summary(load, answered(load, 0.0, 0.02 + in_turn(100, 0.02, 100)), reused=False)
+    assert latency.saturated
+    assert latency.achieved_per_second == pytest.approx(100 / (1 + 90 * 0.01))
 
 
 def test_what_failed_was_not_achieved() -> None:
-    def every_second(query: int) -> None:
-        if next(count) % 2:
-            raise AdapterRejected("no")
-
-    count = itertools.count()
     load = LoadPoint(mode="open", rate=100, samples=120, arrivals="constant", max_in_flight=1)
-    latency = summary(load, taken(load, every_second, 120), reused=False)
+    latency = summary(load, answered(load, 0.0, 0.001, failed=np.arange(40) % 2 == 1), reused=False)
     assert latency.failed == 60
-    assert latency.achieved_per_second == pytest.approx(50, rel=0.1)
+    assert latency.achieved_per_second == pytest.approx(50)
     assert latency.saturated
+
+
+def test_a_load_beyond_what_is_served_is_sent_and_told() -> None:
+    load = LoadPoint(mode="open", rate=400, samples=120, arrivals="constant", max_in_flight=1)
+    latency = summary(load, taken(load, lambda query: time.sleep(0.01), 120), reused=False)
+    assert latency.saturated and latency.achieved_per_second < 0.97 * 400
+    assert latency.total is not None and latency.total.samples > 0
+
+
+def test_as_many_queries_are_under_way_as_the_load_allows() -> None:
+    calls, under_way, all_there = itertools.count(), itertools.count(1), threading.Event()
+
+    def waits_for_the_others(query: int) -> None:
+        if next(calls) < WARM_UP_FIRST:
+            return
+        if next(under_way) == 100:
+            all_there.set()
+        assert all_there.wait(30)
+
+    load = LoadPoint(mode="open", rate=2000, samples=300, arrivals="constant", max_in_flight=100)
+    samples = taken(load, waits_for_the_others, 300)
+    assert int(samples.measured.sum()) == 300 and not samples.failed.any()
 
 
 def test_a_closed_loop_is_never_saturated() -> None:

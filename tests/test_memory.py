@@ -35,8 +35,14 @@ class FarStore(Bm25Store):
     def __init__(self, *figures: int | None) -> None:
         super().__init__(self.Index(), self.Connection(), Context())
         self._figures = list(figures)
+        self.asked = 0
+
+    def wait_until_asked(self, times: int) -> None:
+        while self.asked < times:
+            time.sleep(0.01)
 
     def server_memory(self) -> int | None:
+        self.asked += 1
         now = self._figures.pop(0) if len(self._figures) > 1 else self._figures[0]
         if now is None:
             raise AdapterUnavailable("it does not answer")
@@ -93,14 +99,14 @@ def test_a_search_here_is_watched_from_its_beginning() -> None:
 def test_the_highest_reading_of_a_server_is_its_peak() -> None:
     store = FarStore(300, 900, 400)
     with of_build(store, store.server_memory) as build:
-        time.sleep(1.3)
+        store.wait_until_asked(2)
     assert (build.before_bytes, build.peak_bytes) == (300, 900)
 
 
 def test_a_reading_that_fails_ends_no_build() -> None:
     store = FarStore(300, None, 400)
     with of_build(store, store.server_memory) as build:
-        time.sleep(1.3)
+        store.wait_until_asked(2)
     assert (build.before_bytes, build.peak_bytes) == (300, 400)
 
 

@@ -168,7 +168,7 @@ def test_without_network_the_error_says_how_to_use_a_copy() -> None:
     start = time.monotonic()
     with pytest.raises(ModelNotFound) as raised:
         source.load()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30  # no pauses between tries of a hub that is not asked
     assert str(raised.value) == (
         "The data set mteb/nowhere-to-be-found is not on this machine, and the hub does not give it. Check the name; "
         "without network, download it elsewhere (hf download mteb/nowhere-to-be-found --repo-type dataset --local-dir "

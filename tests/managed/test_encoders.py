@@ -175,11 +175,11 @@ def test_no_answer_in_time_is_a_timeout(make: Callable[..., Encoder], standin: S
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(make: Callable[..., Encoder], standin: StandIn) -> None:
-    standin.faults = Faults(1.0, ("slow",), slow_seconds=0.05, slow_pieces=100)
+    standin.faults = Faults(1.0, ("slow",), slow_seconds=0.05, slow_pieces=1200)
     began = time.monotonic()
     with pytest.raises(AdapterTimeout, match=r"within 0\.5 s"):
         encode(make(timeout_seconds=0.5, max_retries=0), TEXTS[:1])
-    assert time.monotonic() - began < 3  # the answer would be whole after 5 s
+    assert time.monotonic() - began < 30  # the answer would be whole after a minute
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -212,7 +212,7 @@ def test_answers_that_stay_unusable_are_refused(make: Callable[..., Encoder], ki
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_concurrency_is_kept_and_used(make: Callable[..., Encoder], standin: StandIn) -> None:
-    standin.latency_seconds = 0.05
+    standin.latency_seconds = 0.2
     encode(make(batch_size=1, concurrency=6))
     assert standin.seen.peak == 6
 

@@ -118,11 +118,11 @@ def test_failures_are_told_by_kind(make: Callable[..., Reranker], standin: Stand
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(make: Callable[..., Reranker], standin: StandIn) -> None:
-    standin.faults = Faults(1.0, ("slow",), slow_seconds=0.05, slow_pieces=100)
+    standin.faults = Faults(1.0, ("slow",), slow_seconds=0.05, slow_pieces=1200)
     began = time.monotonic()
     with pytest.raises(AdapterTimeout, match=r"within 0\.5 s"):
         score(make(standin, timeout_seconds=0.5, max_retries=0))
-    assert time.monotonic() - began < 3  # the answer would be whole after 5 s
+    assert time.monotonic() - began < 30  # the answer would be whole after a minute
 
 
 def test_an_exhausted_quota_behind_a_rerank_server_is_final_at_once(standin: StandIn) -> None:

@@ -73,13 +73,13 @@ def test_an_amount_above_the_limit_passes_alone() -> None:
 def test_the_pause_of_our_own_limit_is_counted_as_waiting(standin: StandIn) -> None:
     options = CohereOptions(model="embed-v4.0", output_dimension=256, batch_size=1, tokens_per_minute=1e6)
     with CohereEncoder(options) as free:
-        assert free.encode(TextRows(["water", "bread"]), "document").usage.waited_seconds < 0.05
+        assert free.encode(TextRows(["water", "bread"]), "document").usage.waited_seconds == 0
     standin.latency_seconds = 0.1
     with CohereEncoder(options.model_copy(update={"concurrency": 1})) as single:
         began = time.perf_counter()
         usage = single.encode(TextRows(["water", "bread"]), "document").usage
         assert time.perf_counter() - began >= 0.2
-        assert usage.waited_seconds < 0.05  # waiting for an answer is not waiting for the limit
+        assert usage.waited_seconds == 0  # waiting for an answer is not waiting for the limit
 
 
 @given(st.lists(st.text(max_size=60), max_size=60), st.integers(1, 10), st.integers(1, 40))
@@ -107,10 +107,10 @@ def test_retry_after_is_read_in_every_form(headers: dict[str, str], seconds: flo
 
 
 def test_retry_after_may_be_a_date() -> None:
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     found = retry_after({"Retry-After": date})
     assert found is not None
-    assert 28 <= found <= 30
+    assert 3000 <= found <= 3600
 
 
 def test_scrubbing_finds_a_key_as_json_escapes_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -234,23 +235,24 @@ def test_a_score_that_is_no_number_is_an_error(serve: Any, tmp_path: Path, body:
 
 
 def test_a_slow_answer_times_out(serve: Any, tmp_path: Path) -> None:
+    over = threading.Event()
+
     def slow(path: str, headers: dict[str, Any], body: Any) -> tuple[int, str, dict[str, str]]:
-        time.sleep(1.5)
+        over.wait(30)
         return 200, '{"ids": []}', {}
 
-    start = time.monotonic()
     with pytest.raises(AdapterTimeout, match=r"no answer in 0\.3 s"):
         searched(store_at(serve(slow).url, PLAIN, timeout_seconds=0.3), tmp_path, Queries(texts=["x"]))
-    assert time.monotonic() - start < 1.4
+    over.set()
 
 
 def test_an_answer_that_comes_drop_by_drop_times_out(serve: Any, tmp_path: Path) -> None:
-    service = serve(always('{"ids": ["d1", "d2", "d3"]}'))
+    service = serve(always('{"ids": ["d1", "d2", "d3"]}' + 600 * " "))
     service.piece, service.pause = 1, 0.1
     start = time.monotonic()
     with pytest.raises(AdapterTimeout, match=r"no answer in 0\.3 s"):
         searched(store_at(service.url, PLAIN, timeout_seconds=0.3), tmp_path, Queries(texts=["x"]))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 30  # the answer would be whole after a minute
 
 
 def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_told(serve: Any, tmp_path: Path) -> None:
