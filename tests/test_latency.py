@@ -6,9 +6,11 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from bench.latency import WARM_UP_FIRST, Samples, Subject, measure, percentiles,
 from bench.live import State, Step
 from bench.load import COLUMNS
 from bench.timing import summary
+from tests import small
 
 TOTAL, WAIT, SEARCH = (COLUMNS.index(name) for name in ("total", "wait", "search"))
 QUERIES = 40
@@ -285,6 +288,35 @@ def test_a_stall_is_felt_by_one_query_in_a_closed_loop_and_by_all_who_wait_in_an
     assert int(behind.sum()) >= 49
     # What they lost is waiting, and it is counted from when each was planned to start.
     assert (wait[behind] >= over - started[behind] - 1e-6).all() and (total >= wait).all()
+
+
+def test_one_stall_of_a_store_shows_in_the_99th_percentile_of_an_open_loop_and_not_of_a_closed_one(
+    tmp_path: Path,
+) -> None:
+    small.vectors(tmp_path / "data", documents=50, queries=40)
+    loads = [
+        {"name": "closed", "samples": 1000, "seconds": 60},
+        {"name": "open", "mode": "open", "rate": 200, "samples": 1000, "seconds": 60, "max_in_flight": 1},
+    ]
+    plan = small.spec(
+        [{"name": "x", "encoder": "given", "store": "slow"}],
+        dataset={"adapter": "vectors", "corpus": "data/corpus.npy", "queries": "data/queries.npy"},
+        encoders={"given": {"adapter": "precomputed"}},
+        stores={"slow": {"adapter": "slow", "query": {"stall_after": 500, "stall_seconds": 0.5}}},
+        measures=["ANN@10"],
+        latency=loads,
+    )
+    site = tmp_path / "site"
+    site.mkdir()
+    with small.installed(site):
+        folder, _ = small.measure(tmp_path, plan)
+    rows = pq.read_table(folder / "timings.parquet").to_pylist()
+    p99 = {}
+    for load in ("closed", "open"):
+        seconds = [row["total_seconds"] for row in rows if (row["load"], row["phase"]) == (load, "measured")]
+        assert len(seconds) == 1000 and max(seconds) >= 0.5
+        p99[load] = percentiles(np.array(seconds)).p99_ms
+    assert (p99["closed"] or 0.0) < 300 < (p99["open"] or 0.0)
 
 
 def schedule(samples: Samples, turn: int) -> Any:

@@ -154,7 +154,7 @@ class SlowIndex(Options):
 
 class SlowQuery(Options):
     search_seconds: float = 0.0
-    stall_after: int | None = Field(None, description="the search with this number, from 1, takes stall_seconds more")
+    stall_after: int | None = Field(None, description="a session's search with this number, from 1, stalls")
     stall_seconds: float = 0.5
 
 
@@ -208,6 +208,10 @@ class ClumsyStore(ExactStore):
 
 
 class SlowSession(ExactSession):
+    searches = 0
+
     def _search(self, queries, limit, filter):
-        time.sleep(self.options.search_seconds)
+        self.searches += 1
+        stalled = self.options.stall_seconds if self.searches == self.options.stall_after else 0.0
+        time.sleep(self.options.search_seconds + stalled)
         return super()._search(queries, limit, filter)
