@@ -49,8 +49,8 @@ class Killer:
         self.events.append(event)
 
     def _kill(self) -> None:
+        self.killed = time.monotonic()  # first: the news may come before the kill returns
         self._server.kill()
-        self.killed = time.monotonic()
 
     @property
     def gap_seconds(self) -> float:
