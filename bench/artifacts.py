@@ -262,8 +262,11 @@ class Segments:
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> None:
+    # One array after another, the first of them the names: a zip archive of as many small arrays takes twice as long,
+    # and every answer of a managed model is a file.
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    for array in (np.array(list(arrays)), *arrays.values()):
+        np.save(buffer, array, allow_pickle=False)
     payload = buffer.getbuffer()
     digest = hashlib.blake2b(payload, digest_size=_DIGEST_BYTES).digest()
     write_atomically(path, b"".join((_MAGIC, digest, payload)))
@@ -280,5 +283,8 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : head] != digest:
         path.unlink(missing_ok=True)
         return None
-    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    file = io.BytesIO(payload)
+    first = np.load(file, allow_pickle=False)
+    if isinstance(first, np.lib.npyio.NpzFile):  # written by an earlier version: what was paid for is kept
+        return {name: first[name] for name in first.files}
+    return {str(name): np.load(file, allow_pickle=False) for name in first}

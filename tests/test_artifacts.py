@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -93,6 +95,16 @@ def test_arrays_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert found is not None and found.keys() == ARRAYS.keys()
     assert all(np.array_equal(found[name], ARRAYS[name]) for name in ARRAYS)
     assert cache.read("candidates", "key/1") is None
+
+
+def test_arrays_that_an_earlier_version_wrote_as_an_archive_are_read(tmp_path: Path) -> None:
+    archive = BytesIO()
+    np.savez(archive, **ARRAYS)
+    digest = hashlib.blake2b(archive.getvalue(), digest_size=16).digest()
+    write_atomically(tmp_path / "candidates" / "key.npz", b"RBA1" + digest + archive.getvalue())
+    found = Cache(tmp_path).read("candidates", "key")
+    assert found is not None and found.keys() == ARRAYS.keys()
+    assert all(np.array_equal(found[name], ARRAYS[name]) for name in ARRAYS)
 
 
 @settings(max_examples=40, deadline=None)
