@@ -8,10 +8,10 @@ before anything is drawn, so equal inputs with equal seeds give equal answers ho
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -123,43 +123,68 @@ def compare_family(
         return {}
     baseline = _checked(baseline, "baseline")
     differences = np.column_stack([_differences(baseline, systems[name], name) for name in names])
-    exceeding = math.floor((1 - level) * (1 + flips)) - 1
-    if exceeding < 0:
-        raise ValueError(f"{flips} flips cannot reach a level of {level}. Use 20000 or more.")
     sums, sizes = grouped(differences, clusters)
     bounds = [0.0] if margin is None else [0.0, -margin]
-    flipped = flip(
-        sums, sizes, flips, rng, centres=lambda means: [means, *(np.full(len(names), bound) for bound in bounds)]
-    )
-
-    p = _share(flipped.plain, flipped.observed)
-    order = np.argsort(-flipped.observed, kind="stable")
-    remaining = np.maximum.accumulate(flipped.plain[:, order[::-1]], axis=1)[:, ::-1]
-    p_corrected = np.empty_like(p)
-    p_corrected[order] = np.maximum.accumulate(_share(remaining, flipped.observed[order]))
-
-    rank = flips - 1 - exceeding  # p <= 1 - level exactly where the observed statistic exceeds this order statistic
-    critical = float(np.partition(flipped.extremes, rank, axis=1)[:, rank].max()) / (1 - _SLACK)
-    fewest = _fewest_groups(level)
-    if len(sums) < fewest:
-        critical = math.inf
+    tested = family_test(
+        sums, sizes, flips=flips, rng=rng, level=level,
+        centres=lambda means: [means, *(np.full(len(names), bound) for bound in bounds)],
+    )  # fmt: skip
+    fewest = fewest_groups(level)
 
     comparisons = {}
     for j, name in enumerate(names):
         tied = not differences[:, j].any()
-        error = 0.0 if tied else float(flipped.errors[j])
+        error = 0.0 if tied else float(tested.errors[j])
         comparisons[name] = _judge(
             differences[:, j],
             error=error,
             fixed_error=0.0,
-            critical=0.0 if tied else critical,
-            foreseen=min(critical, _two_sided(level, len(names))),
-            tests=(float(p[j]), float(p_corrected[j])),
+            critical=0.0 if tied else tested.critical,
+            foreseen=min(tested.critical, _two_sided(level, len(names))),
+            tests=(float(tested.p[j]), float(tested.p_corrected[j])),
             margin=margin,
             may_be_better=name not in never_better,
             fewest=fewest - len(sums),
         )
     return {name: comparisons[name] for name in systems}
+
+
+class FamilyTest(NamedTuple):
+    """p, p_corrected, errors: (systems,), the sign-flip test of each mean, step-down max-T, standard errors.
+    critical: single-step max-T value of |t|, infinite under `fewest_groups`."""
+
+    p: Values
+    p_corrected: Values
+    errors: Values
+    critical: float
+
+
+def family_test(
+    sums: Values,
+    sizes: Values,
+    *,
+    flips: int,
+    rng: np.random.Generator,
+    level: float,
+    centres: Callable[[Values], Sequence[Values]],
+) -> FamilyTest:
+    """Sign flips of paired differences, the same for all systems, with the largest |t| as the family's statistic.
+
+    sums: (groups, systems). sizes: (groups,). centres: from the means (systems,) to the values (systems,) about which
+    differences are flipped for the critical value, which is the largest of theirs. Raises ValueError for too few flips.
+    """
+    exceeding = math.floor((1 - level) * (1 + flips)) - 1
+    if exceeding < 0:
+        raise ValueError(f"{flips} flips cannot reach a level of {level}. Use 20000 or more.")
+    flipped = flip(sums, sizes, flips, rng, centres=centres)
+    p = _share(flipped.plain, flipped.observed)
+    order = np.argsort(-flipped.observed, kind="stable")
+    remaining = np.maximum.accumulate(flipped.plain[:, order[::-1]], axis=1)[:, ::-1]
+    p_corrected = np.empty_like(p)
+    p_corrected[order] = np.maximum.accumulate(_share(remaining, flipped.observed[order]))
+    rank = flips - 1 - exceeding  # p <= 1 - level exactly where the observed statistic exceeds this order statistic
+    critical = float(np.partition(flipped.extremes, rank, axis=1)[:, rank].max()) / (1 - _SLACK)
+    return FamilyTest(p, p_corrected, flipped.errors, critical if len(sums) >= fewest_groups(level) else math.inf)
 
 
 def compare_exploratory(
@@ -217,7 +242,7 @@ def compare_builds(
     error, fixed, critical, p = 0.0, 0.0, 0.0, 1.0
     if not ((base == base[0]).all() and (stack == base[0]).all()):
         error, fixed, freedom = two_levels(base, stack, clusters, rng, resamples)
-        if error <= ROUNDING and len(d) < _fewest_groups(level):
+        if error <= ROUNDING and len(d) < fewest_groups(level):
             error = math.inf  # a few equal differences are no proof that there are no others
         critical, p = _student(float(d.mean()), error, freedom, level, family)
         p = max(p, 1 / (1 + resamples))
@@ -342,6 +367,6 @@ def _two_sided(level: float, family: int) -> float:
     return NormalDist().inv_cdf(1 - (1 - level) / (2 * family))
 
 
-def _fewest_groups(level: float) -> int:
-    """With fewer groups no sign pattern is rare enough: 2 / 2^n must not exceed 1 - level."""
+def fewest_groups(level: float) -> int:
+    """How many groups a decision needs; with fewer no sign pattern is rare enough: 2 / 2^n is at most 1 - level."""
     return math.ceil(1 + math.log2(1 / (1 - level)) - ROUNDING)
