@@ -67,6 +67,7 @@ class Experiment:
     measures: tuple[Measure, ...]
     baseline: str | None
     margin: float | None
+    latency_margin: float | None
     loads: tuple[LoadPoint, ...]
     targets: Mapping[Measure, tuple[float, ...]]
     settings: ExperimentFile
@@ -195,7 +196,8 @@ class Reader:
             systems=tuple(systems),
             measures=measures,
             baseline=settings.baseline,
-            margin=settings.margin,
+            margin=settings.margins.quality,
+            latency_margin=settings.margins.latency,
             loads=loads,
             targets=targets,
             settings=settings,
@@ -349,6 +351,8 @@ class Reader:
             self.fault("baseline", f"({settings.baseline}) is not a system. {suggestion(settings.baseline, names)}")
         if settings.margin is not None and settings.baseline is None:
             self.fault("margin", "has no meaning without a baseline. Name one: baseline: SYSTEM")
+        if settings.margins.latency is not None and not settings.latency:
+            self.fault("margin.latency", "has no meaning while latency is off. Give load points: latency: {…}")
         if settings.baseline in names:
             reference = next(s for s in systems if s.name == settings.baseline)
             if all(s.filter != reference.filter for s in systems if s is not reference) and len(systems) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 DEFAULT_MEASURES = ("nDCG@10", "Recall@1", "Recall@3", "Recall@5", "Recall@10", "MRR@1", "MRR@3", "MRR@5", "MRR@10")
 DEFAULT_DEPTH = 100
@@ -58,6 +58,18 @@ class LoadPoint(_Model):
         return f"{label}-ingest-{self.ingest.rows_per_second:g}" if self.ingest else label
 
 
+QualityMargin = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Margins(_Model):
+    """What a system may be worse by than the baseline without being called worse."""
+
+    quality: QualityMargin | None = Field(None, description="loss of the first measure that does not matter to you")
+    latency: float | None = Field(
+        None, gt=1, allow_inf_nan=False, description="ratio of times that does not matter to you, such as 1.10"
+    )
+
+
 class ProjectedSize(_Model):
     """The size that costs are projected to."""
 
@@ -93,7 +105,13 @@ class ExperimentFile(_Model):
     rerankers: dict[Name, dict[str, Any]] = {}
     systems: list[SystemEntry] = Field(min_length=1)
     baseline: str | None = None
-    margin: float | None = Field(None, gt=0, lt=1)
+    margin: (
+        Annotated[
+            Annotated[QualityMargin, Tag("float")] | Annotated[Margins, Tag("dict")],
+            Discriminator(lambda value: "dict" if isinstance(value, Mapping | Margins) else "float"),
+        ]
+        | None
+    ) = Field(None, description="loss of the first measure that does not matter; or {quality: 0.01, latency: 1.10}")
     measures: list[str | int] = list(DEFAULT_MEASURES)
     latency: list[LoadPoint] = Field([LoadPoint()], description="one load point or several; false for none")
     seed: int = Field(0, ge=0)
@@ -110,6 +128,11 @@ class ExperimentFile(_Model):
     projection: ProjectedSize | None = Field(None, description="a corpus and traffic to project costs to")
     machine_usd_per_hour: float | None = Field(None, ge=0)
     cache: str | None = Field(None, description="folder of the cache; default .bench-cache")
+
+    @property
+    def margins(self) -> Margins:
+        """The margin of each kind; a plain number is that of quality."""
+        return self.margin if isinstance(self.margin, Margins) else Margins(quality=self.margin)
 
     @field_validator("latency", mode="before")
     @classmethod

@@ -288,7 +288,8 @@ class Result(_Model):
     provenance: dict[str, Any]
     baseline: str | None
     primary: str
-    margin: float | None
+    margin: float | None = Field(description="of the primary measure")
+    latency_margin: float | None = Field(None, description="ratio to the baseline's times that still is not slower")
     detectable_difference: float | None = None
     work: WorkDone = WorkDone()
     latency_samples: int = Field(0, description="live samples that this run took; reused ones are not counted")

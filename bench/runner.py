@@ -143,6 +143,7 @@ class _Run:
             baseline=self.experiment.baseline,
             primary=str(self.experiment.primary),
             margin=self.experiment.margin,
+            latency_margin=self.experiment.latency_margin,
             warnings=list(dataset.warnings),
         )
 

@@ -147,6 +147,17 @@ def with_systems(*systems: Any, **keys: Any) -> dict[str, Any]:
         (with_systems(BM25, latency={"mode": "open"}), ["bench.yaml: latency[0].rate is missing: an open loop"]),
         (with_systems(BM25, margin=0.01), ["bench.yaml: margin has no meaning without a baseline."]),
         (with_systems(BM25, baseline="bm25", margin=2), ["bench.yaml: margin "]),
+        (with_systems(BM25, baseline="bm25", margin={"quality": 2}), ["bench.yaml: margin.quality "]),
+        (with_systems(BM25, baseline="bm25", margin={"latency": 0.9}), ["bench.yaml: margin.latency "]),
+        (
+            with_systems(BM25, baseline="bm25", margin={"latencies": 1.1}),
+            ["bench.yaml: margin.latencies is unknown. Did you mean latency?"],
+        ),
+        (with_systems(BM25, baseline="bm25", margin="some"), ["bench.yaml: margin input should be a valid number"]),
+        (
+            with_systems(BM25, baseline="bm25", margin={"latency": 1.1}, latency=False),
+            ["bench.yaml: margin.latency has no meaning while latency is off."],
+        ),
         (with_systems(BM25, experiment="My Test"), ["bench.yaml: experiment ('My Test') may only hold a-z, 0-9"]),
         (with_systems(), ["bench.yaml: systems "]),
         (
@@ -167,6 +178,17 @@ def test_a_wrong_key_or_value_is_named_once_with_its_path(
     assert len(found) == len(expected), found
     for fault, start in zip(found, expected, strict=True):
         assert fault.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("margin", "quality", "latency"),
+    [(0.01, 0.01, None), ({"quality": 0.01}, 0.01, None), ({"latency": 1.1}, None, 1.1), (None, None, None)],
+)
+def test_a_plain_margin_is_that_of_quality(
+    tmp_path: Path, data: Path, margin: Any, quality: float | None, latency: float | None
+) -> None:
+    experiment = loaded(tmp_path, with_systems(BM25, baseline="bm25", margin=margin))
+    assert (experiment.margin, experiment.latency_margin) == (quality, latency)
 
 
 def test_all_faults_are_named_together(tmp_path: Path) -> None:
