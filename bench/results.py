@@ -95,6 +95,8 @@ class Loss(_Model):
 
 
 class StageLatency(_Model):
+    """Nearest-rank percentiles. null without their support: p50 under 20 samples, p95 under 100, p99 under 1,000."""
+
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -124,7 +126,13 @@ class Ingest(_Model):
 
 
 class Latency(_Model):
-    """One system under one load point; a stage that the system does not have is None."""
+    """One system under one load point; a stage that the system does not have is None.
+
+    encode is what the system's encoders take, pooled over all systems that use them under this load; own is what is
+    the system's alone: search, fuse and rerank of a query together. total is the two, paired by query; the raw totals
+    stand in timings.parquet. Of an open loop the total is the raw one, from the planned start of a query: waiting
+    cannot be put together from parts.
+    """
 
     load: str
     mode: Literal["closed", "open"]
@@ -144,12 +152,32 @@ class Latency(_Model):
         description="processor time per wall-clock second of the process that sent the queries, the busiest of several",
     )
     others_share: float | None = Field(None, description="share of the processors that other programs took meanwhile")
+    rounds: int | None = Field(None, description="that the figures come from; null where an older version wrote them")
+    disturbed_rounds: int = Field(0, description="of those, rounds that something else than the measured disturbed")
+    disturbances: list[str] = Field([], description="what disturbed them, a sentence each")
+    turn_seconds: float | None = Field(
+        None,
+        description="closed loop of one worker: how long a system's turn in a round lasted at least; under 1 there is "
+        "no verdict on latency, because shorter turns measure the scheduler",
+    )
+    encoders: list[str] = Field([], description="that a live query calls")
+    own: StageLatency | None = None
     wait: StageLatency | None = None
     encode: StageLatency | None = None
     search: StageLatency | None = None
     fuse: StageLatency | None = None
     rerank: StageLatency | None = None
     total: StageLatency | None = None
+
+
+class Encoding(_Model):
+    """Encoding a query by one encoder under one load point, pooled over the systems that use it there."""
+
+    encoder: str
+    load: str
+    latency: StageLatency
+    systems: list[str]
+    disturbed_rounds: int = 0
 
 
 class Index(_Model):
@@ -293,6 +321,8 @@ class Result(_Model):
     detectable_difference: float | None = None
     work: WorkDone = WorkDone()
     latency_samples: int = Field(0, description="live samples that this run took; reused ones are not counted")
+    encoding: list[Encoding] = Field([], description="what the encoders take live, each once per load point")
+    latency_notes: list[str] = Field([], description="how the latency pass differed from what was asked, and why")
     warnings: list[str] = []
     systems: list[SystemResult] = []
     tracked: list[Tracked] = []
