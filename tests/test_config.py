@@ -187,7 +187,7 @@ def test_a_wrong_key_or_value_is_named_once_with_its_path(
 def test_a_plain_margin_is_that_of_quality(
     tmp_path: Path, data: Path, margin: Any, quality: float | None, latency: float | None
 ) -> None:
-    experiment = loaded(tmp_path, with_systems(BM25, baseline="bm25", margin=margin))
+    experiment = loaded(tmp_path, with_systems(BM25, baseline="bm25", margin=margin, latency={}))
     assert (experiment.margin, experiment.latency_margin) == (quality, latency)
 
 
