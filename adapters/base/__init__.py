@@ -64,6 +64,8 @@ from .events import (
 )
 from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
 from .filters import Condition, Filter
+from .paths import FilePath, PathText, resolve_path
+from .reading import numbered_lines, open_text
 
 __all__ = [
     "EMPTY_ROW",
@@ -85,6 +87,7 @@ __all__ = [
     "Encoder",
     "Event",
     "ExactCorpus",
+    "FilePath",
     "Filter",
     "Flags",
     "Floats",
@@ -99,6 +102,7 @@ __all__ = [
     "NoOptions",
     "NotIndexed",
     "Options",
+    "PathText",
     "Place",
     "Queries",
     "QueryScored",
@@ -126,5 +130,8 @@ __all__ = [
     "exact_scores",
     "exact_top_k",
     "hit_threshold",
+    "numbered_lines",
+    "open_text",
+    "resolve_path",
     "vectors_of",
 ]

@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .errors import InvalidOptions
+from .paths import resolve_path
+
 Role: TypeAlias = Literal["query", "document"]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Rows: TypeAlias = npt.NDArray[np.int32]
@@ -77,6 +80,13 @@ class Context:
     base: Path = Path()
     vector_dimension: int | None = None
     seed: int = 0
+
+    def path(self, given: str | Path) -> Path:
+        """Where a path of the options leads. Raises InvalidOptions when it holds an undefined variable."""
+        try:
+            return resolve_path(self.base, given)
+        except ValueError as error:
+            raise InvalidOptions(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from ..base import Context, DatasetInvalid
+from ..base import DatasetInvalid, numbered_lines
 
 BATCH_ROWS = 10_000
 MetaKind: TypeAlias = str  # "bool", "int", "float" or "str"
@@ -25,35 +25,6 @@ _INT64 = (-(2**63), 2**63 - 1)
 _ARROW: Mapping[MetaKind, pa.DataType] = {
     "bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "str": pa.string(),
 }  # fmt: skip
-
-
-def resolve(context: Context, path: Path) -> Path:
-    """A path of the options: relative ones start at the experiment file's folder."""
-    return context.base / path.expanduser()
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers from 1, without line ends or byte order mark.
-
-    Raises DatasetInvalid when the file is not there or a line is not UTF-8.
-    """
-    try:
-        # Binary, because text mode would also end lines at a lone carriage return.
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise DatasetInvalid(str(path), "there is no such file.") from error
-    except IsADirectoryError as error:
-        raise DatasetInvalid(str(path), "is a folder, expected a file.") from error
-    with file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise DatasetInvalid(
-                    f"{path}:{number}", f"is not UTF-8 (byte {error.start + 1} of the line). Save the file as UTF-8."
-                ) from error
-            if line and not line.isspace():
-                yield number, line
 
 
 def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -12,14 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..base import DatasetInvalid, Tables
+from ..base import DatasetInvalid, Tables, numbered_lines, open_text
 from ._reading import (
     BATCH_ROWS,
     QrelsTable,
     TextTable,
     identifier,
     json_objects,
-    numbered_lines,
     optional_text,
     required_text,
     whole_grade,
@@ -130,7 +129,7 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, An
     for _ in numbered_lines(path):
         pass  # names the line that is not UTF-8, which the csv module does not
     csv.field_size_limit(2**31 - 1)  # its default refuses a passage of 128 KiB
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with open_text(path) as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         heading: list[str] | None = None
         start = 1

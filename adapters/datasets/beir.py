@@ -10,16 +10,14 @@ import pyarrow as pa
 from pydantic import Field
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, Tables
+from ..base import DatasetInvalid, DatasetSource, FilePath, Tables, numbered_lines
 from ._reading import (
     QrelsTable,
     TextTable,
     identifier,
     json_objects,
-    numbered_lines,
     optional_text,
     required_text,
-    resolve,
     whole_grade,
 )
 
@@ -27,7 +25,7 @@ _GRADE_HEADINGS = {"score", "relevance", "grade", "rel", "label"}
 
 
 class BeirOptions(base.Options):
-    path: Path = Field(description="The folder that holds corpus.jsonl and queries.jsonl.")
+    path: FilePath = Field(description="The folder that holds corpus.jsonl and queries.jsonl.")
     split: str = Field("test", min_length=1, description="Which judgements: the file qrels/<split>.tsv.")
     qrels: Literal["split", "none"] = Field("split", description="none: there are no judgements, measure ANN@k alone.")
 
@@ -47,7 +45,7 @@ class BeirFolder(DatasetSource):
 
     def sources(self) -> tuple[Path, ...]:
         """corpus, queries, qrels. Raises DatasetInvalid when one is not there."""
-        folder = resolve(self.context, self.options.path)
+        folder = self.context.path(self.options.path)
         if not folder.is_dir():
             raise DatasetInvalid(str(folder), "there is no such folder. Set `path` to a folder with corpus.jsonl.")
         files = [folder / "corpus.jsonl", folder / "queries.jsonl"]

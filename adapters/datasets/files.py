@@ -12,8 +12,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, Tables
-from ._reading import QrelsTable, TextTable, optional_text, required_text, resolve, whole_grade
+from ..base import DatasetInvalid, DatasetSource, FilePath, Tables
+from ._reading import QrelsTable, TextTable, optional_text, required_text, whole_grade
 from ._records import Numbering, records
 
 _HTML = (".html", ".htm")
@@ -24,8 +24,8 @@ _INLINE = {"a", "abbr", "b", "code", "em", "i", "mark", "q", "s", "small", "span
 
 
 class TextFilesOptions(base.Options):
-    path: Path = Field(description="The folder; .md, .txt and .html files in it and below are the documents.")
-    questions: Path = Field(description="A .csv or .jsonl file: query, document[, grade], or query, answer.")
+    path: FilePath = Field(description="The folder; .md, .txt and .html files in it and below are the documents.")
+    questions: FilePath = Field(description="A .csv or .jsonl file: query, document[, grade], or query, answer.")
 
 
 class TextFiles(DatasetSource):
@@ -44,7 +44,7 @@ class TextFiles(DatasetSource):
 
     def sources(self) -> tuple[Path, ...]:
         """The documents in order of their ids, then the questions. Raises DatasetInvalid for what is not there."""
-        folder, questions = self._folder(), resolve(self.context, self.options.questions)
+        folder, questions = self._folder(), self.context.path(self.options.questions)
         if not folder.is_dir():
             raise DatasetInvalid(str(folder), "there is no such folder. Set `path` to a folder of text files.")
         if not questions.is_file():
@@ -72,7 +72,7 @@ class TextFiles(DatasetSource):
         return Tables(corpus, queries, qrels, notes=notes)
 
     def _folder(self) -> Path:
-        return resolve(self.context, self.options.path)
+        return self.context.path(self.options.path)
 
 
 def _read(file: Path) -> tuple[str | None, str]:

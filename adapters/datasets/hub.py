@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, InvalidOptions, ModelNotFound, Tables
+from ..base import DatasetInvalid, DatasetSource, FilePath, InvalidOptions, ModelNotFound, PathText, Tables
 from ._columns import as_ids, as_text, as_vectors, column_of, meta_columns, named
-from ._reading import BATCH_ROWS, QrelsTable, identifier, resolve, whole_grade
+from ._reading import BATCH_ROWS, QrelsTable, identifier, whole_grade
 from ._records import PairColumns, pair_tables
 
 Preset: TypeAlias = Literal["mteb", "klue_mrc", "miracl", "wikipedia"]
@@ -33,7 +33,9 @@ _IDS = ("_id", "id", "docid")
 
 class HubOptions(base.Options):
     dataset: str = Field(min_length=1, description="Name on the hub, such as mteb/scifact.")
-    path: Path | None = Field(None, description="A local copy: a folder of the same layout, used instead of the hub.")
+    path: FilePath | None = Field(
+        None, description="A local copy: a folder of the same layout, used instead of the hub."
+    )
     preset: Preset | None = Field(None, description="How to read it; known from the name where that is left out.")
     config: str | None = Field(None, description="Configuration; for mteb sets of many languages the prefix.")
     split: str | None = Field(None, description="Split of the judgements; test, klue validation, miracl dev.")
@@ -41,10 +43,12 @@ class HubOptions(base.Options):
     columns: Mapping[str, str] | None = Field(
         None, description="Without a preset: query and passage (or label), and title, grade, query_id, document_id."
     )
-    queries: str | None = Field(None, description="miracl: name or folder of the queries, beside the corpus' name.")
+    queries: PathText | None = Field(
+        None, description="miracl: name or folder of the queries, beside the corpus' name."
+    )
     rows: int | None = Field(None, ge=1, description="Only the first rows of the corpus.")
     sample: int = Field(1000, ge=1, description="wikipedia: how many rows are held out as queries.")
-    cache_dir: Path | None = Field(None, description="Where `datasets` keeps what it prepared.")
+    cache_dir: FilePath | None = Field(None, description="Where `datasets` keeps what it prepared.")
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
@@ -197,7 +201,7 @@ class HubDataset(DatasetSource):
 
         name, arguments = self._place(config, sibling)
         if self.options.cache_dir is not None:
-            arguments["cache_dir"] = str(resolve(self.context, self.options.cache_dir))
+            arguments["cache_dir"] = str(self.context.path(self.options.cache_dir))
         try:
             # Streamed when only the first rows are wanted: the whole may be hundreds of gigabytes.
             loaded = datasets.load_dataset(**arguments, streaming=first is not None)
@@ -229,10 +233,10 @@ class HubDataset(DatasetSource):
         )
 
     def _folder(self, sibling: str | None) -> Path:
-        folder = resolve(self.context, self.options.path)
+        folder = self.context.path(self.options.path)
         if sibling is not None:
             beside = folder.with_name(folder.name.replace("corpus", "queries"))
-            folder = resolve(self.context, Path(self.options.queries)) if self.options.queries else beside
+            folder = self.context.path(self.options.queries) if self.options.queries else beside
         if not folder.is_dir():
             key = "queries" if sibling is not None else "path"
             raise DatasetInvalid(str(folder), f"there is no such folder. Set `{key}` to a local copy of the data set.")

@@ -9,8 +9,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, Tables
-from ._reading import resolve
+from ..base import DatasetInvalid, DatasetSource, FilePath, Tables
 from ._records import PairColumns, pair_tables, records
 
 _PASSAGES = ("passage", "positive", "document", "text")
@@ -18,7 +17,7 @@ _LABELS = ("label", "category")
 
 
 class PairsOptions(base.Options):
-    path: Path = Field(description="A .csv, .tsv, .jsonl or .parquet file.")
+    path: FilePath = Field(description="A .csv, .tsv, .jsonl or .parquet file.")
     query: str = Field("query", description="The column of queries.")
     passage: str | None = Field(None, description="The column of relevant passages.")
     label: str | None = Field(None, description="The column of categories, instead of passages.")
@@ -50,7 +49,7 @@ class Pairs(DatasetSource):
 
     def sources(self) -> tuple[Path, ...]:
         """The file. Raises DatasetInvalid when it is not there."""
-        path = resolve(self.context, self.options.path)
+        path = self.context.path(self.options.path)
         if not path.is_file():
             raise DatasetInvalid(str(path), "there is no such file. Set `path` to a file of pairs.")
         return (path,)

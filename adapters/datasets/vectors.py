@@ -10,9 +10,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, InvalidOptions, Tables
+from ..base import DatasetInvalid, DatasetSource, FilePath, InvalidOptions, Tables
 from ._columns import as_ids, as_text, as_vectors, column_of, matrix_column, meta_columns
-from ._reading import resolve
 from ._records import parquet_file
 from .beir import read_qrels, read_texts
 
@@ -20,11 +19,13 @@ _IDS = ("id", "_id")
 
 
 class VectorFilesOptions(base.Options):
-    corpus: Path = Field(description="Document vectors: .npy (documents, dimension) or .parquet.")
-    queries: Path = Field(description="Query vectors: .npy (queries, dimension) or .parquet.")
-    qrels: Path | None = Field(None, description="Judgements in BEIR's .tsv form; none, or left out: measure ANN@k.")
-    corpus_texts: Path | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
-    query_texts: Path | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
+    corpus: FilePath = Field(description="Document vectors: .npy (documents, dimension) or .parquet.")
+    queries: FilePath = Field(description="Query vectors: .npy (queries, dimension) or .parquet.")
+    qrels: FilePath | None = Field(
+        None, description="Judgements in BEIR's .tsv form; none, or left out: measure ANN@k."
+    )
+    corpus_texts: FilePath | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
+    query_texts: FilePath | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
     vector: str = Field("vector", description="The Parquet column that holds the vectors.")
 
 
@@ -51,7 +52,7 @@ class VectorFiles(DatasetSource):
             if getattr(options, texts) and path.suffix != ".npy":
                 raise InvalidOptions(f"{path.name} is Parquet: put the texts into its column text.", key=texts)
         given = [options.corpus, options.queries, self._qrels(), options.corpus_texts, options.query_texts]
-        files = tuple(resolve(self.context, path) for path in given if path is not None)
+        files = tuple(self.context.path(path) for path in given if path is not None)
         for file in files:
             if not file.is_file():
                 raise DatasetInvalid(str(file), "there is no such file.")
@@ -63,7 +64,7 @@ class VectorFiles(DatasetSource):
         return Tables(
             corpus=self._table(options.corpus, options.corpus_texts, titled=True),
             queries=self._table(options.queries, options.query_texts, titled=False),
-            qrels=None if qrels is None else read_qrels(resolve(self.context, qrels)),
+            qrels=None if qrels is None else read_qrels(self.context.path(qrels)),
         )
 
     def _qrels(self) -> Path | None:
@@ -71,7 +72,7 @@ class VectorFiles(DatasetSource):
         return None if qrels is None or str(qrels) == "none" else qrels
 
     def _table(self, vectors: Path, texts: Path | None, *, titled: bool) -> pa.Table:
-        path = resolve(self.context, vectors)
+        path = self.context.path(vectors)
         if path.suffix == ".parquet":
             return _from_parquet(path, self.options.vector, titled=titled)
         matrix = _matrix(path)
@@ -80,7 +81,7 @@ class VectorFiles(DatasetSource):
             ids = pa.array(np.arange(len(matrix))).cast(pa.string())
             nothing = pa.nulls(len(matrix), pa.string())
             return pa.table({"id": ids, **({"title": nothing} if titled else {}), "text": nothing, "vector": column})
-        file = resolve(self.context, texts)
+        file = self.context.path(texts)
         table = read_texts(file, titled=titled)
         if table.num_rows != len(matrix):
             raise DatasetInvalid(str(file), f"has {table.num_rows:,} rows, {path} has {len(matrix):,} vectors.")

@@ -1,0 +1,59 @@
+"""Paths as users write them: `~` and `$VARIABLES` stand for what they mean in a shell, relative ones start at a folder
+that whoever reads them names."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+# As in a shell: $NAME, ${NAME}. A dollar sign before anything else is itself.
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+
+
+def expand_path(text: str) -> str:
+    """A path with its `~` and variables replaced. Raises ValueError that names an undefined variable or user."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if not (found := os.environ.get(name)):
+            raise ValueError(f"the variable {name} in the path {text} is not set. Set it: export {name}=…")
+        return found
+
+    expanded = _VARIABLE.sub(value, text)
+    if "\0" in expanded:
+        raise ValueError("a path cannot hold a null character.")
+    try:
+        expanded.encode("utf-8", "surrogateescape")  # as the file system is asked for it
+        return str(Path(expanded).expanduser()) if expanded.startswith("~") else expanded
+    except UnicodeEncodeError:
+        raise ValueError("a path cannot hold half of a surrogate pair.") from None
+    except RuntimeError as error:
+        user = expanded.partition("/")[0]
+        raise ValueError(f"there is no home folder for {user} in the path {text}. Write the folder out.") from error
+
+
+def resolve_path(base: Path, path: str | Path) -> Path:
+    """Where a user's path leads: relative ones start at `base`. Raises ValueError as `expand_path` does."""
+    return base / expand_path(str(path))
+
+
+def _resolvable(path: Path) -> Path:
+    expand_path(str(path))
+    return path
+
+
+def _resolvable_text(text: str) -> str:
+    if "://" not in text:
+        expand_path(text)
+    return text
+
+
+FilePath = Annotated[Path, AfterValidator(_resolvable)]
+"""An option that is a path. It stays as written; `Context.path` says where it leads."""
+
+PathText = Annotated[str, AfterValidator(_resolvable_text)]
+"""An option that may be a path, and may be a name or an address such as s3://bucket/folder."""
