@@ -13,7 +13,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from adapters.base import (
-    AdapterError,
     AdapterUnavailable,
     Context,
     Encoder,
@@ -34,6 +33,7 @@ from adapters.base import (
     Store,
 )
 from bench.expansion import System
+from bench.failures import Failed, Failure, close_all, closing, failure_of
 from bench.live import LiveSystem, NotLive, Parts
 from bench.load import Assignment, Carried, Sent, Threads
 
@@ -118,8 +118,7 @@ class _PartsAway:
         raise NotLive(f"reranker {name} works in another process")
 
     def close(self) -> None:
-        for store in self._stores.values():
-            store.close()
+        close_all(store.close for store in self._stores.values())
 
 
 def wanted_processes(share: float, workers: int) -> int:
@@ -153,7 +152,7 @@ class Processes:
     """Generates load from children, each with its share of the workers; what they send is one turn."""
 
     def __init__(self, portable: Portable, children: Sequence[_Child], workers: int) -> None:
-        """Raises AdapterUnavailable when a child does not start, and what opening the system raises there."""
+        """Raises Failed when a child does not start, or the system cannot be opened there."""
         self.processes = len(children)
         self._name = portable.name
         self._children = children
@@ -162,7 +161,7 @@ class Processes:
         self._answers()
 
     def configure(self) -> None:
-        """Set the query options in every child. Raises AdapterError."""
+        """Set the query options in every child. Raises Failed."""
         self._all("configure")
 
     def warm_up(self, turn: int, queries: Sequence[int], seconds: float) -> list[Sent]:
@@ -194,8 +193,8 @@ class Processes:
         """One answer of each child, so that none is left over when one of them is a failure."""
         answers = [child.answer() for child in self._children]
         for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
+            if isinstance(answer, Failure):
+                raise Failed(answer)
         return answers
 
 
@@ -215,18 +214,20 @@ class _Child:
     def ask(self, system: str, name: str, *arguments: Any) -> None:
         """Open a system, or call a method of its load. That the child has ended is told by `answer`."""
         assert self._process.stdin is not None
-        message = pickle.dumps((system, name, arguments), pickle.HIGHEST_PROTOCOL)
+        # By themselves, so that a child that cannot read what an adapter put into them still knows where they end.
+        inner = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
+        message = pickle.dumps((system, name, inner), pickle.HIGHEST_PROTOCOL)
         with suppress(OSError):
             self._process.stdin.write(message)
             self._process.stdin.flush()
 
     def answer(self) -> Any:
-        """What the call gave, or the exception it raised."""
+        """What the call gave, or the failure it ended in."""
         assert self._process.stdout is not None
         try:
             return pickle.load(self._process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
-            return AdapterUnavailable("A process that generates load has ended; its output is above.")
+            return failure_of(AdapterUnavailable("A process that generates load has ended; its output is above."))
 
     def close(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -250,12 +251,13 @@ class _Open:
             for _ in range(workers):
                 self._workers.append(LiveSystem(self._parts, portable.systems[portable.name]))
         except BaseException:
-            self.close()
+            list(closing(self.closes))
             raise
 
-    def close(self) -> None:
-        self.threads.close()
-        self._parts.close()
+    @property
+    def closes(self) -> list[Callable[[], None]]:
+        """What ends it, in order."""
+        return [self.threads.close, self._parts.close]
 
 
 def main() -> None:
@@ -266,23 +268,24 @@ def main() -> None:
     try:
         while True:
             try:
-                system, name, arguments = pickle.load(sys.stdin.buffer)
+                system, name, inner = pickle.load(sys.stdin.buffer)
             except EOFError:
                 return
             try:
+                arguments = pickle.loads(inner)
                 if name == "open":
                     systems[system] = _Open(*arguments)
                     answer = None
                 else:
                     answer = getattr(systems[system].threads, name)(*arguments)
-            except AdapterError as error:
-                answer = AdapterError(str(error))
+            except BaseException as error:
+                answer = failure_of(error)
             pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
             answers.flush()
     finally:
         answers.close()
-        for each in systems.values():
-            each.close()
+        for failure in closing(close for each in systems.values() for close in each.closes):
+            sys.stderr.write(f"A system that was measured could not be closed: {failure.where}\n")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from adapters.base import (
 )
 from bench.expansion import System
 from bench.experiment_file import IngestPlan, LoadPoint
+from bench.failures import Failure, failure_of
 from bench.latency import ACHIEVED_AT_LEAST, percentiles
 from bench.live import PartsOfRun
 from bench.load import overlap
@@ -120,6 +121,8 @@ class Scratch(PartsOfRun):
         documents = pipeline.dataset.documents
         self._bounds = np.linspace(ref.rows, documents, load.rounds + 1).astype(int).tolist()
         self._written = Written(rows=documents - ref.rows, expected=documents)
+        self.ended: Failure | None = None
+        """What ended the counting, where no adapter mapped it."""
 
     def built(self, system: System) -> tuple[Store, IndexRef]:
         """The store and the scratch index."""
@@ -193,8 +196,10 @@ class Scratch(PartsOfRun):
             grown = self._store.settle(self._ref, self._written.expected)
             self._written.held = grown.rows
             self._written.found_after = self._found_again(grown)
-        except AdapterError as error:
-            self._written.error = self._written.error or str(error)
+        except BaseException as error:
+            failure = failure_of(error)
+            self.ended = failure if failure.foreign else None
+            self._written.error = self._written.error or failure.cause
         return self._written
 
     def _found_again(self, ref: IndexRef) -> float:

@@ -14,17 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import (
-    AdapterError,
-    AdapterUnavailable,
-    Event,
-    Rows,
-    StageAdvanced,
-    StageFinished,
-    StageStarted,
-    Warned,
-)
+from adapters.base import Event, Rows, StageAdvanced, StageFinished, StageStarted
 from bench.experiment_file import LoadPoint
+from bench.failures import Failed, closing, failure_of
 from bench.generators import Children, Portable, Processes, wanted_processes
 from bench.live import LiveSystem
 from bench.load import COLUMNS, Assignment, Carried, Floats, Sent, Threads
@@ -186,7 +178,8 @@ class _Measured:
                 opened.append(subject.open())
 
     def close(self) -> None:
-        self._generator.close()
+        for failure in closing([self._generator.close]):
+            self._emit(failure.warned(self.subject.name, "it was measured and could not be closed"))
 
     def take_turn(self, turn: int, rng: np.random.Generator) -> None:
         with self._cutting_off(turn):
@@ -197,16 +190,18 @@ class _Measured:
         """What fails inside ends the measuring of this system, and of no other."""
         try:
             yield
-        except AdapterError as error:
+        except BaseException as error:
+            failure = failure_of(error)
             begun = f"ended in round {turn + 1} of {self._load.rounds}" if self.recorder.turns else "was not measured"
-            self.cut_off = f"its latency under {self._load.label} {begun}: {error}"
-            self._emit(Warned(self.subject.name, self.cut_off))
+            what = f"its latency under {self._load.label} {begun}"
+            self.cut_off = failure.of(what).cause
+            self._emit(failure.warned(self.subject.name, what))
 
     def _keep(self, sent: Sequence[Sent]) -> None:
-        """Take over what was sent. Raises AdapterUnavailable when a query found a server away."""
+        """Take over what was sent. Raises Failed when a worker gave up."""
         self.recorder.sent += sent
-        if away := next((one.away for one in sent if one.away), None):
-            raise AdapterUnavailable(away)
+        if ended := next((one.ended for one in sent if one.ended), None):
+            raise Failed(ended)
 
     def _take_turn(self, turn: int, rng: np.random.Generator) -> None:
         load, count = self._load, len(self.subject.expected)
@@ -249,7 +244,7 @@ class _Measured:
             count = wanted_processes(per_second * per_query, self._workers)
         portable = self.subject.portable() if count > 1 else None
         if portable is not None:
-            generator.close()
+            self.close()
             self._generator = Processes(portable, self._children.first(min(count, self._workers)), self._workers)
             self._generator.configure()
             self._keep(self._generator.warm_up(0, warm_up, self._seconds / 8))

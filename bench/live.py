@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from adapters.base import EMPTY_ROW, Encoder, Floats, Hits, IndexRef, Queries, Reranker, Rows, Session, Store, TextRows
 from bench.expansion import System
+from bench.failures import close_all, closing
 from bench.measures import canonical
 from bench.pipeline import Pipeline, fuse
 
@@ -109,7 +110,11 @@ class LiveSystem:
         self._system = system
         self._sessions: list[tuple[Session, object]] = []
         self._encoded: set[str] = set()
-        self.steps: tuple[Step, ...] = tuple(self._plan(system, None))
+        try:
+            self.steps: tuple[Step, ...] = tuple(self._plan(system, None))
+        except BaseException:
+            list(closing(session.close for session, _ in self._sessions))  # what is told is why it cannot be opened
+            raise
         self.stages = tuple(dict.fromkeys(step.stage for step in self.steps if step.stage))
 
     def configure(self) -> None:
@@ -129,9 +134,8 @@ class LiveSystem:
         return ranked
 
     def close(self) -> None:
-        """Close the sessions."""
-        for session, _ in self._sessions:
-            session.close()
+        """Close the sessions. Raises Failed, when all are closed, for one that raised."""
+        close_all(session.close for session, _ in self._sessions)
 
     def _plan(self, system: System, depth: int | None) -> list[Step]:
         """The steps that put a system's hits into the state; depth: how many a fusion wants from it as a leg."""
@@ -147,8 +151,8 @@ class LiveSystem:
         assert system.store is not None
         store, ref = self._parts.built(system)
         session = store.open(ref)
-        session.configure(system.store.query)
         self._sessions.append((session, system.store.query))
+        session.configure(system.store.query)
         needs = store.consumes(system.store.query)
         texts = self._parts.query_texts
         encoder = system.query_encoder if "vector" in needs else None

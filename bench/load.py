@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapters.base import AdapterError, AdapterUnavailable, Rows
+from bench.failures import Failure, close_all, failure_of
 from bench.live import STAGES, LiveSystem, State
 
 COLUMNS = ("wait", *STAGES, "total")
@@ -63,7 +64,8 @@ class Assignment:
 class Sent(NamedTuple):
     """A query that was sent. phase: 0 warm-up, 1 measured. overlap: share of the expected documents that it found.
     started: seconds after the turn's beginning, as planned. spent: seconds by COLUMNS, NaN for a stage not there.
-    away: the cause where it was the last of several in a row that could not reach a server: its worker gave up."""
+    ended: why its worker gave up with it: the last of several in a row that could not reach a server, or an exception
+    that no adapter mapped."""
 
     query: int
     phase: int
@@ -72,7 +74,7 @@ class Sent(NamedTuple):
     overlap: float
     started: float
     spent: list[float]
-    away: str | None
+    ended: Failure | None
 
 
 class Carried(NamedTuple):
@@ -95,7 +97,7 @@ class _Asked(NamedTuple):
     spent: list[float]
     worker: LiveSystem
     state: State
-    gave_up: bool = False  # it was the last of MOST_AWAY in a row that could not reach a server
+    ended: Failure | None = None  # its worker gave up: a foreign exception, or the last of MOST_AWAY in a row
 
 
 class _Patience:
@@ -107,7 +109,9 @@ class _Patience:
     def seen(self, one: _Asked) -> _Asked:
         """The query, marked when it was one too many."""
         self._away = self._away + 1 if isinstance(one.error, AdapterUnavailable) else 0
-        return one._replace(gave_up=self._away >= MOST_AWAY)
+        if one.error is not None and self._away >= MOST_AWAY:
+            return one._replace(ended=failure_of(one.error))
+        return one
 
 
 class Threads:
@@ -132,7 +136,7 @@ class Threads:
         asked, patience = list[_Asked](), _Patience()
         for query in queries:
             asked.append(patience.seen(_ask(self._workers[0], query, None, began)))
-            if asked[-1].gave_up or time.perf_counter() - began > seconds:
+            if asked[-1].ended or time.perf_counter() - began > seconds:
                 break
         return [self._looked_at(one, 0, turn) for one in asked]
 
@@ -147,15 +151,13 @@ class Threads:
         return Carried([self._looked_at(one, 1, assignment.turn) for one in asked], seconds, [own], busy)
 
     def close(self) -> None:
-        """Close the workers."""
-        for worker in self._workers:
-            worker.close()
+        """Close the workers. Raises Failed, when all are closed, for one that raised."""
+        close_all(worker.close for worker in self._workers)
 
     def _looked_at(self, one: _Asked, phase: int, turn: int) -> Sent:
-        failed = one.error is not None
+        failed = one.error is not None or one.ended is not None
         share = 0.0 if failed else overlap(one.worker.answer(one.state), self._expected[one.query])
-        away = str(one.error) if one.gave_up else None
-        return Sent(one.query, phase, turn, failed, share, one.started, one.spent, away)
+        return Sent(one.query, phase, turn, failed, share, one.started, one.spent, one.ended)
 
 
 def _busy_seconds() -> float:
@@ -193,7 +195,7 @@ def _sent_together(workers: Sequence[LiveSystem], assignment: Assignment) -> lis
                 one = _ask(worker, query, began + start, began)
             one = patience.seen(one)
             asked.append(one)
-            if one.gave_up:
+            if one.ended:
                 return
 
     _together(work, workers)
@@ -234,6 +236,8 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
     start = time.perf_counter()
     before = start
     failure: AdapterError | None = None
+    ended: Failure | None = None
+    end: float | None = None
     paused = 0.0
     try:
         for step in worker.steps:
@@ -248,11 +252,14 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
             before = after
     except AdapterError as error:
         failure = error
-    end = time.perf_counter()
+    except BaseException as error:
+        end = time.perf_counter()  # a traceback takes a while to write
+        ended = failure_of(error)
+    end = end or time.perf_counter()
     origin = start if planned is None else planned
     spent["wait"] = max(0.0, start - origin) + paused
     spent["total"] = end - origin
-    return _Asked(query, failure, origin - began, [spent[name] for name in COLUMNS], worker, state)
+    return _Asked(query, failure, origin - began, [spent[name] for name in COLUMNS], worker, state, ended)
 
 
 def overlap(found: Rows, expected: Rows) -> float:

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from adapters.base import AdapterError, Store
+from adapters.base import Store
 
 SECONDS_BETWEEN_READINGS = 1.0
 
@@ -76,7 +76,7 @@ def of_build(store: Store, server: Reading) -> Iterator[BuildMemory]:
         while not ended.wait(SECONDS_BETWEEN_READINGS):
             try:
                 now = store.server_memory()
-            except AdapterError:
+            except BaseException:
                 continue  # the reading at the end tells of a server that has gone silent
             if now is not None:
                 readings.append(now)

@@ -49,6 +49,7 @@ from bench.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage
 from bench.dataset import Dataset
 from bench.embedding import Embedding, Vectors
 from bench.expansion import StoreChoice, System
+from bench.failures import failure_of
 from bench.fusion import reciprocal_rank, weighted_scores
 from bench.measures import canonical, id_ranks
 from bench.memory import BuildMemory, of_build
@@ -267,10 +268,11 @@ class Pipeline:
         """Resident bytes of a store's server; None, with one warning, where it should tell them and does not."""
         try:
             return self.store(choice).server_memory()
-        except AdapterError as error:
+        except BaseException as error:
+            failure = failure_of(error)
             if choice.name not in self._silent:
                 self._silent.add(choice.name)
-                self.emit(Warned(choice.name, f"its server's memory is not known: {error}"))
+                self.emit(failure.warned(choice.name, "its server's memory is not known"))
             return None
 
     def batches(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -65,7 +66,7 @@ class Progress:
             case SystemFinished(status=status) if status not in ("success",):
                 self._warn(f"{event.system}: {status.replace('_', ' ')}: {event.error}")
             case Warned():
-                self._warn(f"{event.about}: {event.message}")
+                self._warn(f"{event.about}: {event.message}", event.frames)
             case _:
                 pass
 
@@ -96,11 +97,13 @@ class Progress:
             self._display.remove_task(self._tasks.pop(key))
         self._line(f"{_describe(event.stage, event.label)}: {event.computed:,} {unit} in {_duration(event.seconds)}")
 
-    def _warn(self, text: str) -> None:
+    def _warn(self, text: str, frames: Sequence[str] = ()) -> None:
         """Once: a system that failed is told of when it fails, and again when all have finished."""
         if text not in self._warned:
             self._warned.add(text)
             self._line(text)
+            for frame in frames:
+                self._line(f"  {frame}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from adapters.base import AdapterError, Floats, IndexRef, Place, Similarity, Store
+from adapters.base import Floats, IndexRef, Place, Similarity, Store
 from bench.artifacts import SCRATCH
+from bench.failures import closing
 from bench.pipeline import Pipeline, index_record
 
 
@@ -31,8 +33,7 @@ def scratch_index(
     pipeline.cache.begin_index(folder, index_record(store, ref))
     try:
         if not store.embedded:
-            with suppress(AdapterError):
-                store.drop(ref)
+            list(closing([partial(store.drop, ref)]))  # there is nothing to drop but after a kill
         yield store.build(
             pipeline.batches(store, vectors, stop=rows),
             place=place,
@@ -40,6 +41,7 @@ def scratch_index(
             dimension=dimension,
         )
     finally:
-        with suppress(AdapterError):  # of a build that failed nothing may be there to drop
-            store.drop(ref)
+        for failure in closing([partial(store.drop, ref)]):
+            if failure.foreign:  # an adapter's own: of a build that failed nothing may be there to drop
+                pipeline.emit(failure.warned(store.name, f"the index {name} was used and could not be dropped"))
         shutil.rmtree(folder, ignore_errors=True)

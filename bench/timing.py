@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adapters.base import AdapterError, Rows, Warned
+from adapters.base import Rows, Warned
 from bench import ingest, latency
 from bench.artifacts import content_key
 from bench.expansion import System
 from bench.experiment_file import LoadPoint
+from bench.failures import Failure, failure_of
 from bench.generators import Portable
 from bench.latency import Samples, Subject, percentiles, saturated
 from bench.live import LiveSystem, PartsOfRun
@@ -85,12 +86,26 @@ def take_timings(
         timings.notes.setdefault(name, []).append(text)
         emit(Warned(name, text))
 
+    def ended(name: str, cause: str) -> None:
+        timings.cut_off.setdefault(name, []).append(cause)
+
+    def failed(name: str, load: LoadPoint, failure: Failure) -> None:
+        what = f"its latency under {load.label} was not measured"
+        emit(failure.warned(name, what))
+        ended(name, failure.of(what).cause)
+
     for number, load in enumerate(loads):
         live = [system for system in systems if system.name in timings.latencies]
-        keys = {system.name: _key(pipeline, system, load, len(live), occasion) for system in live}
+        keys: dict[str, str] = {}
+        for system in live:
+            try:
+                keys[system.name] = _key(pipeline, system, load, len(live), occasion)
+            except BaseException as error:
+                failed(system.name, load, failure_of(error))
+        live = [system for system in live if system.name in keys]
         kept = {name: None if remeasure else _read(pipeline, key) for name, key in keys.items()}
         missing = [(s, keys[s.name]) for s in live if kept[s.name] is None]
-        fresh = _measure(pipeline, load, missing, rankings, emit, note)
+        fresh = _measure(pipeline, load, missing, rankings, emit, note, failed)
         for system in live:
             taken = fresh.get(system.name, kept[system.name])
             if taken is None:
@@ -98,7 +113,7 @@ def take_timings(
             samples, written = taken
             reused = system.name not in fresh
             if samples.cut_off is not None:
-                timings.cut_off.setdefault(system.name, []).append(samples.cut_off)
+                ended(system.name, samples.cut_off)
                 if not samples.measured.any():
                     continue
             elif not reused:
@@ -205,9 +220,10 @@ def _measure(
     rankings: Mapping[str, Rows],
     emit: Emit,
     note: Callable[[str, str], None],
+    failed: Callable[[str, LoadPoint, Failure], None],
 ) -> dict[str, _Taken]:
     """What is measured of the systems, together. systems: with the keys of their timings. note: takes a system's name
-    and why it was not measured."""
+    and why it cannot be measured; failed: what no adapter mapped."""
     subjects: list[Subject] = []
     scratches: dict[str, ingest.Scratch] = {}
     of_run = PartsOfRun(pipeline)
@@ -217,8 +233,12 @@ def _measure(
             if load.ingest is not None:
                 try:
                     own = stack.enter_context(ingest.scratch(pipeline, system, load, f"bench_ingest_{key}"))
-                except AdapterError as error:
-                    note(system.name, f"its latency under {load.label} was not measured: {error}")
+                except BaseException as error:
+                    failure = failure_of(error)
+                    if failure.foreign:
+                        failed(system.name, load, failure)
+                    else:
+                        note(system.name, f"its latency under {load.label} was not measured: {failure.cause}")
                     continue
                 parts = scratches[system.name] = own
             rows = rankings[system.name]
@@ -238,6 +258,11 @@ def _measure(
             return {}
         measured = latency.measure(load, subjects, seed=pipeline.experiment.settings.seed, emit=emit)
         written = {name: scratches[name].written() for name in measured if name in scratches}
+    for name, scratch in scratches.items():
+        if scratch.ended is not None:
+            what = f"what was written under {load.label} could not be counted"
+            emit(scratch.ended.warned(name, what))
+            measured[name].cut_off = measured[name].cut_off or scratch.ended.of(what).cause
     return {name: _Taken(samples, written.get(name)) for name, samples in measured.items()}
 
 

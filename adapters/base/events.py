@@ -78,10 +78,13 @@ class SystemFinished:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something a reader must know; `about` names the part."""
+    """Something a reader must know; `about` names the part. Of an exception that no adapter mapped there is the whole
+    traceback; frames are the adapter's own, `file:line in function`, outermost first."""
 
     about: str
     message: str
+    frames: Sequence[str] = ()
+    traceback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
