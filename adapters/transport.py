@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from .base import AdapterError, AdapterRejected, Usage
+from .base import AdapterError, AdapterRejected, Usage, reckoned_tokens
 from .rate_limit import RateLimit
 from .service import CallOptions, Retryable
 
@@ -48,18 +48,12 @@ class Job(Generic[T]):
         return digest.digest()
 
 
-def estimated_tokens(text: str) -> int:
-    """About how many tokens a text has, from 1: UTF-8 bytes / 4, which for English is characters / 4."""
-    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    return max(1, -(-size // 4))
-
-
 def batches(texts: Sequence[str], *, items: int, tokens: int) -> list[range]:
     """Consecutive batches that fill a request's limits in texts and estimated tokens; a text over it stands alone."""
     found: list[range] = []
     start, total = 0, 0
     for i, text in enumerate(texts):
-        size = estimated_tokens(text)
+        size = reckoned_tokens(text)
         if i > start and (i - start == items or total + size > tokens):
             found.append(range(start, i))
             start, total = i, 0

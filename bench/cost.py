@@ -16,7 +16,7 @@ import numpy.typing as npt
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from adapters.base import Usage
+from adapters.base import Usage, tokens_by_script
 
 Unit: TypeAlias = Literal["per_million_tokens", "per_thousand_searches"]
 Of: TypeAlias = Literal["corpus", "queries"]
@@ -25,13 +25,21 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 
 
 class Tokens(NamedTuple):
-    """How tokens are reckoned from UTF-8 bytes. extra: that a model may add to a text."""
+    """How tokens are reckoned from the size of a text in UTF-8. extra: that a model may add to a text. by_script:
+    whether a byte counts as much as tokenizers make of it in its script, else all alike."""
 
     bytes_each: int
     extra: int
+    by_script: bool = False
+
+    def sizes(self, texts: Iterable[str]) -> Integers:
+        """Sizes of texts, (n,)."""
+        if not self.by_script:
+            return text_bytes(texts)
+        return np.array([round(self.bytes_each * tokens_by_script(text)) for text in texts], np.int64)
 
 
-ABOUT = Tokens(4, 0)  # a rule of thumb for English, and near it for Chinese: 3 bytes, .7 tokens a character
+ABOUT = Tokens(4, 0, by_script=True)
 AT_MOST = Tokens(1, 2)  # no tokenizer splits a byte
 DOCUMENTS_PER_SEARCH = 100
 TOKENS_PER_CHUNK = 500  # Cohere's search units count a longer document once per so many tokens
@@ -142,19 +150,19 @@ class Usages:
 
 
 def text_bytes(texts: Iterable[str]) -> Integers:
-    """Lengths in UTF-8, (n,): what tokens are reckoned from, since a character may be several of them."""
+    """Lengths in UTF-8, (n,): no tokenizer makes more tokens of a text."""
     return np.array([len(t) if t.isascii() else len(t.encode("utf-8", "surrogatepass")) for t in texts], np.int64)
 
 
 def embedding_usage(text_sizes: Integers, tokens: Tokens) -> Usages:
-    """What embedding texts of so many bytes uses."""
+    """What embedding texts of these sizes uses."""
     return Usages(-(-text_sizes // tokens.bytes_each) + tokens.extra, np.zeros_like(text_sizes))
 
 
 def reranking_usage(query_sizes: Integers, document_sizes: Integers, tokens: Tokens) -> Usages:
     """What ranking documents for queries uses, in tokens and in search units: a price takes the one it is per.
 
-    query_sizes: bytes, (n,). document_sizes: bytes, (n, depth), -1 for none.
+    query_sizes: (n,), as `tokens` counts them. document_sizes: (n, depth), -1 for none.
     """
     present = document_sizes >= 0
     pairs = np.where(present, query_sizes[:, None] + document_sizes, 0)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from adapters.base import AdapterError, Encoder, Reranker, Role, Usage
+from adapters.base import RECKONING_ERROR, AdapterError, Encoder, Reranker, Role, Usage
 from bench.cost import (
     ABOUT,
     Of,
@@ -22,7 +22,6 @@ from bench.cost import (
     price_of,
     reranking_usage,
     system_cost,
-    text_bytes,
 )
 from bench.expansion import System
 from bench.pipeline import Pipeline
@@ -90,8 +89,9 @@ class Costs:
         total = sum(line.usd or 0.0 for line in lines)
         if total > self._limit:
             return [
-                f"max_cost ({self._limit:g} USD) would be passed: this is estimated at {total:,.4f} USD. See the bill "
-                "with bench run --dry-run; raise max_cost, or lower the samples of the latency pass."
+                f"max_cost ({self._limit:g} USD) would be passed: this is estimated at {total:,.4f} USD, "
+                f"± {RECKONING_ERROR:.0%}. See the bill with bench run --dry-run; raise max_cost, or lower the samples "
+                "of the latency pass."
             ]
         return []
 
@@ -134,10 +134,10 @@ class Costs:
         return list(found.values())
 
     def _mean_size(self, role: Role) -> int:
-        """Mean bytes of a text."""
+        """Mean size of a text, by its script."""
         texts = self._pipeline.dataset.document_texts if role == "document" else self._pipeline.dataset.query_texts
         step = max(1, len(texts) // 500)
-        sizes = text_bytes(texts[i] for i in range(0, len(texts), step))
+        sizes = ABOUT.sizes(texts[i] for i in range(0, len(texts), step))
         return round(float(sizes.mean())) if len(sizes) else 0
 
     def _line(self, what: str, adapter: Encoder | Reranker, usage: Usage) -> BillLine:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from adapters.base import AdapterError, Encoded, Encoder, Flags, Floats, Role, Similarity, TextRows, Usage
 from bench.artifacts import Cache, Segments, array_digest, content_key, text_digests
-from bench.cost import AT_MOST, Integers, embedding_usage, text_bytes
+from bench.cost import ABOUT, AT_MOST, Integers, embedding_usage, text_bytes
 from bench.dataset import Dataset
 from bench.stages import Budget, Count, Emit, Stage, usage_from
 
@@ -69,10 +69,10 @@ class Embedding:
         return missing, len(distinct), float(np.mean([len(texts[int(i)]) for i in sample])) if len(sample) else 0.0
 
     def sizes_pending(self, encoder: Encoder, role: Role) -> Integers:
-        """Sizes in bytes of the distinct texts that are not embedded yet."""
+        """Sizes, by script, of the distinct texts that are not embedded yet."""
         distinct, first = np.unique(self.digests(role), return_index=True)
         texts, missing = self._texts(role), self._segments(encoder, role).missing(distinct)
-        return text_bytes(texts[int(i)] for i in first[missing])
+        return ABOUT.sizes(texts[int(i)] for i in first[missing])
 
     def vectors(self, name: str, encoder: Encoder, role: Role) -> Vectors:
         """All vectors of a role; what is missing is embedded. Raises the encoder's errors."""

@@ -45,7 +45,7 @@ from adapters.base import (
 )
 from bench.artifacts import Cache, array_digest, content_key
 from bench.config import Experiment
-from bench.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage, text_bytes
+from bench.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage
 from bench.dataset import Dataset
 from bench.embedding import Embedding, Vectors
 from bench.expansion import StoreChoice, System
@@ -488,12 +488,12 @@ class Pipeline:
 
     def ranking_usage(self, positions: npt.NDArray[np.intp], rows: Rows, tokens: Tokens) -> Usages:
         """What ranking candidates takes of a reranker that bills, reckoned from the texts, by query."""
-        queries, documents = self._text_sizes("query"), self._text_sizes("document")
+        queries, documents = self._text_sizes("query", tokens), self._text_sizes("document", tokens)
         return reranking_usage(queries[positions], np.where(rows >= 0, documents[rows], -1), tokens)
 
-    def _text_sizes(self, role: Role) -> Integers:
+    def _text_sizes(self, role: Role, tokens: Tokens) -> Integers:
         texts = self.dataset.document_texts if role == "document" else self.dataset.query_texts
-        return self._once(("text sizes", role), lambda: text_bytes(texts))  # type: ignore[no-any-return]
+        return self._once(("text sizes", role, tokens), lambda: tokens.sizes(texts))  # type: ignore[no-any-return]
 
     def rerank_usage(self, system: System, depth: int | None, build: int = 0) -> tuple[Usage, float]:
         """What scoring a system's candidates costs who scores nothing else, and the seconds it took. depth: what a

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.base import Encoder, InvalidOptions, Role, TextRows
+from adapters.base import RECKONING_ERROR, Encoder, InvalidOptions, Role, TextRows
 from bench.artifacts import locked
 from bench.build_time import BuildTimes
 from bench.config import Experiment
@@ -160,7 +160,13 @@ class _Plan:
         shown = [f"  {line.what}: {_dollars(line.usd)} ({line.provider} {line.model})" for line in lines]
         known = sum(line.usd for line in lines if line.usd is not None)
         more = " and what has no price" if any(line.usd is None for line in lines) else ""
-        return ["", "bill, estimated at four bytes per token", *shown, f"  total: {_dollars(known)}{more}"]
+        low, high = (_dollars(known * (1 + sign * RECKONING_ERROR)) for sign in (-1, 1))
+        return [
+            "",
+            f"bill, estimated: tokens are reckoned from the texts' scripts, ± {RECKONING_ERROR:.0%}",
+            *shown,
+            f"  total: {_dollars(known)}{more}; probably between {low} and {high}",
+        ]
 
     def _latency(self) -> list[str]:
         if not self.experiment.loads:

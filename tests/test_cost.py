@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import Usage
+from adapters.base import RECKONING_ERROR, Usage, reckoned_tokens
 from bench.cost import (
     ABOUT,
     AT_MOST,
@@ -100,6 +100,31 @@ def test_estimates_take_four_bytes_for_a_token() -> None:
     assert usage.search_units == 20  # 10 · ceil(150 / 100)
     # 3,960 and 40 bytes are 1,000 tokens or two chunks: 10 · ceil(150 · 2 / 100)
     assert reranking_usage(np.full(10, 40), np.full((10, 150), 3960), ABOUT).total().search_units == 30
+
+
+@pytest.mark.parametrize(
+    ("text", "of_four_bytes"),  # what OpenAI's tokenizer makes of four bytes in prose of the language
+    [
+        ("Everyone has the right to rest and to leisure, with reasonable hours of work and regular holidays.", 0.81),
+        ("Jeder hat das Recht auf Erholung und Freizeit und insbesondere auf eine vernünftige Begrenzung.", 0.90),
+        ("Каждый человек имеет право на отдых и досуг, включая право на разумное ограничение рабочего дня.", 0.85),
+        ("ทุกคนมีสิทธิในการพักผ่อนและเวลาว่าง รวมทั้งการจำกัดเวลาทำงานตามสมควร", 1.21),
+        ("すべて人は、労働時間の合理的な制限を含む休息及び余暇をもつ権利を有する。", 1.37),
+        ("人人有享有休息和闲暇的权利,包括工作时间有合理限制和定期给薪休假的权利。", 1.39),
+        ("प्रत्येक व्यक्ति को विश्राम और अवकाश का अधिकार है, जिसमें काम के घंटों की सीमा भी है।", 1.51),
+        ("모든 사람은 노동시간의 합리적 제한과 정기적 유급휴가를 포함하여 휴식할 권리를 가진다.", 1.60),
+    ],
+)
+def test_tokens_are_reckoned_by_script(text: str, of_four_bytes: float) -> None:
+    really = of_four_bytes * len(text.encode()) / 4
+    assert embedding_usage(ABOUT.sizes([text]), ABOUT).total().tokens == pytest.approx(really, rel=RECKONING_ERROR)
+    assert reckoned_tokens(text) == pytest.approx(really, rel=RECKONING_ERROR)
+
+
+@given(st.text())
+def test_what_is_reckoned_is_at_most_what_is_sure(text: str) -> None:
+    about, most = (embedding_usage(tokens.sizes([text]), tokens).total().tokens for tokens in (ABOUT, AT_MOST))
+    assert about <= most
 
 
 @given(st.lists(st.text(), min_size=1), st.text())

@@ -66,10 +66,12 @@ from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_thres
 from .filters import Condition, Filter
 from .paths import FilePath, PathText, resolve_path
 from .reading import numbered_lines, open_text
+from .tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
 
 __all__ = [
     "EMPTY_ROW",
     "EMPTY_SCORE",
+    "RECKONING_ERROR",
     "Adapter",
     "AdapterError",
     "AdapterRejected",
@@ -132,6 +134,8 @@ __all__ = [
     "hit_threshold",
     "numbered_lines",
     "open_text",
+    "reckoned_tokens",
     "resolve_path",
+    "tokens_by_script",
     "vectors_of",
 ]

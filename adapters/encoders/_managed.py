@@ -8,9 +8,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..base import Context, Encoded, Encoder, Flags, Floats, InvalidVectors, Role, Similarity, TextRows, Usage
+from ..base import (
+    Context,
+    Encoded,
+    Encoder,
+    Flags,
+    Floats,
+    InvalidVectors,
+    Role,
+    Similarity,
+    TextRows,
+    Usage,
+    reckoned_tokens,
+)
 from ..service import CallOptions, Service
-from ..transport import Job, Transport, batches, estimated_tokens
+from ..transport import Job, Transport, batches
 
 
 class ManagedEncoder(Encoder):
@@ -84,7 +96,7 @@ class ManagedEncoder(Encoder):
             vectors, tokens = self._send(texts, role)
             return self._checked(vectors, len(texts)), Usage(tokens=tokens)
 
-        return Job((role, *texts), send, sum(map(estimated_tokens, texts)), len(texts))
+        return Job((role, *texts), send, sum(map(reckoned_tokens, texts)), len(texts))
 
     def _checked(self, vectors: Floats, count: int) -> Floats:
         """Raises Retryable for a wrong count and for NaN, InvalidVectors for a wrong dimension: no retry cures it."""

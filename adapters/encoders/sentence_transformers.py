@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import threading
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +49,10 @@ _STATIC_WEIGHTS = ("embedding.weight", "embeddings")  # sentence-transformers' n
 
 
 class Prompts(Options):
-    """Text put before every query or document, or the name of a prompt that the model's configuration holds."""
+    """Text put before every query or document, or the name of a prompt that the model's configuration holds.
+
+    A text ends in what separates it from what follows, such as "query: "; "" is no prompt.
+    """
 
     query: str | None = None
     document: str | None = None
@@ -259,23 +263,29 @@ class _Files:
         return width
 
     def prompt(self, role: Role, option: str | None) -> str:
-        """The text before every text of this role. Raises InvalidOptions for what looks like a misspelt name."""
+        """The text before every text of this role. Raises InvalidOptions for what is neither a name nor a prompt."""
         named: Mapping[str, str | None] = self.library_config.get("prompts") or {}
         if option is not None:
             if option in named:
                 return named[option] or ""
-            if option.isidentifier() and (close := difflib.get_close_matches(option, named, n=1)):
-                raise InvalidOptions(
-                    f"The model has no prompt named {option!r}. Did you mean {close[0]}? It has: {', '.join(named)}. "
-                    "A literal prompt usually ends in a space or a colon.",
-                    key=f"prompts.{role}",
-                )
+            if option and not _ends_in_separator(option):
+                raise InvalidOptions(self._no_such_prompt(option, named), key=f"prompts.{role}")
             return option
         default = str(self.library_config.get("default_prompt_name"))
         for name in (*_PROMPT_NAMES[role], default):
             if name in named:
                 return named[name] or ""
         return ""
+
+    def _no_such_prompt(self, option: str, named: Mapping[str, str | None]) -> str:
+        close = difflib.get_close_matches(option, named, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        has = f"the model's prompts are {', '.join(named)}" if named else "the model has no prompts"
+        return (
+            f"{option!r} is neither the name of a prompt ({has}) nor a text that ends in a separator: it would be "
+            f"glued to the first word of every text.{hint} Write a literal prompt with what separates it from the "
+            f'text, such as "{option}: ", or "" for none.'
+        )
 
     def check_is_encoder(self) -> None:
         kind = self.library_config.get("model_type", "SentenceTransformer")
@@ -392,6 +402,12 @@ def _model2vec_modules(folder: Path, config: Mapping[str, Any]) -> list[Any]:
 
     static = StaticEmbedding.load(str(folder), local_files_only=True)
     return [static, Normalize()] if config.get("normalize", True) else [static]
+
+
+def _ends_in_separator(prompt: str) -> bool:
+    """Whether a prompt ends in a blank, a punctuation mark or a symbol of any script: names end in none of them."""
+    last = prompt[-1]
+    return last.isspace() or (unicodedata.category(last)[0] in "PS" and unicodedata.category(last) not in ("Pc", "Pd"))
 
 
 def _kind(module: Mapping[str, Any]) -> str:

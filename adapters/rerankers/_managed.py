@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..base import Context, Floats, Queries, Reranker, Rows, Scored, Usage
+from ..base import Context, Floats, Queries, Reranker, Rows, Scored, Usage, reckoned_tokens
 from ..service import CallOptions, Service
-from ..transport import Job, Transport, estimated_tokens
+from ..transport import Job, Transport
 
 
 class ManagedReranker(Reranker):
@@ -70,7 +70,7 @@ class ManagedReranker(Reranker):
     def _job(self, query: str, documents: Sequence[str]) -> Job[Floats]:
         # Services refuse empty texts; a space stands for one.
         query, documents = query or " ", [text or " " for text in documents]
-        tokens = estimated_tokens(query) * len(documents) + sum(map(estimated_tokens, documents))
+        tokens = reckoned_tokens(query) * len(documents) + sum(map(reckoned_tokens, documents))
         return Job((query, *documents), lambda: self._send(query, documents), tokens, len(documents))
 
     @abstractmethod

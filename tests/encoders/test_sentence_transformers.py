@@ -120,6 +120,30 @@ def test_a_prompt_may_be_named_or_written_out(prompted: Path) -> None:
     assert fault.value.key == "prompts.query"
 
 
+@pytest.mark.parametrize("prompt", ["queries", "web_search_query", "Represent this sentence", "s2p-query-", "查询"])
+@pytest.mark.parametrize("role", ["query", "document"])
+def test_a_prompts_name_that_the_model_lacks_is_not_glued_to_the_text(
+    prompt: str, role: str, static_model: Path
+) -> None:
+    with pytest.raises(InvalidOptions, match=rf'the model\'s prompts are document, query.*"{prompt}: "') as fault:
+        encoder(static_model, prompts={role: prompt}).check()
+    assert fault.value.key == f"prompts.{role}"
+
+
+@pytest.mark.parametrize(
+    "prompt", ["", "passage:", "query: ", "a\n", "[Q]", "<query>", "检索：", "질문: ", "検索、", "\u3000"]
+)
+def test_a_prompt_that_ends_in_a_separator_is_a_text(prompt: str, static_model: Path) -> None:
+    subject = encoder(static_model, prompts={"query": prompt})
+    subject.check()
+    assert subject.role_settings("query")["prompt"] == prompt
+
+
+def test_a_prompt_that_is_no_name_names_those_that_the_model_has(prompted: Path) -> None:
+    with pytest.raises(InvalidOptions, match="the model's prompts are query, passage, summarise"):
+        encoder(prompted, prompts={"document": "document"}).check()
+
+
 def test_bfloat16_stays_close_to_float32(minilm: Path) -> None:
     exact, rough = encoder(minilm), encoder(minilm, dtype="bfloat16")
     a, b = vectors(exact), vectors(rough)

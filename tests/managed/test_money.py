@@ -57,8 +57,23 @@ def test_the_dry_run_shows_the_bill_and_sends_nothing(tmp_path: Path, service: S
     path = small.write(tmp_path, spec(latency={"samples": 5, "seconds": 5}))
     outcome = small.bench("run", path, "--dry-run", "--quiet", "--cache", tmp_path / "cache")
     assert outcome.exit_code == 0
-    assert "bill, estimated" in outcome.stdout and "embed-v5.0-pro" in outcome.stdout and "total:" in outcome.stdout
+    assert (
+        "bill, estimated" in outcome.stdout
+        and "± 20%" in outcome.stdout
+        and "embed-v5.0-pro" in outcome.stdout
+        and "total:" in outcome.stdout
+    )
     assert not service.seen.answered
+
+
+def test_the_bill_of_chinese_texts_is_that_of_their_tokens(tmp_path: Path, service: StandIn) -> None:
+    folder = small.collection(tmp_path / "data")
+    chinese = [{"_id": f"d{i}", "text": "猫是一种喜欢打呼噜的动物" * 40} for i in range(60)]
+    small.write_jsonl(folder / "corpus.jsonl", chinese)
+    path = small.write(tmp_path, spec())
+    outcome = small.bench("run", path, "--dry-run", "--quiet", "--cache", tmp_path / "cache")
+    # One text of 480 characters, a little over one token each, at .12 USD per million: 480 · 1.03 · .12 / 1e6 = .0001
+    assert "pro: 1 document texts: 0.0001 USD" in outcome.stdout
 
 
 def test_every_system_has_a_cost_with_its_parts_and_a_local_one_no_price(tmp_path: Path, service: StandIn) -> None:

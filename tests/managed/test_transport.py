@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import TextRows
+from adapters.base import TextRows, reckoned_tokens
 from adapters.encoders.cohere import CohereEncoder, CohereOptions
 from adapters.rate_limit import RateLimit
 from adapters.service import retry_after, scrub, without_credentials
-from adapters.transport import batches, estimated_tokens
+from adapters.transport import batches
 from tests.standin import StandIn
 
 
@@ -88,7 +88,7 @@ def test_batches_are_consecutive_whole_and_within_the_limits(texts: list[str], i
     assert [i for part in found for i in part] == list(range(len(texts)))
     for part in found:
         assert 1 <= len(part) <= items
-        assert len(part) == 1 or sum(estimated_tokens(texts[i]) for i in part) <= tokens
+        assert len(part) == 1 or sum(reckoned_tokens(texts[i]) for i in part) <= tokens
 
 
 @pytest.mark.parametrize(
