@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from adapters.base import DatasetSource, Floats, InvalidOptions, Rows
 
-from .integrity import Check, Dangling, DatasetFaults, full_texts, has_text
+from .integrity import Check, Dangling, DatasetFaults, full_texts, has_text, vector_matrix
 from .tables import load_tables, table_digest
 
 
@@ -117,12 +117,12 @@ class Dataset:
     @cached_property
     def document_vectors(self) -> Floats | None:
         """float32 (documents, dimension) as the collection carries them, read-only, not copied."""
-        return _matrix(self.corpus)
+        return vector_matrix(self.corpus) if "vector" in self.corpus.column_names else None
 
     @cached_property
     def query_vectors(self) -> Floats | None:
         """float32 (judged, dimension) as the collection carries them, read-only, not copied."""
-        return _matrix(self.queries)
+        return vector_matrix(self.queries) if "vector" in self.queries.column_names else None
 
     @property
     def vector_dimension(self) -> int | None:
@@ -185,6 +185,7 @@ def load_dataset(
     tables, corpus_digest = load_tables(source, kept_in)
     check = Check(tables, split, dangling)
     check.texts()
+    check.vectors()
     check.identifiers()
     qrels = check.judgements()
     queries = check.evaluated(qrels, needs_judgements)
@@ -201,7 +202,7 @@ def load_dataset(
         qrels=None if qrels is None else _content(qrels),
         queries_in_file=tables.queries.num_rows,
         fingerprint=hashlib.blake2b(" ".join(digests).encode(), digest_size=16).hexdigest(),
-        notes=(*tables.notes, *check.notes),
+        notes=(*tables.notes, *source.remarks(), *check.notes),
         warnings=tuple(check.warnings),
         provenance=tables.provenance,
     )
@@ -211,14 +212,3 @@ def _content(table: pa.Table) -> pa.Table:
     """The table without what only messages need."""
     table = table.drop_columns(["line"]) if "line" in table.column_names else table
     return table.replace_schema_metadata(None)
-
-
-def _matrix(table: pa.Table) -> Floats | None:
-    if "vector" not in table.column_names:
-        return None
-    column = table.column("vector")
-    width = column.type.list_size
-    parts = [chunk.flatten().to_numpy().reshape(-1, width) for chunk in column.chunks]
-    if len(parts) == 1:
-        return parts[0]  # type: ignore[no-any-return]
-    return np.concatenate(parts) if parts else np.empty((0, width), np.float32)

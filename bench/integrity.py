@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -10,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.base import Tables
+from adapters.base import Floats, Tables
 
 Dangling: TypeAlias = Literal["error", "keep"]
+_BLOCK_NUMBERS = 1 << 22  # of a matrix that are looked at at once
 _SHOWN = 5  # faults of one kind that are spelled out before "and n more"
 
 
@@ -54,9 +56,21 @@ class Check:
             text = pc.utf8_trim_whitespace(pc.fill_null(self.queries.column("text"), ""))
             if empty := _count(pc.equal(pc.binary_length(text), 0)):
                 self.warnings.append(f"{_number(empty, 'query')} without any text; kept.")
-        dimensions = [t.schema.field("vector").type.list_size for t in self._with_vectors()]
+
+    def vectors(self) -> None:
+        """Document and query vectors of two dimensions; numbers that cannot be compared."""
+        tables = [(t, kind) for t, kind in ((self.corpus, "document"), (self.queries, "query")) if _has_vectors(t)]
+        dimensions = [table.schema.field("vector").type.list_size for table, _ in tables]
         if len(set(dimensions)) > 1:
             self.faults.append(f"Document vectors have dimension {dimensions[0]}, query vectors {dimensions[1]}.")
+        for table, kind in tables:
+            if len(bad := not_finite(vector_matrix(table))):
+                first, of_all = int(bad[0]), _number(table.num_rows, f"{kind} vector")
+                self.faults.append(
+                    f"{_at_vector(table, kind, first)}: the vector of {kind} {table.column('id')[first].as_py()!r} "
+                    f"holds NaN, infinity or a number beyond float32; {len(bad):,} of {of_all} "
+                    f"{'does' if len(bad) == 1 else 'do'}. Make them again, or leave these rows out."
+                )
 
     def identifiers(self) -> None:
         """Ids that stand twice."""
@@ -155,9 +169,6 @@ class Check:
         if len(rows) > len(sentences):
             self.faults.append(f"{_at(table, rows[_SHOWN])}: and {len(rows) - _SHOWN:,} more of that kind.")
 
-    def _with_vectors(self) -> list[pa.Table]:
-        return [table for table in (self.corpus, self.queries) if "vector" in table.column_names]
-
 
 def _codes(ids: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], int]:
     """Each id's number among the distinct ones, and how many there are."""
@@ -177,12 +188,42 @@ def _at(table: pa.Table, row: int) -> str:
     file = (table.schema.metadata or {}).get(b"file")
     if file is None or "line" not in table.column_names:
         return f"row {int(row) + 1}"
-    return f"{file.decode()}:{table.column('line')[int(row)].as_py()}"
+    return f"{os.fsdecode(file)}:{table.column('line')[int(row)].as_py()}"
+
+
+def _at_vector(table: pa.Table, kind: str, row: int) -> str:
+    """Where a vector stands: the row of its own file, from 1, where the source names one."""
+    file = (table.schema.metadata or {}).get(b"vectors")
+    return f"{kind} vectors, row {row + 1}" if file is None else f"{os.fsdecode(file)}, row {row + 1}"
 
 
 def _file(table: pa.Table, otherwise: str) -> str:
     file = (table.schema.metadata or {}).get(b"file")
-    return otherwise if file is None else str(file.decode())
+    return otherwise if file is None else os.fsdecode(file)
+
+
+def vector_matrix(table: pa.Table) -> Floats:
+    """The column of vectors as float32 (rows, dimension); not copied where it is in one piece."""
+    column = table.column("vector")
+    width = column.type.list_size
+    parts = [chunk.flatten().to_numpy().reshape(-1, width) for chunk in column.chunks]
+    if len(parts) == 1:
+        return parts[0]  # type: ignore[no-any-return]
+    return np.concatenate(parts) if parts else np.empty((0, width), np.float32)
+
+
+def not_finite(vectors: Floats) -> npt.NDArray[np.int64]:
+    """Rows of (n, dimension) that hold NaN or infinity."""
+    rows = max(1, _BLOCK_NUMBERS // max(1, vectors.shape[1]))
+    blocks = (
+        start + np.flatnonzero(~np.isfinite(vectors[start : start + rows]).all(axis=1))
+        for start in range(0, len(vectors), rows)
+    )
+    return np.concatenate([np.empty(0, np.int64), *blocks])
+
+
+def _has_vectors(table: pa.Table) -> bool:
+    return "vector" in table.column_names
 
 
 def has_text(table: pa.Table) -> bool:

@@ -5,6 +5,7 @@ All faults are collected and named together; nothing is billed and no result fol
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ def prepare(
     check = _Preflight(experiment)
     dataset = check.dataset(cache_folder)
     if dataset is None:
-        check.adapters(Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit))
+        check.adapters(Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit), without_data=True)
         raise ConfigFaults(check.faults)
     return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure)
 
@@ -98,7 +99,7 @@ class _Preflight:
                 source.check()
                 return load_dataset(
                     source,
-                    name=_dataset_name(part),
+                    name=_dataset_name(part, self.experiment.base),
                     split=split,
                     needs_judgements=self.experiment.primary.needs_judgements,
                     dangling=self.experiment.settings.dangling,
@@ -112,8 +113,8 @@ class _Preflight:
 
     # -- adapters ------------------------------------------------------------------------------------------------
 
-    def adapters(self, pipeline: Pipeline) -> None:
-        """Ask each adapter in use whether it can work."""
+    def adapters(self, pipeline: Pipeline, *, without_data: bool = False) -> None:
+        """Ask each adapter in use whether it can work. without_data: the dataset is broken, its vectors unknown."""
         systems = self.experiment.systems
         used = {name for s in systems for name in (s.document_encoder, s.query_encoder) if name}
         for name in dict.fromkeys(s.reranker for s in systems if s.reranker):
@@ -129,6 +130,8 @@ class _Preflight:
                 self.fault(f"rerankers.{name}.encoder", f"{reranker.options.encoder} is not an encoder. {hint}")
                 self.broken.add(f"rerankers.{name}")
         for name in sorted(used):
+            if without_data and self.experiment.encoders[name].kind.consumes == "vector":
+                continue  # the fault is the dataset's
             self._check(f"encoders.{name}", lambda name=name: pipeline.encoder(name))  # type: ignore[misc]
         for choice in {s.store.name: s.store for s in systems if s.store}.values():
             self._check(choice.key_path, lambda choice=choice: pipeline.store(choice))  # type: ignore[misc]
@@ -226,12 +229,17 @@ class _Preflight:
             )
 
 
-def _dataset_name(part: Part) -> str:
-    """What the table calls the collection: its folder or hub name, else its adapter."""
+def _dataset_name(part: Part, base: Path) -> str:
+    """What the table calls the collection: its folder, file or hub name, else its adapter."""
     for option in ("name", "path", "dataset"):
         value = getattr(part.options, option, None)
-        if value:
-            return Path(str(value)).stem if option == "path" else str(value)
+        if value and option == "path":
+            # Not resolved: a link is named as the user calls it.
+            path = Path(os.path.normpath(base / value))
+            if name := path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem:
+                return name
+        elif value:
+            return str(value)
     return part.adapter
 
 

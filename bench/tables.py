@@ -159,6 +159,8 @@ def _vectors(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         raise DatasetInvalid(where, f"expected a fixed-size list of float32, got {kind}.")
     if column.null_count:
         raise DatasetInvalid(where, f"{column.null_count} of {len(column)} vectors are null.")
+    if any(chunk.flatten().null_count for chunk in column.chunks):
+        raise DatasetInvalid(where, "some of the numbers are null.")
     if column.num_chunks == 1:
         return column
     # One piece, so that the whole column is one matrix without a copy.

@@ -109,6 +109,11 @@ class DatasetSource(Adapter):
         one of them changes. None: load anew each time."""
         return None
 
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences for the result's reader about what lies beside those files and is not read. Asked at every load,
+        also where kept tables are used. The default has nothing to say."""
+        return ()
+
 
 class Encoder(Adapter):
     """Turns texts into vectors."""
