@@ -235,7 +235,7 @@ def _dataset_name(part: Part, base: Path) -> str:
         value = getattr(part.options, option, None)
         if value and option == "path":
             # Not resolved: a link is named as the user calls it.
-            path = Path(os.path.normpath(base / value))
+            path = Path(os.path.normpath(Context(base).path(value)))
             if name := path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem:
                 return name
         elif value:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from adapters.base import DatasetInvalid, DatasetSource, Tables
 
-FORMAT = 1  # raised whenever the shape of kept tables, or what built-in sources read, changes
+FORMAT = 2  # raised whenever the shape of kept tables, or what built-in sources read, changes
 _MANIFEST = "manifest.json"
 
 

@@ -57,7 +57,8 @@ def as_vectors(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     if width == 0 or (lengths != width).any():
         row = int(np.flatnonzero(lengths != width)[0]) + 1 if width else 1
         raise DatasetInvalid(f"{where}, row {row}", f"has {lengths[row - 1]} numbers, the first row has {width}.")
-    parts = [np.asarray(chunk.flatten().to_numpy(zero_copy_only=False), np.float32) for chunk in column.chunks]
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is a fault of the whole
+        parts = [np.asarray(chunk.flatten().to_numpy(zero_copy_only=False), np.float32) for chunk in column.chunks]
     return pa.chunked_array([matrix_column(np.concatenate(parts) if len(parts) > 1 else parts[0], width)])
 
 

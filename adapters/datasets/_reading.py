@@ -1,30 +1,44 @@
-"""Reading data files into Arrow: lines with their numbers, checked fields, rows built in batches.
-
-Rows stand in Python for one batch only, so a collection's size is bounded by Arrow's memory, not by Python's.
-"""
+"""Rows of a JSON Lines, CSV, TSV or Parquet file, with where each one stands, and checks of their fields."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
-from array import array
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from ..base import DatasetInvalid, numbered_lines
+from ..base import DatasetInvalid, numbered_lines, open_text
 
 BATCH_ROWS = 10_000
-MetaKind: TypeAlias = str  # "bool", "int", "float" or "str"
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 _INT32 = (-(2**31), 2**31 - 1)
-_INT64 = (-(2**63), 2**63 - 1)
-_ARROW: Mapping[MetaKind, pa.DataType] = {
-    "bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "str": pa.string(),
-}  # fmt: skip
+_GRADE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+
+
+def ending(path: Path) -> str:
+    """The ending that says what a file holds, in small letters, without that of its compression."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a file with their line numbers (rows from 1 in Parquet). Raises DatasetInvalid."""
+    kind = ending(path)
+    if kind in (".jsonl", ".ndjson"):
+        yield from json_objects(path)
+    elif kind in (".csv", ".tsv"):
+        yield from _rows_below_heading(path, csv_cells(path, ",") if kind == ".csv" else _tsv_cells(path), kind)
+    elif kind == ".parquet":
+        yield from _parquet_rows(path)
+    else:
+        raise DatasetInvalid(str(path), f"is no file of rows. Give one that ends in {', '.join(SUFFIXES)}.")
 
 
 def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -40,7 +54,116 @@ def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise DatasetInvalid(f"{path}:{number}", f"is not readable JSON: {error}.") from error
         if not isinstance(row, dict):
             raise DatasetInvalid(f"{path}:{number}", f"expected a JSON object on each line, got {kind_of(row)}.")
+        # Half of a surrogate pair can only stand there as an escape: the line itself is text.
+        if "\\ud" in line or "\\uD" in line:
+            _refuse_half_pairs(row, f"{path}:{number}")
         yield number, row
+
+
+def _refuse_half_pairs(row: Mapping[str, Any], where: str) -> None:
+    for key, value in row.items():
+        if not is_text(key):
+            raise broken_name(where, key)
+        if not is_text(json.dumps(value, ensure_ascii=False)):
+            raise DatasetInvalid(where, f'"{key}" holds half of a surrogate pair, which is no Unicode text.')
+
+
+def is_text(value: str) -> bool:
+    """Whether a string is Unicode text: no half of a surrogate pair stands alone in it."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def broken_name(where: str, name: str) -> DatasetInvalid:
+    """The fault of a field whose name is no text."""
+    return DatasetInvalid(where, f"a field's name, {name!r}, holds half of a surrogate pair, which is no Unicode text.")
+
+
+def csv_cells(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of every row that is not blank, by the rules of CSV: cells in quotes hold separators and line ends.
+
+    With the number of the row's first line. Raises DatasetInvalid.
+    """
+    for _ in numbered_lines(path):
+        pass  # names the line that is no text, which the csv module does not
+    csv.field_size_limit(2**31 - 1)  # its default refuses a passage of 128 KiB
+    with open_text(path) as file:
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        while True:
+            start = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise DatasetInvalid(f"{path}:{start}", f"is not valid CSV: {error}.") from error
+            if any(cell.strip() for cell in cells):
+                yield start, cells
+
+
+def _tsv_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    # A TSV file has no quotes: a cell that starts with one is text that starts with one. Source: IANA's registration
+    # of text/tab-separated-values.
+    return ((line, text.split("\t")) for line, text in numbered_lines(path))
+
+
+def _rows_below_heading(
+    path: Path, rows: Iterator[tuple[int, list[str]]], kind: str
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    heading: list[str] | None = None
+    for line, cells in rows:
+        if heading is None:
+            heading = [cell.strip() for cell in cells]
+            if twice := [name for name in heading if name and heading.count(name) > 1]:
+                raise DatasetInvalid(f"{path}:{line}", f"has two columns of the name {twice[0]!r}. Rename one.")
+            continue
+        if len(cells) != len(heading):
+            cure = (
+                "Put quotes around cells that hold the separator."
+                if kind == ".csv"
+                else "A TSV cell cannot hold a tab or a line end; a CSV cell can, in quotes."
+            )
+            raise DatasetInvalid(
+                f"{path}:{line}",
+                f"has {len(cells)} cells, the heading has {len(heading)} ({', '.join(heading)}). {cure}",
+            )
+        yield line, {name: cell for name, cell in zip(heading, cells, strict=True) if name}
+
+
+@contextmanager
+def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
+    """An open Parquet file. Raises DatasetInvalid, also for what is found to be damaged as it is read."""
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise DatasetInvalid(str(path), f"has two columns of the name {twice[0]!r}. Rename one.")
+            yield file
+    except FileNotFoundError as error:
+        raise DatasetInvalid(str(path), "there is no such file.") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DatasetInvalid(str(path), f"is no readable Parquet file: {error}") from error
+
+
+def parquet_table(path: Path) -> pa.Table:
+    """All of a Parquet file. Raises DatasetInvalid."""
+    with parquet_file(path) as file:
+        table = file.read()
+        table.validate(full=True)  # text that is not UTF-8 and offsets that point outside, which reading lets pass
+        return table
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    row = 0
+    with parquet_file(path) as file:
+        for batch in file.iter_batches(batch_size=BATCH_ROWS):
+            batch.validate(full=True)
+            for record in batch.to_pylist():
+                row += 1
+                yield row, record
 
 
 def kind_of(value: Any) -> str:
@@ -50,7 +173,7 @@ def kind_of(value: Any) -> str:
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, int | float):
-        return f"the number {value}"
+        return f"the number {str(value)[:40]}"
     if isinstance(value, str):
         return f"the string {value[:40]!r}"
     if isinstance(value, list):
@@ -95,199 +218,20 @@ def whole_grade(value: Any, where: str) -> int:
     if number != int(number):
         raise DatasetInvalid(where, f"the grade must be a whole number, got the fraction {number}. Round it yourself.")
     if not _INT32[0] <= number <= _INT32[1]:
-        raise DatasetInvalid(where, f"the grade {number} does not fit 32 bits.")
+        raise DatasetInvalid(where, f"the grade {int(number)} does not fit 32 bits.")
     return int(number)
+
+
+def is_whole(cell: str) -> bool:
+    """Whether a cell holds a whole number."""
+    number = _number(cell)
+    return math.isfinite(number) and number == int(number)
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return math.nan
-    try:
-        return int(value) if isinstance(value, int | str) else value
-    except ValueError:
-        try:
-            return float(value)
-        except ValueError:
-            return math.nan
-
-
-class TextTable:
-    """Builds a corpus or queries table. `path` is the file whose lines the rows come from, if there is one."""
-
-    def __init__(self, path: Path | None = None, *, titled: bool) -> None:
-        self._path = path
-        self._titled = titled
-        self._ids: list[str] = []
-        self._titles: list[str | None] = []
-        self._texts: list[str | None] = []
-        self._metas: list[Mapping[str, Any]] = []
-        self._lines = array("i")
-        self._batches: list[tuple[dict[str, pa.Array], dict[str, tuple[MetaKind, pa.Array]]]] = []
-
-    def add(
-        self,
-        id: str,
-        text: str | None,
-        *,
-        title: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        line: int = 0,
-    ) -> None:
-        """Append one row. meta: any JSON values; see `meta_column` for what becomes of them."""
-        self._ids.append(id)
-        self._texts.append(text)
-        self._titles.append(title)
-        self._metas.append(meta or {})
-        self._lines.append(line)
-        if len(self._ids) >= BATCH_ROWS:
-            self._flush()
-
-    def finish(self) -> pa.Table:
-        """The table: id, title (corpus only), text, meta.<name>…, and line where rows come from a file's lines."""
-        if self._ids or not self._batches:
-            self._flush()
-        names = {name: None for _, metas in self._batches for name in metas}
-        columns: dict[str, Any] = {}
-        for key in self._batches[0][0]:
-            columns[key] = pa.chunked_array([fixed[key] for fixed, _ in self._batches])
-        line = columns.pop("line", None)
-        for name in names:
-            parts = [(metas.get(name), len(fixed["id"])) for fixed, metas in self._batches]
-            columns[f"meta.{name}"] = _joined(parts)
-        if line is not None:
-            columns["line"] = line
-        table = pa.table(columns)
-        return table if self._path is None else from_file(table, self._path)
-
-    def _flush(self) -> None:
-        fixed = {"id": self._strings(self._ids, "id")}
-        if self._titled:
-            fixed["title"] = self._strings(self._titles, "title")
-        fixed["text"] = self._strings(self._texts, "text")
-        if self._path is not None:
-            fixed["line"] = pa.array(np.array(self._lines, np.int32))
-        names = {name: None for meta in self._metas for name in meta}
-        metas: dict[str, tuple[MetaKind, pa.Array]] = {}
-        for name in names:
-            kind, values = meta_column([meta.get(name) for meta in self._metas])
-            metas[name] = (kind, self._strings(values, name) if kind == "str" else pa.array(values, _ARROW[kind]))
-        self._batches.append((fixed, metas))
-        self._ids, self._titles, self._texts, self._metas, self._lines = [], [], [], [], array("i")
-
-    def _strings(self, values: list[Any], name: str) -> pa.Array:
-        try:
-            return pa.array(values, pa.string())
-        except UnicodeEncodeError as error:
-            row = next(i for i, value in enumerate(values) if value is not None and _broken(value))
-            where = f"{self._path}:{self._lines[row]}" if self._path else f"document {self._ids[row]!r}"
-            raise DatasetInvalid(
-                where, f'"{name}" holds half of a surrogate pair, which is no Unicode text.'
-            ) from error
-
-
-class QrelsTable:
-    """Builds a qrels table."""
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
-        self._queries: list[str] = []
-        self._documents: list[str] = []
-        self._grades = array("i")
-        self._lines = array("i")
-        self._batches: list[pa.RecordBatch] = []
-
-    def add(self, query: str, document: str, grade: int, line: int = 0) -> None:
-        """Append one judgement."""
-        self._queries.append(query)
-        self._documents.append(document)
-        self._grades.append(grade)
-        self._lines.append(line)
-        if len(self._queries) >= BATCH_ROWS:
-            self._flush()
-
-    def finish(self) -> pa.Table:
-        """The table: query_id, document_id, grade, and line where rows come from a file's lines."""
-        if self._queries or not self._batches:
-            self._flush()
-        table = pa.Table.from_batches(self._batches)
-        return table if self._path is None else from_file(table, self._path)
-
-    def _flush(self) -> None:
-        columns = {
-            "query_id": pa.array(self._queries, pa.string()),
-            "document_id": pa.array(self._documents, pa.string()),
-            "grade": pa.array(np.array(self._grades, np.int32)),
-        }
-        if self._path is not None:
-            columns["line"] = pa.array(np.array(self._lines, np.int32))
-        self._batches.append(pa.RecordBatch.from_pydict(columns))
-        self._queries, self._documents, self._grades, self._lines = [], [], array("i"), array("i")
-
-
-def from_file(table: pa.Table, path: Path) -> pa.Table:
-    """The table with the file that its `line` column counts in."""
-    return table.replace_schema_metadata({b"file": str(path).encode()})
-
-
-def meta_column(values: list[Any]) -> tuple[MetaKind, list[Any]]:
-    """One further field's values, made one type.
-
-    Booleans, whole numbers, numbers and strings keep their type, whole numbers among fractions become fractions.
-    A field that mixes other types, holds lists or objects, or numbers beyond 64 bits becomes strings: strings stay,
-    anything else is its JSON text. Null stays null.
-    """
-    kinds = {_kind(value) for value in values if value is not None}
-    kind = _united(kinds)
-    if kind == "str" and kinds != {"str"}:
-        return kind, [_rendered(value) for value in values]
-    if kind == "float":
-        return kind, [None if value is None else float(value) for value in values]
-    return kind, values
-
-
-def _kind(value: Any) -> MetaKind:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int" if _INT64[0] <= value <= _INT64[1] else "json"
-    if isinstance(value, float):
-        return "float"
-    return "str" if isinstance(value, str) else "json"
-
-
-def _united(kinds: set[MetaKind]) -> MetaKind:
-    if len(kinds) == 1 and "json" not in kinds:
-        return next(iter(kinds))
-    return "float" if kinds == {"int", "float"} else "str"
-
-
-def _rendered(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
+    if not isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-
-
-def _joined(parts: list[tuple[tuple[MetaKind, pa.Array] | None, int]]) -> pa.ChunkedArray:
-    """One meta column from its batches, each (kind and values, or None where no row has the field; rows)."""
-    # A batch whose values are all null says nothing about the type.
-    kinds = {part[0] for part, rows in parts if part is not None and part[1].null_count < rows}
-    kind = _united(kinds)
-    chunks = []
-    for part, rows in parts:
-        if part is None or part[1].null_count == rows:
-            chunks.append(pa.nulls(rows, _ARROW[kind]))
-        elif part[0] == kind:
-            chunks.append(part[1])
-        elif kind == "float":
-            chunks.append(part[1].cast(pa.float64(), safe=False))
-        else:
-            chunks.append(pa.array([_rendered(value) for value in part[1].to_pylist()], pa.string()))
-    return pa.chunked_array(chunks)
-
-
-def _broken(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False
+    # Python's own int and float also take 1_0, digits of other scripts, nan.
+    return float(value) if _GRADE.fullmatch(value.strip()) else math.nan

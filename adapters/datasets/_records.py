@@ -1,53 +1,16 @@
-"""Rows of a CSV, TSV, JSON Lines or Parquet file, with where each one stands; pairs of such rows as a collection."""
+"""Rows of pairs as a collection: equal texts are one query or document."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from ..base import DatasetInvalid, Tables, numbered_lines, open_text
-from ._reading import (
-    BATCH_ROWS,
-    QrelsTable,
-    TextTable,
-    identifier,
-    json_objects,
-    optional_text,
-    required_text,
-    whole_grade,
-)
-
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-
-
-def records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows of a file with their line numbers (rows from 1 in Parquet). Raises DatasetInvalid."""
-    suffix = path.suffix.lower()
-    if suffix in (".jsonl", ".ndjson"):
-        yield from json_objects(path)
-    elif suffix in (".csv", ".tsv"):
-        yield from _csv_rows(path, "," if suffix == ".csv" else "\t")
-    elif suffix == ".parquet":
-        yield from _parquet_rows(path)
-    else:
-        raise DatasetInvalid(str(path), f"is no file of rows. Give one that ends in {', '.join(SUFFIXES)}.")
-
-
-def parquet_file(path: Path) -> pq.ParquetFile:
-    """An open Parquet file. Raises DatasetInvalid."""
-    try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError as error:
-        raise DatasetInvalid(str(path), "there is no such file.") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DatasetInvalid(str(path), f"is no readable Parquet file: {error}") from error
+from ..base import DatasetInvalid, Tables
+from ._reading import identifier, optional_text, required_text, whole_grade
+from ._tables import QrelsTable, TextTable
 
 
 class Numbering:
@@ -91,6 +54,7 @@ def pair_tables(rows: Iterable[tuple[int, Mapping[str, Any]]], columns: PairColu
     corpus, queries, qrels = TextTable(path, titled=True), TextTable(path, titled=False), QrelsTable(path)
     query_numbers, query_texts, document_numbers, document_texts = (Numbering() for _ in range(4))
     used = columns.used()
+    again: set[str] = set()
     for line, row in rows:
         where = f"{path}:{line}"
         query = required_text(row, columns.query, where)
@@ -101,6 +65,8 @@ def pair_tables(rows: Iterable[tuple[int, Mapping[str, Any]]], columns: PairColu
         if new:
             further = {key: value for key, value in row.items() if key not in used}
             queries.add(query_id, query, meta=further, line=line)
+        elif columns.query_id is None:
+            again.add(query_id)
         if columns.label is not None:
             document_id = identifier(row, columns.label, where)
             if document_numbers(document_id)[1]:
@@ -117,48 +83,21 @@ def pair_tables(rows: Iterable[tuple[int, Mapping[str, Any]]], columns: PairColu
                 corpus.add(document_id, text, title=title, line=line)
         grade = 1 if columns.grade is None else whole_grade(row.get(columns.grade), where)
         qrels.add(query_id, document_id, grade, line)
-    return Tables(corpus.finish(), queries.finish(), qrels.finish())
+    return Tables(corpus.finish(), queries.finish(), qrels.finish(), notes=merged_note(len(again)))
+
+
+def merged_note(queries: int) -> tuple[str, ...]:
+    """What a reader has to know of queries that stood in several rows, by their number."""
+    if not queries:
+        return ()
+    subject = (
+        "1 query stands in several rows; it is"
+        if queries == 1
+        else f"{queries:,} queries stand in several rows; each is"
+    )
+    return (f"{subject} one query with the documents of all its rows, and with the further columns of the first.",)
 
 
 def _same_text(new: bool, new_text: bool, kind: str, given: str | None, where: str) -> None:
     if given is not None and new_text and not new:
         raise DatasetInvalid(where, f"{kind} id {given!r} stood earlier with another text. Ids must be unique.")
-
-
-def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for _ in numbered_lines(path):
-        pass  # names the line that is not UTF-8, which the csv module does not
-    csv.field_size_limit(2**31 - 1)  # its default refuses a passage of 128 KiB
-    with open_text(path) as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        heading: list[str] | None = None
-        start = 1
-        while True:
-            start = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                raise DatasetInvalid(f"{path}:{start}", f"is not valid CSV: {error}.") from error
-            if not any(cell.strip() for cell in cells):
-                continue
-            if heading is None:
-                heading = [cell.strip() for cell in cells]
-                continue
-            if len(cells) != len(heading):
-                raise DatasetInvalid(
-                    f"{path}:{start}",
-                    f"has {len(cells)} cells, the heading has {len(heading)} ({', '.join(heading)}). "
-                    "Put quotes around cells that hold the separator.",
-                )
-            yield start, dict(zip(heading, cells, strict=True))
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    row = 0
-    with parquet_file(path) as file:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS):
-            for record in batch.to_pylist():
-                row += 1
-                yield row, record

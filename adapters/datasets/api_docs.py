@@ -18,7 +18,7 @@ from pydantic import Field
 
 from .. import base
 from ..base import DatasetInvalid, DatasetSource, MissingDependency, Tables
-from ._reading import QrelsTable, TextTable
+from ._tables import QrelsTable, TextTable
 
 _SIGNATURE = re.compile(r"[\w.]+\(.*\)(\s*->.*)?", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")

@@ -10,18 +10,13 @@ import pyarrow as pa
 from pydantic import Field
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, Tables, numbered_lines
-from ._reading import (
-    QrelsTable,
-    TextTable,
-    identifier,
-    json_objects,
-    optional_text,
-    required_text,
-    whole_grade,
-)
+from ..base import DatasetInvalid, DatasetSource, FilePath, Tables
+from ._qrels import JUDGEMENTS, read_qrels
+from ._reading import ending, identifier, optional_text, records, required_text
+from ._tables import TextTable
 
-_GRADE_HEADINGS = {"score", "relevance", "grade", "rel", "label"}
+_TEXTS = (".jsonl", ".ndjson", ".parquet")
+_SHOWN = 10  # names that a message lists
 
 
 class BeirOptions(base.Options):
@@ -45,30 +40,46 @@ class BeirFolder(DatasetSource):
 
     def sources(self) -> tuple[Path, ...]:
         """corpus, queries, qrels. Raises DatasetInvalid when one is not there."""
-        folder = self.context.path(self.options.path)
+        folder = self._folder()
         if not folder.is_dir():
             raise DatasetInvalid(str(folder), "there is no such folder. Set `path` to a folder with corpus.jsonl.")
-        files = [folder / "corpus.jsonl", folder / "queries.jsonl"]
+        files = [_standing(folder, (stem,), _TEXTS) for stem in ("corpus", "queries")]
         if self.options.qrels == "split":
-            files.append(folder / "qrels" / f"{self.options.split}.tsv")
-        for file in files:
-            if not file.is_file():
-                raise DatasetInvalid(str(file), _absence(file, self.options.split))
+            files.append(self._judgements(folder))
         return tuple(files)
 
     def load(self) -> Tables:
         corpus, queries, *judgements = self.sources()
+        folder = self._folder()
+        expected = ("corpus.jsonl", "queries.jsonl", f"qrels/{self.options.split}.tsv")
+        found = [file.relative_to(folder).as_posix() for file in (corpus, queries, *judgements)]
+        notes = [f"{f} was read: there is no {e}." for f, e in zip(found, expected, strict=False) if f != e]
+        qrels = None
+        if judgements:
+            qrels, told = read_qrels(judgements[0])
+            notes += told
         return Tables(
             corpus=read_texts(corpus, titled=True),
             queries=read_texts(queries, titled=False),
-            qrels=read_qrels(judgements[0]) if judgements else None,
+            qrels=qrels,
+            notes=tuple(notes),
         )
+
+    def _folder(self) -> Path:
+        return self.context.path(self.options.path)
+
+    def _judgements(self, folder: Path) -> Path:
+        split, folders = self.options.split, (folder / "qrels").is_dir()
+        # A file without a split's name stands for the split that nobody asked for by name.
+        if not folders and "split" not in self.options.model_fields_set and _candidates(folder, ("qrels",), JUDGEMENTS):
+            return _standing(folder, ("qrels",), JUDGEMENTS)
+        return _standing(folder / "qrels", (split, f"qrels.{split}", f"{split}.qrels"), JUDGEMENTS)
 
 
 def read_texts(path: Path, *, titled: bool) -> pa.Table:
-    """A corpus (titled) or queries file in JSON Lines: `_id`, `text`, `title`, and whatever else the rows hold."""
+    """A corpus (titled) or queries file: `_id`, `text`, `title`, and whatever else the rows hold."""
     table = TextTable(path, titled=titled)
-    for line, row in json_objects(path):
+    for line, row in records(path):
         where = f"{path}:{line}"
         table.add(
             identifier(row, "_id", where),
@@ -77,28 +88,6 @@ def read_texts(path: Path, *, titled: bool) -> pa.Table:
             meta=_further(row, where, titled=titled),
             line=line,
         )
-    return table.finish()
-
-
-def read_qrels(path: Path) -> pa.Table:
-    """Judgements: query id, document id and whole grade on a line, separated by tabs; a heading is optional."""
-    table = QrelsTable(path)
-    first = True
-    for line, text in numbered_lines(path):
-        cells = text.split("\t")
-        heading = first and cells[-1].strip().lower() in _GRADE_HEADINGS
-        first = False
-        if heading:
-            continue
-        if len(cells) != 3:
-            hint = " A TREC file's second column has to go." if len(cells) == 4 else ""
-            raise DatasetInvalid(
-                f"{path}:{line}", f"has {len(cells)} tab-separated cells, expected query id, document id, grade.{hint}"
-            )
-        query, document, grade = cells
-        if not query or not document:
-            raise DatasetInvalid(f"{path}:{line}", "an id is empty.")
-        table.add(query, document, whole_grade(grade.strip(), f"{path}:{line}"), line)
     return table.finish()
 
 
@@ -117,10 +106,40 @@ def _further(row: Mapping[str, Any], where: str, *, titled: bool) -> dict[str, A
     return further
 
 
-def _absence(file: Path, split: str) -> str:
+def _standing(folder: Path, stems: tuple[str, ...], endings: tuple[str, ...]) -> Path:
+    """The file of the layout, the first stem with the first ending; where it is not there, the one in its place.
+
+    Raises DatasetInvalid where there is none, or several.
+    """
+    expected = folder / f"{stems[0]}{endings[0]}"
+    if expected.is_file():
+        return expected
+    there = _candidates(folder, stems, endings)
+    if len(there) > 1:
+        listed = ", ".join(file.relative_to(folder).as_posix() for file in there)
+        raise DatasetInvalid(
+            str(expected), f"there is no such file, and several stand in its place: {listed}. Keep one."
+        )
+    if not there:
+        raise DatasetInvalid(str(expected), _absence(expected))
+    return there[0]
+
+
+def _candidates(folder: Path, stems: tuple[str, ...], endings: tuple[str, ...]) -> list[Path]:
+    names = (f"{stem}{ending}{packed}" for stem in stems for ending in endings for packed in ("", ".gz"))
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def _absence(file: Path) -> str:
     if file.parent.name != "qrels":
-        return "there is no such file. A BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv."
-    splits = sorted(p.stem for p in file.parent.glob("*.tsv")) if file.parent.is_dir() else []
+        lying = sorted(path.name for path in file.parent.iterdir() if not path.name.startswith("."))
+        beside = f" The folder holds: {', '.join(lying[:_SHOWN])}{', …' if lying[_SHOWN:] else ''}." if lying else ""
+        return f"there is no such file. A BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv.{beside}"
+    lying = sorted(path.name for path in file.parent.iterdir()) if file.parent.is_dir() else []
+    splits = sorted({name.split(".")[0] for name in lying if ending(Path(name)) in JUDGEMENTS})
     if splits:
-        return f"there is no split {split!r}. Set `split` to one of: {', '.join(splits)}."
+        return f"there is no split {file.stem!r}. Set `split` to one of: {', '.join(splits)}."
+    if lying:
+        held, known = ", ".join(lying[:_SHOWN]), ", ".join(JUDGEMENTS)
+        return f"there is no such file. The folder holds: {held}. Files of judgements end in {known}."
     return "there are no judgements. Add the file, or set `qrels: none` and measure ANN@k."

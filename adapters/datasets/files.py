@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import pyarrow as pa
 from pydantic import Field
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, Tables
-from ._reading import QrelsTable, TextTable, optional_text, required_text, whole_grade
-from ._records import Numbering, records
+from ..base import DatasetInvalid, DatasetSource, FilePath, Tables, open_text
+from ._reading import is_text, optional_text, records, required_text, whole_grade
+from ._records import Numbering, merged_note
+from ._tables import QrelsTable, TextTable
 
 _HTML = (".html", ".htm")
 _SUFFIXES = (".md", ".txt", *_HTML)
+_SHOWN = 5  # endings that a remark names
 _SILENT = {"script", "style", "template"}
 # Elements that flow with the text around them; any other ends a word.
 _INLINE = {"a", "abbr", "b", "code", "em", "i", "mark", "q", "s", "small", "span", "strong", "sub", "sup", "u", "wbr"}
@@ -51,11 +55,8 @@ class TextFiles(DatasetSource):
             raise DatasetInvalid(str(questions), "there is no such file. Set `questions` to a .csv or .jsonl file.")
         documents = [
             file
-            for file in sorted(folder.rglob("*"), key=lambda file: file.relative_to(folder).as_posix())
-            if file.suffix.lower() in _SUFFIXES
-            and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-            and file.is_file()
-            and not file.samefile(questions)
+            for file in sorted(_below(folder).files, key=lambda file: file.relative_to(folder).as_posix())
+            if file.suffix.lower() in _SUFFIXES and not file.samefile(questions)
         ]
         if not documents:
             raise DatasetInvalid(str(folder), f"holds no document: no file ends in {', '.join(_SUFFIXES)}.")
@@ -65,23 +66,78 @@ class TextFiles(DatasetSource):
         *documents, questions = self.sources()
         table = TextTable(titled=True)
         for file in documents:
+            name = file.relative_to(self._folder()).as_posix()
+            if not is_text(name):
+                raise DatasetInvalid(
+                    repr(str(file)), "the name of the file is not UTF-8. Rename it: it is the document's id."
+                )
             title, text = _read(file)
-            table.add(file.relative_to(self._folder()).as_posix(), text, title=title)
+            table.add(name, text, title=title)
         corpus = table.finish()
         queries, qrels, notes = _judged(questions, corpus)
         return Tables(corpus, queries, qrels, notes=notes)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What lies in the folder and is no document, by ending or cause."""
+        below = _below(self._folder())
+        questions = self.context.path(self.options.questions)
+        endings = Counter(
+            file.suffix.lower() or "without ending"
+            for file in below.files
+            if file.suffix.lower() not in _SUFFIXES and not file.samefile(questions)
+        )
+        parts = [f"{count:,} {name}" for name, count in endings.most_common(_SHOWN)]
+        if further := sum(count for _, count in endings.most_common()[_SHOWN:]):
+            parts.append(f"{further:,} with other endings")
+        parts += [
+            f"{count:,} {cause[0] if count == 1 else cause[1]}" for cause, count in below.left_out.items() if count
+        ]
+        if not parts:
+            return ()
+        return (f"Left out of {self._folder().name or self._folder()}, no documents: {', '.join(parts)}.",)
 
     def _folder(self) -> Path:
         return self.context.path(self.options.path)
 
 
+class _Below(NamedTuple):
+    """What lies below a folder: its files, and how many other entries of each cause (singular, plural)."""
+
+    files: list[Path]
+    left_out: Counter[tuple[str, str]]
+
+
+def _below(folder: Path) -> _Below:
+    """All below a folder that is not hidden; links to folders are not followed. Raises DatasetInvalid."""
+
+    def refused(error: OSError) -> NoReturn:
+        raise DatasetInvalid(str(error.filename or folder), f"cannot be read: {error.strerror or error}.") from error
+
+    below = _Below([], Counter())
+    for place, folders, names in os.walk(folder, onerror=refused):
+        here = Path(place)
+        hidden = [name for name in (*folders, *names) if name.startswith(".")]
+        below.left_out["hidden file or folder", "hidden files or folders"] += len(hidden)
+        linked = [name for name in folders if not name.startswith(".") and (here / name).is_symlink()]
+        below.left_out["linked folder", "linked folders"] += len(linked)
+        folders[:] = sorted({*folders} - {*hidden, *linked})
+        for name in sorted({*names} - {*hidden}):
+            file = here / name
+            if file.is_file():
+                below.files.append(file)
+            else:
+                cause = ("broken link", "broken links") if file.is_symlink() else ("special file", "special files")
+                below.left_out[cause] += 1
+    return below
+
+
 def _read(file: Path) -> tuple[str | None, str]:
     """Title (HTML's alone) and text of a document."""
-    raw = file.read_bytes()
     try:
-        text = raw.decode("utf-8-sig")
+        with open_text(file) as lines:
+            text = lines.read()
     except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1
         raise DatasetInvalid(f"{file}:{line}", "is not UTF-8. Save the file as UTF-8.") from error
     if file.suffix.lower() not in _HTML:
         return None, text
@@ -133,11 +189,14 @@ def _judged(path: Path, corpus: pa.Table) -> tuple[pa.Table, pa.Table, tuple[str
     queries, qrels, numbering = TextTable(path, titled=False), QrelsTable(path), Numbering()
     contents: list[tuple[str, str]] | None = None
     unanswered = by_answer = 0
+    again: set[int] = set()
     for line, row in records(path):
         where = f"{path}:{line}"
         query = required_text(row, "query", where)
         number, new = numbering(query)
-        if new:
+        if not new:
+            again.add(number)
+        else:
             queries.add(f"q{number}", query, meta=_further(row), line=line)
         if "document" in row:
             grade = row.get("grade")
@@ -156,7 +215,11 @@ def _judged(path: Path, corpus: pa.Table) -> tuple[pa.Table, pa.Table, tuple[str
         unanswered += not found
         for name in found:
             qrels.add(f"q{number}", name, 1, line)
-    return queries.finish(), _once(qrels.finish(), by_answer), _notes(by_answer, unanswered)
+    return (
+        queries.finish(),
+        _once(qrels.finish(), by_answer),
+        (*_notes(by_answer, unanswered), *merged_note(len(again))),
+    )
 
 
 def _further(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from pydantic import Field, model_validator
 from .. import base
 from ..base import DatasetInvalid, DatasetSource, FilePath, InvalidOptions, ModelNotFound, PathText, Tables
 from ._columns import as_ids, as_text, as_vectors, column_of, meta_columns, named
-from ._reading import BATCH_ROWS, QrelsTable, identifier, whole_grade
+from ._qrels import named_columns
+from ._reading import BATCH_ROWS, identifier, whole_grade
 from ._records import PairColumns, pair_tables
+from ._tables import QrelsTable
 
 Preset: TypeAlias = Literal["mteb", "klue_mrc", "miracl", "wikipedia"]
 _PRESETS: Mapping[Preset, re.Pattern[str]] = {
@@ -27,7 +29,6 @@ _PRESETS: Mapping[Preset, re.Pattern[str]] = {
 }
 _SPLITS: Mapping[Preset, str] = {"mteb": "test", "klue_mrc": "validation", "miracl": "dev", "wikipedia": "train"}
 # Written out by the presets' data sets, and by copies of them that went through other tools.
-_QUERY_IDS, _DOCUMENT_IDS = ("query-id", "query_id", "qid"), ("corpus-id", "corpus_id", "docid", "doc_id")
 _IDS = ("_id", "id", "docid")
 
 
@@ -274,8 +275,8 @@ def _texts(table: pa.Table, which: str, *, titled: bool, vector: str | None = No
 
 
 def _qrels(table: pa.Table) -> pa.Table:
-    queries, documents = named(table, _QUERY_IDS, "qrels"), named(table, _DOCUMENT_IDS, "qrels")
-    grades = column_of(table, "score", "qrels").to_pylist()
+    queries, documents, grade = named_columns(table.column_names, "qrels")
+    grades = table.column(grade).to_pylist()
     return pa.table(
         {
             "query_id": as_ids(table.column(queries), f"qrels.{queries}"),

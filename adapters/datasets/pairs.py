@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from .. import base
 from ..base import DatasetInvalid, DatasetSource, FilePath, Tables
-from ._records import PairColumns, pair_tables, records
+from ._reading import records
+from ._records import PairColumns, pair_tables
 
 _PASSAGES = ("passage", "positive", "document", "text")
 _LABELS = ("label", "category")

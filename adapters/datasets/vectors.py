@@ -12,8 +12,10 @@ from pydantic import Field
 from .. import base
 from ..base import DatasetInvalid, DatasetSource, FilePath, InvalidOptions, Tables
 from ._columns import as_ids, as_text, as_vectors, column_of, matrix_column, meta_columns
-from ._records import parquet_file
-from .beir import read_qrels, read_texts
+from ._qrels import read_qrels
+from ._reading import parquet_table
+from ._tables import with_vectors_of
+from .beir import read_texts
 
 _IDS = ("id", "_id")
 
@@ -22,7 +24,7 @@ class VectorFilesOptions(base.Options):
     corpus: FilePath = Field(description="Document vectors: .npy (documents, dimension) or .parquet.")
     queries: FilePath = Field(description="Query vectors: .npy (queries, dimension) or .parquet.")
     qrels: FilePath | None = Field(
-        None, description="Judgements in BEIR's .tsv form; none, or left out: measure ANN@k."
+        None, description="Judgements: .tsv, .csv, TREC's form, .jsonl or .parquet; none, or left out: measure ANN@k."
     )
     corpus_texts: FilePath | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
     query_texts: FilePath | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
@@ -61,10 +63,12 @@ class VectorFiles(DatasetSource):
     def load(self) -> Tables:
         self.sources()
         options, qrels = self.options, self._qrels()
+        judgements, notes = (None, ()) if qrels is None else read_qrels(self.context.path(qrels))
         return Tables(
             corpus=self._table(options.corpus, options.corpus_texts, titled=True),
             queries=self._table(options.queries, options.query_texts, titled=False),
-            qrels=None if qrels is None else read_qrels(self.context.path(qrels)),
+            qrels=judgements,
+            notes=notes,
         )
 
     def _qrels(self) -> Path | None:
@@ -74,25 +78,26 @@ class VectorFiles(DatasetSource):
     def _table(self, vectors: Path, texts: Path | None, *, titled: bool) -> pa.Table:
         path = self.context.path(vectors)
         if path.suffix == ".parquet":
-            return _from_parquet(path, self.options.vector, titled=titled)
+            return with_vectors_of(_from_parquet(path, self.options.vector, titled=titled), path)
         matrix = _matrix(path)
         column = matrix_column(matrix, matrix.shape[1])
         if texts is None:
             ids = pa.array(np.arange(len(matrix))).cast(pa.string())
             nothing = pa.nulls(len(matrix), pa.string())
-            return pa.table({"id": ids, **({"title": nothing} if titled else {}), "text": nothing, "vector": column})
+            fixed = {"id": ids, **({"title": nothing} if titled else {}), "text": nothing}
+            return with_vectors_of(pa.table({**fixed, "vector": column}), path)
         file = self.context.path(texts)
         table = read_texts(file, titled=titled)
         if table.num_rows != len(matrix):
             raise DatasetInvalid(str(file), f"has {table.num_rows:,} rows, {path} has {len(matrix):,} vectors.")
-        return table.append_column("vector", column)
+        return with_vectors_of(table.append_column("vector", column), path)
 
 
 def _matrix(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """float32 (rows, dimension), mapped from the file where it holds just that."""
     try:
         # Never pickled objects: they could run code.
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        values = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise DatasetInvalid(str(path), f"is no readable .npy file of numbers: {error}") from error
     if values.ndim != 2 or values.dtype.kind not in "fiu":
@@ -101,12 +106,12 @@ def _matrix(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         )
     if not values.shape[1]:
         raise DatasetInvalid(str(path), "its vectors have dimension 0.")
-    return np.ascontiguousarray(values, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is a fault of the whole
+        return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def _from_parquet(path: Path, vector: str, *, titled: bool) -> pa.Table:
-    with parquet_file(path) as file:
-        table = file.read()
+    table = parquet_table(path)
     vectors = as_vectors(column_of(table, vector, str(path)), f"{path}, column {vector}")
     there = set(table.column_names)
     key = next((name for name in _IDS if name in there), None)

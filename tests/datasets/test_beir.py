@@ -166,10 +166,12 @@ BAD_GRADES = {
     "q1\td1\tnan": "the grade must be a whole number, got the string 'nan'.",
     "q1\td1\t0.5": "the grade must be a whole number, got the fraction 0.5. Round it yourself.",
     "q1\td1\t99999999999": "the grade 99999999999 does not fit 32 bits.",
-    "q1\td1": "has 2 tab-separated cells, expected query id, document id, grade.",
-    "q1 d1 1": "has 1 tab-separated cells, expected query id, document id, grade.",
-    "q1\t0\td1\t1": "has 4 tab-separated cells, expected query id, document id, grade. A TREC file's second column has "
-    "to go.",
+    "q1\td1\t1_0": "the grade must be a whole number, got the string '1_0'.",
+    "q1\td1\t\u0661": "the grade must be a whole number, got the string '\u0661'.",
+    "q1\td1": "has 2 cells between tabs, expected query id, document id, grade.",
+    "q1 d1 1": "has 1 cells between tabs, expected query id, document id, grade.",
+    "q1\t0\td1\t1": "has 4 cells between tabs, expected query id, document id, grade.",
+    "q1\tQ0\td1\t1\t9.5\tbm25": "has 6 cells, as a run file has. Judgements are query id, document id, grade.",
     "\td1\t1": "an id is empty.",
 }
 
