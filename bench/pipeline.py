@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from adapters.base import (
     AdapterError,
+    AdapterRejected,
     AdapterUnavailable,
     Context,
     Corpus,
@@ -39,6 +40,7 @@ from adapters.base import (
     Scored,
     Similarity,
     Store,
+    UnknownIds,
     Usage,
     Warned,
     exact_top_k,
@@ -56,7 +58,7 @@ from bench.memory import BuildMemory, of_build
 from bench.scoring import PAIRS_PER_CHUNK, PairScores
 from bench.stages import Budget, Emit, NoBudget, Stage, Work
 from bench.tables import table_digest
-from bench.trec import read_run
+from bench.trec import RunGaps, read_hits, read_run
 
 QUERIES_PER_CHUNK = 512
 ROWS_PER_BATCH = 8192
@@ -105,6 +107,7 @@ class Pipeline:
         self._rerankers: dict[str, Reranker] = {}
         self._memo: dict[tuple[Any, ...], Any] = {}
         self._silent: set[str] = set()
+        self._unknown: dict[str, UnknownIds] = {}
         self.embedding = Embedding(dataset, cache, self.work.texts_embedded, self._tell, lambda: self.budget)
 
     # -- what the stages share -----------------------------------------------------------------------------------
@@ -115,22 +118,23 @@ class Pipeline:
         return id_ranks(self.document_ids)
 
     @cached_property
-    def document_ids(self) -> list[str]:
-        """Ids by row: the corpus, then judged documents outside it, then those that only run files name."""
+    def dataset_ids(self) -> list[str]:
+        """Ids by row: the corpus, then judged documents outside it."""
         ids = list(self.dataset.document_ids)
         if self.dataset.qrels is not None:
             rows = self.dataset.qrels_coded().document_rows
             outside = np.flatnonzero(rows >= self.dataset.documents)
             names = self.dataset.qrels.column("document_id").take(pa.array(outside)).to_pylist()
             ids += [name for _, name in sorted(set(zip(rows[outside].tolist(), names, strict=True)))]
-        known = set(ids)
-        for system in self.experiment.systems:
-            if system.run is not None:
-                for name in read_run(system.run).document_ids:
-                    if name not in known:
-                        known.add(name)
-                        ids.append(name)
         return ids
+
+    @cached_property
+    def document_ids(self) -> list[str]:
+        """Ids by row: those of the dataset, then those that only run files name."""
+        runs = [system.run for system in self.experiment.systems if system.run is not None]
+        known = frozenset(self.dataset_ids if runs else ())
+        further = dict.fromkeys(name for run in runs for name in read_run(run).documents_as(known) if name not in known)
+        return [*self.dataset_ids, *further]
 
     @property
     def document_digests(self) -> npt.NDArray[np.bytes_]:
@@ -306,7 +310,8 @@ class Pipeline:
     def candidates(self, system: System, limit: int, build: int = 0) -> Ranking:
         """What a system's source (store, fusion or run file) returns for every judged query when asked for `limit`."""
         if system.run is not None:
-            return self._once(("run", system.run, limit), lambda: self._run_file(system, limit))  # type: ignore[no-any-return]
+            # In TREC form a query without hits has no line: one that is not there found nothing and did not fail.
+            return self._once(("run", system.run, limit), lambda: self._ranking(self._run_read(system)[0], limit))  # type: ignore[no-any-return]
         if system.fusion is not None:
             return self._once(  # type: ignore[no-any-return]
                 ("fusion", system.name, limit, build), lambda: self._fused(system, limit, build)
@@ -347,11 +352,13 @@ class Pipeline:
         queries = self.queries(system)
         hits = Hits.empty(len(queries), limit)
         failures: dict[int, str] = {}
+        unknown = UnknownIds()
         starts = range(0, len(queries), QUERIES_PER_CHUNK)
         kept = {start: self.cache.read("candidates", f"{key}/{start}") for start in starts}
         todo = [start for start in starts if kept[start] is None]
         for start, arrays in kept.items():
             if arrays is not None:
+                unknown += _unknown(arrays)
                 hits.rows[start : start + len(arrays["rows"])] = arrays["rows"]
                 hits.scores[start : start + len(arrays["rows"])] = arrays["scores"]
         missing = sum(min(QUERIES_PER_CHUNK, len(queries) - start) for start in todo)
@@ -363,17 +370,35 @@ class Pipeline:
             ):
                 session.configure(system.store.query)
                 for start in todo:
+                    before = session.unknown_ids()
                     stop = min(start + QUERIES_PER_CHUNK, len(queries))
                     part, failed = search_each(session.search, queries.at(slice(start, stop)), limit, system.filter)
                     hits.rows[start:stop], hits.scores[start:stop] = part.rows, part.scores
                     failures |= {start + i: cause for i, cause in failed.items()}
-                    if not failed:  # what failed is asked again by the next run
-                        arrays = {"rows": part.rows, "scores": part.scores}
+                    found = session.unknown_ids()
+                    here = UnknownIds(found.count - before.count, found.of - before.of, found.example)
+                    unknown += here
+                    if not failed and not here.all:  # what failed is asked again by the next run
+                        arrays = {"rows": part.rows, "scores": part.scores, **_told(here)}
                         self.cache.write("candidates", f"{key}/{start}", arrays)
                     advance(stop - start)
         self.work.queries_searched.computed += missing
         self.work.queries_searched.reused += len(queries) - missing
+        if unknown.all:
+            raise AdapterRejected(
+                f"{system.store.name}: {unknown}. Give the service the same corpus with the same ids."
+            )
+        self._unknown[key] = unknown
         return self._ranking(hits, limit, failures)
+
+    def unknown_ids(self, system: System, build: int = 0) -> UnknownIds:
+        """The documents that a system's search or run file found and the corpus does not hold."""
+        if system.run is not None:
+            return self.run_gaps(system).unknown
+        if system.store is None:
+            return UnknownIds()
+        self.candidates(system, system.limit, build)
+        return self._unknown[self.search_key(system, system.limit, build)]
 
     def _ranking(self, hits: Hits, depth: int, failures: Mapping[int, str] | None = None) -> Ranking:
         rows, scores = canonical(hits.rows, hits.scores, self.ranks, depth)
@@ -381,10 +406,17 @@ class Pipeline:
         failed[list(failures or ())] = True
         return Ranking(rows, scores, failed, tuple(dict.fromkeys((failures or {}).values())))
 
-    def _run_file(self, system: System, limit: int) -> Ranking:
+    def run_gaps(self, system: System) -> RunGaps:
+        """What a run file lacks of the dataset, and the dataset of it."""
+        return self._run_read(system)[1]
+
+    def _run_read(self, system: System) -> tuple[Hits, RunGaps]:
         assert system.run is not None
-        hits, absent = read_run(system.run).hits(self.dataset.query_ids, self.document_ids, limit)
-        return self._ranking(hits, limit, dict.fromkeys(absent, f"not in {system.run.name}"))
+        path = system.run
+        return self._once(  # type: ignore[no-any-return]
+            ("run file", path),
+            lambda: read_hits(path, self.dataset.query_ids, self.document_ids, len(self.dataset_ids)),
+        )
 
     def _fused(self, system: System, limit: int, build: int) -> Ranking:
         assert system.fusion is not None
@@ -584,6 +616,20 @@ def index_record(store: Store, ref: IndexRef) -> dict[str, Any]:
 
 def _dump(options: Any) -> dict[str, Any]:
     return options.model_dump(mode="json")  # type: ignore[no-any-return]
+
+
+def _told(unknown: UnknownIds) -> dict[str, npt.NDArray[Any]]:
+    """What a chunk of candidates keeps of ids that the corpus lacks: nothing of an engine that holds the corpus."""
+    if not unknown.of:
+        return {}
+    return {"unknown": np.array([unknown.count, unknown.of]), "unknown_example": np.array(unknown.example or "")}
+
+
+def _unknown(arrays: Mapping[str, npt.NDArray[Any]]) -> UnknownIds:
+    if "unknown" not in arrays:
+        return UnknownIds()
+    count, of = arrays["unknown"].tolist()
+    return UnknownIds(count, of, str(arrays["unknown_example"]) or None)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

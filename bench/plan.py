@@ -60,6 +60,7 @@ class _Plan:
                 "(80 % power, deviation of differences assumed as in earlier real runs)"
             )
         lines += self._targets()
+        lines += self._run_files()
         lines += ["", "quality pass", *self._embedding(), *self._indexes(), *self._searches(), *self._reranking()]
         lines += ["", "latency pass", *self._latency(), *self._bill(), "", "systems"]
         lines += [f"  {system.name}" for system in self.experiment.systems]
@@ -78,6 +79,14 @@ class _Plan:
                     f"so many a setting that misses nothing is shown to reach {highest:.3f}"
                 )
         return lines
+
+    def _run_files(self) -> list[str]:
+        return [
+            f"! {system.name}: {sentence}"
+            for system in self.experiment.systems
+            if system.run is not None
+            for sentence in self.pipeline.run_gaps(system).sentences()
+        ]
 
     def _embedding(self) -> list[str]:
         lines: list[str] = []

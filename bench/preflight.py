@@ -22,7 +22,6 @@ from bench.expansion import System
 from bench.integrity import DatasetFaults
 from bench.pipeline import Pipeline
 from bench.stages import Emit
-from bench.trec import read_run
 
 
 def prepare(
@@ -186,11 +185,17 @@ class _Preflight:
                 key="filter",
             )
         if system.run is not None:
-            run = read_run(system.run)
-            if not set(run.query_ids) & set(dataset.query_ids):
+            gaps = pipeline.run_gaps(system)
+            if gaps.foreign == gaps.queries:
                 raise InvalidOptions(
-                    f"{system.run} ranks none of the dataset's queries (it starts with query {run.query_ids[0]!r}, "
+                    f"{system.run} ranks none of the dataset's queries (it starts with query {gaps.foreign_example!r}, "
                     f"the dataset with {dataset.query_ids[0]!r}).",
+                    key="run",
+                )
+            if gaps.unknown.all:
+                raise InvalidOptions(
+                    f"{system.run} ranks none of the dataset's documents (it has {gaps.unknown.example!r}, the dataset "
+                    f"{dataset.document_ids[0]!r}). Write the run with the ids of the corpus.",
                     key="run",
                 )
         names = dict.fromkeys(name for name in (system.document_encoder, system.query_encoder) if name)

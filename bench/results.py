@@ -210,6 +210,14 @@ class Memory(_Model):
     )
 
 
+class UnknownDocuments(_Model):
+    """Documents that a run file or a service found and the corpus does not hold."""
+
+    count: int
+    of: int = Field(description="documents found for the judged queries")
+    example: str
+
+
 class SystemResult(_Model):
     """One system. status not_indexed or void: measures are None."""
 
@@ -227,6 +235,10 @@ class SystemResult(_Model):
     latency: Latency | None = None
     loads: list[Latency] = []
     truncated_texts: int = 0
+    queries_without_line: int | None = Field(
+        None, description="judged queries that a run file does not hold: they found nothing and score 0"
+    )
+    unknown_documents: UnknownDocuments | None = Field(None, description="null where there are none")
     build_seconds: float | None = None
     index_bytes: int | None = Field(None, description="on disk; on a server that of all its nodes")
     memory: Memory | None = Field(None, description="of a system with an index of its own")

@@ -45,6 +45,7 @@ from bench.results import (
     SystemResult,
     SystemStatus,
     Tracked,
+    UnknownDocuments,
     WorkDone,
     write_result,
 )
@@ -213,6 +214,7 @@ class _Run:
         evaluated = self.evaluator.evaluate(system)
         self._describe_index(system, entry)
         entry.truncated_texts = self._truncated(system)
+        self._tell_gaps(system, entry)
         if entry.index is not None and entry.index.flat and self.evaluator.is_dense(system):
             missed = self.evaluator.flat_misses(system)
             if missed:
@@ -236,6 +238,22 @@ class _Run:
             ids, query_ids = self.pipeline.document_ids, self.pipeline.dataset.query_ids
             path = self.folder / "runs" / f"{system.file_name}{suffix}.trec"
             write_run(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
+
+    def _tell_gaps(self, system: System, entry: SystemResult) -> None:
+        """What a run file or a service lacks of the dataset, and the dataset of it."""
+        unknown = self.pipeline.unknown_ids(system)
+        if unknown.count:
+            entry.unknown_documents = UnknownDocuments(count=unknown.count, of=unknown.of, example=str(unknown.example))
+        notes: list[str] = []
+        if system.run is not None:
+            gaps = self.pipeline.run_gaps(system)
+            entry.queries_without_line = gaps.without_line
+            notes += gaps.sentences()
+        elif unknown.count:
+            notes.append(f"of what its service found, {unknown}: they were left out")
+        entry.notes += notes
+        for note in notes:
+            self.emit(Warned(entry.name, note))
 
     def _each_build(self, evaluated: Evaluated) -> list[dict[str, float | None]]:
         if len(evaluated.rankings) < 2:

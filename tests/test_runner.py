@@ -156,8 +156,9 @@ def test_a_query_that_a_run_file_lacks_scores_zero_and_is_counted(folder: Path) 
     (folder / "today.trec").write_text("\n".join(lines) + "\n")
     _, result = small.measure(folder, small.spec([{"name": "today", "run": "today.trec"}], measures=["Hit@10"]))
     hit = result.systems[0].measures["Hit@10"]
-    assert (hit.mean, hit.queries, hit.failed) == (9 / 12, 12, 3)
-    assert result.systems[0].status == "partial"
+    assert (hit.mean, hit.queries, hit.failed) == (9 / 12, 12, 0)
+    assert result.systems[0].queries_without_line == 3
+    assert result.systems[0].status == "success"
 
 
 # -- failures ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,22 +12,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.config import ConfigFaults
-from bench.trec import decode_id, encode_id, read_run, write_run
+from bench.trec import encode_id, known_id, read_run, write_run
+from tests.test_reading import FORMS
 
 # Lone surrogates cannot stand in UTF-8; datasets refuse such ids.
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
 @given(IDS)
-def test_an_id_survives_its_encoding_and_holds_no_white_space(name: str) -> None:
-    assert decode_id(encode_id(name)) == name
+def test_an_encoded_id_holds_no_white_space_and_reads_back_alone(name: str) -> None:
     assert len(encode_id(name).split()) == 1
+    assert known_id(encode_id(name), {name}) == name
 
 
 def test_only_what_would_break_a_line_is_encoded() -> None:
     assert encode_id("käse/50%.md") == "käse/50%.md"
     assert encode_id("a b\tc") == "a%20b%09c"
-    assert encode_id("50%20") == "50%2520"
+    assert encode_id("50%20off") == "50%20off"
+    assert encode_id("50%20 off") == "50%2520%20off"
+
+
+def test_an_encoding_that_is_another_id_is_not_used() -> None:
+    assert encode_id("50 off", {"50 off", "50%20off"}) == "50%20off%FE"
+
+
+@given(st.sets(st.text("%02FE \ufeff\x00", min_size=1, max_size=8), min_size=1, max_size=30))
+def test_every_id_reads_back_whatever_other_ids_there_are(ids: set[str]) -> None:
+    assert [known_id(encode_id(name, ids), ids) for name in ids] == list(ids)
+
+
+@pytest.mark.parametrize(
+    "name", ["https://en.wikipedia.org/wiki/Caf%C3%A9", "50%20off", "a+b%2Bc", "%", "no\u00a0break"]
+)
+def test_an_id_of_a_foreign_file_is_read_as_it_stands(tmp_path: Path, name: str) -> None:
+    (tmp_path / "r.trec").write_text(f"{name} Q0 {name} 1 2.0 x\n", encoding="utf-8")
+    hits, absent = read_run(tmp_path / "r.trec").hits([name], ["other", name])
+    assert (hits.rows.tolist(), absent) == ([[1]], [])
 
 
 @settings(deadline=None)
@@ -48,7 +69,7 @@ def test_a_run_that_was_written_is_read_back(queries: list[str], documents: list
     with TemporaryDirectory() as folder:
         path = Path(folder) / "system.trec"
         write_run(path, queries, documents, rows, scores, "a system")
-        hits, absent = read_run(path).hits(queries, documents, k)
+        hits, absent = read_run(path).hits(queries, documents)
     assert absent == []
     assert np.array_equal(hits.rows, rows)
     assert np.array_equal(hits.scores, scores)
@@ -63,7 +84,7 @@ def test_empty_places_are_not_written(tmp_path: Path) -> None:
 
 def test_a_query_that_the_file_does_not_hold_is_told(tmp_path: Path) -> None:
     (tmp_path / "r.trec").write_text("q1 Q0 a 1 2.0 x\n\nq1 Q0 b 2 1.0 x\n")
-    hits, absent = read_run(tmp_path / "r.trec").hits(["q0", "q1"], ["a", "b"], 2)
+    hits, absent = read_run(tmp_path / "r.trec").hits(["q0", "q1"], ["a", "b"])
     assert absent == [0]
     assert hits.rows.tolist() == [[-1, -1], [0, 1]]
 
@@ -79,6 +100,8 @@ def test_ranks_are_ignored_and_scores_decide(tmp_path: Path) -> None:
     [
         ("q1 Q0 d1 1", r"run\.trec:2: expected `query Q0 document rank score tag`, got 'q1 Q0 d1 1'"),
         ("q1 Q0 d1 1 high x", r"run\.trec:2: expected"),
+        ("q 1 Q0 d1 1 0.5 x", r"run\.trec:2: expected .*An id cannot hold a blank; write %20"),
+        ("q1 Q0 d1 1 1e39 x", r"run\.trec:2: the score 1e39 is not a finite number"),
         ("q1 Q0 d1 1 nan x", r"run\.trec:2: the score nan is not a finite number"),
     ],
 )
@@ -87,6 +110,24 @@ def test_a_malformed_line_is_named(tmp_path: Path, line: str, message: str) -> N
     path.write_text(f"q1 Q0 d0 1 2.5 x\n{line}\n")
     with pytest.raises(ConfigFaults, match=message):
         read_run(path)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_run_file_reads_the_same_in_every_encoding_and_compression(tmp_path: Path, form: str) -> None:
+    text = "q1 Q0 käse 1 2.5 x\nq1 Q0 d0 2 1.5 x\n"
+    (tmp_path / "r.trec").write_bytes(FORMS[form](text))
+    (tmp_path / "r.trec.gz").write_bytes(gzip.compress(FORMS[form](text)))
+    for name in ("r.trec", "r.trec.gz"):
+        hits, absent = read_run(tmp_path / name).hits(["q1"], ["d0", "käse"])
+        assert (hits.rows.tolist(), hits.scores.tolist(), absent) == ([[1, 0]], [[2.5, 1.5]], [])
+
+
+def test_a_run_that_changed_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "r.trec"
+    path.write_text("q1 Q0 a 1 2.0 x\n")
+    assert read_run(path).document_ids == ["a"]
+    path.write_text("q1 Q0 other 1 2.0 x\n")
+    assert read_run(path).document_ids == ["other"]
 
 
 def test_an_empty_run_is_refused(tmp_path: Path) -> None:

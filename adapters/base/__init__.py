@@ -20,6 +20,7 @@ from .arrays import (
     Similarity,
     Tables,
     TextRows,
+    UnknownIds,
     Usage,
     check_vectors,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "Tables",
     "TextRows",
     "Tracker",
+    "UnknownIds",
     "Usage",
     "Warned",
     "ann_recall",

@@ -69,6 +69,27 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownIds:
+    """How many of the documents that were found are not in the corpus, and the id of one of them."""
+
+    count: int = 0
+    of: int = 0
+    example: str | None = None
+
+    @property
+    def all(self) -> bool:
+        """Whether documents were found and none of them is in the corpus."""
+        return 0 < self.of == self.count
+
+    def __add__(self, other: UnknownIds) -> UnknownIds:
+        return UnknownIds(self.count + other.count, self.of + other.of, self.example or other.example)
+
+    def __str__(self) -> str:
+        share = f"{100 * self.count / self.of:.0f} %" if self.count < self.of else "all"
+        return f"{self.count:,} of {self.of:,} documents ({share}) are not in the corpus, such as {self.example!r}"
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What an adapter may know about the run it serves.
 

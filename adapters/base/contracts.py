@@ -35,6 +35,7 @@ from .arrays import (
     Similarity,
     Tables,
     TextRows,
+    UnknownIds,
     check_vectors,
 )
 from .errors import InvalidOptions, InvalidVectors, MissingDependency, NotIndexed
@@ -207,6 +208,11 @@ class Session(ABC):
     @abstractmethod
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
         """The engine's work for at least one query over at least one row."""
+
+    def unknown_ids(self) -> UnknownIds:
+        """How many of the documents that its searches found so far are not in the corpus. Only a service that holds
+        its documents itself can find any; hits do not hold them."""
+        return UnknownIds()
 
     def close(self) -> None:
         """Give the handle back."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -39,6 +39,7 @@ from adapters.base import (
     Session,
     Similarity,
     Store,
+    UnknownIds,
 )
 
 Json: TypeAlias = Any
@@ -206,6 +207,13 @@ class HttpStore(Store):
         )
 
 
+class _Found(NamedTuple):
+    """What the service answered to one query: rows with scores, best first, and the ids that the corpus lacks."""
+
+    hits: list[tuple[int, float]]
+    unknown: UnknownIds
+
+
 class HttpSession(Session):
     """One session serves many threads once it is configured."""
 
@@ -220,6 +228,10 @@ class HttpSession(Session):
         self._needs = index.placeholders
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._unknown = UnknownIds()
+
+    def unknown_ids(self) -> UnknownIds:
+        return self._unknown
 
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
         if filter is not None:
@@ -228,23 +240,25 @@ class HttpSession(Session):
             if name in self._needs and given is None:
                 raise InvalidOptions(f"The template holds {{{name}}} and the system has none.", key="index.body")
 
-        def one(i: int) -> list[tuple[int, float]]:
+        def one(i: int) -> _Found:
             values: dict[str, Any] = {**self.options.values, "k": limit}
             if queries.texts is not None:
                 values["query"] = queries.texts[i]
             if queries.vectors is not None and "vector" in self._needs:
                 values["vector"] = queries.vectors[i].tolist()
-            return self._read(self._ask(values))[:limit]
+            return self._read(self._ask(values))
 
         found = [one(0)] if len(queries) == 1 else self._many(one, len(queries))
+        with self._lock:
+            self._unknown = sum((each.unknown for each in found), self._unknown)
         empty = (EMPTY_ROW, -math.inf)
-        padded = [hits + [empty] * (limit - len(hits)) for hits in found]
+        padded = [(each.hits + [empty] * limit)[:limit] for each in found]
         return Hits(
             np.array([[row for row, _ in hits] for hits in padded], np.int32),
             np.array([[score for _, score in hits] for hits in padded], np.float32),
         )
 
-    def _many(self, one: Callable[[int], list[tuple[int, float]]], count: int) -> list[list[tuple[int, float]]]:
+    def _many(self, one: Callable[[int], _Found], count: int) -> list[_Found]:
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._connection.search_threads, thread_name_prefix="http-search")
@@ -311,7 +325,7 @@ class HttpSession(Session):
                 raise AdapterRejected(f"{self._index.url} answered with more than {_LARGEST >> 20} MiB.")
         return bytes(content)
 
-    def _read(self, answer: Json) -> list[tuple[int, float]]:
+    def _read(self, answer: Json) -> _Found:
         """Rows and scores of an answer, best first, each row once."""
         index = self._index
         ids = [str(found) for found in self._at(answer, index.ids, "index.ids")]
@@ -324,16 +338,19 @@ class HttpSession(Session):
                 f"{index.url} answered with {len(ids)} ids at {index.ids} and {len(scores)} scores at {index.scores}."
             )
         best: dict[int, float] = {}
+        unknown: list[str] = []
         for name, score in sorted(zip(ids, scores, strict=True), key=lambda hit: -hit[1]):
             row = self._rows.get(name)
             if row is not None:
                 best.setdefault(row, score)
-            elif index.unknown_ids == "error":
+            elif index.unknown_ids == "ignore":
+                unknown.append(name)
+            else:
                 raise AdapterRejected(
                     f"{index.url} found the id {name!r}, which is not in the corpus. Give the service the same corpus, "
                     "or set index.unknown_ids: ignore."
                 )
-        return list(best.items())
+        return _Found(list(best.items()), UnknownIds(len(unknown), len(ids), unknown[0] if unknown else None))
 
     def _score(self, found: Json) -> float:
         if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
