@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from adapters.base import AdapterError, AdapterRejected, AdapterTimeout, AdapterUnavailable, IndexMissing
 
 from . import weaviate_server
-from ._weaviate_options import WeaviateConnection
+from ._weaviate_options import DEFAULT_KEY_ENV, WeaviateConnection
 
 _T = TypeVar("_T")
 
@@ -34,6 +34,14 @@ _CHANNEL = json.dumps(
     }
 )
 _WATCH_SECONDS = 0.5
+_ANSWER_BYTES = 64 << 20  # a schema of thousands of collections is smaller
+
+
+class _Stays(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the key would be shown to whatever host it names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 class ServerLink:
@@ -45,8 +53,16 @@ class ServerLink:
         self._client: Any = None
         self._lock = threading.Lock()
         self._version: str | None = None
+        self._key: str | None = None
         # No proxy stands before a server on this machine, whatever the environment says.
-        self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if connection.local else []))
+        direct = [urllib.request.ProxyHandler({})] if connection.local else []
+        self._opener = urllib.request.build_opener(_Stays, *direct)
+
+    @property
+    def key(self) -> str | None:
+        """What the server is shown; asked for again while there is none, since the server may start later."""
+        self._key = self._key or self.connection.key()
+        return self._key
 
     @property
     def client(self) -> Any:
@@ -65,7 +81,7 @@ class ServerLink:
         connection, rest = self.connection, urlsplit(self.address)
         secure = rest.scheme == "https"
         grpc_host, grpc_port = connection.grpc
-        key = connection.key()
+        key = self.key
         self.get("/v1/meta")  # names the cause of a failure better than the client does
         self._shake_hands(grpc_host, grpc_port, secure=secure)
         with self.errors():
@@ -126,14 +142,18 @@ class ServerLink:
         request = urllib.request.Request(self.address + path)
         if nearest:
             request.add_header("consistency", "false")
-        if key := self.connection.key():
+        if key := self.key:
             request.add_header("Authorization", f"Bearer {key}")
         try:
             with self._opener.open(request, timeout=self.connection.query_seconds) as answer:
-                return json.load(answer)
+                return json.loads(_bounded(answer, self.address + path))
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
+            if target := error.headers.get("Location"):
+                raise AdapterRejected(
+                    f"{self.address}{path} sends on to {target}. Name the address where the server itself answers."
+                ) from error
             raise self._refused(error.code, error.read(2000).decode("utf-8", "replace")) from error
         except (OSError, http.client.HTTPException) as error:
             if isinstance(getattr(error, "reason", error), TimeoutError):
@@ -148,7 +168,7 @@ class ServerLink:
         """A gauge of a server's Prometheus endpoint. Raises AdapterUnavailable, AdapterRejected."""
         try:
             with self._opener.open(url, timeout=max(self.connection.connect_seconds, 5)) as answer:
-                text = answer.read().decode("utf-8", "replace")
+                text = _bounded(answer, url).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
             raise AdapterUnavailable(
                 f"No metrics at {url} ({error}). Start the server with PROMETHEUS_MONITORING_ENABLED=true, and name "
@@ -248,7 +268,12 @@ class ServerLink:
     def _refused(self, status: int, text: str) -> AdapterRejected:
         if status in (401, 403):
             env = self.connection.api_key_env
-            cure = f"Check the key in {env}." if env else "It wants a key: name its variable in api_key_env."
+            cure = (
+                f"Check the key in {env}."
+                if env
+                else "It wants a key: put it into an environment variable and name that in api_key_env; of a server "
+                f"at the default address {DEFAULT_KEY_ENV} needs no naming."
+            )
             return AdapterRejected(f"The Weaviate server at {self.address} refused the key ({status}). {cure}")
         messages = re.findall(r"""['"]message['"]: ?['"](.*?)['"]\}""", text)
         return AdapterRejected(
@@ -269,3 +294,13 @@ class ServerLink:
         else:
             cure = weaviate_server.advice()
         return AdapterUnavailable(f'Adapter "weaviate" needs a server at {self.address} ({reason}). {cure}')
+
+
+def _bounded(answer: Any, address: str) -> bytes:
+    """The body of an answer. Raises AdapterRejected for one that is longer than any server's."""
+    body: bytes = answer.read(_ANSWER_BYTES + 1)
+    if len(body) > _ANSWER_BYTES:
+        raise AdapterRejected(
+            f"{address} answers with more than {_ANSWER_BYTES >> 20} MiB, as no Weaviate server does."
+        )
+    return body

@@ -187,10 +187,14 @@ class WeaviateQuery(Options):
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
+DEFAULT_KEY_ENV = "WEAVIATE_API_KEY"  # docker-compose.yml takes the key of its servers from it
+
+
 class WeaviateConnection(Options):
     """How to reach the server: host and ports, or a url, or the cluster url of Weaviate Cloud.
 
-    Keys come from the environment variable that api_key_env names. Seconds bound every wait. data_path and metrics_url
+    Keys come from the environment variable that api_key_env names; a server that `make weaviate-up` started, or one at
+    the default address with WEAVIATE_API_KEY, needs no such name. Seconds bound every wait. data_path and metrics_url
     show bytes on disk and memory; of a cluster each names those of every node. At the address of servers that
     `make weaviate-up` or `weaviate-cluster-up` starts here they need not be given, nor metrics_url at that of Docker's,
     whose files cannot be seen.
@@ -247,6 +251,12 @@ class WeaviateConnection(Options):
         """Whether the server is on this machine."""
         return urlsplit(self.address).hostname in ("localhost", "127.0.0.1", "::1")
 
+    def resident_bytes(self) -> int | None:
+        """Memory of the servers that the Makefile started at this address, None where it started none."""
+        each = [server.resident_bytes() for server in self._started_here()]
+        known = [size for size in each if size is not None]
+        return sum(known) if known else None
+
     @property
     def metrics_urls(self) -> tuple[str, ...]:
         """The metrics endpoint of each node, none where they are not known."""
@@ -269,15 +279,20 @@ class WeaviateConnection(Options):
         return ()
 
     def key(self) -> str | None:
-        """The API key. Raises AdapterRejected when its variable is not set."""
-        if self.api_key_env is None:
-            return None
-        if not (key := os.environ.get(self.api_key_env)):
-            raise AdapterRejected(
-                f'Adapter "weaviate" takes its key from the environment variable {self.api_key_env}, which is not '
-                f"set. Set it: export {self.api_key_env}=…"
-            )
-        return key
+        """The API key: that of `api_key_env`, of the server that the Makefile started at this address, or, where the
+        file names no address, of WEAVIATE_API_KEY. Raises AdapterRejected when the variable it names is not set."""
+        if self.api_key_env is not None:
+            if not (key := os.environ.get(self.api_key_env)):
+                raise AdapterRejected(
+                    f'Adapter "weaviate" takes its key from the environment variable {self.api_key_env}, which is not '
+                    f"set. Set it: export {self.api_key_env}=…"
+                )
+            return key
+        started = next((server for server in self._started_here() if server.pid() is not None), None)
+        if started is not None:
+            return started.key
+        named = {"host", "port", "url", "cloud"} & self.model_fields_set
+        return None if named else os.environ.get(DEFAULT_KEY_ENV)
 
 
 def _several(given: str | tuple[str, ...] | None) -> tuple[str, ...]:

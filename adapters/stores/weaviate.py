@@ -235,7 +235,11 @@ class WeaviateStore(Store):
         collection.delete()
 
     def server_memory(self) -> int | None:
-        """Resident bytes of the server process, of all nodes of a cluster, from their metrics endpoints."""
+        """Resident bytes of the server process, of all nodes of a cluster: of servers started here as the system tells
+        them, of others from their metrics endpoints."""
+        held: int | None = self.connection.resident_bytes()
+        if self.connection.metrics_url is None and held is not None:
+            return held
         urls = self.connection.metrics_urls
         if not urls:
             return None

@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ._weaviate_credentials import Credentials
+
 VERSION = "1.38.11"
 IMAGE = f"cr.weaviate.io/semitechnologies/weaviate:{VERSION}"
 # The module's @latest is an old 1.35.2: only the tag gives this version.
@@ -30,16 +32,19 @@ MODULE = f"github.com/weaviate/weaviate/cmd/weaviate-server@v{VERSION}"
 GO_MINIMUM = (1, 26)
 
 ENVIRONMENT: Mapping[str, str] = {
-    "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true",
+    "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "false",
+    "AUTHENTICATION_APIKEY_ENABLED": "true",
     "ASYNC_INDEXING": "true",
     # A late insert into a collection that was dropped must not bring it back with a guessed schema.
     "AUTOSCHEMA_ENABLED": "false",
     "DEFAULT_VECTORIZER_MODULE": "none",
     "DISABLE_TELEMETRY": "true",
     "GO_PROFILING_DISABLE": "true",
-    "PROMETHEUS_MONITORING_ENABLED": "true",
 }
-"""What every local server runs with, in Docker or without; addresses and ports come beside it."""
+"""What every local server runs with, in Docker or without; addresses, ports and keys come beside it."""
+
+# Keys of other services, proxies and settings of other servers are none of its business.
+_INHERITED = ("PATH", "HOME", "USER", "TMPDIR", "TZ", "LANG", "LC_ALL", "GOGC", "GOMAXPROCS", "GOMEMLIMIT")
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before loopback
 _CLUSTER_NODES = 3
@@ -51,7 +56,12 @@ class ServerFailed(Exception):
 
 
 class Ports(NamedTuple):
-    """Every port a server opens. REST listens on loopback, gRPC and metrics on all interfaces: there is no setting."""
+    """Every port a server may open.
+
+    REST, gossip and raft listen on loopback. gRPC and the nodes' data port listen on every interface, for which there
+    is no setting: they ask for a key. The metrics port, which can do neither, is closed unless the environment of a
+    server asks for it.
+    """
 
     http: int = 8080
     grpc: int = 50051
@@ -185,11 +195,20 @@ def build() -> Path:
 class Server:
     """One server process on loopback with its data in a folder, which outlives it."""
 
-    def __init__(self, folder: Path, ports: Ports, environment: Mapping[str, str] | None = None) -> None:
-        """environment: settings over ENVIRONMENT."""
+    def __init__(
+        self,
+        folder: Path,
+        ports: Ports,
+        environment: Mapping[str, str] | None = None,
+        *,
+        credentials_in: Path | None = None,
+    ) -> None:
+        """environment: settings over ENVIRONMENT. credentials_in: folder of its credentials, which the nodes of a
+        cluster share, by default its own; they are made when it is first started."""
         self.folder = folder
         self.ports = ports
         self._extra = dict(environment or {})
+        self._credentials_in = credentials_in or folder
 
     @property
     def url(self) -> str:
@@ -207,11 +226,30 @@ class Server:
     def log(self) -> Path:
         return self.folder / "server.log"
 
-    def environment(self) -> dict[str, str]:
-        """The process's environment: this one's, without proxies' influence, and the server's settings."""
+    @property
+    def credentials_file(self) -> Path:
+        return Credentials.file(self._credentials_in)
+
+    @property
+    def key(self) -> str | None:
+        """What clients have to show, None where the server has never been started."""
+        kept = Credentials.kept(self._credentials_in)
+        return None if kept is None else kept.key
+
+    def resident_bytes(self) -> int | None:
+        """Memory of the running process, None when it does not run."""
+        if (pid := self.pid()) is None:
+            return None
+        asked = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        kibibytes = asked.stdout.strip()
+        return int(kibibytes) * 1024 if kibibytes.isdecimal() else None
+
+    def environment(self, credentials: Credentials) -> dict[str, str]:
+        """The process's environment: the server's settings, and of this process what any program needs."""
         return {
-            **os.environ,
+            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
             **ENVIRONMENT,
+            **credentials.environment(),
             "PERSISTENCE_DATA_PATH": str(self.data_path),
             "CLUSTER_HOSTNAME": "weaviate-0",
             # Without these two it advertises the machine's outside address.
@@ -235,12 +273,14 @@ class Server:
             return
         if taken := [port for port in self.ports if _listens(port)]:
             raise ServerFailed(f"Port {taken[0]} is taken by another program; stop that one first.")
-        self.data_path.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.data_path.mkdir(exist_ok=True)
+        credentials = Credentials.of(self._credentials_in)
         arguments = ["--scheme", "http", "--host", "127.0.0.1", "--port", str(self.ports.http)]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [str(program), *arguments],
-                env=self.environment(),
+                env=self.environment(credentials),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -317,8 +357,9 @@ def ready(url: str, seconds: float = 2) -> bool:
         return False
 
 
-def cluster(folder: Path, ports: Sequence[Ports]) -> list[Server]:
-    """Servers that form one cluster on this host, not started. ports: one for each, the data port after gossip's."""
+def cluster(folder: Path, ports: Sequence[Ports], environment: Mapping[str, str] | None = None) -> list[Server]:
+    """Servers that form one cluster on this host, not started. ports: one for each, the data port after gossip's.
+    environment: settings over ENVIRONMENT, for all."""
     names = [f"weaviate-{i}" for i in range(len(ports))]
     shared = {
         # Without it: "leader not found".
@@ -328,7 +369,12 @@ def cluster(folder: Path, ports: Sequence[Ports]) -> list[Server]:
     }
     join = {"CLUSTER_JOIN": f"127.0.0.1:{ports[0].gossip}"}
     return [
-        Server(folder / name, each, {**shared, "CLUSTER_HOSTNAME": name, **(join if i else {})})
+        Server(
+            folder / name,
+            each,
+            {**(environment or {}), **shared, "CLUSTER_HOSTNAME": name, **(join if i else {})},
+            credentials_in=folder,
+        )
         for i, (name, each) in enumerate(zip(names, ports, strict=True))
     ]
 
@@ -343,9 +389,10 @@ def start_cluster(servers: Sequence[Server]) -> None:
             time.sleep(0.1)
     for server in servers:
         server.wait_ready(120)
-    until = time.monotonic() + 60
+    until, key = time.monotonic() + 60, servers[0].key
     while time.monotonic() < until:
-        with _DIRECT.open(f"{servers[0].url}/v1/nodes", timeout=5) as answer:
+        asked = urllib.request.Request(f"{servers[0].url}/v1/nodes", headers={"Authorization": f"Bearer {key}"})
+        with _DIRECT.open(asked, timeout=5) as answer:
             nodes = json.load(answer)["nodes"]
         if len(nodes) == len(servers) and all(node.get("status") == "HEALTHY" for node in nodes):
             return
@@ -401,16 +448,25 @@ def _run(command: str) -> str:
         build()
         single.start()
         single.wait_ready()
-        return f"Weaviate {VERSION} at {single.url}, gRPC port {single.ports.grpc} (open on every interface)."
+        return f"Weaviate {VERSION} at {single.url}. {_listening([single])}"
     if command == "cluster-up":
         build()
         start_cluster(several)
-        return "Cluster of three: " + ", ".join(f"{server.url} (gRPC {server.ports.grpc})" for server in several)
+        return f"Cluster of three: {', '.join(server.url for server in several)}. {_listening(several)}"
     if command == "status":
         return json.dumps(status(), indent=2)
     for server in [single] if command == "down" else reversed(several):
         server.stop()
     return "Stopped; the data stay in " + str(data_folder())
+
+
+def _listening(servers: Sequence[Server]) -> str:
+    """What can be reached from elsewhere, and where the key is."""
+    open_ports = [str(port) for server in servers for port in (server.ports.grpc, server.ports.data)]
+    return (
+        f"Ports {', '.join(open_ports)} (gRPC and data of nodes) listen on every interface, since Weaviate has no "
+        f"setting for that; they ask for the key in {servers[0].credentials_file}, where the adapter finds it."
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ it says how to get one and measures nothing.
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -41,14 +42,21 @@ def main() -> None:
 
 
 def _connection(server: Server) -> dict[str, Any]:
-    return {"host": "127.0.0.1", "port": server.ports.http, "grpc_port": server.ports.grpc}
+    os.environ["WEAVIATE_API_KEY"] = server.key or ""
+    address = {"host": "127.0.0.1", "port": server.ports.http, "grpc_port": server.ports.grpc}
+    return {**address, "api_key_env": "WEAVIATE_API_KEY"}
 
 
 def _client(server: Server) -> Any:
     import weaviate
+    from weaviate.auth import Auth
 
     return weaviate.connect_to_local(
-        host="127.0.0.1", port=server.ports.http, grpc_port=server.ports.grpc, skip_init_checks=True
+        host="127.0.0.1",
+        port=server.ports.http,
+        grpc_port=server.ports.grpc,
+        auth_credentials=Auth.api_key(server.key or ""),
+        skip_init_checks=True,
     )
 
 

@@ -14,8 +14,9 @@ from adapters.stores import weaviate_server
 from adapters.stores.weaviate_server import Ports, Server
 from tests.conftest import absent
 
+METRICS = {"PROMETHEUS_MONITORING_ENABLED": "true"}
 # The only node of its cluster need not wait five seconds for a leader to call.
-ALONE = {"RAFT_TIMEOUTS_MULTIPLIER": "1"}
+ALONE = {"RAFT_TIMEOUTS_MULTIPLIER": "1", **METRICS}
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +32,10 @@ def server_binary() -> Path:
 @pytest.fixture(scope="session")
 def asynchronous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Connection settings of a server with asynchronous indexing. BENCH_WEAVIATE_URL names one, with
-    BENCH_WEAVIATE_GRPC_PORT (50051)."""
+    BENCH_WEAVIATE_GRPC_PORT (50051) and its key, where it asks for one, in BENCH_WEAVIATE_KEY."""
     if url := os.environ.get("BENCH_WEAVIATE_URL"):
-        yield {"url": url, "grpc_port": int(os.environ.get("BENCH_WEAVIATE_GRPC_PORT", "50051"))}
+        key = {"api_key_env": "BENCH_WEAVIATE_KEY"} if "BENCH_WEAVIATE_KEY" in os.environ else {}
+        yield {"url": url, "grpc_port": int(os.environ.get("BENCH_WEAVIATE_GRPC_PORT", "50051")), **key}
     else:
         yield from running(tmp_path_factory, {})
 
@@ -76,7 +78,11 @@ def running(factory: pytest.TempPathFactory, environment: dict[str, str]) -> Ite
 
 
 def connection_of(server: Server) -> dict[str, Any]:
+    """How to reach a running server. Its key is put where an experiment that names it finds it."""
+    variable = f"WEAVIATE_KEY_{server.ports.http}"
+    os.environ[variable] = server.key or ""
     return {
+        "api_key_env": variable,
         "host": "127.0.0.1",
         "port": server.ports.http,
         "grpc_port": server.ports.grpc,

@@ -14,7 +14,7 @@ import pytest
 from adapters.base import AdapterRejected, AdapterUnavailable, IndexRef, Place, Queries, Similarity
 from adapters.stores.weaviate_server import Ports, Server, cluster, start_cluster
 
-from .conftest import connection_of, revive, store_at
+from .conftest import METRICS, connection_of, revive, store_at
 from .corpora import DIMENSION, build, corpus, recall, with_columns
 
 ROWS = 4000
@@ -76,7 +76,7 @@ def test_a_killed_server_fails_the_call_within_seconds_and_comes_back_whole(mort
 
 @pytest.mark.slow
 def test_a_cluster_answers_on_when_one_node_is_killed(server_binary: Path, tmp_path: Path) -> None:
-    servers = cluster(tmp_path, [Ports.free() for _ in range(3)])
+    servers = cluster(tmp_path, [Ports.free() for _ in range(3)], METRICS)
     vectors, queries = corpus(1500)
     try:
         start_cluster(servers)

@@ -21,7 +21,7 @@ from bench.pipeline import QUERIES_PER_CHUNK, ROWS_PER_BATCH
 from bench.results import Result, SystemResult
 from tests import small
 
-from .conftest import connection_of, revive, store_at
+from .conftest import METRICS, connection_of, revive, store_at
 
 ROWS = ROWS_PER_BATCH + 1500  # more batches than may be under way: the last are never reached
 QUERIES = QUERIES_PER_CHUNK + 60
@@ -212,7 +212,7 @@ def test_a_server_killed_in_the_middle_of_a_turn_fails_what_is_under_way_and_no_
 
 @pytest.mark.slow
 def test_a_run_goes_on_when_the_leader_of_three_nodes_is_killed(server_binary: Path, tmp_path: Path) -> None:
-    servers = cluster(tmp_path, [Ports.free() for _ in range(3)])
+    servers = cluster(tmp_path, [Ports.free() for _ in range(3)], METRICS)
     try:
         start_cluster(servers)
         leader = leader_of(servers)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from adapters.stores import weaviate_server
+from adapters.stores._weaviate_credentials import Credentials
 from adapters.stores.weaviate_server import ENVIRONMENT, IMAGE, Ports, Server, ServerFailed, cluster
 from tests.conftest import REPOSITORY
 
@@ -34,7 +35,7 @@ def test_docker_starts_the_version_that_make_builds(services: dict[str, Any]) ->
 
 
 def test_docker_servers_have_the_settings_of_local_ones(services: dict[str, Any]) -> None:
-    local = Server(Path("unused"), Ports()).environment()
+    local = Server(Path("unused"), Ports()).environment(Credentials("k", "c"))
     for service in services.values():
         environment = service["environment"]
         assert {key: environment[key] for key in ENVIRONMENT} == dict(ENVIRONMENT)
@@ -45,7 +46,7 @@ def test_docker_servers_have_the_settings_of_local_ones(services: dict[str, Any]
 def test_docker_cluster_has_the_settings_of_the_local_one(services: dict[str, Any]) -> None:
     nodes = cluster(Path("unused"), [Ports(), Ports(), Ports()])
     for name, node in zip(CLUSTER, nodes, strict=True):
-        docker, local = services[name]["environment"], node.environment()
+        docker, local = services[name]["environment"], node.environment(Credentials("k", "c"))
         assert docker["CLUSTER_HOSTNAME"] == local["CLUSTER_HOSTNAME"] == name
         assert docker["RAFT_BOOTSTRAP_EXPECT"] == local["RAFT_BOOTSTRAP_EXPECT"] == "3"
         members = [member.partition(":")[0] for member in local["RAFT_JOIN"].split(",")]
