@@ -20,7 +20,8 @@ from adapters.stores.weaviate_server import Ports, Server, cluster, start_cluste
 ADDRESS = "10.99.0.1"
 HTTP_CALLS = (
     ("GET", "/v1/schema"), ("GET", "/v1/objects"), ("POST", "/v1/graphql"), ("DELETE", "/v1/schema/Any"),
-    ("GET", "/metrics"), ("GET", "/tenant-activity"), ("GET", "/nodes/status"), ("GET", "/indices/Any/shards/s/objects/id"),
+    ("GET", "/metrics"), ("GET", "/tenant-activity"), ("GET", "/nodes/status"),
+    ("GET", "/indices/Any/shards/s/objects/id"),
     ("DELETE", "/indices/Any/shards/s/objects/id"), ("POST", "/indices/Any/shards/s/objects"),
     ("POST", "/replicas/indices/Any/shards/s/objects"), ("POST", "/cluster/users/db/"), ("POST", "/backups/can-commit"),
     ("POST", "/exports/prepare"), ("GET", "/debug/pprof/"),

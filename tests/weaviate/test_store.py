@@ -166,7 +166,7 @@ def test_metrics_of_nobody_and_of_another_program_are_named(synchronous: dict[st
     nobody = f"http://127.0.0.1:{Ports.free().metrics}/metrics"
     with pytest.raises(AdapterUnavailable, match=f"No metrics at {nobody}"):
         opened({**synchronous, "metrics_url": nobody}).server_memory()
-    other = f"http://127.0.0.1:{synchronous['port']}/v1/meta"
+    other = f"http://127.0.0.1:{synchronous['port']}/v1/.well-known/live"
     with pytest.raises(AdapterRejected, match="Name the server's own endpoint"):
         opened({**synchronous, "metrics_url": other}).server_memory()
 
