@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from adapters.base import DatasetSource, Floats, InvalidOptions, Rows
 
 from .integrity import Check, Dangling, DatasetFaults, full_texts, has_text, vector_matrix
+from .own_documents import own_documents
 from .tables import load_tables, table_digest
 
 
@@ -70,6 +71,8 @@ class Dataset:
     corpus, queries, qrels: Arrow tables with the columns that `adapters.base.Tables` names. Only evaluated queries,
     in the file's order, and their judgements; qrels None where the collection has none. queries_in_file: before
     that. fingerprint: hash of the three tables' content. notes and warnings: sentences for the result's reader.
+    own_rows: int32 (judged,), the document that is the query itself and that its rankings leave out, -1 for none; None
+    where rankings leave nothing out.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    own_rows: Rows | None = None
 
     @property
     def documents(self) -> int:
@@ -173,13 +177,15 @@ def load_dataset(
     split: str | None,
     needs_judgements: bool,
     dangling: Dangling = "error",
+    exclude_self: bool | None = None,
     kept_in: Path | None = None,
 ) -> Dataset:
     """Read and check a collection.
 
     needs_judgements: whether a measure needs qrels. dangling: "keep" lets qrels name what is not there: such a
-    document stays relevant and is never found, such a query is left out. kept_in: folder where parsed tables are
-    kept while their files stay the same.
+    document stays relevant and is never found, such a query is left out. exclude_self: whether a query's own document
+    is left out of its rankings; None: where query ids stand in the corpus with the same texts. kept_in: folder where
+    parsed tables are kept while their files stay the same.
     Raises DatasetFaults with every fault of the whole, and what the source raises for a malformed file.
     """
     tables, corpus_digest = load_tables(source, kept_in)
@@ -193,6 +199,7 @@ def load_dataset(
         raise DatasetFaults(check.faults)
     if qrels is not None:
         qrels = qrels.filter(pc.is_in(qrels.column("query_id"), value_set=queries.column("id")))
+    own = own_documents(tables.corpus, queries, qrels, exclude_self)
     digests = [corpus_digest, table_digest(queries), "none" if qrels is None else table_digest(qrels)]
     return Dataset(
         name=name,
@@ -202,9 +209,10 @@ def load_dataset(
         qrels=None if qrels is None else _content(qrels),
         queries_in_file=tables.queries.num_rows,
         fingerprint=hashlib.blake2b(" ".join(digests).encode(), digest_size=16).hexdigest(),
-        notes=(*tables.notes, *source.remarks(), *check.notes),
-        warnings=tuple(check.warnings),
+        notes=(*tables.notes, *source.remarks(), *check.notes, *own.notes),
+        warnings=(*check.warnings, *own.warnings),
         provenance=tables.provenance,
+        own_rows=own.rows,
     )
 
 

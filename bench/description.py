@@ -26,6 +26,7 @@ def dataset_info(dataset: Dataset) -> DatasetInfo:
         queries=dataset.queries_in_file,
         judged=dataset.judged,
         only_positives=only_positives,
+        own_documents_left_out=0 if dataset.own_rows is None else int((dataset.own_rows >= 0).sum()),
         notes=list(dataset.notes),
         warnings=list(dataset.warnings),
         provenance=dict(dataset.provenance),

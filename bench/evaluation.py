@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import ann_recall
 from bench.expansion import System
 from bench.measures import Judgements, Measure, evaluate
+from bench.oracle import Oracle
 from bench.pipeline import Pipeline, Ranking
 from bench.results import Against, Loss, MeasureValue
 from bench.significance import (
@@ -51,6 +51,7 @@ class Evaluator:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.experiment = pipeline.experiment
+        self.oracle = Oracle(pipeline)
         self._judgements: dict[Any, Judgements] = {}
         column = self.experiment.settings.cluster
         self.clusters = pipeline.dataset.cluster_codes(column) if column else None
@@ -131,15 +132,8 @@ class Evaluator:
         return int(((recall < 1.0) & ~failed).sum())
 
     def _recall(self, system: System, build: int, cutoffs: Sequence[int]) -> dict[int, PerQuery]:
-        """Recall against the oracle of the very search that was judged, at each cut-off."""
-        assert system.document_encoder is not None and system.query_encoder is not None
-        documents = self.pipeline.vectors(system.document_encoder, "document")
-        queries = self.pipeline.vectors(system.query_encoder, "query").array
         rows = self.pipeline.candidates(system, system.limit, build).rows
-        eligible = self.pipeline.eligible(system.filter)
-        count = len(documents.array) if eligible is None else int(eligible.sum())
-        best = self.pipeline.oracle(system, max(*self.ann_cutoffs(system), system.limit)).scores
-        return {k: ann_recall(rows, queries, documents.array, best, k, documents.similarity, count) for k in cutoffs}
+        return self.oracle.recall(system, rows, cutoffs, max(*self.ann_cutoffs(system), system.limit))
 
     def tracked_scores(self, evaluated: Evaluated) -> dict[str, PerQuery]:
         """What trackers are told of every query: the experiment's measures, and MRR, Recall and nDCG at 1, 3, 5 and 10
@@ -190,7 +184,7 @@ class Evaluator:
             depth = system.depth if system.fusion else system.limit
             label = leg.name if system.fusion else None
             if self.is_dense(leg):
-                rows.append(self._loss("exact", self.pipeline.oracle_ranking(leg, depth), system, label))
+                rows.append(self._loss("exact", self.oracle.ranking(leg, depth), system, label))
             if self.is_dense(leg) and leg.store is not None and leg.store.adapter != "exact":
                 rows.append(self._loss("ann", self.pipeline.candidates(leg, depth), system, label))
             elif system.reranker and not self.is_dense(leg):

@@ -121,6 +121,11 @@ class ExperimentFile(_Model):
     )
     cluster: str | None = Field(None, pattern=r"^meta\..+", description="query column whose groups are resampled")
     dangling: Literal["error", "keep"] = Field("error", description="judgements of documents that are not there")
+    exclude_self: bool | None = Field(
+        None,
+        description="leave a query's own document (of the same id) out of its rankings; default: where at least half "
+        "of such documents have the query's text",
+    )
     payload: Literal["ids", "text"] = "ids"
     trackers: dict[Name, dict[str, Any]] = {}
     max_cost: float | None = Field(None, ge=0, description="US dollars that one run may spend and does not pass")

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adapters import registry
-from adapters.base import Rows
+from adapters.base import EMPTY_ROW, Rows
 from bench.artifacts import locked, write_atomically
 from bench.config import ConfigFaults, Experiment, suggestion
 from bench.expansion import StoreChoice, System
@@ -122,7 +122,8 @@ def _candidates(pipeline: Pipeline, system: System | None, per_query: int) -> Ro
     dataset = pipeline.dataset
     coded = dataset.qrels_coded()
     relevant = int(np.bincount(coded.query_rows).max(initial=0))
-    depth = min(per_query + relevant, dataset.documents)
+    itself = 0 if system is not None or dataset.own_rows is None else 1  # a search leaves it out
+    depth = min(per_query + relevant + itself, dataset.documents)
     if system is None:
         rng = np.random.default_rng(pipeline.experiment.settings.seed)
         rows = [rng.choice(dataset.documents, depth, replace=False) for _ in range(dataset.judged)]
@@ -142,12 +143,14 @@ def _rows(pipeline: Pipeline, candidates: Rows, per_query: int) -> tuple[list[Tr
         judged[query][row] = grade
     rows: list[TrainingRow] = []
     skipped = 0
+    own = dataset.own_rows
+    found = np.where(candidates == own[:, None], EMPTY_ROW, candidates) if own is not None else candidates
     for i, grades in enumerate(judged):
         passages = _distinct(pipeline, (row for row, grade in grades.items() if grade >= 1))
         known = set(passages)
         negatives = [
             text
-            for text in _distinct(pipeline, (int(row) for row in candidates[i] if grades.get(int(row), 0) < 1))
+            for text in _distinct(pipeline, (row for row in found[i].tolist() if grades.get(row, 0) < 1))
             if text not in known
         ]
         try:

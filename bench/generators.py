@@ -49,7 +49,7 @@ class Portable:
     """A system that another process can open: its engines are servers and its query vectors are given.
 
     systems: it and the legs it fuses, by name. vectors: of the queries, by encoder. ranks: of the documents' ids.
-    expected: documents of the quality pass by query position, (n, k).
+    own_rows: as `Dataset.own_rows`. expected: documents of the quality pass by query position, (n, k).
     """
 
     name: str
@@ -59,6 +59,7 @@ class Portable:
     query_texts: Sequence[str]
     documents: int
     ranks: npt.NDArray[np.int32]
+    own_rows: Rows | None
     context: Context
     expected: Rows
 
@@ -81,6 +82,7 @@ class Portable:
             query_texts=parts.query_texts,
             documents=parts.documents,
             ranks=parts.ranks,
+            own_rows=parts.own_rows,
             context=context,
             expected=expected,
         )
@@ -96,6 +98,7 @@ class _PartsAway:
     def __init__(self, portable: Portable) -> None:
         self._portable = portable
         self.documents, self.ranks, self.query_texts = portable.documents, portable.ranks, portable.query_texts
+        self.own_rows = portable.own_rows
         self._stores: dict[str, Store] = {}
 
     def legs(self, system: System) -> list[System]:

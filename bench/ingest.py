@@ -211,7 +211,9 @@ class Scratch(PartsOfRun):
         chosen = np.sort(rng.permutation(len(queries))[:QUERIES_ASKED_AGAIN])
         with self._store.open(ref) as session:
             session.configure(system.store.query)
-            hits, _ = search_each(session.search, queries.at(chosen), system.limit, system.filter)
+            asked = pipeline.asked(system.limit)
+            hits, _ = search_each(session.search, queries.at(chosen), asked, system.filter)
+        hits = pipeline.without_own(hits, system.limit, chosen)
         rows, _ = canonical(hits.rows, hits.scores, pipeline.ranks, system.limit)
         return float(np.mean([overlap(found, expected[query]) for found, query in zip(rows, chosen, strict=True)]))
 

@@ -16,6 +16,7 @@ from adapters.base import EMPTY_ROW, Encoder, Floats, Hits, IndexRef, Queries, R
 from bench.expansion import System
 from bench.failures import close_all, closing
 from bench.measures import canonical
+from bench.own_documents import left_out
 from bench.pipeline import Pipeline, fuse
 
 StageName: TypeAlias = Literal["encode", "search", "fuse", "rerank"]
@@ -45,13 +46,17 @@ class Step:
 
 
 class Parts(Protocol):
-    """What live systems are made of; workers share it. documents: how many there are. ranks: of their ids, for ties."""
+    """What live systems are made of; workers share it. documents: how many there are. ranks: of their ids, for ties.
+    own_rows: by query, the own document that no ranking holds, as `Dataset.own_rows`."""
 
     @property
     def documents(self) -> int: ...
 
     @property
     def ranks(self) -> npt.NDArray[np.int32]: ...
+
+    @property
+    def own_rows(self) -> Rows | None: ...
 
     @property
     def query_texts(self) -> Sequence[str]: ...
@@ -76,6 +81,7 @@ class PartsOfRun:
         self._pipeline = pipeline
         self.documents = pipeline.dataset.documents
         self.ranks = pipeline.ranks
+        self.own_rows = pipeline.dataset.own_rows
         self.query_texts = pipeline.dataset.query_texts
 
     def legs(self, system: System) -> list[System]:
@@ -158,11 +164,14 @@ class LiveSystem:
         encoder = system.query_encoder if "vector" in needs else None
         name, condition = system.name, system.filter
         steps = self._encoding(encoder) if encoder else []
+        own = self._parts.own_rows
+        asked = limit if own is None else limit + 1
 
         def search(state: State) -> None:
             vectors = state.vectors[encoder] if encoder else None
             queries = Queries(vectors, [texts[state.query]] if "text" in needs else None)
-            state.found[name] = session.search(queries, limit, condition)
+            hits = session.search(queries, asked, condition)
+            state.found[name] = hits if own is None else left_out(hits, own[state.query : state.query + 1], limit)
 
         return [*steps, Step("search", search)]
 

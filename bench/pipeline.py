@@ -43,7 +43,6 @@ from adapters.base import (
     UnknownIds,
     Usage,
     Warned,
-    exact_top_k,
 )
 from bench.artifacts import Cache, array_digest, content_key
 from bench.config import Experiment
@@ -55,6 +54,7 @@ from bench.failures import failure_of
 from bench.fusion import reciprocal_rank, weighted_scores
 from bench.measures import canonical, id_ranks
 from bench.memory import BuildMemory, of_build
+from bench.own_documents import left_out
 from bench.scoring import PAIRS_PER_CHUNK, PairScores
 from bench.stages import Budget, Emit, NoBudget, Stage, Work
 from bench.tables import table_digest
@@ -151,7 +151,7 @@ class Pipeline:
         corpus = self.dataset.corpus
         wanted = ("id", "title", "text") if texts else ("id",)
         columns = [name for name in corpus.column_names if name in wanted or name.startswith("meta.")]
-        return self._once(("corpus", texts), lambda: table_digest(corpus.select(columns)))  # type: ignore[no-any-return]
+        return self.once(("corpus", texts), lambda: table_digest(corpus.select(columns)))  # type: ignore[no-any-return]
 
     def encoder(self, name: str) -> Encoder:
         """The encoder of that name, made once."""
@@ -194,11 +194,11 @@ class Pipeline:
 
     def vectors(self, name: str, role: Role) -> Vectors:
         """All vectors of a role by a named encoder; a distinct text is embedded once."""
-        return self._once(("vectors", name, role), lambda: self.embedding.vectors(name, self.encoder(name), role))  # type: ignore[no-any-return]
+        return self.once(("vectors", name, role), lambda: self.embedding.vectors(name, self.encoder(name), role))  # type: ignore[no-any-return]
 
     def vectors_key(self, name: str, role: Role) -> str:
         """The key of those vectors, known without computing them."""
-        return self._once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))  # type: ignore[no-any-return]
+        return self.once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))  # type: ignore[no-any-return]
 
     # -- indexes -------------------------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class Pipeline:
         """The index a system searches, built once per build options, corpus and vectors."""
         assert system.store is not None
         key = self.index_key(system, build)
-        return self._once(("index", key), lambda: self._index(system, key))  # type: ignore[no-any-return]
+        return self.once(("index", key), lambda: self._index(system, key))  # type: ignore[no-any-return]
 
     def index_key(self, system: System, build: int = 0) -> str:
         """The key of a system's index: everything that decides its bytes."""
@@ -311,12 +311,12 @@ class Pipeline:
         """What a system's source (store, fusion or run file) returns for every judged query when asked for `limit`."""
         if system.run is not None:
             # In TREC form a query without hits has no line: one that is not there found nothing and did not fail.
-            return self._once(("run", system.run, limit), lambda: self._ranking(self._run_read(system)[0], limit))  # type: ignore[no-any-return]
+            return self.once(("run", system.run, limit), lambda: self._run_ranking(system, limit))  # type: ignore[no-any-return]
         if system.fusion is not None:
-            return self._once(  # type: ignore[no-any-return]
+            return self.once(  # type: ignore[no-any-return]
                 ("fusion", system.name, limit, build), lambda: self._fused(system, limit, build)
             )
-        return self._once(  # type: ignore[no-any-return]
+        return self.once(  # type: ignore[no-any-return]
             ("search", self.search_key(system, limit, build)), lambda: self._search(system, limit, build)
         )
 
@@ -330,8 +330,18 @@ class Pipeline:
             texts=self.dataset.query_texts if "text" in needs else None,
         )
 
+    def asked(self, limit: int) -> int:
+        """How many documents a search is asked for, so that `limit` are left without a query's own document: one number
+        for all queries, whether or not they have one."""
+        return limit if self.dataset.own_rows is None else limit + 1
+
+    def without_own(self, hits: Hits, limit: int, queries: npt.NDArray[np.int64] | slice = slice(None)) -> Hits:
+        """The first `limit` hits of the queries at these positions, without their own documents."""
+        own = self.dataset.own_rows
+        return hits if own is None else left_out(hits, own[queries], limit)
+
     def search_key(self, system: System, limit: int, build: int = 0) -> str:
-        """The key of a search: index, query options, limit, filter and queries."""
+        """The key of a search: index, query options, what it is asked for, filter and queries."""
         assert system.store is not None
         needs = self.store(system.store).consumes(system.store.query)
         by_vector = system.query_encoder is not None and "vector" in needs
@@ -339,7 +349,7 @@ class Pipeline:
             {
                 "index": self.index_key(system, build),
                 "query": _dump(system.store.query),
-                "limit": limit,
+                "limit": self.asked(limit),
                 "filter": system.filter.as_dict() if system.filter else None,
                 "vectors": self.vectors_key(system.query_encoder, "query") if by_vector else None,  # type: ignore[arg-type]
                 "texts": content_key(array_digest(self.query_digests)) if "text" in needs else None,
@@ -350,7 +360,8 @@ class Pipeline:
         assert system.store is not None
         key = self.search_key(system, limit, build)
         queries = self.queries(system)
-        hits = Hits.empty(len(queries), limit)
+        asked = self.asked(limit)
+        hits = Hits.empty(len(queries), asked)
         failures: dict[int, str] = {}
         unknown = UnknownIds()
         starts = range(0, len(queries), QUERIES_PER_CHUNK)
@@ -372,7 +383,7 @@ class Pipeline:
                 for start in todo:
                     before = session.unknown_ids()
                     stop = min(start + QUERIES_PER_CHUNK, len(queries))
-                    part, failed = search_each(session.search, queries.at(slice(start, stop)), limit, system.filter)
+                    part, failed = search_each(session.search, queries.at(slice(start, stop)), asked, system.filter)
                     hits.rows[start:stop], hits.scores[start:stop] = part.rows, part.scores
                     failures |= {start + i: cause for i, cause in failed.items()}
                     found = session.unknown_ids()
@@ -389,7 +400,7 @@ class Pipeline:
                 f"{system.store.name}: {unknown}. Give the service the same corpus with the same ids."
             )
         self._unknown[key] = unknown
-        return self._ranking(hits, limit, failures)
+        return self.ordered(self.without_own(hits, limit), limit, failures)
 
     def unknown_ids(self, system: System, build: int = 0) -> UnknownIds:
         """The documents that a system's search or run file found and the corpus does not hold."""
@@ -400,7 +411,8 @@ class Pipeline:
         self.candidates(system, system.limit, build)
         return self._unknown[self.search_key(system, system.limit, build)]
 
-    def _ranking(self, hits: Hits, depth: int, failures: Mapping[int, str] | None = None) -> Ranking:
+    def ordered(self, hits: Hits, depth: int, failures: Mapping[int, str] | None = None) -> Ranking:
+        """Hits of all judged queries in canonical order, cut at depth. failures: causes by position."""
         rows, scores = canonical(hits.rows, hits.scores, self.ranks, depth)
         failed = np.zeros(len(rows), dtype=np.bool_)
         failed[list(failures or ())] = True
@@ -410,10 +422,14 @@ class Pipeline:
         """What a run file lacks of the dataset, and the dataset of it."""
         return self._run_read(system)[1]
 
+    def _run_ranking(self, system: System, limit: int) -> Ranking:
+        hits = self._run_read(system)[0]
+        return self.ordered(self.without_own(hits, hits.rows.shape[1]), limit)
+
     def _run_read(self, system: System) -> tuple[Hits, RunGaps]:
         assert system.run is not None
         path = system.run
-        return self._once(  # type: ignore[no-any-return]
+        return self.once(  # type: ignore[no-any-return]
             ("run file", path),
             lambda: read_hits(path, self.dataset.query_ids, self.document_ids, len(self.dataset_ids)),
         )
@@ -423,7 +439,7 @@ class Pipeline:
         legs = [self.ranking(leg, build, depth=system.depth) for leg in self.legs(system)]
         hits = fuse(system, [leg.rows for leg in legs], [leg.scores for leg in legs])
         failed = {int(i): "a fused system failed" for leg in legs for i in np.flatnonzero(leg.failed)}
-        return self._ranking(hits, limit, failed)
+        return self.ordered(hits, limit, failed)
 
     # -- final rankings ------------------------------------------------------------------------------------------
 
@@ -433,7 +449,7 @@ class Pipeline:
             return self.candidates(system, depth or system.k, build)
         limit = system.scored(depth)
         key = ("rerank", system.name, limit, build)
-        reranked = self._once(key, lambda: self._reranked(system, self.candidates(system, limit, build)))
+        reranked = self.once(key, lambda: self._reranked(system, self.candidates(system, limit, build)))
         return reranked.cut(depth or system.k)  # type: ignore[no-any-return]
 
     def _reranked(self, system: System, candidates: Ranking) -> Ranking:
@@ -441,7 +457,7 @@ class Pipeline:
         # Documents that are not in the corpus (a run file's) have no text to score; they keep no place.
         rows = np.where(candidates.rows < self.dataset.documents, candidates.rows, -1)
         scores = self.pair_scores(system.reranker).scores(rows)
-        ranked = self._ranking(Hits(rows, scores), rows.shape[1])
+        ranked = self.ordered(Hits(rows, scores), rows.shape[1])
         return replace(ranked, failed=candidates.failed, failures=candidates.failures)
 
     def prepared(self, name: str) -> Reranker:
@@ -456,7 +472,7 @@ class Pipeline:
             reranker.prepare(Corpus(self.dataset.document_texts, vectors.array if vectors else None, similarity))
             return reranker
 
-        return self._once(("prepared", name), prepare)  # type: ignore[no-any-return]
+        return self.once(("prepared", name), prepare)  # type: ignore[no-any-return]
 
     def reranker_queries(self, name: str) -> Queries:
         """The judged queries as a reranker consumes them."""
@@ -489,7 +505,7 @@ class Pipeline:
                 emit=self._tell,
             )
 
-        return self._once(("pairs", name), make)  # type: ignore[no-any-return]
+        return self.once(("pairs", name), make)  # type: ignore[no-any-return]
 
     def _lots(self, name: str, rows: Rows) -> Iterator[npt.NDArray[np.intp]]:
         """Queries whose candidates are scored together: of a reranker that bills all at once, so that it keeps its
@@ -525,7 +541,7 @@ class Pipeline:
 
     def _text_sizes(self, role: Role, tokens: Tokens) -> Integers:
         texts = self.dataset.document_texts if role == "document" else self.dataset.query_texts
-        return self._once(("text sizes", role, tokens), lambda: tokens.sizes(texts))  # type: ignore[no-any-return]
+        return self.once(("text sizes", role, tokens), lambda: tokens.sizes(texts))  # type: ignore[no-any-return]
 
     def rerank_usage(self, system: System, depth: int | None, build: int = 0) -> tuple[Usage, float]:
         """What scoring a system's candidates costs who scores nothing else, and the seconds it took. depth: what a
@@ -534,43 +550,10 @@ class Pipeline:
         rows = self.candidates(system, system.scored(depth), build).rows
         return self.pair_scores(system.reranker).usage(np.where(rows < self.dataset.documents, rows, -1))
 
-    # -- the oracle ----------------------------------------------------------------------------------------------
-
-    def oracle(self, system: System, depth: int) -> Hits:
-        """Exact search over the very vectors that a dense system's index holds, under its filter."""
-        assert system.document_encoder is not None and system.query_encoder is not None
-        documents = self.vectors(system.document_encoder, "document")
-        queries = self.vectors(system.query_encoder, "query")
-        condition = system.filter.as_dict() if system.filter else None
-        corpus = self.corpus_fingerprint(texts=False) if condition else None
-        key = content_key(["oracle", documents.key, queries.key, str(documents.similarity), depth, condition, corpus])
-
-        def search() -> Hits:
-            arrays = self.cache.read("candidates", key)
-            if arrays is not None:
-                return Hits(arrays["rows"], arrays["scores"])
-            hits = Hits.empty(len(queries.array), depth)
-            eligible = self.eligible(system.filter)
-            with Stage(
-                self.emit, "search", f"exact search, {system.document_encoder}", len(hits.rows), "queries"
-            ) as advance:
-                for start in range(0, len(hits.rows), QUERIES_PER_CHUNK):
-                    part = slice(start, min(start + QUERIES_PER_CHUNK, len(hits.rows)))
-                    found = exact_top_k(queries.array[part], documents.array, depth, documents.similarity, eligible)
-                    hits.rows[part], hits.scores[part] = found.rows, found.scores
-                    advance(len(found.rows))
-            self.cache.write("candidates", key, {"rows": hits.rows, "scores": hits.scores})
-            return hits
-
-        return self._once(("oracle", key), search)  # type: ignore[no-any-return]
-
-    def oracle_ranking(self, system: System, depth: int) -> Ranking:
-        """The oracle's hits in canonical order."""
-        return self._ranking(self.oracle(system, depth), depth)
-
     # -- inner ---------------------------------------------------------------------------------------------------
 
-    def _once(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+    def once(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+        """What `compute` gives, computed once per key."""
         if key not in self._memo:
             self._memo[key] = compute()
         return self._memo[key]

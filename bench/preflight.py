@@ -102,6 +102,7 @@ class _Preflight:
                     split=split,
                     needs_judgements=self.experiment.primary.needs_judgements,
                     dangling=self.experiment.settings.dangling,
+                    exclude_self=self.experiment.settings.exclude_self,
                     kept_in=cache_folder / "datasets",
                 )
         except DatasetFaults as error:

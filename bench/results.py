@@ -40,6 +40,7 @@ class DatasetInfo(_Model):
     queries: int
     judged: int
     only_positives: bool | None = None
+    own_documents_left_out: int = Field(0, description="queries whose own document, of the same id, no ranking holds")
     notes: list[str] = []
     warnings: list[str] = []
     provenance: dict[str, Any] = {}

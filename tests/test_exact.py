@@ -51,9 +51,13 @@ def test_scores_are_those_worked_by_hand(similarity: Similarity, scores: list[fl
     )
 
 
-def test_a_zero_vector_has_cosine_zero() -> None:
-    hits = exact_top_k(QUERY, np.array([[0, 0], [-1, 0]], np.float32), 2, Similarity.COSINE)
-    assert (hits.rows.tolist(), hits.scores.tolist()) == ([[0, 1]], [[0.0, -1.0]])
+def test_a_zero_document_is_nobodys_neighbour_by_cosine_and_an_ordinary_one_otherwise() -> None:
+    documents = np.array([[0, 0], [-1, 0]], np.float32)
+    hits = exact_top_k(QUERY, documents, 2, Similarity.COSINE)
+    assert (hits.rows.tolist(), hits.scores.tolist()) == ([[1, -1]], [[-1.0, -np.inf]])
+    assert exact_scores(QUERY, documents, np.array([[0, 1]], np.int32), Similarity.COSINE).tolist() == [[0.0, -1.0]]
+    assert exact_top_k(QUERY, documents, 2, Similarity.DOT).rows.tolist() == [[0, 1]]  # 0 is more than -1
+    assert exact_top_k(QUERY, documents, 2, Similarity.L2).rows.tolist() == [[0, 1]]  # -1 is more than -4
 
 
 @settings(max_examples=60, deadline=None)
@@ -71,17 +75,24 @@ def test_the_best_k_are_those_of_a_full_sort_in_float64(
     generator = np.random.default_rng(seed)
     corpus = generator.standard_normal((count, dimension)).astype(np.float32)
     queries = generator.standard_normal((3, dimension)).astype(np.float32)
-    if grid:  # whole numbers make many equal scores
+    if grid:  # whole numbers make many equal scores, and zero vectors
         corpus, queries = np.round(corpus), np.round(queries)
     hits = exact_top_k(queries, corpus, k, similarity)
     everything = np.broadcast_to(np.arange(count, dtype=np.int32), (3, count))
     scores = exact_scores(queries, corpus, everything, similarity)
+    if similarity is Similarity.COSINE:
+        scores[~queries.any(axis=1)] = -np.inf
+        scores[:, ~corpus.any(axis=1)] = -np.inf
     width = min(k, count)
     assert np.array_equal(hits.scores[:, :width], -np.sort(-scores, axis=1)[:, :width])
     assert (hits.rows[:, width:] == -1).all()
-    assert np.array_equal(np.take_along_axis(scores, hits.rows[:, :width].astype(np.intp), 1), hits.scores[:, :width])
+    there = hits.rows >= 0
+    assert np.array_equal(there, hits.scores > -np.inf)
+    assert np.array_equal(
+        np.take_along_axis(scores, np.maximum(hits.rows, 0).astype(np.intp), 1)[there], hits.scores[there]
+    )
     recall = ann_recall(hits.rows, queries, corpus, hits.scores, k, similarity, count)
-    assert recall.tolist() == [1.0, 1.0, 1.0]
+    assert np.array_equal(recall, np.where(there.any(axis=1), 1.0, np.nan), equal_nan=True)
 
 
 def test_equal_scores_stand_in_the_order_of_rows() -> None:

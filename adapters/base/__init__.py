@@ -23,6 +23,8 @@ from .arrays import (
     UnknownIds,
     Usage,
     check_vectors,
+    of_ordinary_length,
+    without_direction,
 )
 from .contracts import (
     Adapter,
@@ -135,9 +137,11 @@ __all__ = [
     "exact_top_k",
     "hit_threshold",
     "numbered_lines",
+    "of_ordinary_length",
     "open_text",
     "reckoned_tokens",
     "resolve_path",
     "tokens_by_script",
     "vectors_of",
+    "without_direction",
 ]

@@ -255,6 +255,35 @@ class EffectiveIndex:
         return {**asdict(self), "adjusted": list(self.adjusted)}
 
 
+# Squared lengths between these are far from the ends of float32, and sums and products of such vectors too.
+_SHORT, _LONG = np.float32(2.0**-80), np.float32(2.0**80)
+
+
+def without_direction(vectors: Floats) -> Flags:
+    """Which vectors (n, d) are zero and so point nowhere: under cosine they are near nothing. bool (n,)."""
+    flags: Flags = np.logical_not(vectors.any(axis=1))
+    return flags
+
+
+def of_ordinary_length(vectors: Floats) -> Floats:
+    """Vectors (n, d) to be compared by cosine, whose squares float32 can hold.
+
+    A vector so short or long that they vanish or overflow there is scaled by a power of two, which keeps its direction.
+    All others are given back as they are, and so are zero vectors.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+    if not len(squares) or (squares.min() >= _SHORT and squares.max() <= _LONG):
+        return vectors
+    odd = np.flatnonzero(~((squares >= _SHORT) & (squares <= _LONG)))
+    exponents = np.frexp(np.abs(vectors[odd]).max(axis=1))[1]  # 0 for a zero vector
+    if not exponents.any():
+        return vectors
+    scaled = vectors.copy()
+    scaled[odd] = np.ldexp(vectors[odd], -exponents[:, None])
+    return scaled
+
+
 def check_vectors(vectors: Floats, *, dimension: int | None, where: str) -> Floats:
     """The same vectors as C-contiguous float32 (n, dimension), or InvalidVectors naming the first bad row."""
     from .errors import InvalidVectors

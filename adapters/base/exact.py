@@ -1,7 +1,8 @@
 """Exact search: the oracle that judges every index, the store `exact` and the conformance suite are this code.
 
 Scores are larger-is-better: the cosine, the dot product, or minus the squared Euclidean distance. Final scores
-are computed in float64 and given as float32, so that they do not depend on block sizes or on the BLAS.
+are computed in float64 and given as float32, so that they do not depend on block sizes or on the BLAS. Under cosine
+a zero vector has no direction: such a query finds nothing, and such a document is no query's neighbour.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import EMPTY_ROW, Flags, Floats, Hits, Rows, Similarity
+from .arrays import EMPTY_ROW, Flags, Floats, Hits, Rows, Similarity, of_ordinary_length, without_direction
 
 _BLOCK_BYTES = 1 << 26
 _SLACK = 32  # candidates beyond k that float32 hands to the float64 pass
@@ -35,8 +36,25 @@ def exact_top_k(queries: Floats, corpus: Floats, k: int, similarity: Similarity,
     """The k best documents of each query, ties by row ascending.
 
     queries: (n, d). corpus: (m, d). eligible: bool (m,), which rows may be returned (a filter).
-    Returns Hits of shape (n, k), padded where fewer than k rows are eligible.
+    Returns Hits of shape (n, k), padded where fewer than k rows are eligible. Under cosine no zero document is
+    returned, and nothing for a zero query.
     """
+    if similarity is Similarity.COSINE:
+        return _by_direction(queries, corpus, k, eligible)
+    return _top_k(queries, corpus, k, similarity, eligible)
+
+
+def _by_direction(queries: Floats, corpus: Floats, k: int, eligible: Flags | None) -> Hits:
+    pointing = ~without_direction(corpus)
+    eligible = pointing if eligible is None else eligible & pointing
+    corpus, asked = of_ordinary_length(corpus), ~without_direction(queries)
+    found = _top_k(of_ordinary_length(queries[asked]), corpus, k, Similarity.COSINE, eligible)
+    hits = Hits.empty(len(queries), k)
+    hits.rows[asked], hits.scores[asked] = found.rows, found.scores
+    return hits
+
+
+def _top_k(queries: Floats, corpus: Floats, k: int, similarity: Similarity, eligible: Flags | None) -> Hits:
     allowed = None if eligible is None or eligible.all() else np.flatnonzero(eligible)
     if allowed is not None:
         corpus = corpus[allowed]
@@ -53,7 +71,11 @@ def exact_top_k(queries: Floats, corpus: Floats, k: int, similarity: Similarity,
 
 
 class ExactCorpus:
-    """A corpus made ready for many searches: what does not depend on the query is computed once."""
+    """A corpus made ready for many searches: what does not depend on the query is computed once.
+
+    Under cosine, zero vectors are to be left out before, of the corpus and of the queries, and the others to be
+    `of_ordinary_length`.
+    """
 
     def __init__(self, vectors: Floats, similarity: Similarity) -> None:
         self._vectors = vectors
@@ -93,13 +115,15 @@ class ExactCorpus:
         return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
-def hit_threshold(best: Floats, k: int, eligible: int) -> npt.NDArray[np.float64]:
+def hit_threshold(best: Floats, k: int, eligible: int | npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """The score from which a document counts as one of the k nearest: k-th best minus 1e-6·max(1, |k-th|).
 
-    best: exact scores (n, ≥ min(k, eligible)), descending. Returns float64 (n,).
+    best: exact scores (n, ≥ min(k, eligible)), descending. eligible: of all queries or of each (n,). Returns float64
+    (n,), infinity where nothing is eligible.
     """
-    kth = best[:, min(k, eligible) - 1].astype(np.float64)
-    return kth - 1e-6 * np.maximum(1.0, np.abs(kth))
+    last = np.broadcast_to(np.minimum(k, eligible), len(best)) - 1
+    kth = np.take_along_axis(best, np.maximum(last, 0)[:, None], axis=1)[:, 0].astype(np.float64)
+    return np.where(last >= 0, kth - 1e-6 * np.maximum(1.0, np.abs(kth)), np.inf)
 
 
 def ann_recall(
@@ -107,17 +131,31 @@ def ann_recall(
 ) -> npt.NDArray[np.float64]:
     """Recall of the first k found rows against exact search, per query: float64 (n,).
 
-    found: (n, ≥ k) rows in the engine's order. best: exact scores (n, ≥ min(k, eligible)) of the oracle. A hit is
-    any distinct document whose exact score reaches the threshold; the denominator is min(k, eligible).
+    found: (n, ≥ k) rows in the engine's order. best: exact scores (n, ≥ min(k, eligible)) of the oracle, -inf where it
+    found no more. eligible: documents that a search may return at most. A hit is any distinct document whose exact
+    score reaches the threshold; the denominator is min(k, eligible), or what the oracle found where that is less. NaN
+    where it found nothing: the query has no direction, or no document is eligible.
     """
-    if eligible == 0:
-        return np.zeros(len(found))
+    recall = np.full(len(found), np.nan)
+    best = best[:, : min(k, eligible)]
+    wanted = (best > -np.inf).sum(axis=1)
+    if not wanted.any():
+        return recall
     head = found[:, :k]
     scores = exact_scores(queries, corpus, head, similarity).astype(np.float64)
     scores[_repeated(head)] = -np.inf
-    hits = ((scores >= hit_threshold(best, k, eligible)[:, None]) & (head != EMPTY_ROW)).sum(axis=1)
-    recall: npt.NDArray[np.float64] = np.minimum(hits, min(k, eligible)) / min(k, eligible)
+    if similarity is Similarity.COSINE:  # a zero document's cosine is given as 0, which may be more than the k-th best
+        scores[_zero_documents(scores, head, corpus)] = -np.inf
+    hits = ((scores >= hit_threshold(best, k, wanted)[:, None]) & (head != EMPTY_ROW)).sum(axis=1)
+    np.divide(np.minimum(hits, wanted), wanted, out=recall, where=wanted > 0)
     return recall
+
+
+def _zero_documents(scores: npt.NDArray[np.float64], rows: Rows, corpus: Floats) -> Flags:
+    """Which places hold a zero document: bool, shaped as rows."""
+    flags: Flags = (scores == 0) & (rows != EMPTY_ROW)
+    flags[flags] = without_direction(corpus[rows[flags]])
+    return flags
 
 
 def _repeated(rows: Rows) -> Flags:
