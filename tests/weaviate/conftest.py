@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,3 +98,10 @@ def store_at(connection: dict[str, Any], **index: Any) -> Any:
     from adapters.stores.weaviate import WeaviateStore
 
     return WeaviateStore(WeaviateStore.Index(**index), WeaviateStore.Connection(**connection), Context())
+
+
+def answered(url: str, key: str | None) -> Any:
+    """What REST answers to the holder of the key."""
+    asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked) as answer:
+        return json.load(answer)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
+import os
 from pathlib import Path
 from typing import Any
 
 from tests import small
 
+from .conftest import answered
+
+ADDRESS = ("host", "port", "grpc_port", "url", "api_key_env")
+
 
 def test_all_rows_are_held_and_no_scratch_collection_is_left(tmp_path: Path, asynchronous: dict[str, Any]) -> None:
     small.vectors(tmp_path / "data", documents=600, queries=20)
-    connection = {key: value for key, value in asynchronous.items() if key in ("host", "port", "grpc_port", "url")}
+    connection = {
+        key: value for key, value in asynchronous.items() if key in ("host", "port", "grpc_port", "url", "api_key_env")
+    }
     kinds = {"hnsw": {"type": "hnsw"}, "hfresh": {"type": "hfresh"}}
     spec = {
         "experiment": "writing",
@@ -39,7 +44,9 @@ def test_what_a_build_that_did_not_end_left_on_the_server_is_dropped_by_clean(
 ) -> None:
     before = collections(asynchronous)
     small.vectors(tmp_path / "data", documents=400, queries=5)
-    connection = {key: value for key, value in asynchronous.items() if key in ("host", "port", "grpc_port", "url")}
+    connection = {
+        key: value for key, value in asynchronous.items() if key in ("host", "port", "grpc_port", "url", "api_key_env")
+    }
     spec = {
         "experiment": "unfinished",
         "dataset": {"adapter": "vectors", "corpus": "data/corpus.npy", "queries": "data/queries.npy"},
@@ -59,5 +66,5 @@ def test_what_a_build_that_did_not_end_left_on_the_server_is_dropped_by_clean(
 
 def collections(connection: dict[str, Any]) -> set[str]:
     address = connection.get("url") or f"http://{connection['host']}:{connection['port']}"
-    with urllib.request.urlopen(f"{address}/v1/schema") as answer:
-        return {found["class"] for found in json.load(answer)["classes"]}
+    schema = answered(f"{address}/v1/schema", os.environ.get(connection.get("api_key_env", "")))
+    return {found["class"] for found in schema["classes"]}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from bench.pipeline import QUERIES_PER_CHUNK, ROWS_PER_BATCH
 from bench.results import Result, SystemResult
 from tests import small
 
-from .conftest import METRICS, connection_of, revive, store_at
+from .conftest import METRICS, answered, connection_of, revive, store_at
 
 ROWS = ROWS_PER_BATCH + 1500  # more batches than may be under way: the last are never reached
 QUERIES = QUERIES_PER_CHUNK + 60
@@ -150,10 +148,8 @@ def test_a_server_killed_while_it_answers_loses_one_system_and_the_next_run_goes
 
 def leader_of(servers: Sequence[Server]) -> Server:
     """The node that leads the cluster's consensus about its schema."""
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-        f"{servers[0].url}/v1/cluster/statistics"
-    ) as answer:
-        (name,) = {node["leaderId"] for node in json.load(answer)["statistics"]}
+    answer = answered(f"{servers[0].url}/v1/cluster/statistics", servers[0].key)
+    (name,) = {node["leaderId"] for node in answer["statistics"]}
     return servers[int(name.removeprefix("weaviate-"))]
 
 
