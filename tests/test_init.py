@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,44 @@ def test_it_may_be_written_elsewhere_and_its_paths_follow(tmp_path: Path) -> Non
     options = load_experiment(other / "mine.yaml").dataset.options.model_dump(mode="json")
     assert options["path"] == "../data"
     assert options["questions"] == "../data/questions.csv"
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("name", "text", "column"),
+    [
+        ("p.tsv", "query\tpositive\na\tb\n", "positive"),
+        ("p.csv", "\ufeff\r\nquery, passage\r\na,b\r\n", "passage"),
+        ("p.ndjson", '\n{"query": "a", "label": "b"}\n', "label"),
+    ],
+)
+def test_tables_of_every_ending_are_found(tmp_path: Path, name: str, text: str, column: str, packed: str) -> None:
+    raw = text.encode()
+    (tmp_path / f"{name}{packed}").write_bytes(gzip.compress(raw) if packed else raw)
+    outcome = small.bench("init", tmp_path)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert f"Found {name}{packed}, pairs of query and {column}." in outcome.stderr
+    options = load_experiment(tmp_path / "bench.yaml").dataset.options
+    assert str(options.path) == f"{name}{packed}"
+
+
+def test_a_collection_of_compressed_files_is_found(tmp_path: Path) -> None:
+    small.collection(tmp_path)
+    for file in (tmp_path / "corpus.jsonl", tmp_path / "qrels" / "test.tsv"):
+        (file.parent / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    outcome = small.bench("init", tmp_path)
+    assert "Found a BEIR collection of" in outcome.stderr
+    assert load_experiment(tmp_path / "bench.yaml").dataset.options.split == "test"
+
+
+@pytest.mark.parametrize("ending", ["npy", "parquet"])
+def test_vectors_that_cannot_be_read_are_named(tmp_path: Path, ending: str) -> None:
+    for name in ("corpus", "queries"):
+        (tmp_path / f"{name}.{ending}").write_bytes(b"junk")
+    outcome = small.bench("init", tmp_path)
+    assert outcome.exit_code == 2
+    assert f"corpus.{ending} cannot be read as .{ending}: " in outcome.stderr
 
 
 @pytest.mark.parametrize("content", [{}, {"a.md": "text"}, {"table.csv": "a,b\n1,2\n"}, {"broken.jsonl": "{"}])

@@ -69,7 +69,7 @@ def read_qrels(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
     By ending .jsonl, .ndjson or .parquet: rows with named fields. Else text, whose first line decides for all: cells
     between tabs, or where it holds none between commas, semicolons or blanks; the columns by a heading's names, else
     query id, document id, grade, or TREC's query id, iteration, document id, grade. Only commas and semicolons know
-    quotes. Raises DatasetInvalid where that can be read in two ways, or in none.
+    quotes. Raises DatasetInvalid where a line does not fit, or two columns could be meant.
     """
     table = QrelsTable(path)
     if ending(path) in _BY_RECORD:
@@ -83,13 +83,13 @@ def read_qrels(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
     first = next(numbered_lines(path), None)
     if first is None:
         return table.finish(), ()
-    separator = _separator(path, *first)
+    separator = _separator(path, first[1])
     columns, width = None, 0
     notes: tuple[str, ...] = ()
     for line, cells in _rows(path, separator):
         where = f"{path}:{line}"
         if columns is None:
-            columns, heading, width = *_columns(cells, where), len(cells)
+            columns, heading, width = *_columns(cells, where, separator.words), len(cells)
             notes = _told(path, separator.words, columns, cells if heading else None)
             if heading:
                 continue
@@ -135,13 +135,13 @@ def _is_heading(cells: Sequence[str]) -> bool:
     return grade or (query and document)
 
 
-def _columns(cells: list[str], where: str) -> tuple[Columns, bool]:
+def _columns(cells: list[str], where: str, separator: str) -> tuple[Columns, bool]:
     """The positions of a first line's columns, and whether it is a heading."""
     heading = _is_heading(cells)
     by_place = {3: Columns(0, 1, 2), 4: Columns(0, 2, 3)}.get(len(cells))
     if not heading:
         if by_place is None:
-            raise DatasetInvalid(where, _miscounted(cells, 3, ""))
+            raise DatasetInvalid(where, _miscounted(cells, 3, separator))
         return by_place, False
     known = [any(_plain(cell) in names for names in _ROLES.values()) for cell in cells]
     if by_place is not None and len(cells) == 3 and known == [False, False, True]:
@@ -151,16 +151,15 @@ def _columns(cells: list[str], where: str) -> tuple[Columns, bool]:
     return Columns(*(places.index(name) for name in names)), True
 
 
-def _separator(path: Path, line: int, text: str) -> _Separator:
+def _separator(path: Path, text: str) -> _Separator:
     if "\t" in text and ending(path) != ".csv":
         return _TAB
-    candidates = (_TAB, _COMMA, _SEMICOLON, _BLANKS)
-    fitting = [kind for kind in candidates if _reads(kind.split(text))]
-    if len(fitting) > 1:
-        ways = " or by ".join(kind.words for kind in fitting)
-        raise DatasetInvalid(f"{path}:{line}", f"can be read as separated by {ways}. Put tabs between the cells.")
+    # No line ends both in a comma and a number and in a semicolon and a number; blanks may stand around either.
+    for kind in (_TAB, _COMMA, _SEMICOLON, _BLANKS):
+        if _reads(kind.split(text)):
+            return kind
     # The ending's own, whose faults then name what is wrong.
-    return fitting[0] if fitting else _COMMA if ending(path) == ".csv" else _TAB
+    return _COMMA if ending(path) == ".csv" else _TAB
 
 
 def _reads(cells: list[str]) -> bool:
@@ -175,11 +174,13 @@ def _rows(path: Path, separator: _Separator) -> Iterator[tuple[int, list[str]]]:
 
 
 def _miscounted(cells: list[str], width: int, separator: str) -> str:
-    if len(cells) == 6:
+    if 6 in (len(cells), len(" ".join(cells).split())):
         return "has 6 cells, as a run file has. Judgements are query id, document id, grade."
     wanted = {3: "query id, document id, grade", 4: "query id, iteration, document id, grade"}
-    between = f"cells between {separator}" if separator else "cells"
-    return f"has {len(cells)} {between}, expected {wanted.get(width, f'{width} as in the first line')}."
+    noun = "cell" if len(cells) == 1 else "cells"
+    return (
+        f"has {len(cells)} {noun} between {separator}, expected {wanted.get(width, f'{width} as in the first line')}."
+    )
 
 
 def _told(path: Path, separator: str, columns: Columns, heading: Sequence[str] | None = None) -> tuple[str, ...]:

@@ -140,6 +140,22 @@ MALFORMED = {
         '{"_id": "1", "text": "\\ud83d"}',
         'corpus.jsonl:2: "text" holds half of a surrogate pair, which is no Unicode text.',
     ),
+    "half a character in a name": (
+        '{"_id": "1", "text": "x", "k\\ud83d": 1}',
+        "corpus.jsonl:2: a field's name, 'k\\ud83d', holds half of a surrogate pair, which is no Unicode text.",
+    ),
+    "half a character in an id": (
+        '{"_id": "1\\uDC00", "text": "x"}',
+        'corpus.jsonl:2: "_id" holds half of a surrogate pair, which is no Unicode text.',
+    ),
+    "half a character in a name below": (
+        '{"_id": "1", "text": "x", "metadata": {"k\\ud83d": 1}}',
+        'corpus.jsonl:2: "metadata" holds half of a surrogate pair, which is no Unicode text.',
+    ),
+    "half a character deep down": (
+        '{"_id": "1", "text": "x", "a": [{"b": {"k\\udfff": 1}}]}',
+        'corpus.jsonl:2: "a" holds half of a surrogate pair, which is no Unicode text.',
+    ),
     "two sources": (
         '{"_id": "1", "text": "x", "year": 1, "metadata": {"year": 2}}',
         'corpus.jsonl:2: "year" stands in the row and in its "metadata". Rename one of them.',
@@ -151,6 +167,24 @@ MALFORMED = {
 def test_a_malformed_line_is_named(tmp_path: Path, case: str) -> None:
     line, message = MALFORMED[case]
     assert fault(write(tmp_path, corpus=f'{{"_id": "0", "text": ""}}\n{line}\n')) == f"{tmp_path}/{message}"
+
+
+def test_a_whole_surrogate_pair_is_a_character(tmp_path: Path) -> None:
+    rows = '{"_id": "1", "text": "\\ud83d\\ude00", "\\ud83d\\ude00": "\\\\ud83d"}\n'
+    table = read(write(tmp_path, corpus=rows)).corpus
+    assert table.column("text").to_pylist() == ["😀"]
+    assert table.column("meta.😀").to_pylist() == ["\\ud83d"]
+
+
+def test_half_a_character_in_a_query_or_a_judgement_is_named(tmp_path: Path) -> None:
+    write(tmp_path, queries='{"_id": "q1", "text": "x", "\\ud83d": 1}\n')
+    assert fault(tmp_path).startswith(f"{tmp_path}/queries.jsonl:1: a field's name, '\\ud83d', holds half")
+    write(tmp_path)
+    (tmp_path / "qrels" / "test.tsv").unlink()
+    (tmp_path / "qrels" / "test.jsonl").write_text('{"query-id": "q1", "corpus-id": "d\\udfff", "score": 1}\n')
+    assert fault(tmp_path) == (
+        f'{tmp_path}/qrels/test.jsonl:1: "corpus-id" holds half of a surrogate pair, which is no Unicode text.'
+    )
 
 
 def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
@@ -169,7 +203,7 @@ BAD_GRADES = {
     "q1\td1\t1_0": "the grade must be a whole number, got the string '1_0'.",
     "q1\td1\t\u0661": "the grade must be a whole number, got the string '\u0661'.",
     "q1\td1": "has 2 cells between tabs, expected query id, document id, grade.",
-    "q1 d1 1": "has 1 cells between tabs, expected query id, document id, grade.",
+    "q1 d1 1": "has 1 cell between tabs, expected query id, document id, grade.",
     "q1\t0\td1\t1": "has 4 cells between tabs, expected query id, document id, grade.",
     "q1\tQ0\td1\t1\t9.5\tbm25": "has 6 cells, as a run file has. Judgements are query id, document id, grade.",
     "\td1\t1": "an id is empty.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,52 @@ def test_what_is_not_there_is_named(folder: Path) -> None:
         TextFiles(TextFiles.Options(path="nowhere", questions="q.csv"), questions.context).check()
     with pytest.raises(DatasetInvalid, match="Set `questions` to"):
         TextFiles(TextFiles.Options(path=".", questions="nowhere.csv"), questions.context).check()
+
+
+def test_what_is_left_out_is_counted_by_ending_and_cause(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "far.md").write_text("far")
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "near.md").symlink_to(elsewhere / "far.md")
+    (folder / "gone.md").symlink_to(elsewhere / "nowhere.md")
+    for name in ("a.PDF", "b.pdf", "metals/c.docx", "README"):
+        (folder / name).write_text("x")
+    made = source(folder, "query,document\na,neon.TXT\n")
+    # Left out are data.bin of the fixture, what stands above, the link to a folder, the link to nothing, and .git.
+    assert made.remarks() == (
+        f"Left out of {folder.name}, no documents: 2 .pdf, 1 without ending, 1 .bin, 1 .docx, 1 hidden file or folder, "
+        "1 linked folder, 1 broken link.",
+    )
+    ids = made.load().corpus.column("id").to_pylist()
+    assert ids == ["iron.html", "metals/tin.md", "near.md", "neon.TXT"]
+
+
+def test_what_is_left_out_is_told_of_kept_tables_as_it_is_now(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("a")
+    (tmp_path / "q.csv").write_text("query,document\na,a.md\n")
+    made = TextFiles(TextFiles.Options(path="docs", questions="q.csv"), Context(base=tmp_path))
+
+    def notes() -> tuple[str, ...]:
+        kept = tmp_path / "kept"
+        return load_dataset(made, name="f", split=None, needs_judgements=True, kept_in=kept).notes
+
+    assert notes() == ()
+    (tmp_path / "docs" / "b.rst").write_text("b")
+    assert notes() == ("Left out of docs, no documents: 1 .rst.",)
+
+
+def test_many_endings_are_summed(folder: Path) -> None:
+    for i in range(8):
+        (folder / f"x.e{i}").write_text("x")
+    # With .bin nine endings: five are named, the other four files counted.
+    [remark] = source(folder, "query,document\na,neon.TXT\n").remarks()
+    assert ", 4 with other endings, " in remark
+
+
+def test_a_file_name_that_is_no_text_is_named(folder: Path) -> None:
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    with pytest.raises(DatasetInvalid, match=r"caf\\udce9\.txt': the name of the file is not UTF-8"):
+        source(folder, "query,document\na,neon.TXT\n").load()

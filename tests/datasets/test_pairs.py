@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +116,78 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_passages_and_labels_exclude_each_other() -> None:
     with pytest.raises(ValidationError, match="not both"):
         Pairs.Options(path="p.csv", passage="a", label="b")
+
+
+HEROES = [
+    ("q one", '"Heroes is a song'),
+    ("q two", "Something else"),
+    ("q three", 'ends with a quote"'),
+    ("q four", '"all of it"'),
+    ('"q five', 'a "word" inside'),
+]
+
+
+def test_a_quote_in_a_tsv_file_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "p.tsv"
+    path.write_text("query\tpassage\n" + "".join(f"{q}\t{p}\n" for q, p in HEROES))
+    tables = read(path)
+    assert tables.queries.column("text").to_pylist() == [query for query, _ in HEROES]
+    assert tables.corpus.column("text").to_pylist() == [passage for _, passage in HEROES]
+    assert judgements(tables) == [(f"q{i}", f"d{i}", 1) for i in range(1, 6)]
+
+
+def test_a_quote_in_a_csv_file_is_csvs(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("query", "passage"), *HEROES, ("line\nbreak", "tab\tand, comma")])
+    tables = read(path)
+    assert tables.corpus.column("text").to_pylist() == [*(passage for _, passage in HEROES), "tab\tand, comma"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with a mark"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_encodings_line_ends_and_compression_change_nothing(
+    tmp_path: Path, suffix: str, encoding: str, end: str, packed: bool
+) -> None:
+    rows = [("wie heißt das?", "Straße 猫"), ("and this?", "plain")]
+    if suffix == "jsonl":
+        lines = [json.dumps({"query": q, "passage": p}, ensure_ascii=False) for q, p in rows]
+    else:
+        mark = "," if suffix == "csv" else "\t"
+        lines = [mark.join(cells) for cells in [("query", "passage"), *rows]]
+    text = end.join(lines) + end + end + " " + end
+    raw = text.encode(encoding) if " " not in encoding else b"\xff\xfe" + text.encode("utf-16-le")
+    path = tmp_path / (f"p.{suffix}.gz" if packed else f"p.{suffix}")
+    path.write_bytes(gzip.compress(raw) if packed else raw)
+    tables = read(path)
+    assert list(zip(*(t.column("text").to_pylist() for t in (tables.queries, tables.corpus)), strict=True)) == rows
+
+
+def test_queries_that_stand_in_several_rows_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("query,passage\na,x\na,y\nb,x\nb,z\nb,w\nc,x\n")
+    # a stands in two rows, b in three, c in one.
+    assert read(path).notes == (
+        "2 queries stand in several rows; each is one query with the documents of all its rows, and with the further "
+        "columns of the first.",
+    )
+
+
+def test_two_columns_of_one_name_are_a_fault_and_nameless_ones_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    assert fault(path, "query,passage,passage\na,b,c\n") == ":1: has two columns of the name 'passage'. Rename one."
+    path.write_text(",query,passage,\n0,a,b,\n")
+    assert read(path).queries.column_names == ["id", "text", "line"]
+    table = pa.table([["a"], ["b"], ["c"]], names=["query", "passage", "passage"])
+    pq.write_table(table, tmp_path / "p.parquet")
+    with pytest.raises(DatasetInvalid, match="has two columns of the name 'passage'"):
+        read(tmp_path / "p.parquet")
+
+
+def test_a_tsv_row_that_does_not_fit_is_told_the_rules_of_tsv(tmp_path: Path) -> None:
+    assert fault(tmp_path / "p.tsv", 'query\tpassage\na\t"b\tc"\n') == (
+        ":2: has 3 cells, the heading has 2 (query, passage). "
+        "A TSV cell cannot hold a tab or a line end; a CSV cell can, in quotes."
+    )
