@@ -26,6 +26,7 @@ from .arrays import (
     of_ordinary_length,
     without_direction,
 )
+from .comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
 from .contracts import (
     Adapter,
     Consumes,
@@ -66,7 +67,7 @@ from .events import (
     event_as_dict,
 )
 from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
-from .filters import Condition, Filter
+from .filters import Condition, Filter, column_of
 from .paths import FilePath, PathText, resolve_path
 from .reading import numbered_lines, open_text
 from .tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
@@ -80,6 +81,7 @@ __all__ = [
     "AdapterRejected",
     "AdapterTimeout",
     "AdapterUnavailable",
+    "Comparison",
     "Condition",
     "Consumes",
     "Context",
@@ -105,6 +107,7 @@ __all__ = [
     "MissingDependency",
     "ModelNotFound",
     "NoOptions",
+    "NotComparable",
     "NotIndexed",
     "Options",
     "PathText",
@@ -118,6 +121,7 @@ __all__ = [
     "RunStarted",
     "Scored",
     "Session",
+    "Shape",
     "Similarity",
     "StageAdvanced",
     "StageFinished",
@@ -130,8 +134,11 @@ __all__ = [
     "UnknownIds",
     "Usage",
     "Warned",
+    "all_times",
     "ann_recall",
     "check_vectors",
+    "column_of",
+    "comparable",
     "event_as_dict",
     "exact_scores",
     "exact_top_k",
@@ -141,6 +148,8 @@ __all__ = [
     "open_text",
     "reckoned_tokens",
     "resolve_path",
+    "shape_of",
+    "times_of",
     "tokens_by_script",
     "vectors_of",
     "without_direction",

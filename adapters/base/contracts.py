@@ -272,6 +272,13 @@ class Store(Adapter):
         """Raise InvalidOptions when the index options cannot work with this many rows of this dimension."""
         return
 
+    def check_columns(self, columns: pa.Table) -> None:
+        """Raise InvalidOptions (key `filter.<field>`) for a column that the engine cannot hold, with the cure.
+
+        columns: the corpus's `meta.*` columns that the index will get, because a filter asks for them.
+        """
+        return
+
     def note(self) -> str | None:
         """One sentence the reader of a result must know of this index, such as a family name that was resolved."""
         return None

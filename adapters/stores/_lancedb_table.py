@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from adapters.base import Condition, Filter
+from adapters.base import Comparison, Filter, Shape
 
-_OPERATORS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+from ._fields import MetaFields
+
+_OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_LEAST = -(2**63)
 
 
 @dataclass
 class TableBatches:
-    """Batches on their way into a table: row, vector where there is one, text where asked for, and m0, m1, … for
-    the columns `meta.<name>`, whose own names SQL might not take.
-
-    meta: name to column. failure: what the batches raised, if they did.
-    """
+    """Batches on their way into a table of this schema. failure: what the batches raised, if they did."""
 
     batches: Iterator[pa.RecordBatch]
     schema: pa.Schema
-    sources: tuple[str, ...]
-    meta: dict[str, str] = field(default_factory=dict)
+    fields: MetaFields
     failure: BaseException | None = None
 
     def reader(self) -> pa.RecordBatchReader:
@@ -35,70 +33,86 @@ class TableBatches:
     def _converted(self) -> Iterator[pa.RecordBatch]:
         try:
             for batch in self.batches:
-                columns = [
-                    batch.column(name)
-                    if batch.column(name).type == wanted.type
-                    else batch.column(name).cast(wanted.type)
-                    for name, wanted in zip(self.sources, self.schema, strict=True)
-                ]
-                yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+                yield rows_for(batch, self.schema, self.fields)
         except BaseException as error:
             self.failure = error
             raise
 
 
 def batches_for(batches: Iterator[pa.RecordBatch], dimension: int | None, *, text: bool) -> TableBatches:
-    """Make the corpus's batches ready to be written; the first one decides the columns."""
+    """Make the corpus's batches ready to be written; the first one decides the columns: row, vector where there is
+    one, text where asked for, and those of `meta.<name>`, under names that SQL takes."""
     first = next(batches, None)
-    fields = [("row", pa.field("row", pa.int32()))]
+    columns = [pa.field("row", pa.int32())]
     if dimension is not None:
         # An explicit type: LanceDB would guess from the column's name whether a list is a vector.
-        fields.append(("vector", pa.field("vector", pa.list_(pa.float32(), dimension))))
+        columns.append(pa.field("vector", pa.list_(pa.float32(), dimension)))
     if text:
-        fields.append(("text", pa.field("text", pa.string())))
-    meta: dict[str, str] = {}
-    for column in () if first is None else first.schema:
-        if column.name.startswith("meta."):
-            name = f"m{len(meta)}"
-            meta[column.name.removeprefix("meta.")] = name
-            kind = pa.string() if pa.types.is_null(column.type) else column.type
-            fields.append((column.name, pa.field(name, kind)))
+        columns.append(pa.field("text", pa.string()))
+    fields = MetaFields.of(first)
+    for number, (field, shape) in enumerate(fields.shapes.items()):
+        columns.append(pa.field(_values(number), shape.held_as))
+        if field in fields.dated:
+            columns.append(pa.field(_times(number), pa.int64()))
     rest = () if first is None else itertools.chain((first,), batches)
-    return TableBatches(iter(rest), pa.schema([f for _, f in fields]), tuple(n for n, _ in fields), meta)
+    return TableBatches(iter(rest), pa.schema(columns), fields)
 
 
-def rows_for(batch: pa.RecordBatch, schema: pa.Schema, meta: Mapping[str, str]) -> pa.RecordBatch:
-    """A batch as a table of this schema holds it. meta: as TableBatches gave it when the table was made."""
-    sources = {column: f"meta.{name}" for name, column in meta.items()}
-    columns = [batch.column(sources.get(field.name, field.name)).cast(field.type) for field in schema]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+def rows_for(batch: pa.RecordBatch, schema: pa.Schema, fields: MetaFields) -> pa.RecordBatch:
+    """A batch as a table of this schema holds it. fields: as TableBatches had them when the table was made."""
+    columns: dict[str, Any] = {}
+    for number, held in enumerate(fields.held(batch)):
+        columns[_values(number)] = held.values.combine_chunks()
+        if held.times is not None:
+            columns[_times(number)] = held.times.combine_chunks()
+    arrays = [columns[f.name] if f.name in columns else batch.column(f.name).cast(f.type) for f in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def where_clause(filter: Filter, schema: pa.Schema, meta: Mapping[str, str]) -> str:
+def where_clause(filter: Filter, fields: MetaFields) -> str:
     """The filter as a condition of LanceDB's SQL. A null passes none of its comparisons.
 
     Raises InvalidOptions for an unknown column or a value that does not compare with its type, exactly where
     Filter.mask does.
     """
-    empty = {f"meta.{name}": pa.array([], schema.field(column).type) for name, column in meta.items()}
-    filter.mask(pa.table(empty))
-    return " AND ".join(_comparison(c, meta[c.field], schema.field(meta[c.field]).type) for c in filter.conditions)
+    numbers = {field: number for number, field in enumerate(fields.shapes)}
+    parts = []
+    for field, shape, asked in fields.asked(filter):
+        column = _times(numbers[field]) if asked.as_time else _values(numbers[field])
+        parts.append(_comparison(column, shape, asked))
+    return " AND ".join(parts)
 
 
-def _comparison(condition: Condition, column: str, kind: pa.DataType) -> str:
-    if isinstance(condition.value, tuple):
-        return f"{column} IN ({', '.join(_literal(value, kind) for value in condition.value)})"
-    sql = f"{column} {_OPERATORS[condition.operator]} {_literal(condition.value, kind)}"
-    # DataFusion orders NaN above every number; Arrow and IEEE 754 compare it with none.
-    return f"({sql} AND NOT isnan({column}))" if pa.types.is_floating(kind) else sql
+def _values(number: int) -> str:
+    return f"m{number}"
 
 
-def _literal(value: Any, kind: pa.DataType) -> str:
-    value = pa.scalar(value, type=kind).as_py()
+def _times(number: int) -> str:
+    return f"t{number}"
+
+
+def _comparison(column: str, shape: Shape, asked: Comparison) -> str:
+    values = list(map(_literal, asked.values))
+    negated = "NOT " if asked.operator == "not_in" else ""
+    if asked.operator == "held" or (asked.operator == "not_in" and not values):
+        return f"{column} IS NOT NULL"
+    if asked.operator == "never" or not values:
+        return "FALSE"
+    if asked.operator not in ("in", "not_in"):
+        return f"{column} {_OPERATORS[asked.operator]} {values[0]}"
+    if shape.many:
+        return f"{negated}({' OR '.join(f'array_has({column}, {value})' for value in values)})"
+    if len(values) == 1:
+        return f"{column} {'<>' if negated else '='} {values[0]}"
+    return f"{column} {negated}IN ({', '.join(values)})"
+
+
+def _literal(value: Any) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"CAST('{value}' AS DOUBLE)"
-    return str(value)
+    if isinstance(value, float):
+        # As a text it is read to the last bit; a literal with many digits might be taken for a decimal.
+        return f"CAST('{value if math.isfinite(value) else ('inf' if value > 0 else '-inf')}' AS DOUBLE)"
+    return f"CAST('{value}' AS BIGINT)" if value == _LEAST else str(value)

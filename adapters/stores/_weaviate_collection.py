@@ -14,13 +14,14 @@ import pyarrow as pa
 
 from adapters.base import AdapterRejected, IndexMissing, InvalidOptions, NotIndexed, Similarity, vectors_of
 
+from ._fields import MetaFields
 from ._weaviate_client import ServerLink
+from ._weaviate_fields import values_of
 from ._weaviate_options import TRAINED, WeaviateIndex
 from ._weaviate_schema import (
     ROW,
     TEXT,
     VECTOR,
-    Fields,
     Mark,
     class_definition,
     differences,
@@ -128,7 +129,7 @@ class Collection:
 class Built(NamedTuple):
     """A complete collection. settings: search options as of its creation. seconds: what building it took."""
 
-    fields: Fields
+    fields: MetaFields
     settings: Mapping[str, Any]
     seconds: float
     reused: bool
@@ -148,10 +149,14 @@ def build(
     """
     start = time.monotonic()
     first = next(batches, None)
-    fields = Fields(first.schema if first is not None else pa.schema([]))
+    fields = MetaFields.of(first)
     mark = _reusable(collection, origin, first)
     if mark is not None:
-        count = (0 if first is None else first.num_rows) + sum(batch.num_rows for batch in batches)
+        count = 0 if first is None else first.num_rows
+        for batch in batches:
+            count += batch.num_rows
+            for _ in fields.held(batch):  # notes which columns of texts hold dates alone
+                pass
         if count != mark.rows:
             raise collection.other_data(f"it holds {mark.rows} rows, the corpus {count}")
         return Built(fields, mark.settings or {}, mark.seconds or 0.0, True)
@@ -203,7 +208,7 @@ def _holds(collection: Collection, batch: pa.RecordBatch) -> bool:
     return True
 
 
-def _create(collection: Collection, mark: Mark, fields: Fields, similarity: Similarity, *, vectors: bool) -> None:
+def _create(collection: Collection, mark: Mark, fields: MetaFields, similarity: Similarity, *, vectors: bool) -> None:
     definition = class_definition(
         collection.name, collection.index, fields, similarity, vectors=vectors, mark=mark.write()
     )
@@ -236,7 +241,7 @@ class _Refusals(NamedTuple):
 
 
 def _load(
-    collection: Collection, fields: Fields, first: pa.RecordBatch | None, batches: Iterator[pa.RecordBatch]
+    collection: Collection, fields: MetaFields, first: pa.RecordBatch | None, batches: Iterator[pa.RecordBatch]
 ) -> int:
     """Insert all rows; returns their number. Raises NotIndexed when any was rejected, with how many."""
     handle, connection = collection.handle, collection.link.connection
@@ -260,7 +265,7 @@ def _load(
     return rows
 
 
-def insert(collection: Collection, fields: Fields, batch: pa.RecordBatch) -> None:
+def insert(collection: Collection, fields: MetaFields, batch: pa.RecordBatch) -> None:
     """Insert rows in requests of the connection's batch_size. Raises AdapterRejected when any was rejected."""
     refused = _Refusals()
     for piece in _pieces(batch, iter(()), collection.link.connection.batch_size):
@@ -271,7 +276,7 @@ def insert(collection: Collection, fields: Fields, batch: pa.RecordBatch) -> Non
         )
 
 
-def _flush(collection: Collection, fields: Fields, first: pa.RecordBatch) -> None:
+def _flush(collection: Collection, fields: MetaFields, first: pa.RecordBatch) -> None:
     """Have every shard write what it still buffers of its vector index.
 
     A server that is killed minutes after the last insert otherwise comes back without the last vectors, its count of
@@ -284,7 +289,7 @@ def _flush(collection: Collection, fields: Fields, first: pa.RecordBatch) -> Non
         raise NotIndexed(f"Weaviate rejected {refused.objects} rows that it held already: {refused.first}")
 
 
-def _insert_alone(collection: Collection, batch: pa.RecordBatch, fields: Fields) -> _Refusals:
+def _insert_alone(collection: Collection, batch: pa.RecordBatch, fields: MetaFields) -> _Refusals:
     """One request. In a thread of its own: a server that goes away is noticed before the client's pauses end."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="weaviate-insert")
     try:
@@ -299,7 +304,7 @@ def _watched(collection: Collection, future: Future[_Refusals]) -> _Refusals:
         return collection.link.watched(future)
 
 
-def _insert(handle: Any, batch: pa.RecordBatch, fields: Fields, *, text: bool) -> _Refusals:
+def _insert(handle: Any, batch: pa.RecordBatch, fields: MetaFields, *, text: bool) -> _Refusals:
     from weaviate.classes.data import DataObject
     from weaviate.exceptions import WeaviateInsertManyAllFailedError
 
@@ -307,7 +312,7 @@ def _insert(handle: Any, batch: pa.RecordBatch, fields: Fields, *, text: bool) -
     vectors = vectors_of(batch) if "vector" in batch.schema.names else [None] * len(rows)
     texts = batch.column("text").to_pylist() if text else None
     objects = []
-    for i, (row, values) in enumerate(zip(rows, fields.values(batch), strict=True)):
+    for i, (row, values) in enumerate(zip(rows, values_of(fields, batch), strict=True)):
         values[ROW] = row
         if texts is not None and texts[i] is not None:
             values[TEXT] = texts[i]

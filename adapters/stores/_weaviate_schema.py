@@ -1,28 +1,21 @@
-"""A collection's schema: what is asked of the server, what it made of it, and filters over it."""
+"""A collection's schema: what is asked of the server, and what it made of it."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
+from adapters.base import AdapterRejected, Similarity
 
-from adapters.base import AdapterRejected, Filter, InvalidOptions, Similarity
-
+from ._fields import MetaFields
+from ._weaviate_fields import properties_of
 from ._weaviate_options import TRAINED, WeaviateIndex
 
 ROW, TEXT, VECTOR = "row", "text", "default"
 _DISTANCE = {Similarity.COSINE: "cosine", Similarity.DOT: "dot", Similarity.L2: "l2-squared"}
-_OPERATORS = {
-    "eq": "equal", "in": "contains_any", "gt": "greater_than", "gte": "greater_or_equal", "lt": "less_than",
-    "lte": "less_or_equal",
-}  # fmt: skip
-_GUARD = "\x01"  # no white space, and before every printable character: wrapped strings keep their order
-_EXACT = 1 << 53
 
 
 def class_name(name: str) -> str:
@@ -30,99 +23,10 @@ def class_name(name: str) -> str:
     return "Bench_" + re.sub(r"[^0-9A-Za-z]", "_", name)
 
 
-def property_name(field: str) -> str:
-    """The property that holds `meta.<field>`; different fields never meet in one property."""
-    return "meta_" + re.sub(r"[^0-9A-Za-z]", lambda found: f"_{ord(found[0]):x}_", field)
-
-
-class Fields:
-    """The `meta.*` columns that a collection holds: those of strings, numbers and booleans, which filters can ask."""
-
-    def __init__(self, schema: pa.Schema) -> None:
-        kept = [field for field in schema if field.name.startswith("meta.") and _data_type(field.type)]
-        self.schema = pa.schema([pa.field(field.name, field.type) for field in kept])
-
-    @staticmethod
-    def load(text: str) -> Fields:
-        """What `dump` wrote."""
-        return Fields(pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(text))))
-
-    def dump(self) -> str:
-        """The columns with their types, for JSON."""
-        return bytes(self.schema.serialize()).hex()
-
-    def properties(self, *, range_filters: bool) -> list[dict[str, Any]]:
-        """Their part of the class."""
-        properties = []
-        for field in self.schema:
-            data_type = _data_type(field.type)
-            entry: dict[str, Any] = {
-                "name": property_name(field.name.removeprefix("meta.")),
-                "dataType": [data_type],
-                "indexFilterable": True,
-            }
-            if data_type == "text":
-                # `field` keeps the value whole and in its case; any other tokenization matches parts of it.
-                entry |= {"tokenization": "field", "indexSearchable": False}
-            elif data_type in ("int", "number"):
-                entry["indexRangeFilters"] = range_filters
-            properties.append(entry)
-        return properties
-
-    def values(self, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-        """One dict of properties for each row; null and NaN are left out, so that no filter passes them."""
-        names = [property_name(field.name.removeprefix("meta.")) for field in self.schema]
-        columns = [
-            [_sent(value, field.name) for value in batch.column(field.name).to_pylist()] for field in self.schema
-        ]
-        for i in range(batch.num_rows):
-            yield {name: column[i] for name, column in zip(names, columns, strict=True) if column[i] is not None}
-
-    def translate(self, filter: Filter) -> Any:
-        """The client's filter. Raises InvalidOptions for an unknown column or a value of another type."""
-        from weaviate.classes.query import Filter as Native
-
-        filter.mask(self.schema.empty_table())  # the same faults, in the same words, as every other store
-        parts = []
-        for condition in filter.conditions:
-            column = self.schema.field(f"meta.{condition.field}").type
-            many = condition.value if isinstance(condition.value, tuple) else (condition.value,)
-            values = [_sent(pa.scalar(value, type=column).as_py(), condition.field) for value in many]
-            ask = getattr(Native.by_property(property_name(condition.field)), _OPERATORS[condition.operator])
-            parts.append(ask(values if condition.operator == "in" else values[0]))
-        return Native.all_of(parts)
-
-
-def _data_type(kind: pa.DataType) -> str | None:
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "text"
-    if pa.types.is_boolean(kind):
-        return "boolean"
-    if pa.types.is_integer(kind):
-        return "int"
-    return "number" if pa.types.is_floating(kind) else None
-
-
-def _sent(value: Any, field: str) -> Any:
-    """A value as it goes to the server, None for what must not pass a filter."""
-    if isinstance(value, str):
-        # The server trims white space at both ends, of stored values and of filters alike.
-        return f"{_GUARD}{value}{_GUARD}"
-    if isinstance(value, float):
-        return None if math.isnan(value) else value
-    if isinstance(value, int) and abs(value) > _EXACT:
-        raise InvalidOptions(
-            f"{field} holds {value}, but numbers travel to Weaviate as 64-bit floats, exact up to 2^53. Make it a "
-            "string column.",
-            key=f"filter.{field}",
-        )
-    return value
-
-
 def class_definition(
     name: str,
     index: WeaviateIndex,
-    fields: Fields,
+    fields: MetaFields,
     similarity: Similarity,
     *,
     vectors: bool,
@@ -142,7 +46,7 @@ def class_definition(
     definition: dict[str, Any] = {
         "class": name,
         "description": mark,
-        "properties": properties + fields.properties(range_filters=index.range_filters),
+        "properties": properties + properties_of(fields, range_filters=index.range_filters),
         **_given(
             invertedIndexConfig=_given(
                 bm25=_given(b=index.bm25_b, k1=index.bm25_k1),

@@ -23,9 +23,11 @@ from adapters.base import (
     Similarity,
 )
 
+from ._fields import MetaFields
 from ._weaviate_collection import Collection
+from ._weaviate_fields import native_filter
 from ._weaviate_options import WeaviateQuery
-from ._weaviate_schema import ROW, TEXT, Fields, query_settings, reconfigured, vector_config
+from ._weaviate_schema import ROW, TEXT, query_settings, reconfigured, vector_config
 
 _Found: TypeAlias = tuple[list[int], list[float]]
 _FUSION = {"relative_score": "RELATIVE_SCORE", "ranked": "RANKED"}
@@ -39,7 +41,7 @@ class WeaviateSession(Session):
         self.options = WeaviateQuery()
         self._at = collection
         self._link = collection.link
-        self._fields = Fields.load(ref.details["fields"])
+        self._fields = MetaFields.load(ref.details["fields"])
         self._handle = collection.handle
         self._ask = self._asker()
         self._translated: tuple[Filter, Any] | None = None
@@ -130,7 +132,7 @@ class WeaviateSession(Session):
     def _native(self, filter: Filter) -> Any:
         last = self._translated
         if last is None or last[0] != filter:
-            last = self._translated = (filter, self._fields.translate(filter))
+            last = self._translated = (filter, native_filter(filter, self._fields))
         return last[1]
 
     def _asker(self) -> Callable[[Any, str | None, int, Any], _Found]:

@@ -37,6 +37,7 @@ from adapters.base import (
     Store,
 )
 
+from ._fields import MetaFields
 from ._lancedb_options import DEFAULT_NPROBES, LanceDbIndex, LanceDbQuery
 from ._lancedb_table import batches_for, rows_for, where_clause
 from ._rows import folder_bytes
@@ -128,7 +129,7 @@ class LanceDbStore(Store):
             if rows.failure is not None:
                 raise rows.failure from None
             raise AdapterRejected(f"LanceDB could not write the table {place.name}: {error}") from error
-        details: dict[str, Any] = {"meta": rows.meta}
+        details: dict[str, Any] = {"fields": rows.fields.dump()}
         if table.count_rows():
             self._index(table, similarity, dimension)
             if self.index.type != "none":
@@ -180,7 +181,7 @@ class LanceDbStore(Store):
         inserts, rows = self._unoptimized.get(ref.name, (0, 0))
         inserts, rows = inserts + 1, rows + batch.num_rows
         try:
-            table.add(rows_for(batch, table.schema, ref.details["meta"]))
+            table.add(rows_for(batch, table.schema, MetaFields.load(ref.details.get("fields"))))
             if inserts > _OPTIMIZE_INSERTS or rows >= _OPTIMIZE_ROWS:
                 table.optimize()
                 inserts, rows = 0, 0
@@ -424,7 +425,7 @@ class LanceDbSession(Session):
     def _condition(self, filter: Filter) -> str:
         """The filter in SQL; the last one is kept, because systems search under one filter."""
         if self._where is None or self._where[0] != filter:
-            self._where = (filter, where_clause(filter, self._table.schema, self.ref.details["meta"]))
+            self._where = (filter, where_clause(filter, MetaFields.load(self.ref.details.get("fields"))))
         return self._where[1]
 
 

@@ -25,11 +25,13 @@ from adapters.base import (
 )
 
 from . import weaviate_server
+from ._fields import MetaFields
 from ._rows import folder_bytes
 from ._weaviate_client import ServerLink
 from ._weaviate_collection import Collection, build, insert, settle
+from ._weaviate_fields import check_columns
 from ._weaviate_options import WeaviateConnection, WeaviateIndex, WeaviateQuery
-from ._weaviate_schema import Fields, Mark, class_definition, class_name, differences, vector_config
+from ._weaviate_schema import Mark, class_definition, class_name, differences, vector_config
 from ._weaviate_session import WeaviateSession
 
 _MINIMUM = {"hfresh": (1, 36), "rq": (1, 32), "dynamic": (1, 25)}  # server versions
@@ -116,6 +118,9 @@ class WeaviateStore(Store):
                 f"segments {self.index.segments} does not divide the dimension {dimension}.", key="index.segments"
             )
 
+    def check_columns(self, columns: pa.Table) -> None:
+        check_columns(columns)
+
     def note(self) -> str | None:
         if self.index.type != "ivf_pq":
             return None
@@ -142,7 +147,7 @@ class WeaviateStore(Store):
 
     def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
         """An asynchronous server accepts rows before their vectors are in the index."""
-        insert(self._at(ref.name), Fields.load(ref.details["fields"]), batch)
+        insert(self._at(ref.name), MetaFields.load(ref.details["fields"]), batch)
 
     def _settle(self, ref: IndexRef) -> None:
         collection = self._at(ref.name)
@@ -183,7 +188,7 @@ class WeaviateStore(Store):
         asked = class_definition(
             collection.name,
             self.index,
-            Fields.load(ref.details["fields"]),
+            MetaFields.load(ref.details["fields"]),
             ref.similarity,
             vectors=vectors,
             mark="",

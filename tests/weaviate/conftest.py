@@ -60,6 +60,21 @@ def mortal(server_binary: Path, tmp_path: Path) -> Iterator[Server]:
         server.kill()
 
 
+@pytest.fixture
+def opened() -> Iterator[Any]:
+    """Makes stores that are closed, and whose indexes are dropped, after the test."""
+    made: list[Any] = []
+
+    def make(connection: dict[str, Any], **index: Any) -> Any:
+        store = store_at(connection, **index)
+        made.append(store)
+        return store
+
+    yield make
+    for store in made:
+        store.close()
+
+
 def revive(server: Server) -> None:
     """Start a killed server again."""
     server.start()

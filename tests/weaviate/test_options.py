@@ -14,7 +14,9 @@ from pydantic import ValidationError
 
 from adapters.base import AdapterRejected, AdapterUnavailable, InvalidOptions, Similarity
 from adapters.registry import load
-from adapters.stores._weaviate_schema import Fields, Mark, class_name, property_name
+from adapters.stores._fields import MetaFields
+from adapters.stores._weaviate_fields import property_name
+from adapters.stores._weaviate_schema import Mark, class_name
 from adapters.stores.weaviate import WeaviateStore
 from adapters.stores.weaviate_server import Ports
 
@@ -216,8 +218,9 @@ def test_a_mark_reads_back_and_nothing_else_passes_for_one() -> None:
 def test_columns_that_no_filter_can_ask_stay_out() -> None:
     import pyarrow as pa
 
+    nested = pa.struct([("a", pa.int64())])
     schema = pa.schema(
-        [("row", pa.int32()), ("meta.year", pa.int16()), ("meta.tags", pa.list_(pa.string())), ("meta.x", pa.float32())]
+        [("row", pa.int32()), ("meta.year", pa.int16()), ("meta.who", nested), ("meta.tags", pa.list_(pa.string()))]
     )
-    fields = Fields.load(Fields(schema).dump())
-    assert fields.schema.names == ["meta.year", "meta.x"]
+    fields = MetaFields.load(MetaFields.of(pa.RecordBatch.from_pylist([], schema)).dump())
+    assert fields.schema.names == ["meta.year", "meta.tags"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -41,21 +40,6 @@ ROWS = 1200
 @pytest.fixture(scope="module")
 def data() -> tuple[Floats, Floats]:
     return corpus(ROWS)
-
-
-@pytest.fixture
-def opened() -> Iterator[Any]:
-    """Makes stores that are closed, and whose indexes are dropped, after the test."""
-    made: list[tuple[WeaviateStore, list[Any]]] = []
-
-    def make(connection: dict[str, Any], **index: Any) -> WeaviateStore:
-        store: WeaviateStore = store_at(connection, **index)
-        made.append((store, []))
-        return store
-
-    yield make
-    for store, _ in made:
-        store.close()
 
 
 def effective(store: WeaviateStore, ref: Any) -> Any:
