@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adapters.base import AdapterError, Floats, NotIndexed, Similarity, Store
+from adapters.base import AdapterError, Floats, NotIndexed, Similarity
 from bench.expansion import System
 from bench.pipeline import Pipeline
 from bench.scratch import scratch_index
@@ -77,14 +77,13 @@ class BuildTimes:
     def _seconds(self, system: System, rows: int) -> tuple[float, bool]:
         """Seconds for the sample, and whether it held the corpus's own vectors."""
         assert system.store is not None
-        store = self._pipeline.store(system.store)
         vectors, similarity, given = self._sample(system, rows)
         if system.store.adapter not in self._warm:
             # The first build of an engine also loads it; a run pays that once, not per row.
             with suppress(NotIndexed):
-                self._build(store, vectors, similarity, min(_FIRST_ROWS, rows))
+                self._build(system, vectors, similarity, min(_FIRST_ROWS, rows))
             self._warm.add(system.store.adapter)
-        return self._build(store, vectors, similarity, rows), given
+        return self._build(system, vectors, similarity, rows), given
 
     def _sample(self, system: System, rows: int) -> tuple[Floats | None, Similarity, bool]:
         """The corpus's vectors where they are at hand; else random ones on the unit sphere, of that dimension."""
@@ -98,9 +97,9 @@ class BuildTimes:
         random = rng.standard_normal((rows, encoder.dimension), dtype=np.float32)
         return random / np.linalg.norm(random, axis=1, keepdims=True), encoder.similarity, False
 
-    def _build(self, store: Store, vectors: Floats | None, similarity: Similarity, rows: int) -> float:
+    def _build(self, system: System, vectors: Floats | None, similarity: Similarity, rows: int) -> float:
         # A name of its own: an engine that keeps what it has would find the index of an earlier estimate built.
         name = f"bench_estimate_{uuid.uuid4().hex}"
         began = time.perf_counter()
-        with scratch_index(self._pipeline, store, vectors, similarity, rows=rows, name=name):
+        with scratch_index(self._pipeline, system, vectors, similarity, rows=rows, name=name):
             return time.perf_counter() - began

@@ -111,7 +111,9 @@ class Reader:
         self._one_load = False
 
     def fault(self, key_path: str, message: str) -> None:
-        self.faults.append(f"{self.file}: {key_path}{' ' if key_path else ''}{message}")
+        text = f"{self.file}: {key_path}{' ' if key_path else ''}{message}"
+        if text not in self.faults:  # an entry of `systems` that stands for several is read once for each
+            self.faults.append(text)
 
     def stop_on_faults(self) -> None:
         if self.faults:
@@ -449,5 +451,5 @@ def parse_filter(reader: Reader, spec: Any, key_path: str) -> Filter | None:
     try:
         return Filter.parse(spec)
     except InvalidOptions as error:
-        reader.fault(key_path, f": {error}")
+        reader.fault(f"{key_path}{(error.key or '').removeprefix('filter')}", f": {error}")
         return None

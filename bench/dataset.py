@@ -18,7 +18,7 @@ from adapters.base import DatasetSource, Floats, InvalidOptions, Rows
 
 from .integrity import Check, Dangling, DatasetFaults, full_texts, has_text, vector_matrix
 from .own_documents import own_documents
-from .tables import load_tables, table_digest
+from .tables import load_tables, scalars, table_digest
 
 
 class CodedQrels(NamedTuple):
@@ -146,7 +146,7 @@ class Dataset:
             raise InvalidOptions(
                 f"The queries have no column {name}. They have: {', '.join(have) or 'no meta columns'}.", key="cluster"
             )
-        values = self.queries.column(name)
+        values = scalars(self.queries.column(name))
         found = pc.index_in(values, value_set=pc.unique(values.drop_null()))
         codes: npt.NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)
         alone = codes < 0

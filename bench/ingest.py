@@ -160,7 +160,8 @@ class Scratch(PartsOfRun):
     def _batches(self, turn: int) -> list[pa.RecordBatch]:
         vectors, _ = _vectors(self._pipeline, self._system)
         first, last = self._bounds[turn], self._bounds[turn + 1]
-        parts = self._pipeline.batches(self._store, vectors, start=first, stop=last)
+        fields = self._pipeline.asked_fields(self._system)
+        parts = self._pipeline.batches(self._store, vectors, fields=fields, start=first, stop=last)
         size = self._plan.batch
         return [part.slice(at, size) for part in parts for at in range(0, part.num_rows, size)]
 
@@ -234,7 +235,7 @@ def scratch(pipeline: Pipeline, system: System, load: LoadPoint, name: str) -> I
     documents = pipeline.dataset.documents
     rows = documents - rows_held_back(load.ingest, documents, load.rounds)
     vectors, similarity = _vectors(pipeline, system)
-    with scratch_index(pipeline, store, vectors, similarity, rows=rows, name=name) as ref:
+    with scratch_index(pipeline, system, vectors, similarity, rows=rows, name=name) as ref:
         yield Scratch(pipeline, system, load, store, ref)
 
 

@@ -62,6 +62,7 @@ from bench.trec import RunGaps, read_hits, read_run
 
 QUERIES_PER_CHUNK = 512
 ROWS_PER_BATCH = 8192
+_COLUMNS_LAYOUT = 2  # how stores hold the columns that filters ask; raised with it, it rebuilds the indexes with such
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +147,25 @@ class Pipeline:
         """Digests of the queries' texts, by position."""
         return self.embedding.digests("query")
 
-    def corpus_fingerprint(self, *, texts: bool) -> str:
-        """Fingerprint of what an index takes from the corpus beside vectors: ids, meta columns, and perhaps texts."""
+    def corpus_fingerprint(self, *, texts: bool, fields: Sequence[str] | None = None) -> str:
+        """Fingerprint of what is taken from the corpus beside vectors: ids, the meta columns of these fields (None: of
+        all), and perhaps texts."""
         corpus = self.dataset.corpus
-        wanted = ("id", "title", "text") if texts else ("id",)
-        columns = [name for name in corpus.column_names if name in wanted or name.startswith("meta.")]
-        return self.once(("corpus", texts), lambda: table_digest(corpus.select(columns)))  # type: ignore[no-any-return]
+        wanted = {"id", "title", "text"} if texts else {"id"}
+        wanted |= {f"meta.{field}" for field in fields or ()}
+        columns = [n for n in corpus.column_names if n in wanted or (fields is None and n.startswith("meta."))]
+        return self.once(("corpus", *columns), lambda: table_digest(corpus.select(columns)))  # type: ignore[no-any-return]
+
+    def asked_fields(self, system: System) -> tuple[str, ...]:
+        """The fields that filters of this experiment ask of the index that a system searches, sorted: it gets these
+        alone, so that what nobody asks cannot fail in an engine, nor change an index."""
+
+        def index_of(each: System) -> Any:
+            store = each.store
+            return store and (store.adapter, _dump(store.index), _dump(store.connection), each.document_encoder)
+
+        filters = [each.filter for each in self.experiment.systems if index_of(each) == index_of(system)]
+        return tuple(sorted({field for condition in filters if condition for field in condition.fields}))
 
     def encoder(self, name: str) -> Encoder:
         """The encoder of that name, made once."""
@@ -212,12 +226,13 @@ class Pipeline:
         """The key of a system's index: everything that decides its bytes."""
         assert system.store is not None
         store = self.store(system.store)
-        encoder = system.document_encoder
+        encoder, fields = system.document_encoder, self.asked_fields(system)
         return content_key(
             {
                 "store": store.identity.as_dict(),
                 "index": _dump(system.store.index),
-                "corpus": self.corpus_fingerprint(texts=store.uses_text),
+                "corpus": self.corpus_fingerprint(texts=store.uses_text, fields=fields),
+                **({"columns": _COLUMNS_LAYOUT} if fields else {}),
                 "vectors": self.vectors_key(encoder, "document") if encoder else None,
                 "similarity": str(self.encoder(encoder).similarity) if encoder else None,
                 "build": build,
@@ -252,7 +267,9 @@ class Pipeline:
             self.cache.begin_index(folder.parent, index_record(store, begun))
             began = time.perf_counter()
             ref = store.build(
-                self.batches(store, vectors.array if vectors else None, advance=advance),
+                self.batches(
+                    store, vectors.array if vectors else None, fields=self.asked_fields(system), advance=advance
+                ),
                 place=place,
                 similarity=similarity,
                 dimension=dimension,
@@ -284,14 +301,15 @@ class Pipeline:
         store: Store,
         vectors: Floats | None,
         *,
+        fields: Sequence[str],
         start: int = 0,
         stop: int | None = None,
         advance: Callable[[int], None] = lambda rows: None,
     ) -> Iterator[pa.RecordBatch]:
         """The corpus as a store is given it, or its rows from start to before stop. vectors: (n, dimension), n at
-        least stop."""
+        least stop. fields: whose meta columns it gets."""
         corpus = self.dataset.corpus if stop is None else self.dataset.corpus.slice(0, stop)
-        columns = ["id", *(name for name in corpus.column_names if name.startswith("meta."))]
+        columns = ["id", *(f"meta.{field}" for field in fields)]
         for first in range(start, corpus.num_rows, ROWS_PER_BATCH):
             part = corpus.select(columns).slice(first, ROWS_PER_BATCH).combine_chunks()
             arrays = {"row": pa.array(np.arange(first, first + part.num_rows, dtype=np.int32))}

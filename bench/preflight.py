@@ -185,6 +185,9 @@ class _Preflight:
                 "belongs into its own options.",
                 key="filter",
             )
+        if system.filter is not None and system.store is not None:
+            columns = [f"meta.{field}" for field in system.filter.fields]
+            pipeline.store(system.store).check_columns(dataset.corpus.select(columns))
         if system.run is not None:
             gaps = pipeline.run_gaps(system)
             if gaps.foreign == gaps.queries:

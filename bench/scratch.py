@@ -9,22 +9,25 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from adapters.base import Floats, IndexRef, Place, Similarity, Store
+from adapters.base import Floats, IndexRef, Place, Similarity
 from bench.artifacts import SCRATCH
+from bench.expansion import System
 from bench.failures import closing
 from bench.pipeline import Pipeline, index_record
 
 
 @contextmanager
 def scratch_index(
-    pipeline: Pipeline, store: Store, vectors: Floats | None, similarity: Similarity, *, rows: int, name: str
+    pipeline: Pipeline, system: System, vectors: Floats | None, similarity: Similarity, *, rows: int, name: str
 ) -> Iterator[IndexRef]:
-    """Build an index of the first `rows` rows; it is gone when the context ends, however it ends.
+    """Build an index of the first `rows` rows, as a system has one; it is gone when the context ends, however it ends.
 
     vectors: (n, dimension), n at least rows; None where the store indexes texts alone. name: in the engine. What
     a killed process left on a server under the same name is dropped first.
     Raises what `Store.build` raises.
     """
+    assert system.store is not None
+    store = pipeline.store(system.store)
     dimension = None if vectors is None else vectors.shape[1]
     folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=pipeline.cache.folder))
     place = Place(name, folder / "data")
@@ -35,7 +38,7 @@ def scratch_index(
         if not store.embedded:
             list(closing([partial(store.drop, ref)]))  # there is nothing to drop but after a kill
         yield store.build(
-            pipeline.batches(store, vectors, stop=rows),
+            pipeline.batches(store, vectors, fields=pipeline.asked_fields(system), stop=rows),
             place=place,
             similarity=similarity,
             dimension=dimension,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.base import DatasetInvalid, DatasetSource, Tables
+from adapters.base import DatasetInvalid, DatasetSource, Tables, shape_of
 
 FORMAT = 2  # raised whenever the shape of kept tables, or what built-in sources read, changes
 _MANIFEST = "manifest.json"
@@ -57,7 +57,7 @@ def table_digest(table: pa.Table) -> str:
     total = hashlib.blake2b(digest_size=16)
     total.update(f"{table.num_rows}".encode())
     for name in sorted(set(table.column_names) - {"line"}):
-        column = table.column(name)
+        column = scalars(table.column(name))
         total.update(f"\n{len(name)}:{name}:{column.type}:".encode())
         total.update(_column_digest(column))
     return total.hexdigest()
@@ -148,9 +148,32 @@ def _meta(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         return _typed(column, pa.int64(), where)
     if pa.types.is_floating(kind):
         return column.cast(pa.float64())
-    if pa.types.is_boolean(kind):
+    if pa.types.is_boolean(kind) or _rich(kind):
         return column
     return _typed(column, pa.string(), where)
+
+
+def _rich(kind: pa.DataType) -> bool:
+    """Whether it is one of the types of meta columns that versions before format 2 turned to text."""
+    if pa.types.is_list(kind):
+        shape = shape_of(kind)
+        return shape is not None and kind == shape.held_as
+    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_decimal(kind))
+
+
+def scalars(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column, lists, dates and decimals as their text: so they are digested, that a collection keeps the
+    fingerprint which it had when they were read as texts."""
+    if not _rich(column.type):
+        return column
+    if not pa.types.is_list(column.type):
+        return column.cast(pa.string())
+    texts = [pa.array(map(_list_as_text, chunk.to_pylist()), pa.string()) for chunk in column.chunks]
+    return pa.chunked_array(texts, pa.string())
+
+
+def _list_as_text(value: list[Any] | None) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _vectors(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

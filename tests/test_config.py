@@ -166,7 +166,7 @@ def with_systems(*systems: Any, **keys: Any) -> dict[str, Any]:
         ),
         (
             with_systems({**BM25, "filter": {"year": {"after": 3}}}),
-            ["bench.yaml: systems[0].filter : Unknown filter operator 'after'. Known: eq, in"],
+            ["bench.yaml: systems[0].filter.year : Unknown filter operator 'after'. Known: eq, ne, in"],
         ),
     ],
     ids=lambda value: value[0][12:60] if isinstance(value, list) else "",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..base import DatasetInvalid
+from ..base import DatasetInvalid, shape_of
 
 
 def column_of(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
@@ -68,7 +69,7 @@ def matrix_column(values: np.ndarray[Any, Any], width: int) -> pa.FixedSizeListA
 
 
 def as_meta(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """One type per field: numbers, booleans and strings keep theirs, dates, lists and structs become their text."""
+    """One type per field: numbers, booleans, strings, dates and lists keep theirs, all else becomes its text."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return as_meta(column.cast(kind.value_type))
@@ -80,6 +81,11 @@ def as_meta(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(pa.int64())
     if pa.types.is_floating(kind):
         return column.cast(pa.float64())
+    if pa.types.is_decimal(kind) or pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return column
+    if (shape := shape_of(kind)) is not None and shape.many and shape.kind in ("bool", "int", "number", "text"):
+        with suppress(pa.ArrowInvalid):  # whole numbers beyond 64 bits become text below
+            return column.cast(shape.held_as)
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return pa.chunked_array([_texts(chunk) for chunk in column.chunks], pa.string())
     return column.cast(pa.string())

@@ -18,12 +18,15 @@ import pyarrow as pa
 from ..base import DatasetInvalid
 from ._reading import BATCH_ROWS, broken_name, is_text
 
-MetaKind: TypeAlias = str  # "bool", "int", "float" or "str"
+MetaKind: TypeAlias = str  # "bool", "int", "float" or "str"; of lists "list bool" and so on
 
 _INT64 = (-(2**63), 2**63 - 1)
 _ARROW: Mapping[MetaKind, pa.DataType] = {
     "bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "str": pa.string(),
 }  # fmt: skip
+_EMPTY = "list"  # of lists without values, which go with every kind of list
+_LISTS = {f"list {kind}": pa.list_(of) for kind, of in _ARROW.items()} | {_EMPTY: pa.list_(pa.string())}
+_TYPES: Mapping[MetaKind, pa.DataType] = {**_ARROW, **_LISTS}
 
 
 class TextTable:
@@ -88,15 +91,15 @@ class TextTable:
                 row = next(i for i, meta in enumerate(self._metas) if name in meta)
                 raise broken_name(self._where(row), name)
             kind, values = meta_column([meta.get(name) for meta in self._metas])
-            metas[name] = (kind, self._strings(values, name) if kind == "str" else pa.array(values, _ARROW[kind]))
+            metas[name] = (kind, self._strings(values, name, _TYPES[kind]))
         self._batches.append((fixed, metas))
         self._ids, self._titles, self._texts, self._metas, self._lines = [], [], [], [], array("i")
 
-    def _strings(self, values: list[Any], name: str) -> pa.Array:
+    def _strings(self, values: list[Any], name: str, kind: pa.DataType = pa.string()) -> pa.Array:
         try:
-            return pa.array(values, pa.string())
+            return pa.array(values, kind)
         except UnicodeEncodeError as error:
-            row = next(i for i, value in enumerate(values) if value is not None and not is_text(value))
+            row = next(i for i, value in enumerate(values) if _broken(value))
             raise DatasetInvalid(
                 self._where(row), f'"{name}" holds half of a surrogate pair, which is no Unicode text.'
             ) from error
@@ -161,9 +164,9 @@ def _with_place(table: pa.Table, key: bytes, path: Path) -> pa.Table:
 def meta_column(values: list[Any]) -> tuple[MetaKind, list[Any]]:
     """One further field's values, made one type.
 
-    Booleans, whole numbers, numbers and strings keep their type, whole numbers among fractions become fractions.
-    A field that mixes other types, holds lists or objects, or numbers beyond 64 bits becomes strings: strings stay,
-    anything else is its JSON text. Null stays null.
+    Booleans, whole numbers, numbers, strings and lists of one of these keep their type, whole numbers among fractions
+    become fractions. A field that mixes other types, holds objects, or numbers beyond 64 bits becomes strings: strings
+    stay, anything else is its JSON text. Null stays null.
     """
     kinds = {_kind(value) for value in values if value is not None}
     kind = _united(kinds)
@@ -171,10 +174,21 @@ def meta_column(values: list[Any]) -> tuple[MetaKind, list[Any]]:
         return kind, [_rendered(value) for value in values]
     if kind == "float":
         return kind, [None if value is None else float(value) for value in values]
+    if kind == "list float":
+        return kind, [value and [item if item is None else float(item) for item in value] for value in values]
     return kind, values
 
 
+def _broken(value: Any) -> bool:
+    """Whether a value of a column of texts, or of lists of them, holds a string that is no text."""
+    if isinstance(value, list):
+        return any(map(_broken, value))
+    return isinstance(value, str) and not is_text(value)
+
+
 def _kind(value: Any) -> MetaKind:
+    if isinstance(value, list):
+        return _list_of({_kind(item) for item in value if item is not None})
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
@@ -184,7 +198,18 @@ def _kind(value: Any) -> MetaKind:
     return "str" if isinstance(value, str) else "json"
 
 
+def _list_of(kinds: set[MetaKind]) -> MetaKind:
+    """The kind of a list whose values are of these kinds; JSON where they do not go together."""
+    if not kinds:
+        return _EMPTY
+    kind = _united(kinds)
+    return f"list {kind}" if kind in _ARROW and (kind != "str" or kinds == {"str"}) else "json"
+
+
 def _united(kinds: set[MetaKind]) -> MetaKind:
+    if kinds and all(kind in _LISTS for kind in kinds):
+        found = _list_of({kind.removeprefix("list ") for kind in kinds if kind != _EMPTY})
+        return "str" if found == "json" else found
     if len(kinds) == 1 and "json" not in kinds:
         return next(iter(kinds))
     return "float" if kinds == {"int", "float"} else "str"
@@ -204,11 +229,13 @@ def _joined(parts: list[tuple[tuple[MetaKind, pa.Array] | None, int]]) -> pa.Chu
     chunks = []
     for part, rows in parts:
         if part is None or part[1].null_count == rows:
-            chunks.append(pa.nulls(rows, _ARROW[kind]))
+            chunks.append(pa.nulls(rows, _TYPES[kind]))
         elif part[0] == kind:
             chunks.append(part[1])
         elif kind == "float":
             chunks.append(part[1].cast(pa.float64(), safe=False))
+        elif kind in _LISTS:
+            chunks.append(part[1].cast(_TYPES[kind], safe=False))
         else:
             chunks.append(pa.array([_rendered(value) for value in part[1].to_pylist()], pa.string()))
     return pa.chunked_array(chunks)

@@ -73,7 +73,7 @@ def test_parquet_carries_all_in_one_file(folder: Path) -> None:
     assert list(loaded.query_ids) == ["0", "1"]
     np.testing.assert_array_equal(loaded.document_vectors, VECTORS)
     meta = loaded.corpus.select([name for name in loaded.corpus.column_names if name.startswith("meta.")])
-    assert meta.slice(0, 1).to_pylist() == [{"meta.lang": "en", "meta.tags": '["x"]', "meta.ok": True}]
+    assert meta.slice(0, 1).to_pylist() == [{"meta.lang": "en", "meta.tags": ["x"], "meta.ok": True}]
 
 
 def test_kept_vectors_are_mapped_in_one_piece(folder: Path) -> None:
