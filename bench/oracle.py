@@ -29,7 +29,7 @@ class Oracle:
         documents = pipeline.vectors(system.document_encoder, "document")
         queries = pipeline.vectors(system.query_encoder, "query")
         condition = system.filter.as_dict() if system.filter else None
-        corpus = pipeline.corpus_fingerprint(texts=False) if condition else None
+        corpus = pipeline.corpus_fingerprint(texts=False, fields=system.filter.fields) if system.filter else None
         asked = pipeline.asked(depth)
         key = content_key(["oracle", documents.key, queries.key, str(documents.similarity), asked, condition, corpus])
 
