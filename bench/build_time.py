@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adapters.base import AdapterError, Floats, NotIndexed, Similarity
+from adapters.base import Floats, NotIndexed, Similarity
 from bench.expansion import System
+from bench.failures import failure_of
 from bench.pipeline import Pipeline
 from bench.scratch import scratch_index
 
@@ -56,8 +57,8 @@ class BuildTimes:
             rows = sizes.pop(0)
             try:
                 seconds, given = self._seconds(system, rows)
-            except AdapterError as error:
-                failed, failure = rows, str(error)
+            except BaseException as error:
+                failed, failure = rows, failure_of(error).where
                 if not isinstance(error, NotIndexed):  # more rows would not help
                     break
                 continue

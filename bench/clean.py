@@ -11,8 +11,9 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from adapters import registry
-from adapters.base import AdapterError, AdapterTimeout, AdapterUnavailable, IndexMissing, IndexRef, MissingDependency
+from adapters.base import IndexMissing, IndexRef, MissingDependency
 from bench.artifacts import SCRATCH, Cache, locked
+from bench.failures import closing, failure_of
 
 Scope = Literal["index", "all"]
 
@@ -54,7 +55,7 @@ def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned
         away: dict[str, str] = {}
         for key, kept in list(cache.index_refs()):
             size = _size(folder / "indexes" / key)
-            if cause := _drop(kept, away):
+            if cause := _drop(kept, away, tell):
                 done.kept.append(f"{_label(kept)}: {cause}")
                 tell(f"kept index {_label(kept)}: {cause}")
                 continue
@@ -64,7 +65,7 @@ def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned
             tell(f"dropped index {_label(kept)}, {size:,} bytes here")
         staying: set[Path] = set()
         for path, begun in list(cache.begun_indexes()):
-            if cause := _drop(begun, away):
+            if cause := _drop(begun, away, tell):
                 done.kept.append(f"{_label(begun)}: {cause}")
                 tell(f"kept unfinished index {_label(begun)}: {cause}")
                 staying.add(path)
@@ -82,7 +83,7 @@ def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned
     return done
 
 
-def _drop(kept: dict[str, Any], away: dict[str, str]) -> str | None:
+def _drop(kept: dict[str, Any], away: dict[str, str], tell: Callable[[str], None]) -> str | None:
     """Drop one index; the cause when that is not possible. away: causes by connection, so that a server that does not
     answer is waited for once."""
     place = f"{kept['adapter']} {kept['connection']}"
@@ -91,18 +92,22 @@ def _drop(kept: dict[str, Any], away: dict[str, str]) -> str | None:
     try:
         kind = registry.load("stores", kept["adapter"])
         store = kind(kind.Index.model_validate(kept["index"]), kind.Connection.model_validate(kept["connection"]))
-        with store:
+        try:
             if missing := store.missing():
                 raise missing
             store.drop(IndexRef.from_dict(kept["ref"]))
+        finally:
+            for failure in closing([store.close]):
+                tell(f"{kept['adapter']} could not be closed: {failure.where}")
     except IndexMissing:
         return None
     except ValidationError as error:
         return f"its options are not understood any more: {error.errors(include_url=False)[0]['msg']}"
-    except AdapterError as error:
-        if isinstance(error, AdapterUnavailable | AdapterTimeout | MissingDependency):
-            away[place] = str(error)
-        return str(error)
+    except BaseException as error:
+        failure = failure_of(error)
+        if failure.passing or isinstance(error, MissingDependency):
+            away[place] = failure.cause
+        return failure.where
     return None
 
 

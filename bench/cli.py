@@ -213,10 +213,10 @@ def export_training(
     cache: CacheOption = None,
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
-    from adapters.base import AdapterError
     from bench.artifacts import CacheBusy
     from bench.config import ConfigFaults, load_experiment
     from bench.export_training import export_training as export
+    from bench.failures import failure_of
     from bench.progress import Progress
 
     if negatives not in ("random", "bm25", "cosine"):
@@ -238,8 +238,8 @@ def export_training(
         _refuse(error.faults)
     except CacheBusy as error:
         _refuse([str(error)])
-    except AdapterError as error:
-        _say(f"{negatives}: error: {error}")
+    except BaseException as error:
+        _say(f"{negatives}: error: {failure_of(error).where}")
         raise typer.Exit(1) from None
     _print(f"{output}: {done.rows:,} queries, {done.negatives:,} hard negatives ({negatives})")
     _print(f", {done.skipped:,} queries without a relevant passage left out\n" if done.skipped else "\n")

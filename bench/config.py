@@ -21,6 +21,7 @@ from adapters.base import Filter, InvalidOptions
 from bench.artifacts import content_key
 from bench.expansion import System, expand_systems
 from bench.experiment_file import ExperimentFile, LoadPoint
+from bench.failures import failure_of
 from bench.measures import Measure
 
 _SECRET = re.compile(r"(api_?key|secret|password|(^|_)token|access_key)$", re.IGNORECASE)
@@ -288,7 +289,15 @@ class Reader:
         except InvalidOptions as error:
             self.fault(f"{key_path}.adapter", f"({name}): {error}")
             return None
-        if missing := kind.missing():
+        except BaseException as error:  # of a third party's module, or of a package that it imports
+            self.fault(f"{key_path}.adapter", f"({name}): cannot be loaded: {failure_of(error).where}")
+            return None
+        try:
+            missing = kind.missing()
+        except BaseException as error:
+            self.fault(key_path, f": {failure_of(error).where}")
+            return None
+        if missing:
             self.fault(key_path, f": {missing}")
             return None
         return kind
@@ -298,6 +307,9 @@ class Reader:
             return model.model_validate(dict(values))
         except ValidationError as error:
             self.model_faults(error, key_path, model)
+            return None
+        except BaseException as error:  # of a third party's validator
+            self.fault(key_path, f": {failure_of(error).where}")
             return None
 
     def _parts(self, role: registry.RoleName, specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Part]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from adapters import registry
+from bench.failures import failure_of
 from bench.provenance import machine, packages
 
 _KEYS = {"cohere": "CO_API_KEY", "openai": "OPENAI_API_KEY", "braintrust": "BRAINTRUST_API_KEY"}
@@ -29,9 +29,13 @@ def _servers() -> list[str]:
     """How to have the servers that stores need."""
     found: list[str] = []
     for name in registry.names("stores"):
-        with suppress(Exception):  # told beside the store's name
-            if advice := registry.load("stores", name).server_advice():
-                found.append(advice)
+        try:
+            advice = registry.load("stores", name).server_advice()
+        except BaseException as error:
+            failure_of(error)  # told beside the store's name
+            continue
+        if advice:
+            found.append(advice)
     return found
 
 
@@ -48,9 +52,10 @@ def _machine() -> str:
 def _state(role: registry.RoleName, name: str) -> str:
     try:
         kind = registry.load(role, name)
-    except Exception as error:  # a third party's module may fail in any way; the doctor's work is to say so
-        return f"cannot be loaded: {type(error).__name__}: {error}"
-    if missing := kind.missing():
+        missing = kind.missing()
+    except BaseException as error:  # a third party's module may fail in any way; the doctor's work is to say so
+        return f"cannot be loaded: {failure_of(error).where}"
+    if missing:
         return str(missing)
     variable = _KEYS.get(name)
     if variable and variable not in os.environ:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adapters import registry
 from adapters.base import Filter, InvalidOptions
+from bench.failures import failure_of
 from bench.measures import Measure
 
 if TYPE_CHECKING:
@@ -205,6 +206,9 @@ class _Expansion:
         except InvalidOptions as error:
             message = f"{store.key_path}.{error.key}" if error.key else store.key_path
             self.reader.fault(message, f": {error}")
+            return
+        except BaseException as error:
+            failure_of(error)  # named with the faults of the other adapters, when the run is prepared
             return
         if "vector" in needs and system.document_encoder is None:
             self.reader.fault(path, f"searches {store.name} by vector and so needs an encoder.")

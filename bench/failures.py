@@ -10,6 +10,7 @@ import errno
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -94,6 +95,16 @@ def told(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         message = f"out of memory{': ' if message else ''}{message}"
     return f"{_type_name(type(error))}: {message}" if message else f"{_type_name(type(error))} (it says nothing more)"
+
+
+@contextmanager
+def as_failure(what: str | None = None) -> Iterator[None]:
+    """Whatever is raised inside goes on as Failed. what: stands before its cause."""
+    try:
+        yield
+    except BaseException as error:
+        failure = failure_of(error)
+        raise Failed(failure.of(what) if what else failure) from error
 
 
 def close_all(closes: Iterable[Callable[[], object]]) -> None:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from adapters.base import Event, event_as_dict
 from bench.config import ConfigFaults, Experiment
+from bench.failures import failure_of
 from bench.results import RESULT_FILE, ResultUnreadable, read_result
 
 Listener = Callable[[Event], None]
@@ -51,14 +52,20 @@ def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
 
 
 class Relay:
-    """Hands events to listeners, which may change on the way."""
+    """Hands events to listeners, which may change on the way. One that raises hears no more, and the others are told:
+    what listens to a run must not end what the run is measuring."""
 
     def __init__(self, listeners: list[Listener]) -> None:
         self.listeners = listeners
 
     def __call__(self, event: Event) -> None:
-        for listener in self.listeners:
-            listener(event)
+        for listener in list(self.listeners):
+            try:
+                listener(event)
+            except BaseException as error:
+                failure = failure_of(error)
+                self.listeners = [other for other in self.listeners if other is not listener]
+                self(failure.warned("events", "one of their listeners failed and hears no more of this run"))
 
 
 def event_writer(log: TextIO) -> Listener:

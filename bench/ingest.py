@@ -36,7 +36,7 @@ from bench.latency import ACHIEVED_AT_LEAST, percentiles
 from bench.live import PartsOfRun
 from bench.load import overlap
 from bench.measures import canonical
-from bench.pipeline import Pipeline, search_each
+from bench.pipeline import Pipeline, opened, search_each
 from bench.results import Ingest
 from bench.scratch import scratch_index
 
@@ -210,7 +210,7 @@ class Scratch(PartsOfRun):
         queries, expected = pipeline.queries(system), pipeline.candidates(system, system.limit).rows
         rng = np.random.default_rng(pipeline.experiment.settings.seed)
         chosen = np.sort(rng.permutation(len(queries))[:QUERIES_ASKED_AGAIN])
-        with self._store.open(ref) as session:
+        with opened(self._store, ref, pipeline.emit) as session:
             session.configure(system.store.query)
             asked = pipeline.asked(system.limit)
             hits, _ = search_each(session.search, queries.at(chosen), asked, system.filter)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adapters.base import (
+    EMPTY_ROW,
     AdapterError,
     AdapterRejected,
     AdapterUnavailable,
@@ -38,11 +40,14 @@ from adapters.base import (
     Role,
     Rows,
     Scored,
+    Session,
     Similarity,
     Store,
     UnknownIds,
     Usage,
     Warned,
+    WrongAnswer,
+    returned,
 )
 from bench.artifacts import Cache, array_digest, content_key
 from bench.config import Experiment
@@ -50,7 +55,7 @@ from bench.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage
 from bench.dataset import Dataset
 from bench.embedding import Embedding, Vectors
 from bench.expansion import StoreChoice, System
-from bench.failures import failure_of
+from bench.failures import Failed, Failure, as_failure, closing, failure_of
 from bench.fusion import reciprocal_rank, weighted_scores
 from bench.measures import canonical, id_ranks
 from bench.memory import BuildMemory, of_build
@@ -92,7 +97,8 @@ class Ranking:
 
 
 class Pipeline:
-    """The stages of one experiment over one dataset. Results are memoised; failures are not."""
+    """The stages of one experiment over one dataset. Results are memoised, and so are failures that the same work would
+    meet again."""
 
     def __init__(self, experiment: Experiment, dataset: Dataset, cache: Cache, emit: Emit) -> None:
         self.experiment = experiment
@@ -107,6 +113,7 @@ class Pipeline:
         self._stores: dict[str, Store] = {}
         self._rerankers: dict[str, Reranker] = {}
         self._memo: dict[tuple[Any, ...], Any] = {}
+        self._failed: dict[tuple[Any, ...], Failure] = {}
         self._silent: set[str] = set()
         self._unknown: dict[str, UnknownIds] = {}
         self.embedding = Embedding(dataset, cache, self.work.texts_embedded, self._tell, lambda: self.budget)
@@ -196,9 +203,12 @@ class Pipeline:
         self.emit(event)
 
     def close(self) -> None:
-        """Give back what the adapters hold."""
-        for adapter in (*self._encoders.values(), *self._stores.values(), *self._rerankers.values()):
-            adapter.close()
+        """Give back what the adapters hold, once. One that raises is told of, and the others are closed."""
+        for kept in (self._encoders, self._stores, self._rerankers):
+            while kept:
+                _, adapter = kept.popitem()
+                for failure in closing([adapter.close]):
+                    self.emit(failure.warned(adapter.name, "it could not be closed"))
 
     def eligible(self, condition: Filter | None) -> Flags | None:
         """Which documents pass a filter, None for all."""
@@ -247,7 +257,7 @@ class Pipeline:
             try:
                 ref = IndexRef.from_dict(kept["ref"])
                 memory = BuildMemory(**kept.get("build_memory", {}))  # an older record holds none
-                effective = store.describe(ref)
+                effective = returned(store.describe(ref), EffectiveIndex, f"Store {store.name}: describe")
                 built = BuiltIndex(store, ref, effective, key, kept["build_seconds"], memory, kept["built_at"])
             except IndexMissing:
                 self.emit(Warned(system.store.name, "the index is gone from its engine and is built again."))
@@ -279,7 +289,7 @@ class Pipeline:
             seconds = float(ref.details["build_seconds"])
             memory = BuildMemory()
         built_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        effective = store.describe(ref)
+        effective = returned(store.describe(ref), EffectiveIndex, f"Store {store.name}: describe")
         details = {"build_seconds": seconds, "build_memory": asdict(memory), "built_at": built_at}
         self.cache.keep_index(key, {**index_record(store, ref), **details})
         self.work.indexes_built.computed += 1
@@ -395,13 +405,18 @@ class Pipeline:
             built = self.index(system, build)
             with (
                 Stage(self.emit, "search", system.name, missing, "queries") as advance,
-                built.store.open(built.ref) as session,
+                opened(built.store, built.ref, self._tell) as session,
             ):
                 session.configure(system.store.query)
                 for start in todo:
                     before = session.unknown_ids()
                     stop = min(start + QUERIES_PER_CHUNK, len(queries))
                     part, failed = search_each(session.search, queries.at(slice(start, stop)), asked, system.filter)
+                    if (beyond := int(part.rows.max(initial=EMPTY_ROW))) >= self.dataset.documents:
+                        raise WrongAnswer(
+                            f"Store {built.store.name} found row {beyond}, and the corpus has rows 0 to "
+                            f"{self.dataset.documents - 1}. A hit names the `row` of the batches it was built from."
+                        )
                     hits.rows[start:stop], hits.scores[start:stop] = part.rows, part.scores
                     failures |= {start + i: cause for i, cause in failed.items()}
                     found = session.unknown_ids()
@@ -454,7 +469,10 @@ class Pipeline:
 
     def _fused(self, system: System, limit: int, build: int) -> Ranking:
         assert system.fusion is not None
-        legs = [self.ranking(leg, build, depth=system.depth) for leg in self.legs(system)]
+        legs: list[Ranking] = []
+        for leg in self.legs(system):
+            with as_failure(f"its leg {leg.name} failed"):
+                legs.append(self.ranking(leg, build, depth=system.depth))
         hits = fuse(system, [leg.rows for leg in legs], [leg.scores for leg in legs])
         failed = {int(i): "a fused system failed" for leg in legs for i in np.flatnonzero(leg.failed)}
         return self.ordered(hits, limit, failed)
@@ -572,8 +590,16 @@ class Pipeline:
 
     def once(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
         """What `compute` gives, computed once per key."""
+        if key in self._failed:
+            raise Failed(self._failed[key])
         if key not in self._memo:
-            self._memo[key] = compute()
+            try:
+                self._memo[key] = compute()
+            except BaseException as error:
+                failure = failure_of(error)
+                if not failure.passing:
+                    self._failed[key] = failure
+                raise
         return self._memo[key]
 
 
@@ -584,7 +610,7 @@ def search_each(
     that only the queries that really fail are lost. Returns the hits and the failures by position."""
     try:
         return search(queries, limit, condition), {}
-    except AdapterUnavailable:
+    except (AdapterUnavailable, WrongAnswer):
         raise
     except AdapterError as whole:
         if len(queries) == 1:
@@ -595,6 +621,17 @@ def search_each(
         hits.rows[i], hits.scores[i] = part.rows[0], part.scores[0]
         failures.update(dict.fromkeys([i] if failed else [], next(iter(failed.values()), "")))
     return hits, failures
+
+
+@contextmanager
+def opened(store: Store, ref: IndexRef, emit: Emit) -> Iterator[Session]:
+    """A session on a built index. That it cannot be closed is told, and what it has found stands."""
+    session = returned(store.open(ref), Session, f"Store {store.name}: open")  # type: ignore[type-abstract]
+    try:
+        yield session
+    finally:
+        for failure in closing([session.close]):
+            emit(failure.warned(store.name, "a search of it was over and could not be closed"))
 
 
 def fuse(system: System, rows: Sequence[Rows], scores: Sequence[Floats]) -> Hits:

@@ -16,6 +16,7 @@ from bench.embedding import PLURAL
 from bench.evaluation import Evaluator
 from bench.expansion import System
 from bench.experiment_file import LoadPoint
+from bench.failures import failure_of
 from bench.fronts import attainable
 from bench.ingest import rows_held_back
 from bench.pipeline import Pipeline
@@ -110,9 +111,12 @@ class _Plan:
         texts = self.pipeline.dataset.document_texts if role == "document" else self.pipeline.dataset.query_texts
         rng = np.random.default_rng(self.experiment.settings.seed)
         sample = [texts[int(i)] for i in rng.choice(len(texts), min(_SAMPLE, len(texts)), replace=False)]
-        encoder.encode(TextRows(sample[:1]), role)  # loads the model
-        began = time.perf_counter()
-        encoder.encode(TextRows(sample), role)
+        try:
+            encoder.encode(TextRows(sample[:1]), role)  # loads the model
+            began = time.perf_counter()
+            encoder.encode(TextRows(sample), role)
+        except BaseException as error:
+            return f", time not estimated, a few of them cannot be embedded: {failure_of(error).where}"
         seconds = (time.perf_counter() - began) / len(sample) * missing
         return f", about {seconds:,.0f} s here"
 

@@ -6,19 +6,34 @@ All faults are collected and named together; nothing is billed and no result fol
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from adapters.base import Adapter, AdapterError, Context, Encoder, InvalidOptions, Similarity
+import numpy as np
+
+from adapters.base import (
+    AdapterError,
+    Context,
+    DatasetSource,
+    Encoder,
+    Identity,
+    InvalidOptions,
+    Reranker,
+    Role,
+    Similarity,
+    Store,
+    WrongAnswer,
+)
 from bench.artifacts import Cache
 from bench.config import ConfigFaults, Experiment, Part, suggestion
 from bench.cost import PriceFaults
 from bench.costing import Costs
 from bench.dataset import Dataset, load_dataset
 from bench.expansion import System
+from bench.failures import closing, failure_of, told
 from bench.integrity import DatasetFaults
 from bench.pipeline import Pipeline
 from bench.stages import Emit
@@ -31,10 +46,12 @@ def prepare(
 
     Raises ConfigFaults.
     """
-    check = _Preflight(experiment)
+    check = _Preflight(experiment, emit)
     dataset = check.dataset(cache_folder)
     if dataset is None:
-        check.adapters(Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit), without_data=True)
+        pipeline = Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit)
+        check.adapters(pipeline, without_data=True)
+        pipeline.close()
         raise ConfigFaults(check.faults)
     return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure)
 
@@ -43,7 +60,7 @@ def prepare_over(
     dataset: Dataset, experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False
 ) -> tuple[Pipeline, Costs]:
     """As `prepare`, over a dataset that is loaded."""
-    check = _Preflight(experiment)
+    check = _Preflight(experiment, emit)
     pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
     check.adapters(pipeline)
     check.systems(pipeline)
@@ -57,7 +74,7 @@ def prepare_over(
 
 def load_data(experiment: Experiment, cache_folder: Path) -> Dataset:
     """The dataset alone. Raises ConfigFaults."""
-    check = _Preflight(experiment)
+    check = _Preflight(experiment, lambda event: None)
     dataset = check.dataset(cache_folder)
     if dataset is None:
         raise ConfigFaults(check.faults)
@@ -67,6 +84,7 @@ def load_data(experiment: Experiment, cache_folder: Path) -> Dataset:
 @dataclass(slots=True)
 class _Preflight:
     experiment: Experiment
+    emit: Emit
     faults: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
@@ -75,17 +93,20 @@ class _Preflight:
 
     @contextmanager
     def naming(self, key_path: str) -> Iterator[None]:
-        """Turn what an adapter refuses into a fault at this place."""
+        """Turn what an adapter refuses, or raises unforeseen, into a fault at this place."""
         try:
             yield
         except InvalidOptions as error:
-            self.fault(f"{key_path}.{error.key}" if error.key else key_path, str(error))
+            self.fault(f"{key_path}.{error.key}" if error.key else key_path, told(error))
             self.broken.add(key_path)
         except ConfigFaults as error:
             self.faults += error.faults
             self.broken.add(key_path)
-        except (AdapterError, OSError) as error:
-            self.fault(key_path, str(error))
+        except DatasetFaults as error:
+            self.faults += [f"{self.experiment.file}: {key_path}: {fault}" for fault in error.faults]
+            self.broken.add(key_path)
+        except BaseException as error:
+            self.fault(key_path, failure_of(error).where)
             self.broken.add(key_path)
 
     # -- the data ------------------------------------------------------------------------------------------------
@@ -93,23 +114,23 @@ class _Preflight:
     def dataset(self, cache_folder: Path) -> Dataset | None:
         part = self.experiment.dataset
         split = getattr(part.options, "split", None)
-        try:
-            with part.kind(part.options, Context(self.experiment.base, None, self.experiment.settings.seed)) as source:
-                source.check()
-                return load_dataset(
-                    source,
-                    name=_dataset_name(part, self.experiment.base),
-                    split=split,
-                    needs_judgements=self.experiment.primary.needs_judgements,
-                    dangling=self.experiment.settings.dangling,
-                    exclude_self=self.experiment.settings.exclude_self,
-                    kept_in=cache_folder / "datasets",
-                )
-        except DatasetFaults as error:
-            self.faults += [f"{self.experiment.file}: dataset: {fault}" for fault in error.faults]
-        except (AdapterError, OSError) as error:
-            self.fault("dataset", str(error))
-        return None
+        source: DatasetSource | None = None
+        dataset: Dataset | None = None
+        with self.naming("dataset"):
+            source = part.kind(part.options, Context(self.experiment.base, None, self.experiment.settings.seed))
+            source.check()
+            dataset = load_dataset(
+                source,
+                name=_dataset_name(part, self.experiment.base),
+                split=split,
+                needs_judgements=self.experiment.primary.needs_judgements,
+                dangling=self.experiment.settings.dangling,
+                exclude_self=self.experiment.settings.exclude_self,
+                kept_in=cache_folder / "datasets",
+            )
+        for failure in closing([] if source is None else [source.close]):
+            self.emit(failure.warned("dataset", "it was read and could not be closed"))
+        return dataset
 
     # -- adapters ------------------------------------------------------------------------------------------------
 
@@ -118,17 +139,17 @@ class _Preflight:
         systems = self.experiment.systems
         used = {name for s in systems for name in (s.document_encoder, s.query_encoder) if name}
         for name in dict.fromkeys(s.reranker for s in systems if s.reranker):
-            if not self._check(f"rerankers.{name}", lambda name=name: pipeline.reranker(name)):  # type: ignore[misc]
+            key_path = f"rerankers.{name}"
+            if not self._check(key_path, lambda name=name: pipeline.reranker(name)):  # type: ignore[misc]
                 continue
-            reranker = pipeline.reranker(name)
-            if reranker.needs != "vector":
-                continue
-            if reranker.options.encoder in self.experiment.encoders:
-                used.add(reranker.options.encoder)
-            else:
-                hint = suggestion(reranker.options.encoder, self.experiment.encoders)
-                self.fault(f"rerankers.{name}.encoder", f"{reranker.options.encoder} is not an encoder. {hint}")
-                self.broken.add(f"rerankers.{name}")
+            with self.naming(key_path):
+                reranker = pipeline.reranker(name)
+                if reranker.needs == "vector":
+                    encoder = reranker.options.encoder
+                    if encoder not in self.experiment.encoders:
+                        hint = suggestion(encoder, self.experiment.encoders)
+                        raise InvalidOptions(f"{encoder} is not an encoder. {hint}", key="encoder")
+                    used.add(encoder)
         for name in sorted(used):
             if without_data and self.experiment.encoders[name].kind.consumes == "vector":
                 continue  # the fault is the dataset's
@@ -136,13 +157,21 @@ class _Preflight:
         for choice in {s.store.name: s.store for s in systems if s.store}.values():
             self._check(choice.key_path, lambda choice=choice: pipeline.store(choice))  # type: ignore[misc]
 
-    def _check(self, key_path: str, make: Callable[[], Adapter]) -> bool:
+    def _check(self, key_path: str, make: Callable[[], Encoder | Store | Reranker]) -> bool:
         """Whether an adapter can work; a fault is named otherwise."""
         with self.naming(key_path):
             adapter = make()
             adapter.check()
-            if isinstance(adapter, Encoder):
-                _ = adapter.dimension, adapter.similarity, adapter.identity
+            identity: Any = adapter.identity
+            if not isinstance(identity, Identity):
+                raise WrongAnswer(f"adapter {adapter.name}: identity is {identity!r}, not an Identity.")
+            match adapter:
+                case Encoder():
+                    _check_encoder(adapter)
+                case Store():
+                    _ = adapter.uses_text
+                    with suppress(AdapterError):  # a server that is away is told of by the run
+                        adapter.health()
         return key_path not in self.broken
 
     # -- money ---------------------------------------------------------------------------------------------------
@@ -155,7 +184,8 @@ class _Preflight:
             self.faults += [f"{self.experiment.file}: {fault}" for fault in error.faults]
             return None
         if not self.faults:
-            self.faults += [f"{self.experiment.file}: {fault}" for fault in costs.faults(remeasure=remeasure)]
+            with self.naming("max_cost"):
+                self.faults += [f"{self.experiment.file}: {fault}" for fault in costs.faults(remeasure=remeasure)]
         return costs
 
     # -- systems -------------------------------------------------------------------------------------------------
@@ -214,10 +244,18 @@ class _Preflight:
         similarity: Similarity | None = encoders[0].similarity if encoders else None
         if system.store is None:
             return
+        if system.store.key_path in self.broken:
+            return
         store = pipeline.store(system.store)
-        if ("text" in store.consumes(system.store.query) or system.reranker) and not dataset.has_text:
-            needs = "reranker" if "text" not in store.consumes(system.store.query) else "store"
-            if needs == "store" or pipeline.reranker(str(system.reranker)).needs == "text":
+        consumed: frozenset[str] = frozenset()
+        with self.naming(system.store.key_path):
+            consumed = store.consumes(system.store.query)
+            if not isinstance(consumed, Set) or not consumed <= {"vector", "text"}:
+                raise WrongAnswer(f"store {store.name}: consumes returned {consumed!r}, not a set of vector and text.")
+        if not dataset.has_text:
+            reranker = system.reranker if f"rerankers.{system.reranker}" not in self.broken else None
+            if "text" in consumed or (reranker and pipeline.reranker(reranker).needs == "text"):
+                needs = "store" if "text" in consumed else "reranker"
                 raise InvalidOptions(f"the dataset carries no texts, which this {needs} needs.", key=needs)
         with self.naming(system.store.key_path):
             store.plan(dataset.documents, dimension, similarity)
@@ -236,6 +274,16 @@ class _Preflight:
                 "you know that they do, write: shared_space: true",
                 key="encoder",
             )
+
+
+def _check_encoder(encoder: Encoder) -> None:
+    """Ask for what is known of a model without loading it. Raises WrongAnswer for what cannot be that."""
+    if not isinstance(encoder.dimension, int | np.integer) or encoder.dimension < 1:
+        raise WrongAnswer(f"encoder {encoder.name}: dimension is {encoder.dimension!r}, not a whole number from 1 on.")
+    if not isinstance(encoder.similarity, Similarity):
+        raise WrongAnswer(f"encoder {encoder.name}: similarity is {encoder.similarity!r}, not a Similarity.")
+    for role in get_args(Role):
+        _ = encoder.space, encoder.role_settings(role)
 
 
 def _dataset_name(part: Part, base: Path) -> str:

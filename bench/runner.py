@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from adapters.base import (
-    AdapterError,
     Event,
-    NotIndexed,
     QueryScored,
     Role,
     RunFinished,
@@ -31,6 +28,7 @@ from bench.description import dataset_info, described, origins
 from bench.embedding import PLURAL
 from bench.evaluation import Evaluated, Evaluator, means
 from bench.expansion import System
+from bench.failures import Failure, failure_of
 from bench.folders import Listener, Places, Relay, event_writer, open_folder
 from bench.fronts import EqualRecall
 from bench.pipeline import Pipeline
@@ -123,12 +121,14 @@ class _Run:
             self._warn("dataset", warning)
         try:
             self._quality()
-            self._latency()
-            self._equal_recall()
+            with self._going_on("the latency pass"):
+                self._latency()
+            with self._going_on("the choice of settings for targets"):
+                self._equal_recall()
         except KeyboardInterrupt:
             self._finish("cancelled")
             raise
-        self._finish(_status([entry.status for entry in self.entries.values()]))
+        self._finish(None)
         return self.result
 
     def _started(self) -> Result:
@@ -149,10 +149,26 @@ class _Run:
         )
 
     def _warn(self, about: str, message: str) -> None:
-        self.emit(Warned(about, message))
-        text = f"{about}: {message}" if about != "dataset" else message
-        if text not in self.result.warnings:
-            self.result.warnings.append(text)
+        self._tell(Warned(about, message))
+
+    def _tell(self, event: Event) -> None:
+        """Hand an event on, and keep a warning for whoever reads the result."""
+        self.emit(event)
+        if isinstance(event, Warned):
+            text = f"{event.about}: {event.message}" if event.about != "dataset" else event.message
+            if text not in self.result.warnings:
+                self.result.warnings.append(text)
+
+    @contextmanager
+    def _going_on(self, what: str) -> Iterator[None]:
+        """What fails inside for all systems together ends neither the run nor what was measured before."""
+        try:
+            yield
+        except BaseException as error:
+            failure = failure_of(error)
+            self._tell(failure.warned("run", f"{what} failed"))
+            for name in self.evaluated:
+                self._cut_off(self.entries[name], [failure.of(f"{what} failed").cause])
 
     # -- the quality pass ----------------------------------------------------------------------------------------
 
@@ -168,27 +184,21 @@ class _Run:
             self.health[system.name] = self._health(system)
             try:
                 self._measure(system, entry)
-            except NotIndexed as error:
-                self._failed(entry, "not_indexed", str(error))
-            except AdapterError as error:
-                self._failed(entry, "error", str(error))
-            except MemoryError:
-                self._failed(entry, "error", "out of memory")
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    place = error.filename or self.pipeline.cache.folder
-                    self._failed(entry, "error", f"the disk is full ({place}). Free space, or use: --cache DIR")
-                else:
-                    self._failed(entry, "error", f"{error}")
+            except BaseException as error:
+                self._failed(entry, failure_of(error))
+        baseline = self.experiment.baseline
+        if baseline is not None and baseline not in self.evaluated:
+            status = self.entries[baseline].status.replace("_", " ")
+            self._warn(baseline, f"the baseline was not measured ({status}), so nothing is compared: no verdicts.")
 
     def _health(self, system: System) -> tuple[str, ...]:
         """The state of the machines that serve a system's store."""
         if system.store is None:
             return ()
         try:
-            return self.pipeline.store(system.store).health()
-        except AdapterError as error:
-            return (str(error),)
+            return tuple(str(state) for state in self.pipeline.store(system.store).health())
+        except BaseException as error:
+            return (failure_of(error).cause,)
 
     def _note_changed_health(self) -> None:
         """Say of each system what happened to its servers while the run lasted."""
@@ -203,10 +213,12 @@ class _Run:
                     f"at its end {', '.join(became) or 'absent'}"
                 )
 
-    def _failed(self, entry: SystemResult, status: SystemStatus, cause: str) -> None:
-        entry.status = status
-        entry.error = cause
-        self.emit(Warned(entry.name, f"{status.replace('_', ' ')}: {cause}"))
+    def _failed(self, entry: SystemResult, failure: Failure, status: SystemStatus | None = None) -> None:
+        """End a system: nothing of it counts as measured, and the next run takes it up again."""
+        entry.status = status or failure.status
+        entry.error = failure.cause
+        entry.ann_recall, entry.loss, entry.builds = {}, [], []
+        self.emit(failure.warned(entry.name, entry.status.replace("_", " ")))
         unmeasured = MeasureValue(mean=None, interval=None, queries=self.pipeline.dataset.judged, failed=0)
         entry.measures = {str(measure): unmeasured for measure in self.experiment.measures}
 
@@ -218,12 +230,11 @@ class _Run:
         if entry.index is not None and entry.index.flat and self.evaluator.is_dense(system):
             missed = self.evaluator.flat_misses(system)
             if missed:
-                self._failed(
-                    entry,
-                    "void",
+                cause = (
                     f"its flat index missed neighbours that exact search finds, for {missed} of "
-                    f"{self.pipeline.dataset.judged} queries: nothing measured through it can be trusted.",
+                    f"{self.pipeline.dataset.judged} queries: nothing measured through it can be trusted."
                 )
+                self._failed(entry, Failure(cause), "void")
                 return
         entry.measures = self.evaluator.measure_values(evaluated)
         entry.ann_recall = {str(k): None if v is None else float(v.mean()) for k, v in evaluated.ann.items()}
@@ -232,12 +243,12 @@ class _Run:
         entry.status = "partial" if evaluated.failed.any() else "success"
         if evaluated.failed.any():
             entry.error = f"{int(evaluated.failed.sum())} queries failed: {'; '.join(evaluated.failures[:3])}"
-        self.evaluated[system.name] = evaluated
         for build, ranking in enumerate(evaluated.rankings):
             suffix = "" if build == 0 else f".build{build + 1}"
             ids, query_ids = self.pipeline.document_ids, self.pipeline.dataset.query_ids
             path = self.folder / "runs" / f"{system.file_name}{suffix}.trec"
             write_run(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
+        self.evaluated[system.name] = evaluated
 
     def _tell_gaps(self, system: System, entry: SystemResult) -> None:
         """What a run file or a service lacks of the dataset, and the dataset of it."""
@@ -336,7 +347,8 @@ class _Run:
 
     def _cut_off(self, entry: SystemResult, causes: Sequence[str]) -> None:
         """Its quality was measured, its latency not to the end: the next run takes that up again."""
-        entry.status = "partial"
+        if entry.status == "success":
+            entry.status = "partial"
         entry.error = "; ".join([*([entry.error] if entry.error else []), *causes])
 
     def _equal_recall(self) -> None:
@@ -365,18 +377,20 @@ class _Run:
 
     # -- the end -------------------------------------------------------------------------------------------------
 
-    def _finish(self, status: Status) -> None:
+    def _finish(self, status: Status | None) -> None:
+        """status: None for what the systems' own come to."""
         self._note_changed_health()
-        comparisons = self.evaluator.compare(self.evaluated)
-        for name, against in comparisons.items():
-            self.entries[name].against_baseline = against
-        for name, evaluated in self.evaluated.items():
-            entry = self.entries[name]
-            entry.cost = self.costs.of(evaluated.system, self.timings.stage_means(name)).as_dict()
-            entry.usage = self._usage(entry.cost)
+        with self._going_on("the comparison with the baseline"):
+            for name, against in self.evaluator.compare(self.evaluated).items():
+                self.entries[name].against_baseline = against
         for name, entry in self.entries.items():
-            if name not in self.evaluated:
-                entry.cost = self.costs.so_far(self.pipeline.systems[name]).as_dict()
+            try:
+                self._cost(name, entry)
+            except BaseException as error:
+                failure = failure_of(error)
+                self._tell(failure.warned(name, "its cost is not known"))
+                self._cut_off(entry, [failure.of("its cost is not known").cause])
+        status = status or _status([entry.status for entry in self.entries.values()])
         for entry in self.entries.values():
             if entry.status == "started":
                 entry.status = "cancelled"
@@ -392,9 +406,26 @@ class _Run:
         for entry in self.entries.values():
             self.emit(SystemFinished(entry.name, entry.status, entry.error, entry.model_dump(mode="json")))
         write_result(self.folder, self.result)
+        self._close()
         self.emit(RunFinished(status, str(self.folder)))
         if status != "cancelled":
             self._deliver()
+
+    def _cost(self, name: str, entry: SystemResult) -> None:
+        evaluated = self.evaluated.get(name)
+        if evaluated is None:
+            entry.cost = self.costs.so_far(self.pipeline.systems[name]).as_dict()
+            return
+        entry.cost = self.costs.of(evaluated.system, self.timings.stage_means(name)).as_dict()
+        entry.usage = self._usage(entry.cost)
+
+    def _close(self) -> None:
+        """Close the adapters once the result is safe: one may hang, or take the process with it."""
+        told = len(self.result.warnings)
+        self.pipeline.emit = self._tell
+        self.pipeline.close()
+        if len(self.result.warnings) > told:
+            write_result(self.folder, self.result)
 
     def _queries(self) -> Iterator[QueryScored]:
         for name, evaluated in self.evaluated.items():
@@ -413,6 +444,8 @@ class _Run:
                     notes=list(delivery.notes),
                 )
             )
+        for name, failure in self.tracking.failures.items():
+            self._tell(failure.warned(f"trackers.{name}"))
         if self.result.tracked:
             write_result(self.folder, self.result)
 

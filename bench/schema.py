@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from adapters import registry
-from adapters.base import AdapterError
 from bench.experiment_file import ExperimentFile
+from bench.failures import failure_of
 
 
 def experiment_schema() -> dict[str, Any]:
@@ -41,7 +41,8 @@ def _choices(role: registry.RoleName, definitions: dict[str, Any]) -> dict[str, 
     for name in registry.names(role):
         try:
             kind = registry.load(role, name)
-        except (ImportError, AdapterError):
+        except BaseException as error:
+            failure_of(error)
             continue  # a third party's adapter that does not load has no options to show; the doctor names it
         properties: dict[str, Any] = {"adapter": {"const": name}}
         if role == "stores":

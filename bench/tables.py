@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.base import DatasetInvalid, DatasetSource, Tables, shape_of
+from adapters.base import DatasetInvalid, DatasetSource, Tables, WrongAnswer, shape_of
 
 FORMAT = 2  # raised whenever the shape of kept tables, or what built-in sources read, changes
 _MANIFEST = "manifest.json"
@@ -94,7 +94,9 @@ def _string_bytes(chunk: pa.StringArray) -> memoryview:
 
 
 def _parsed(source: DatasetSource) -> Loaded:
-    given = source.load()
+    given: Any = source.load()
+    if not isinstance(given, Tables):
+        raise WrongAnswer(f"dataset adapter {source.name}: load returned {type(given).__name__}, not Tables.")
     tables = Tables(
         corpus=_shaped(given.corpus, "corpus", source.name),
         queries=_shaped(given.queries, "queries", source.name),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from adapters import registry
 from adapters.base import (
-    AdapterError,
     Context,
     Delivery,
     Event,
@@ -20,8 +21,10 @@ from adapters.base import (
     RunStarted,
     SystemFinished,
     Tracker,
+    WrongAnswer,
 )
 from bench.config import Experiment
+from bench.failures import Failure, as_failure, closing, failure_of
 from bench.results import Result
 
 SECONDS_TO_DELIVER = 120.0
@@ -32,40 +35,66 @@ _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event
 class Tracking:
     """The trackers of one run."""
 
-    def __init__(self, trackers: Sequence[tuple[str, Tracker]]) -> None:
-        self._trackers = list(trackers)
-        self._broken: dict[str, str] = {}
+    def __init__(self, trackers: Mapping[str, Callable[[], Tracker]]) -> None:
+        """trackers: what makes each, by name."""
+        self._trackers: dict[str, Tracker] = {}
+        self.failures: dict[str, Failure] = {}
+        """Why a tracker heard or delivered nothing."""
+        for name, make in trackers.items():
+            with self._noting(name):
+                self._trackers[name] = make()
+        self._names = list(trackers)
 
     @classmethod
     def of(cls, experiment: Experiment) -> Tracking:
         """The trackers that an experiment names."""
         context = Context(experiment.base, None, experiment.settings.seed)
-        return cls([(name, part.kind(part.options, context)) for name, part in experiment.trackers.items()])
+        parts = experiment.trackers.items()
+        return cls({name: _maker(part.kind, part.options, context) for name, part in parts})
 
     def __call__(self, event: Event) -> None:
         """Hand an event on. Events of stages stay out: they come while something is being timed."""
         if not isinstance(event, _FOLLOWED):
             return
-        for name, tracker in self._trackers:
-            if name in self._broken:
-                continue
-            try:
-                tracker.on(event)
-            except Exception as error:  # third-party code: whatever it raises must not end a paid-for run
-                self._broken[name] = f"{type(error).__name__}: {error}"
+        for name, tracker in self._trackers.items():
+            if name not in self.failures:
+                with self._noting(name):
+                    tracker.on(event)
 
     def deliver(self, seconds: float = SECONDS_TO_DELIVER) -> list[Delivery]:
         """Let every tracker deliver, and close it. What was not delivered says why."""
-        found: list[Delivery] = []
-        for name, tracker in self._trackers:
-            try:
-                if name in self._broken:
-                    raise AdapterError(self._broken[name])
-                found.append(tracker.finish(seconds))
-            except Exception as error:  # as above
-                found.append(Delivery(name, 0, 0, None, (f"failed: {error}",)))
-            tracker.close()
+        return [self._delivered(name, seconds) for name in self._names]
+
+    def _delivered(self, name: str, seconds: float) -> Delivery:
+        found: Delivery | None = None
+        tracker = self._trackers.get(name)
+        if tracker is not None and name not in self.failures:
+            with self._noting(name):
+                found = _checked(name, tracker.finish(seconds))
+        if found is None:
+            found = Delivery(name, 0, 0, None, (f"failed: {self.failures[name].cause}",))
+        for failure in closing([] if tracker is None else [tracker.close]):
+            self.failures.setdefault(name, failure)
+            found = replace(found, notes=(*found.notes, f"could not be closed: {failure.cause}"))
         return found
+
+    @contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        """Whatever a tracker raises must not end a paid-for run."""
+        try:
+            yield
+        except BaseException as error:
+            self.failures[name] = failure_of(error)
+
+
+def _maker(kind: type[Any], options: Any, context: Context) -> Callable[[], Tracker]:
+    return lambda: kind(options, context)
+
+
+def _checked(name: str, delivery: Any) -> Delivery:
+    if not isinstance(delivery, Delivery):
+        raise WrongAnswer(f"Tracker {name}: finish returned {type(delivery).__name__}, not a Delivery.")
+    return delivery
 
 
 def replay(folder: Path) -> Iterator[Event]:
@@ -98,10 +127,10 @@ def base_of(result: Result, folder: Path) -> Path:
     return Path(told) if told and Path(told).is_dir() else folder
 
 
-def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) -> list[tuple[str, Tracker]]:
-    """The trackers that a result's experiment names; with `only`, that one, by its name or its adapter's.
+def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) -> dict[str, Callable[[], Tracker]]:
+    """What makes the trackers that a result's experiment names; with `only`, that one, by its name or its adapter's.
 
-    Raises InvalidOptions, MissingDependency.
+    Raises InvalidOptions, MissingDependency, and Failed for a tracker that cannot be loaded.
     """
     named: dict[str, Mapping[str, Any]] = dict(experiment.get("trackers") or {})
     if only is not None:
@@ -109,11 +138,12 @@ def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) ->
     if not named:
         known = ", ".join(registry.names("trackers"))
         raise InvalidOptions(f"The experiment names no tracker. Name one: --tracker NAME. Known: {known}.")
-    found: list[tuple[str, Tracker]] = []
+    found: dict[str, Callable[[], Tracker]] = {}
     for name, spec in named.items():
-        kind = registry.load("trackers", str(spec.get("adapter")))
-        if missing := kind.missing():
-            raise missing
-        options = kind.Options.model_validate({k: v for k, v in spec.items() if k != "adapter"})
-        found.append((name, kind(options, Context(base))))
+        with as_failure(f"tracker {name}"):
+            kind = registry.load("trackers", str(spec.get("adapter")))
+            if missing := kind.missing():
+                raise missing
+            options = kind.Options.model_validate({k: v for k, v in spec.items() if k != "adapter"})
+        found[name] = _maker(kind, options, Context(base))
     return found

@@ -22,8 +22,10 @@ from .arrays import (
     TextRows,
     UnknownIds,
     Usage,
+    check_hits,
     check_vectors,
     of_ordinary_length,
+    returned,
     without_direction,
 )
 from .comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
@@ -52,6 +54,7 @@ from .errors import (
     MissingDependency,
     ModelNotFound,
     NotIndexed,
+    WrongAnswer,
 )
 from .events import (
     Delivery,
@@ -134,8 +137,10 @@ __all__ = [
     "UnknownIds",
     "Usage",
     "Warned",
+    "WrongAnswer",
     "all_times",
     "ann_recall",
+    "check_hits",
     "check_vectors",
     "column_of",
     "comparable",
@@ -148,6 +153,7 @@ __all__ = [
     "open_text",
     "reckoned_tokens",
     "resolve_path",
+    "returned",
     "shape_of",
     "times_of",
     "tokens_by_script",

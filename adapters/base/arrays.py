@@ -7,19 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .errors import InvalidOptions
+from .errors import InvalidOptions, InvalidVectors, WrongAnswer
 from .paths import resolve_path
 
 Role: TypeAlias = Literal["query", "document"]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Rows: TypeAlias = npt.NDArray[np.int32]
 Flags: TypeAlias = npt.NDArray[np.bool_]
+
+T = TypeVar("T")
 
 EMPTY_ROW = -1
 EMPTY_SCORE = np.float32(-np.inf)
@@ -284,11 +286,52 @@ def of_ordinary_length(vectors: Floats) -> Floats:
     return scaled
 
 
+def returned(value: Any, kind: type[T], where: str) -> T:
+    """The value, or WrongAnswer where an author's method gave another type than its contract says."""
+    if not isinstance(value, kind):
+        raise WrongAnswer(
+            f"{where} returned {type(value).__name__}, not {kind.__name__}. It is a fault of the adapter."
+        )
+    return value
+
+
+def numbers(values: Any, where: str) -> Floats:
+    """An author's numbers as float32, or WrongAnswer where they are none, or cannot be one array."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise WrongAnswer(f"{where}: not an array of numbers ({error}).") from error
+    if array.dtype.kind not in "fiu":
+        raise WrongAnswer(f"{where}: not an array of numbers, but of type {array.dtype}. It is a fault of the adapter.")
+    with np.errstate(over="ignore"):  # beyond the range of float32 it is infinite, and told as that
+        return array.astype(np.float32, copy=False)
+
+
+def check_hits(hits: Hits, queries: int, limit: int, where: str) -> Hits:
+    """The same hits as int32 and float32 (queries, limit). Raises WrongAnswer for another shape or type, and
+    InvalidVectors for a hit whose score is NaN: it has no place in an order."""
+    rows = np.asarray(hits.rows)
+    scores = numbers(hits.scores, f"{where}: scores")
+    for name, array in (("rows", rows), ("scores", scores)):
+        if array.shape != (queries, limit):
+            raise WrongAnswer(
+                f"{where}: {name} have shape {array.shape}, not {(queries, limit)} for {queries} queries at limit "
+                f"{limit}. Fill empty places with row {EMPTY_ROW} and score -inf."
+            )
+    if rows.dtype.kind not in "iu":
+        raise WrongAnswer(f"{where}: rows are of type {rows.dtype}, not whole numbers. It is a fault of the adapter.")
+    if rows.size and int(rows.min()) < EMPTY_ROW:
+        raise WrongAnswer(f"{where}: row {int(rows.min())} is no document. An empty place is {EMPTY_ROW}.")
+    if np.isnan(scores).any():
+        raise InvalidVectors(f"{where}: {int(np.isnan(scores).sum())} scores are NaN, which no order can hold.")
+    if rows is hits.rows and scores is hits.scores and rows.dtype == np.int32:
+        return hits
+    return Hits(rows.astype(np.int32, copy=False), scores, hits.texts)
+
+
 def check_vectors(vectors: Floats, *, dimension: int | None, where: str) -> Floats:
     """The same vectors as C-contiguous float32 (n, dimension), or InvalidVectors naming the first bad row."""
-    from .errors import InvalidVectors
-
-    array = np.ascontiguousarray(vectors, dtype=np.float32)
+    array = np.ascontiguousarray(numbers(vectors, where))
     if array.ndim != 2:
         raise InvalidVectors(f"{where}: expected a matrix (n, dimension), got shape {array.shape}.")
     if dimension is not None and array.shape[1] != dimension:

@@ -36,9 +36,12 @@ from .arrays import (
     Tables,
     TextRows,
     UnknownIds,
+    check_hits,
     check_vectors,
+    numbers,
+    returned,
 )
-from .errors import InvalidOptions, InvalidVectors, MissingDependency, NotIndexed
+from .errors import InvalidOptions, InvalidVectors, MissingDependency, NotIndexed, WrongAnswer
 from .events import Delivery, Event
 from .filters import Filter
 
@@ -161,10 +164,10 @@ class Encoder(Adapter):
         """
         if not len(rows):
             return Encoded(np.empty((0, self.dimension), np.float32))
-        encoded = self._encode(rows, role)
+        encoded = returned(self._encode(rows, role), Encoded, f"Encoder {self.name}: _encode")
         vectors = check_vectors(encoded.vectors, dimension=self.dimension, where=f"Encoder {self.identity.model}")
         if len(vectors) != len(rows):
-            raise InvalidVectors(f"Encoder {self.identity.model} gave {len(vectors)} vectors for {len(rows)} texts.")
+            raise WrongAnswer(f"Encoder {self.identity.model} gave {len(vectors)} vectors for {len(rows)} texts.")
         return Encoded(vectors, encoded.usage, encoded.truncated)
 
     def encode_each(self, rows: TextRows, role: Role) -> Iterator[tuple[Sequence[int], Encoded]]:
@@ -203,7 +206,8 @@ class Session(ABC):
                 queries = Queries(checked, queries.texts)
         if not len(queries) or not self.ref.rows:
             return Hits.empty(len(queries), limit)
-        return self._search(queries, limit, filter)
+        where = f"{type(self).__module__}.{type(self).__qualname__}: _search"
+        return check_hits(returned(self._search(queries, limit, filter), Hits, where), len(queries), limit, where)
 
     @abstractmethod
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
@@ -297,7 +301,8 @@ class Store(Adapter):
         Raises InvalidVectors, NotIndexed, AdapterUnavailable, AdapterTimeout.
         """
         counted = _Counted(batches, dimension, f"Store {self.name}")
-        details = self._build(counted, place, similarity, dimension)
+        built = self._build(counted, place, similarity, dimension)
+        details = returned(built, Mapping, f"Store {self.name}: _build")  # type: ignore[type-abstract]
         for _ in counted:  # rows the author did not read still count, so that a gap cannot pass
             raise NotIndexed(f"Store {self.name} did not read all batches.")
         ref = IndexRef(place.name, str(place.folder), counted.rows, dimension, similarity, details)
@@ -306,7 +311,7 @@ class Store(Adapter):
         return ref
 
     def _check_rows(self, ref: IndexRef) -> None:
-        held = self.describe(ref)
+        held = returned(self.describe(ref), EffectiveIndex, f"Store {self.name}: describe")
         if held.rows != ref.rows:
             raise NotIndexed(
                 f"Store {self.name} was given {ref.rows} rows and holds {held.rows}. Delete the index "
@@ -407,10 +412,10 @@ class Reranker(Adapter):
         """
         if not candidates.size or not (candidates >= 0).any():
             return Scored(np.full(candidates.shape, -np.inf, np.float32))
-        scored = self._score(queries, candidates)
-        scores = np.asarray(scored.scores, dtype=np.float32)
+        scored = returned(self._score(queries, candidates), Scored, f"Reranker {self.name}: _score")
+        scores = numbers(scored.scores, f"Reranker {self.name}: scores")
         if scores.shape != candidates.shape:
-            raise InvalidVectors(f"Reranker {self.name} gave shape {scores.shape} for {candidates.shape}.")
+            raise WrongAnswer(f"Reranker {self.name} gave shape {scores.shape} for {candidates.shape}.")
         scores = np.where(candidates >= 0, scores, np.float32(-np.inf))
         if not np.isfinite(scores[candidates >= 0]).all():
             raise InvalidVectors(f"Reranker {self.name} gave scores that are not finite.")

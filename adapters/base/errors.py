@@ -8,6 +8,7 @@ AdapterError
 ├── AdapterUnavailable  a server cannot be reached: names the address and how to start it
 ├── AdapterTimeout      no answer in time
 ├── AdapterRejected     the service refused: bad key, over quota, bad request
+├── WrongAnswer         an adapter returned what its contract does not allow: a fault of its author
 ├── InvalidVectors      NaN, infinite or wrong-dimension vectors
 ├── NotIndexed          the engine holds the rows but did not index them
 └── IndexMissing        a built index is no longer where its reference points
@@ -63,6 +64,10 @@ class AdapterTimeout(AdapterError):
 
 class AdapterRejected(AdapterError):
     """A service answered with a refusal that a retry does not cure."""
+
+
+class WrongAnswer(AdapterError):
+    """An adapter returned what its contract does not allow, whatever it was asked: another type, another shape."""
 
 
 class InvalidVectors(AdapterError):
