@@ -14,13 +14,14 @@ checksum does not match. One run at a time uses a cache.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,19 +69,49 @@ def pair_digests(left: npt.NDArray[np.bytes_], right: npt.NDArray[np.bytes_]) ->
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    """Write a file so that it is there whole or not at all, even after a power cut. Raises OSError, naming `path`."""
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        _write_atomically(path, data)
+    except OSError as error:
+        if error.errno is None or Path(os.fsdecode(error.filename or path)).parent != path.parent:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError where a file cannot be written, before the work that it is for; leaves nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    probe = path.with_name(f".writing-{secrets.token_hex(8)}")
+    try:
+        probe.open("xb").close()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    probe.unlink()
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not by mkstemp, whose files only their owner may read: a result is as open as its user's other files.
+    temporary = path.with_name(f".writing-{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def new_folder(parent: Path, prefix: str) -> Path:
+    """Make a folder of a name that nothing has, as open as the user's other folders (unlike one of mkdtemp)."""
+    folder = parent / f"{prefix}{secrets.token_hex(8)}"
+    folder.mkdir()
+    return folder
 
 
 def _sync_folder(folder: Path) -> None:
@@ -98,7 +129,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     with (folder / ".lock").open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise CacheBusy(

@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
+from typer.core import TyperGroup
+
+from bench.wording import counted
+
+
+class _Commands(TyperGroup):
+    """The commands. What the operating system refuses them is told in one sentence, wherever it comes up."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read the output has gone, as `head` does
+                raise
+            from bench.refusals import refusal
+
+            _refuse([refusal(error)])
+        except UnicodeEncodeError as error:
+            from bench.refusals import unwritable_text
+
+            _refuse([unwritable_text(error)])
+
+
+def _path(text: str | Path) -> Path:
+    """A path of the command line: a shell leaves `~` and variables alone in --output=~/results."""
+    from adapters.base.paths import resolve_path
+
+    try:
+        return resolve_path(Path(), text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
 
 app = typer.Typer(
     name="bench",
+    cls=_Commands,
     help="Benchmark retrieval pipelines truthfully: encoder, index, reranker, latency and cost from one YAML file.",
     no_args_is_help=True,
     add_completion=False,
@@ -25,17 +61,19 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file, e.g. systems[1].depth=50."),
 ]
 CacheOption = Annotated[
-    Path | None, typer.Option("--cache", metavar="DIR", help="Folder of the cache [default: .bench-cache].")
+    Path | None,
+    typer.Option("--cache", metavar="DIR", parser=_path, help="Folder of the cache [default: .bench-cache]."),
 ]
 
 
 @app.command()
 def run(
     config: Annotated[
-        Path | None, typer.Argument(help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}].")
+        Path | None,
+        typer.Argument(parser=_path, help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}]."),
     ] = None,
     set_: Overrides = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")] = Path("results"),
+    output: Annotated[Path, typer.Option(metavar="DIR", parser=_path, help="Where results go.")] = Path("results"),
     cache: CacheOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Take the latencies again.")] = False,
@@ -82,9 +120,10 @@ def run(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="A folder of data to look at.")],
+    folder: Annotated[Path, typer.Argument(parser=_path, help="A folder of data to look at.")],
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Where to write [default: {CONFIG_NAME} in the folder].")
+        Path | None,
+        typer.Option(metavar="FILE", parser=_path, help=f"Where to write [default: {CONFIG_NAME} in the folder]."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an experiment that is there.")] = False,
 ) -> None:
@@ -106,7 +145,8 @@ def init(
 @app.command()
 def clean(
     config: Annotated[
-        Path | None, typer.Argument(help="Experiment file, or a folder with one, whose key `cache` names the folder.")
+        Path | None,
+        typer.Argument(parser=_path, help="Experiment file, or a folder with one, whose key `cache` names the folder."),
     ] = None,
     cache: CacheOption = None,
     index: Annotated[bool, typer.Option("--index", help="Only the built indexes [default].")] = False,
@@ -147,9 +187,9 @@ def clean(
         done = clean_cache(folder, scope, tell=_say)
     except CacheBusy as error:
         _refuse([str(error)])
-    _print(f"{len(done.indexes):,} indexes dropped, {done.bytes:,} bytes deleted in {folder}.\n")
+    _print(f"{counted(len(done.indexes), 'index', 'dropped')}, {counted(done.bytes, 'byte', 'deleted')} in {folder}.\n")
     if done.kept:
-        _print(f"{len(done.kept):,} indexes could not be dropped; run it again when their engine answers.\n")
+        _print(f"{counted(len(done.kept), 'index')} could not be dropped; run it again when the engine answers.\n")
         raise typer.Exit(1)
 
 
@@ -174,7 +214,7 @@ def schema(
 
 @app.command()
 def track(
-    folder: Annotated[Path, typer.Argument(metavar="RESULT", help="A result folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="RESULT", parser=_path, help="A result folder.")],
     tracker: Annotated[
         str | None, typer.Option(help="Send to this tracker only, or to one the experiment did not name.")
     ] = None,
@@ -190,7 +230,7 @@ def track(
         tracking = Tracking(trackers_for(result.experiment, tracker, base_of(result, folder)))
         for event in replay(folder):
             tracking(event)
-    except (ResultUnreadable, AdapterError, FileNotFoundError) as error:
+    except (ResultUnreadable, AdapterError) as error:
         _refuse([str(error)])
     deliveries = tracking.deliver(seconds)
     for delivery in deliveries:
@@ -203,8 +243,10 @@ def track(
 
 @app.command("export-training")
 def export_training(
-    config: Annotated[Path, typer.Argument(help="Experiment file; its dataset is exported.")],
-    output: Annotated[Path, typer.Option(metavar="FILE", help="Where to write.")] = Path("training.jsonl"),
+    config: Annotated[Path, typer.Argument(parser=_path, help="Experiment file; its dataset is exported.")],
+    output: Annotated[Path, typer.Option(metavar="FILE", parser=_path, help="Where to write.")] = Path(
+        "training.jsonl"
+    ),
     split: Annotated[str, typer.Option(help="The split whose judgements are used.")] = "train",
     negatives: Annotated[str, typer.Option(help="Hard negatives: random, bm25 or cosine.")] = "bm25",
     per_query: Annotated[int, typer.Option(help="Hard negatives for each query.", min=0)] = 5,
@@ -241,8 +283,8 @@ def export_training(
     except BaseException as error:
         _say(f"{negatives}: error: {failure_of(error).where}")
         raise typer.Exit(1) from None
-    _print(f"{output}: {done.rows:,} queries, {done.negatives:,} hard negatives ({negatives})")
-    _print(f", {done.skipped:,} queries without a relevant passage left out\n" if done.skipped else "\n")
+    _print(f"{output}: {counted(done.rows, 'query')}, {counted(done.negatives, 'hard negative')} ({negatives})")
+    _print(f", {counted(done.skipped, 'query')} without a relevant passage left out\n" if done.skipped else "\n")
     for note in done.notes:
         _say(note)
 
@@ -255,7 +297,12 @@ def _config_path(config: Path | None) -> Path:
 def _cache_folder(option: Path | None, setting: str | None, base: Path) -> Path:
     if option is not None:
         return option
-    return base / setting if setting else Path(".bench-cache")
+    from adapters.base.paths import resolve_path
+
+    try:
+        return resolve_path(base, setting) if setting else resolve_path(Path(), ".bench-cache")
+    except ValueError as error:
+        _refuse([str(error)])
 
 
 def _refuse(faults: tuple[str, ...] | list[str]) -> NoReturn:
@@ -266,16 +313,43 @@ def _refuse(faults: tuple[str, ...] | list[str]) -> NoReturn:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    if sys.stderr is None:  # closed: print would take standard output in its place
+        return
+    with suppress(OSError):  # nobody can be told that nobody can be told
+        print(line, file=sys.stderr)
+
+
+# What tables are drawn with, for a terminal that has no such characters.
+_PLAIN = str.maketrans({"·": "-", "►": ">", "–": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "..."})
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    out = sys.stdout
+    if out is None:
+        raise OSError(errno.EBADF, "it is closed, so the results cannot be shown", "standard output")
+    if not _can_be_printed(text):
+        encoding = out.encoding
+        text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        out.write(text)
+        out.flush()
+    except OSError as error:
+        with suppress(OSError, ValueError):  # what is left in the buffer would be refused again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _can_be_printed(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _print_json(value: Any) -> None:
-    _print(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    _print((text if _can_be_printed(text) else json.dumps(value, indent=1)) + "\n")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from adapters import registry
-from adapters.base import Filter, InvalidOptions
+from adapters.base import DatasetInvalid, Filter, InvalidOptions, open_text
 from bench.artifacts import content_key
 from bench.expansion import System, expand_systems
 from bench.experiment_file import ExperimentFile, LoadPoint
@@ -84,12 +85,15 @@ class Experiment:
 def load_experiment(path: Path, overrides: Sequence[str] = (), *, working_directory: Path | None = None) -> Experiment:
     """Read an experiment file. overrides: `key.path=value` as --set gives them. Raises ConfigFaults."""
     file = str(path)
+    if not os.path.lexists(path):
+        raise ConfigFaults([f"{file}: there is no such file. Write one with: bench init DIR"])
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigFaults([f"{file}: there is no such file. Write one with: bench init DIR"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigFaults([f"{file}: cannot be read: {error}"]) from error
+        with open_text(path) as opened:
+            text = opened.read()
+    except DatasetInvalid as error:
+        raise ConfigFaults([str(error)]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigFaults([f"{file}: is not {error.encoding.upper()}. Save the file as UTF-8."]) from error
     try:
         raw = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:

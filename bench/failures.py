@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Literal
 
 from adapters.base import AdapterError, AdapterTimeout, AdapterUnavailable, NotIndexed, Warned
+from bench.refusals import refusal
 
 LONGEST_MESSAGE = 600
 """Characters of a foreign message that a result holds; the whole of it stands in the traceback."""
@@ -90,8 +91,7 @@ def told(error: BaseException) -> str:
     if isinstance(error, AdapterError) and message:
         return message
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        place = f" ({error.filename})" if error.filename else ""
-        return f"the disk is full{place}. Free space, or use: --cache DIR"
+        return refusal(error)
     if isinstance(error, MemoryError):
         message = f"out of memory{': ' if message else ''}{message}"
     return f"{_type_name(type(error))}: {message}" if message else f"{_type_name(type(error))} (it says nothing more)"

@@ -23,6 +23,7 @@ from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.stages import Emit
 from bench.timing import EVERYONE, samples_wanted, unmeasured
+from bench.wording import counted
 
 _SAMPLE = 24  # texts that are embedded to estimate the rate
 
@@ -51,8 +52,8 @@ class _Plan:
         dataset = self.pipeline.dataset
         lines = [
             f"{dataset.name} · {dataset.judged:,} of {dataset.queries_in_file:,} queries judged · "
-            f"{dataset.documents:,} documents · fingerprint {dataset.fingerprint[:12]}",
-            f"{len(self.experiment.systems)} systems, first measure {self.experiment.primary}",
+            f"{counted(dataset.documents, 'document')} · fingerprint {dataset.fingerprint[:12]}",
+            f"{counted(len(self.experiment.systems), 'system')}, first measure {self.experiment.primary}",
         ]
         if self.experiment.baseline is not None:
             smallest = Evaluator(self.pipeline).detectable_difference()
@@ -96,7 +97,7 @@ class _Plan:
             if encoder.consumes == "vector":
                 lines.append(f"  {name} ({PLURAL[role]}): vectors come with the dataset")
             elif not missing:
-                lines.append(f"  {name} ({PLURAL[role]}): {total:,} texts, all cached")
+                lines.append(f"  {name} ({PLURAL[role]}): {counted(total, 'text')}, all cached")
             else:
                 size = missing * encoder.dimension * 4 / 2**20
                 lines.append(
@@ -138,12 +139,12 @@ class _Plan:
                     state = "cached"
                 else:
                     estimate = estimate or times.sentence(system)
-                    state = f"{self._rows()} rows to load and index, {estimate}"
+                    state = f"{self._rows()} to load and index, {estimate}"
                 lines.append(f"  index {self._index_label(system)}{f' build {build + 1}' if build else ''}: {state}")
         return lines
 
     def _rows(self) -> str:
-        return f"{self.pipeline.dataset.documents:,}"
+        return counted(self.pipeline.dataset.documents, "row")
 
     def _index_label(self, system: System) -> str:
         assert system.store is not None
@@ -154,7 +155,7 @@ class _Plan:
         keys = {self.pipeline.search_key(s, s.limit) for s in self.experiment.systems if s.store is not None}
         count = self.pipeline.dataset.judged
         cached = sum((self.pipeline.cache.folder / "candidates" / key).is_dir() for key in keys)
-        return [f"  searches: {len(keys)} × {count:,} queries, {cached} of them cached"] if keys else []
+        return [f"  searches: {len(keys)} × {counted(count, 'query')}, {cached} of them cached"] if keys else []
 
     def _reranking(self) -> list[str]:
         lines: list[str] = []
@@ -162,7 +163,7 @@ class _Plan:
             depth = max(s.depth for s in self.experiment.systems if s.reranker == name)
             users = sum(s.reranker == name for s in self.experiment.systems)
             pairs = users * depth * self.pipeline.dataset.judged
-            lines.append(f"  reranker {name}: at most {pairs:,} pairs (shared ones are scored once)")
+            lines.append(f"  reranker {name}: at most {counted(pairs, 'pair')} (shared ones are scored once)")
         return lines
 
     def _bill(self) -> list[str]:

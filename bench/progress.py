@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +12,7 @@ import rich.progress
 from rich.console import Console
 
 from adapters.base import Event, StageAdvanced, StageFinished, StageStarted, SystemFinished, Warned
+from bench.wording import counted, singular
 
 _VERBS = {
     "load": "reading",
@@ -64,7 +66,7 @@ class Progress:
             case StageFinished():
                 self._finish(event)
             case SystemFinished(status=status) if status not in ("success",):
-                self._warn(f"{event.system}: {status.replace('_', ' ')}: {event.error}")
+                self._warn(": ".join([event.system, status.replace("_", " "), *([event.error] if event.error else [])]))
             case Warned():
                 self._warn(f"{event.about}: {event.message}", event.frames)
             case _:
@@ -95,7 +97,8 @@ class Progress:
         _, _, _, unit = self._started.pop(key)
         if self._bars:
             self._display.remove_task(self._tasks.pop(key))
-        self._line(f"{_describe(event.stage, event.label)}: {event.computed:,} {unit} in {_duration(event.seconds)}")
+        done = counted(event.computed, singular(unit))
+        self._line(f"{_describe(event.stage, event.label)}: {done} in {_duration(event.seconds)}")
 
     def _warn(self, text: str, frames: Sequence[str] = ()) -> None:
         """Once: a system that failed is told of when it fails, and again when all have finished."""
@@ -106,7 +109,8 @@ class Progress:
                 self._line(f"  {frame}")
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        with suppress(OSError):  # a terminal that is gone must not end a run
+            self._console.print(text, markup=False, soft_wrap=True)
 
 
 def _describe(stage: str, label: str) -> str:

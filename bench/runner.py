@@ -50,6 +50,7 @@ from bench.results import (
 from bench.timing import CHOSEN, Timings, client_notes, take_timings
 from bench.tracking import Tracking
 from bench.trec import write_run
+from bench.wording import counted
 
 TRUNCATED_SHARE_THAT_WARNS = 0.01
 
@@ -242,7 +243,8 @@ class _Run:
         entry.builds = self._each_build(evaluated)
         entry.status = "partial" if evaluated.failed.any() else "success"
         if evaluated.failed.any():
-            entry.error = f"{int(evaluated.failed.sum())} queries failed: {'; '.join(evaluated.failures[:3])}"
+            failed = counted(int(evaluated.failed.sum()), "query", "failed")
+            entry.error = f"{failed}: {'; '.join(evaluated.failures[:3])}"
         for build, ranking in enumerate(evaluated.rankings):
             suffix = "" if build == 0 else f".build{build + 1}"
             ids, query_ids = self.pipeline.document_ids, self.pipeline.dataset.query_ids
@@ -261,7 +263,7 @@ class _Run:
             entry.queries_without_line = gaps.without_line
             notes += gaps.sentences()
         elif unknown.count:
-            notes.append(f"of what its service found, {unknown}: they were left out")
+            notes.append(f"its service: {unknown}; they were left out")
         entry.notes += notes
         for note in notes:
             self.emit(Warned(entry.name, note))

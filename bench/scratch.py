@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from adapters.base import Floats, IndexRef, Place, Similarity
-from bench.artifacts import SCRATCH
+from bench.artifacts import SCRATCH, new_folder
 from bench.expansion import System
 from bench.failures import closing
 from bench.pipeline import Pipeline, index_record
@@ -29,7 +27,7 @@ def scratch_index(
     assert system.store is not None
     store = pipeline.store(system.store)
     dimension = None if vectors is None else vectors.shape[1]
-    folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=pipeline.cache.folder))
+    folder = new_folder(pipeline.cache.folder, SCRATCH)
     place = Place(name, folder / "data")
     place.folder.mkdir()
     ref = IndexRef(name, str(place.folder), rows, dimension, similarity)

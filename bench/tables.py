@@ -7,7 +7,6 @@ import inspect
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.base import DatasetInvalid, DatasetSource, Tables, WrongAnswer, shape_of
+from bench.artifacts import new_folder
 
 FORMAT = 2  # raised whenever the shape of kept tables, or what built-in sources read, changes
 _MANIFEST = "manifest.json"
@@ -223,7 +223,7 @@ def _keep(loaded: Loaded, folder: Path) -> None:
     """Write the tables beside `folder`, then rename: whatever lies at `folder` is whole."""
     tables = loaded.tables
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    draft = new_folder(folder.parent, f".{folder.name}-")
     try:
         pieces = {"corpus": tables.corpus, "queries": tables.queries}
         if tables.qrels is not None:
@@ -247,7 +247,7 @@ def _keep(loaded: Loaded, folder: Path) -> None:
 
 def _take_place(draft: Path, folder: Path) -> None:
     if folder.exists():
-        damaged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        damaged = new_folder(folder.parent, f".{folder.name}-")
         folder.replace(damaged)
         shutil.rmtree(damaged, ignore_errors=True)
     try:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from adapters.base import DatasetInvalid, Floats, Hits, Rows, UnknownIds, numbered_lines
 from bench.artifacts import write_atomically
 from bench.config import ConfigFaults
+from bench.wording import counted
 
 # What would end a field or a line, or be taken from the file's beginning or for no text at all.
 _CANNOT_STAND = re.compile(r"[\s\x00\ufeff]")
@@ -108,16 +109,16 @@ class RunGaps:
         """What a reader of the system's numbers must know."""
         if self.without_line:
             yield (
-                f"its run file holds no line for {self.without_line:,} of {self.judged:,} judged queries: they found "
-                "nothing and score 0"
+                f"its run file holds no line for {self.without_line:,} of {counted(self.judged, 'judged query')}: "
+                "what has none found nothing and scores 0"
             )
         if self.unknown.count:
-            yield f"of its run file, {self.unknown}: they take places and are not relevant"
+            yield f"its run file: {self.unknown}; they take places and are not relevant"
         if self.foreign:
             share = f"{100 * self.foreign / self.queries:.0f} %"
             yield (
-                f"{self.foreign:,} of the {self.queries:,} queries in its run file ({share}) are not among the judged "
-                f"queries, such as {self.foreign_example!r}, and are left out"
+                f"of the {counted(self.queries, 'query')} in its run file, {self.foreign:,} ({share}) are not judged, "
+                f"such as {self.foreign_example!r}, and are left out"
             )
 
 

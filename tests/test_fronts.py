@@ -440,5 +440,5 @@ def test_a_server_that_is_away_is_named_and_the_rest_is_cleaned(tmp_path: Path) 
     done = bench("clean", "--cache", str(tmp_path), "--yes")
     assert done.exit_code == 1
     assert "kept index weaviate hnsw" in done.stderr and "127.0.0.1:9" in done.stderr
-    assert "1 indexes dropped" in done.stdout
+    assert "1 index dropped" in done.stdout
     assert [path.name for path in (tmp_path / "indexes").iterdir()] == ["a"]

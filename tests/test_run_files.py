@@ -85,12 +85,12 @@ def test_unknown_ids_of_a_run_are_counted_and_told(tmp_path: Path) -> None:
     assert system.unknown_documents is not None
     assert system.unknown_documents.model_dump() == {"count": 2, "of": 4, "example": "doc7"}
     assert system.notes == [
-        "of its run file, 2 of 4 documents (50 %) are not in the corpus, such as 'doc7': they take places and are not "
-        "relevant",
-        "1 of the 3 queries in its run file (33 %) are not among the judged queries, such as 'q9', and are left out",
+        "its run file: of 4 found documents, 2 (50 %) are not in the corpus, such as 'doc7'; they take places and are "
+        "not relevant",
+        "of the 3 queries in its run file, 1 (33 %) are not judged, such as 'q9', and are left out",
     ]
     plan = small.bench("run", tmp_path / "bench.yaml", "--dry-run", "--cache", tmp_path / "cache").stdout
-    assert "! file: of its run file, 2 of 4 documents (50 %) are not in the corpus, such as 'doc7'" in plan
+    assert "! file: its run file: of 4 found documents, 2 (50 %) are not in the corpus, such as 'doc7'" in plan
 
 
 def test_a_query_without_a_line_scores_0_and_is_no_failure(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_query_without_a_line_scores_0_and_is_no_failure(tmp_path: Path) -> No
     assert store.against_baseline["nDCG@10"] == file.against_baseline["nDCG@10"]
     assert [small.by_name(result)[name].queries_without_line for name in ("bm25", "file", "other")] == [None, 1, 0]
     assert file.notes == [
-        "its run file holds no line for 1 of 10 judged queries: they found nothing and score 0",
+        "its run file holds no line for 1 of 10 judged queries: what has none found nothing and scores 0",
     ]
 
 
@@ -142,8 +142,7 @@ def test_unknown_ids_of_a_service_are_counted_and_told_also_from_the_cache(tmp_p
             assert system.unknown_documents is not None
             assert system.unknown_documents.model_dump() == {"count": 1, "of": 3, "example": "doc7"}
             assert system.notes == [
-                "of what its service found, 1 of 3 documents (33 %) are not in the corpus, such as 'doc7': they were "
-                "left out"
+                "its service: of 3 found documents, 1 (33 %) are not in the corpus, such as 'doc7'; they were left out"
             ]
         assert len(service.asked) == 2
     finally:
@@ -160,7 +159,7 @@ def test_a_service_whose_ids_are_all_unknown_is_an_error_and_is_asked_again(tmp_
             theirs, bm25 = result.systems
             assert (theirs.status, bm25.status, result.status) == ("error", "success", "partial")
             assert theirs.error == (
-                "theirs: 3 of 3 documents (all) are not in the corpus, such as 'doc1'. Give the service the same "
+                "theirs: of 3 found documents, none is in the corpus, such as 'doc1'. Give the service the same "
                 "corpus with the same ids."
             )
             assert theirs.measures["nDCG@10"].mean is None

@@ -87,8 +87,8 @@ class UnknownIds:
         return UnknownIds(self.count + other.count, self.of + other.of, self.example or other.example)
 
     def __str__(self) -> str:
-        share = f"{100 * self.count / self.of:.0f} %" if self.count < self.of else "all"
-        return f"{self.count:,} of {self.of:,} documents ({share}) are not in the corpus, such as {self.example!r}"
+        part = "none is" if self.all else f"{self.count:,} ({100 * self.count / self.of:.0f} %) are not"
+        return f"of {self.of:,} found documents, {part} in the corpus, such as {self.example!r}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,18 +27,24 @@ def expand_path(text: str) -> str:
     if "\0" in expanded:
         raise ValueError("a path cannot hold a null character.")
     try:
-        expanded.encode("utf-8", "surrogateescape")  # as the file system is asked for it
         return str(Path(expanded).expanduser()) if expanded.startswith("~") else expanded
-    except UnicodeEncodeError:
-        raise ValueError("a path cannot hold half of a surrogate pair.") from None
     except RuntimeError as error:
         user = expanded.partition("/")[0]
         raise ValueError(f"there is no home folder for {user} in the path {text}. Write the folder out.") from error
 
 
 def resolve_path(base: Path, path: str | Path) -> Path:
-    """Where a user's path leads: relative ones start at `base`. Raises ValueError as `expand_path` does."""
-    return base / expand_path(str(path))
+    """Where a user's path leads: relative ones start at `base`.
+
+    Raises ValueError as `expand_path` does, and for a path that is no text: most engines take none.
+    """
+    resolved = base / expand_path(str(path))
+    whole = str(resolved.absolute())
+    try:
+        whole.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"the path {whole!r} holds bytes that are no text (UTF-8). Rename it.") from None
+    return resolved
 
 
 def _resolvable(path: Path) -> Path:

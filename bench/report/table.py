@@ -19,6 +19,7 @@ from bench.report.cells import (
     written,
 )
 from bench.results import Latency, MeasureValue, Result, StageLatency, SystemResult
+from bench.wording import counted
 
 BUSY_SHARE = 0.2  # from here on, latencies are the neighbours' as much as the system's
 _STAGES = ("wait", "encode", "search", "fuse", "rerank", "total")
@@ -47,7 +48,7 @@ def _headline(result: Result) -> str:
     parts = [
         data.name if data.split is None else f"{data.name} ({data.split})",
         f"{data.judged:,} of {data.queries:,} queries judged",
-        f"{data.documents:,} documents",
+        counted(data.documents, "document"),
     ]
     if result.detectable_difference is not None and result.baseline is not None:
         parts.append(f"differences under {number(result.detectable_difference)} {result.primary} cannot be seen here")
@@ -209,7 +210,7 @@ def _system_notes(system: SystemResult, result: Result) -> Iterable[str]:
     yield from system.notes
     against = system.against_baseline.get(result.primary)
     if against is not None and against.verdict == "undecided" and against.queries_to_decide is not None:
-        yield f"undecided; about {against.queries_to_decide:,} more queries would decide"
+        yield f"undecided; about {counted(against.queries_to_decide, 'more query')} would decide"
 
 
 def _build_note(result: Result) -> list[str]:
@@ -261,7 +262,8 @@ def _tracker_notes(result: Result) -> Iterable[str]:
     for tracked in result.tracked:
         mark = "!" if tracked.unsent or not tracked.sent else "·"
         rest = f", {tracked.unsent:,} not sent" if tracked.unsent else ""
-        yield f"{mark} {tracked.tracker}: {tracked.sent:,} rows sent{rest}{f', {tracked.link}' if tracked.link else ''}"
+        link = f", {tracked.link}" if tracked.link else ""
+        yield f"{mark} {tracked.tracker}: {counted(tracked.sent, 'row', 'sent')}{rest}{link}"
         yield from (f"  {note}" for note in tracked.notes)
 
 
@@ -279,13 +281,13 @@ def _busy_note(result: Result) -> list[str]:
 def _work_note(result: Result) -> list[str]:
     work = result.work
     parts = {
-        "texts embedded": work.texts_embedded,
-        "indexes built": work.indexes_built,
-        "queries searched": work.queries_searched,
-        "pairs scored": work.pairs_scored,
+        ("text", "embedded"): work.texts_embedded,
+        ("index", "built"): work.indexes_built,
+        ("query", "searched"): work.queries_searched,
+        ("pair", "scored"): work.pairs_scored,
     }
-    shown = [f"{done.computed:,} {name}" for name, done in parts.items() if done.computed]
-    reused = [f"{done.reused:,} {name}" for name, done in parts.items() if done.reused]
+    shown = [counted(done.computed, *words) for words, done in parts.items() if done.computed]
+    reused = [counted(done.reused, *words) for words, done in parts.items() if done.reused]
     if not shown and reused and all(system.status != "error" for system in result.systems):
         return ["· nothing was computed: the whole quality pass came from the cache"]
     if not shown and not reused:
