@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.base import Encoder, Reranker
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import Encoder, Reranker, Role
 from bench.config import Experiment
 from bench.costing import encoders_in_use
 from bench.dataset import Dataset
+from bench.embedding import PLURAL
 from bench.expansion import System
 from bench.pipeline import Pipeline
 from bench.results import DatasetInfo
+
+NAMED = 5  # ids that a sentence names
 
 
 def dataset_info(dataset: Dataset) -> DatasetInfo:
@@ -54,6 +60,22 @@ def origins(pipeline: Pipeline) -> dict[str, Any]:
             if system.store is not None and not system.store.kind.embedded
         },
     }
+
+
+def undirected(dataset: Dataset, role: Role, positions: npt.NDArray[np.intp]) -> str:
+    """The sentence on documents or queries whose vector is zero where vectors are compared by cosine."""
+    ids = dataset.document_ids if role == "document" else dataset.query_ids
+    named = ", ".join(ids[int(position)] for position in positions[:NAMED])
+    named += f" and {len(positions) - NAMED:,} more" if len(positions) > NAMED else ""
+    if len(positions) == 1:
+        have, them, consequence = f"1 {role} has", "it", "It scores 0 and is left out of ANN@k."
+    else:
+        have, them = f"{len(positions):,} {PLURAL[role]} have", "them"
+        consequence = "They score 0 and are left out of ANN@k."
+    cause = f"{have} a zero vector ({named}), which has no direction to compare by cosine"
+    if role == "document":
+        return f"{cause}: no search by vector finds {them}."
+    return f"{cause}: a search by vector finds nothing for {them}. {consequence}"
 
 
 def described(experiment: Experiment, system: System) -> dict[str, Any]:

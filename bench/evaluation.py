@@ -30,7 +30,8 @@ PerQuery = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class Evaluated:
-    """One system's figures per query: values by measure, float64 (builds, n), None where not measured."""
+    """One system's figures per query: values by measure, float64 (builds, n), None where not measured, NaN for a query
+    for which the measure is not defined."""
 
     system: System
     values: dict[Measure, PerQuery | None]
@@ -123,7 +124,7 @@ class Evaluator:
     def _ann(self, system: System, build: int) -> dict[int, PerQuery]:
         failed = self.pipeline.candidates(system, system.limit, build).failed
         recall = self._recall(system, build, self.ann_cutoffs(system))
-        return {k: np.where(failed, 0.0, values) for k, values in recall.items()}
+        return {k: np.where(failed & ~np.isnan(values), 0.0, values) for k, values in recall.items()}
 
     def flat_misses(self, system: System, build: int = 0) -> int:
         """Queries for which an engine's own flat index did not find exactly what the oracle finds."""
@@ -155,7 +156,9 @@ class Evaluator:
 
     def interval(self, values: PerQuery, measure: Measure, *path: int) -> Interval:
         """The interval of a mean over queries."""
-        return mean_interval(values, rng=self._rng(1, *path), binary=measure.is_binary, clusters=self.clusters)
+        there = defined(values)
+        clusters = None if self.clusters is None else self.clusters[there]
+        return mean_interval(values[there], rng=self._rng(1, *path), binary=measure.is_binary, clusters=clusters)
 
     def measure_values(self, evaluated: Evaluated) -> dict[str, MeasureValue]:
         """Mean and interval of every measure of the experiment."""
@@ -166,12 +169,12 @@ class Evaluator:
 
     def _measure_value(self, values: PerQuery | None, measure: Measure, evaluated: Evaluated) -> MeasureValue:
         failed = int(evaluated.failed.sum())
-        if values is None:
+        mean = mean_over_queries(values)
+        if values is None or mean is None:
             return MeasureValue(mean=None, interval=None, queries=len(evaluated.failed), failed=failed)
         interval = self.interval(values, measure)
-        return MeasureValue(
-            mean=float(values.mean()), interval=(interval.low, interval.high), queries=len(values), failed=failed
-        )
+        count = int(defined(values).sum())
+        return MeasureValue(mean=mean, interval=(interval.low, interval.high), queries=count, failed=failed)
 
     def loss(self, evaluated: Evaluated) -> list[Loss]:
         """The primary measure after each stage, from exact search to the final ranking."""
@@ -225,34 +228,47 @@ class Evaluator:
         found: dict[str, dict[str, Against]] = {other: {} for other in others}
         for number, measure in enumerate(self.experiment.measures):
             reference = baseline.per_query(measure)
-            measured = {o: v for o, e in others.items() if (v := e.per_query(measure)) is not None}
+            per_query = {o: v for o, e in others.items() if (v := e.per_query(measure)) is not None}
+            measured = {o: v for o, v in per_query.items() if defined(v).any()}
             if reference is None or not measured:
                 continue
+            # A family is compared over the queries for which the measure is defined with all of its systems.
+            common = np.logical_and.reduce([defined(v) for v in (reference, *measured.values())])
+            if not common.any():
+                continue
             if measure == self.experiment.primary:
-                results = self._family(measure, baseline, reference, {o: others[o] for o in measured})
+                results = self._family(measure, baseline, {o: others[o] for o in measured}, common)
             else:
                 results = {
-                    o: compare_exploratory(reference, v, rng=self._rng(3, number), clusters=self.clusters)
+                    o: compare_exploratory(
+                        reference[common], v[common], rng=self._rng(3, number), clusters=self._clusters_of(common)
+                    )
                     for o, v in measured.items()
                 }
             for other, comparison in results.items():
-                found[other][str(measure)] = _against(comparison, float(reference.mean()))
+                found[other][str(measure)] = _against(comparison, float(reference[common].mean()))
         return found
 
+    def _clusters_of(self, queries: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64] | None:
+        return None if self.clusters is None else self.clusters[queries]
+
     def _family(
-        self, measure: Measure, baseline: Evaluated, reference: PerQuery, others: Mapping[str, Evaluated]
+        self, measure: Measure, baseline: Evaluated, others: Mapping[str, Evaluated], common: npt.NDArray[np.bool_]
     ) -> dict[str, Comparison]:
+        """common: the queries that are compared, bool (n,)."""
         single = {o for o, e in others.items() if measure.kind == "ANN" and self._one_unseeded_build(e)}
         if measure.kind == "ANN" and self._one_unseeded_build(baseline):
             single = set(others)
         partial = {o for o, e in others.items() if e.failed.any()}
-        values = {o: v for o, e in others.items() if (v := e.per_query(measure)) is not None}
+        values = {o: v[common] for o, e in others.items() if (v := e.per_query(measure)) is not None}
+        reference, clusters = baseline.per_query(measure), self._clusters_of(common)
+        assert reference is not None
         results = compare_family(
-            reference,
+            reference[common],
             values,
             margin=self.experiment.margin,
             rng=self._rng(2),
-            clusters=self.clusters,
+            clusters=clusters,
             never_better=single | partial,
         )
         if measure.kind != "ANN":
@@ -262,12 +278,12 @@ class Evaluator:
             own = e.values[measure]
             if base is not None and own is not None and max(len(base), len(own)) >= 3:
                 results[other] = compare_builds(
-                    base,
-                    own,
+                    base[:, common],
+                    own[:, common],
                     margin=self.experiment.margin,
                     rng=self._rng(4),
                     family=len(values),
-                    clusters=self.clusters,
+                    clusters=clusters,
                     may_be_better=other not in single | partial,
                 )
         return results
@@ -290,8 +306,12 @@ class Evaluator:
             reference = evaluated[name].per_query(measure)
             for other, e in evaluated.items():
                 values = e.per_query(measure)
-                if other != name and reference is not None and values is not None and len(values) > 1:
-                    deviations.append(float(np.std(values - reference, ddof=1)))
+                if other == name or reference is None or values is None:
+                    continue
+                differences = values - reference
+                differences = differences[defined(differences)]
+                if len(differences) > 1:
+                    deviations.append(float(np.std(differences, ddof=1)))
         family = max(1, len(self.experiment.systems) - 1)
         deviation = max(deviations, default=0.0) or PRIOR_DEVIATION
         return detectable_difference(self.pipeline.dataset.judged, deviation=deviation, family=family)
@@ -315,6 +335,19 @@ def _against(comparison: Comparison, reference: float) -> Against:
     )
 
 
-def means(values: PerQuery | None) -> Sequence[float] | None:
+def defined(values: PerQuery) -> npt.NDArray[np.bool_]:
+    """For which queries a measure is defined: recall against exact search is not where that finds nothing."""
+    there: npt.NDArray[np.bool_] = np.logical_not(np.isnan(values))
+    return there
+
+
+def mean_over_queries(values: PerQuery | None) -> float | None:
+    """Mean over the builds and over the queries for which the measure is defined; None where there is none."""
+    if values is None or not defined(values).any():
+        return None
+    return float(values[defined(values)].mean())
+
+
+def means(values: PerQuery | None) -> Sequence[float | None] | None:
     """Each build's mean over the queries."""
-    return None if values is None else [float(v) for v in values.mean(axis=1)]
+    return None if values is None else [mean_over_queries(v) for v in values]

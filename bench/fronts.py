@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.artifacts import content_key
-from bench.evaluation import Evaluated, Evaluator
+from bench.evaluation import Evaluated, Evaluator, defined, mean_over_queries
 from bench.expansion import System
 from bench.measures import Measure, evaluate
 from bench.results import Front, Latency, OnFront, SystemResult, Target
@@ -112,7 +112,7 @@ def dominated(quality: Sequence[float], cost: Sequence[float]) -> list[bool]:
 
 
 class _Row(NamedTuple):
-    """A family and a target with what was chosen."""
+    """A family and a target with what was chosen. there: the queries for which the measure is defined, bool (n,)."""
 
     family: Sequence[System]
     measure: Measure
@@ -120,6 +120,7 @@ class _Row(NamedTuple):
     settings: int
     choice: Choice
     attainable: float
+    there: Flags
 
 
 class EqualRecall:
@@ -153,21 +154,23 @@ class EqualRecall:
 
     def _chosen(self) -> Iterator[_Row]:
         clusters = self._evaluator.clusters
-        groups = None if clusters is None else clusters[self._choosing]
         for measure, targets in self._evaluator.experiment.targets.items():
-            highest = attainable(int(self._choosing.sum()), measure, self._rng(1)) if self._choosing.any() else 0.0
             for family in self._families(measure):
                 settings = [setting for system in family if (setting := self._setting(system, measure))]
+                # Settings of one build share queries and exact search, so that it is defined for all or for none.
+                there = defined(settings[0].values.mean(axis=0)) if settings else np.ones_like(self._choosing)
+                choosing = self._choosing & there
+                groups = None if clusters is None else clusters[choosing]
                 bounds = {
-                    s.name: lower_bound(
-                        s.values.mean(axis=0)[self._choosing], measure, rng=self._rng(1), clusters=groups
-                    )
+                    s.name: lower_bound(s.values.mean(axis=0)[choosing], measure, rng=self._rng(1), clusters=groups)
                     for s in settings
-                    if self._choosing.any()
+                    if choosing.any()
                 }
+                highest = attainable(int(choosing.sum()), measure, self._rng(1)) if choosing.any() else 0.0
                 for target in targets:
                     offered = settings if bounds else []
-                    yield _Row(family, measure, target, len(settings), choose(bounds, offered, target), highest)
+                    choice = choose(bounds, offered, target)
+                    yield _Row(family, measure, target, len(settings), choice, highest, there)
 
     def _families(self, measure: Measure) -> list[list[System]]:
         found: dict[str, list[System]] = {}
@@ -225,15 +228,16 @@ class EqualRecall:
         chosen = row.choice.setting
         system = next((s for s in row.family if chosen is not None and s.name == chosen.name), None)
         mean, interval, builds = None, None, []
-        if chosen is not None and self._reporting.any():
-            reported = chosen.values[:, self._reporting]
+        reporting = self._reporting & row.there
+        if chosen is not None and reporting.any():
+            reported = chosen.values[:, reporting]
             mean = float(reported.mean())
             clusters = self._evaluator.clusters
             found = mean_interval(
                 reported.mean(axis=0),
                 rng=self._rng(2),
                 binary=row.measure.is_binary and len(reported) == 1,
-                clusters=None if clusters is None else clusters[self._reporting],
+                clusters=None if clusters is None else clusters[reporting],
             )
             interval = (found.low, found.high)
             builds = [float(value) for value in reported.mean(axis=1)] if len(reported) > 1 else []
@@ -253,8 +257,8 @@ class EqualRecall:
             mean=mean,
             interval=interval,
             builds=builds,
-            chosen_on=int(self._choosing.sum()),
-            reported_on=int(self._reporting.sum()),
+            chosen_on=int((self._choosing & row.there).sum()),
+            reported_on=int(reporting.sum()),
             settings=row.settings,
             bound=row.choice.bound,
             best_bound=row.choice.best,
@@ -290,8 +294,9 @@ class EqualRecall:
             entry = self._entries[system.name]
             values = self._values(system.name, measure)
             total = entry.latency.total if entry.latency else None
-            if entry.status in ("success", "partial") and values is not None and total and total.p95_ms is not None:
-                points.append((float(values.mean()), total.p95_ms, entry))
+            mean = mean_over_queries(values)
+            if entry.status in ("success", "partial") and mean is not None and total and total.p95_ms is not None:
+                points.append((mean, total.p95_ms, entry))
         if len(points) < 2:
             return []
         beaten = dominated([q for q, _, _ in points], [p95 for _, p95, _ in points])

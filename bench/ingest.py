@@ -119,8 +119,8 @@ class Scratch(PartsOfRun):
         self._plan, self._rounds = load.ingest, load.rounds
         self._system, self._store, self._ref = system, store, ref
         documents = pipeline.dataset.documents
-        self._bounds = np.linspace(ref.rows, documents, load.rounds + 1).astype(int).tolist()
-        self._written = Written(rows=documents - ref.rows, expected=documents)
+        self._bounds = np.linspace(ref.given, documents, load.rounds + 1).astype(int).tolist()
+        self._written = Written(rows=documents - ref.given, expected=documents)
         self.ended: Failure | None = None
         """What ended the counting, where no adapter mapped it."""
 
@@ -195,7 +195,7 @@ class Scratch(PartsOfRun):
         """Have everything indexed, count it, and search again for what the quality pass found."""
         try:
             grown = self._store.settle(self._ref, self._written.expected)
-            self._written.held = grown.rows
+            self._written.held = grown.given
             self._written.found_after = self._found_again(grown)
         except BaseException as error:
             failure = failure_of(error)

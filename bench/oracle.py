@@ -10,7 +10,7 @@ import numpy.typing as npt
 from adapters.base import Hits, Rows, ann_recall, exact_top_k
 from bench.artifacts import content_key
 from bench.expansion import System
-from bench.pipeline import QUERIES_PER_CHUNK, Pipeline, Ranking
+from bench.pipeline import QUERIES_PER_CHUNK, ROLES, Pipeline, Ranking
 from bench.stages import Stage
 
 PerQuery = npt.NDArray[np.float64]
@@ -31,7 +31,10 @@ class Oracle:
         condition = system.filter.as_dict() if system.filter else None
         corpus = pipeline.corpus_fingerprint(texts=False, fields=system.filter.fields) if system.filter else None
         asked = pipeline.asked(depth)
-        key = content_key(["oracle", documents.key, queries.key, str(documents.similarity), asked, condition, corpus])
+        parts = ["oracle", documents.key, queries.key, str(documents.similarity), asked, condition, corpus]
+        if any(len(pipeline.undirected(system, role)) for role in ROLES):
+            parts.append("directed")  # what was found before such vectors were told apart is another thing
+        key = content_key(parts)
 
         def search() -> Hits:
             arrays = pipeline.cache.read("candidates", key)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.base import EMPTY_ROW, EMPTY_SCORE, Hits, Rows
+from adapters.base import EMPTY_ROW, Hits, Rows
 
 LEAST_SHARE = 0.5  # of the queries that share their id with a document: so many must share its text too
 
@@ -65,17 +65,7 @@ def own_documents(corpus: pa.Table, queries: pa.Table, qrels: pa.Table | None, e
 
 def left_out(hits: Hits, own: Rows, limit: int) -> Hits:
     """The first `limit` hits (n, limit) that are not a query's own document: own is int32 (n,), -1 for none."""
-    dropped = (hits.rows == own[:, None]) & (own[:, None] != EMPTY_ROW)
-    order = np.argsort(dropped, axis=1, kind="stable")[:, :limit]
-    rows = np.take_along_axis(np.where(dropped, np.int32(EMPTY_ROW), hits.rows), order, axis=1)
-    scores = np.take_along_axis(np.where(dropped, EMPTY_SCORE, hits.scores), order, axis=1)
-    texts = hits.texts
-    if texts is not None:
-        texts = [
-            [given[place] for place in places if place < len(given) and not gone[place]]
-            for given, places, gone in zip(texts, order.tolist(), dropped, strict=True)
-        ]
-    return Hits(rows, scores, texts)
+    return hits.without((hits.rows == own[:, None]) & (own[:, None] != EMPTY_ROW), limit)
 
 
 def _alike(queries: pa.Table, documents: pa.Table) -> int:

@@ -48,6 +48,7 @@ from adapters.base import (
     Warned,
     WrongAnswer,
     returned,
+    without_direction,
 )
 from bench.artifacts import Cache, array_digest, content_key
 from bench.config import Experiment
@@ -66,6 +67,7 @@ from bench.tables import table_digest
 from bench.trec import RunGaps, read_hits, read_run
 
 QUERIES_PER_CHUNK = 512
+ROLES: tuple[Role, ...] = ("document", "query")
 ROWS_PER_BATCH = 8192
 _COLUMNS_LAYOUT = 2  # how stores hold the columns that filters ask; raised with it, it rebuilds the indexes with such
 
@@ -224,6 +226,22 @@ class Pipeline:
         """The key of those vectors, known without computing them."""
         return self.once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))  # type: ignore[no-any-return]
 
+    def undirected(self, system: System, role: Role) -> npt.NDArray[np.intp]:
+        """Positions of the documents or queries whose vector is zero, where a system searches by vector and compares
+        them by cosine: they have no direction. A store leaves them out of its hits."""
+        document, query = system.document_encoder, system.query_encoder
+        none = np.empty(0, np.intp)
+        if system.store is None or document is None or query is None:
+            return none
+        if "vector" not in self.store(system.store).consumes(system.store.query):
+            return none
+        if self.encoder(document).similarity is not Similarity.COSINE:
+            return none
+        name = document if role == "document" else query
+        return self.once(  # type: ignore[no-any-return]
+            ("undirected", name, role), lambda: np.flatnonzero(without_direction(self.vectors(name, role).array))
+        )
+
     # -- indexes -------------------------------------------------------------------------------------------------
 
     def index(self, system: System, build: int = 0) -> BuiltIndex:
@@ -253,6 +271,9 @@ class Pipeline:
         assert system.store is not None
         store = self.store(system.store)
         kept = self.cache.index_ref(key)
+        if kept is not None and self._holds_undirected(system, kept["ref"]):
+            store.drop(IndexRef.from_dict(kept["ref"]))
+            kept = None
         if kept is not None:
             try:
                 ref = IndexRef.from_dict(kept["ref"])
@@ -294,6 +315,10 @@ class Pipeline:
         self.cache.keep_index(key, {**index_record(store, ref), **details})
         self.work.indexes_built.computed += 1
         return BuiltIndex(store, ref, effective, key, seconds, memory, built_at)
+
+    def _holds_undirected(self, system: System, ref: Mapping[str, Any]) -> bool:
+        """Whether a kept index was built when documents without a direction were not yet told apart, and has some."""
+        return "withheld" not in ref and bool(len(self.undirected(system, "document")))
 
     def server_memory(self, choice: StoreChoice) -> int | None:
         """Resident bytes of a store's server; None, with one warning, where it should tell them and does not."""
@@ -393,7 +418,10 @@ class Pipeline:
         failures: dict[int, str] = {}
         unknown = UnknownIds()
         starts = range(0, len(queries), QUERIES_PER_CHUNK)
-        kept = {start: self.cache.read("candidates", f"{key}/{start}") for start in starts}
+        # What was found before vectors without a direction were told apart is not what is found now.
+        apart = any(len(self.undirected(system, role)) for role in ROLES)
+        names = {start: f"{key}/{'directed-' if apart else ''}{start}" for start in starts}
+        kept = {start: self.cache.read("candidates", name) for start, name in names.items()}
         todo = [start for start in starts if kept[start] is None]
         for start, arrays in kept.items():
             if arrays is not None:
@@ -424,7 +452,7 @@ class Pipeline:
                     unknown += here
                     if not failed and not here.all:  # what failed is asked again by the next run
                         arrays = {"rows": part.rows, "scores": part.scores, **_told(here)}
-                        self.cache.write("candidates", f"{key}/{start}", arrays)
+                        self.cache.write("candidates", names[start], arrays)
                     advance(stop - start)
         self.work.queries_searched.computed += missing
         self.work.queries_searched.reused += len(queries) - missing

@@ -36,7 +36,9 @@ def _per_query(pipeline: Pipeline, evaluated: Evaluated) -> Iterator[pa.Table]:
             "failed": pa.array(evaluated.rankings[build].failed),
         }
         for measure, values in evaluated.values.items():
-            columns[str(measure)] = pa.nulls(len(ids), pa.float64()) if values is None else pa.array(values[build])
+            columns[str(measure)] = (
+                pa.nulls(len(ids), pa.float64()) if values is None else pa.array(values[build], from_pandas=True)
+            )  # from_pandas: NaN, for a query for which the measure is not defined, is null
         yield pa.table(columns)
 
 
@@ -55,8 +57,8 @@ def scored_queries(
 ) -> Iterator[QueryScored]:
     """One event per query of a system.
 
-    scores: by measure, one value per query. seconds: live seconds by query position and stage. usd_per_1000: what
-    1,000 queries cost, None where it is unknown.
+    scores: by measure, one value per query, NaN where it is not defined. seconds: live seconds by query position and
+    stage. usd_per_1000: what 1,000 queries cost, None where it is unknown.
     """
     dataset, names = pipeline.dataset, pipeline.document_ids
     expected: list[dict[str, int]] = [{} for _ in range(dataset.judged)]
@@ -73,7 +75,7 @@ def scored_queries(
             query=dataset.query_texts[i] if dataset.has_text else None,
             output=[names[row] for row in ranking.rows[i] if row >= 0],
             expected=expected[i],
-            scores={measure: float(values[i]) for measure, values in scores.items()},
+            scores={measure: float(values[i]) for measure, values in scores.items() if not np.isnan(values[i])},
             metrics={**seconds.get(i, {}), **money},
             failed=bool(ranking.failed[i]),
         )

@@ -61,7 +61,8 @@ class WorkDone(_Model):
 
 
 class MeasureValue(_Model):
-    """mean over all judged queries (a failed one counts 0); None where not measured, never 0 for that."""
+    """mean over all judged queries (a failed one counts 0); None where not measured, never 0 for that. Recall against
+    exact search is the mean over those for which that finds something."""
 
     mean: float | None
     interval: tuple[float, float] | None
@@ -236,6 +237,10 @@ class SystemResult(_Model):
     latency: Latency | None = None
     loads: list[Latency] = []
     truncated_texts: int = 0
+    documents_without_direction: int = Field(
+        0, description="their vector is zero, and vectors are compared by cosine: no neighbour of any query"
+    )
+    queries_without_direction: int = Field(0, description="likewise: a search by vector finds nothing for them")
     queries_without_line: int | None = Field(
         None, description="judged queries that a run file does not hold: they found nothing and score 0"
     )

@@ -24,9 +24,9 @@ from bench import provenance
 from bench.artifacts import content_key, locked
 from bench.config import Experiment
 from bench.costing import Costs
-from bench.description import dataset_info, described, origins
+from bench.description import dataset_info, described, origins, undirected
 from bench.embedding import PLURAL
-from bench.evaluation import Evaluated, Evaluator, means
+from bench.evaluation import Evaluated, Evaluator, mean_over_queries, means
 from bench.expansion import System
 from bench.failures import Failure, failure_of
 from bench.folders import Listener, Places, Relay, event_writer, open_folder
@@ -228,6 +228,8 @@ class _Run:
         self._describe_index(system, entry)
         entry.truncated_texts = self._truncated(system)
         self._tell_gaps(system, entry)
+        entry.documents_without_direction = self._undirected(system, "document")
+        entry.queries_without_direction = self._undirected(system, "query")
         if entry.index is not None and entry.index.flat and self.evaluator.is_dense(system):
             missed = self.evaluator.flat_misses(system)
             if missed:
@@ -238,7 +240,7 @@ class _Run:
                 self._failed(entry, Failure(cause), "void")
                 return
         entry.measures = self.evaluator.measure_values(evaluated)
-        entry.ann_recall = {str(k): None if v is None else float(v.mean()) for k, v in evaluated.ann.items()}
+        entry.ann_recall = {str(k): mean_over_queries(v) for k, v in evaluated.ann.items()}
         entry.loss = self.evaluator.loss(evaluated)
         entry.builds = self._each_build(evaluated)
         entry.status = "partial" if evaluated.failed.any() else "success"
@@ -267,6 +269,14 @@ class _Run:
         entry.notes += notes
         for note in notes:
             self.emit(Warned(entry.name, note))
+
+    def _undirected(self, system: System, role: Role) -> int:
+        """How many vectors have no direction; said once of each encoder, by name."""
+        positions = self.pipeline.undirected(system, role)
+        if len(positions):
+            name = system.document_encoder if role == "document" else system.query_encoder
+            self._warn(f"encoders.{name}", undirected(self.pipeline.dataset, role, positions))
+        return len(positions)
 
     def _each_build(self, evaluated: Evaluated) -> list[dict[str, float | None]]:
         if len(evaluated.rankings) < 2:

@@ -24,9 +24,8 @@ from .arrays import (
     Usage,
     check_hits,
     check_vectors,
-    of_ordinary_length,
     returned,
-    without_direction,
+    vectors_of,
 )
 from .comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
 from .contracts import (
@@ -40,8 +39,8 @@ from .contracts import (
     Session,
     Store,
     Tracker,
-    vectors_of,
 )
+from .directions import of_ordinary_length, without_direction
 from .errors import (
     AdapterError,
     AdapterRejected,

@@ -191,6 +191,30 @@ class Hits:
         """n queries without a hit."""
         return Hits(np.full((n, limit), EMPTY_ROW, np.int32), np.full((n, limit), EMPTY_SCORE, np.float32))
 
+    def without(self, dropped: Flags, limit: int) -> Hits:
+        """The first `limit` hits at other places than the dropped ones, which are bool and shaped as the rows."""
+        order = np.argsort(dropped, axis=1, kind="stable")[:, :limit]
+        rows = np.take_along_axis(np.where(dropped, np.int32(EMPTY_ROW), self.rows), order, axis=1)
+        scores = np.take_along_axis(np.where(dropped, EMPTY_SCORE, self.scores), order, axis=1)
+        if self.texts is None:
+            return Hits(rows, scores)
+        texts = [
+            [given[place] for place in places if place < len(given) and not gone[place]]
+            for given, places, gone in zip(self.texts, order.tolist(), dropped, strict=True)
+        ]
+        return Hits(rows, scores, texts)
+
+    def spread(self, positions: npt.NDArray[np.intp], count: int) -> Hits:
+        """These hits at the positions of their queries among `count`, the others without any."""
+        whole = Hits.empty(count, self.rows.shape[1])
+        whole.rows[positions], whole.scores[positions] = self.rows, self.scores
+        if self.texts is None:
+            return whole
+        texts: list[Sequence[str | None]] = [[] for _ in range(count)]
+        for position, found in zip(positions.tolist(), self.texts, strict=True):
+            texts[position] = found
+        return Hits(whole.rows, whole.scores, texts)
+
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
@@ -219,7 +243,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class IndexRef:
-    """A built index, as JSON can hold it: enough for `Store.open` in another process."""
+    """A built index, as JSON can hold it: enough for `Store.open` in another process.
+
+    rows: that the engine holds. withheld, undirected: rows of documents whose vector is zero and so has no direction
+    under cosine; the former were not given to the engine, the latter were, for their texts.
+    """
 
     name: str
     folder: str
@@ -227,13 +255,22 @@ class IndexRef:
     dimension: int | None
     similarity: Similarity
     details: Mapping[str, Any] = field(default_factory=dict)
+    withheld: tuple[int, ...] = ()
+    undirected: tuple[int, ...] = ()
+
+    @property
+    def given(self) -> int:
+        """Rows that the store was given."""
+        return self.rows + len(self.withheld)
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "similarity": str(self.similarity)}
+        without = {"withheld": list(self.withheld), "undirected": list(self.undirected)}
+        return {**asdict(self), "similarity": str(self.similarity), **without}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> IndexRef:
-        return IndexRef(**{**data, "similarity": Similarity(data["similarity"])})
+        without = {name: tuple(data.get(name, ())) for name in ("withheld", "undirected")}
+        return IndexRef(**{**data, "similarity": Similarity(data["similarity"]), **without})
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,35 +294,6 @@ class EffectiveIndex:
         return {**asdict(self), "adjusted": list(self.adjusted)}
 
 
-# Squared lengths between these are far from the ends of float32, and sums and products of such vectors too.
-_SHORT, _LONG = np.float32(2.0**-80), np.float32(2.0**80)
-
-
-def without_direction(vectors: Floats) -> Flags:
-    """Which vectors (n, d) are zero and so point nowhere: under cosine they are near nothing. bool (n,)."""
-    flags: Flags = np.logical_not(vectors.any(axis=1))
-    return flags
-
-
-def of_ordinary_length(vectors: Floats) -> Floats:
-    """Vectors (n, d) to be compared by cosine, whose squares float32 can hold.
-
-    A vector so short or long that they vanish or overflow there is scaled by a power of two, which keeps its direction.
-    All others are given back as they are, and so are zero vectors.
-    """
-    with np.errstate(over="ignore", under="ignore"):
-        squares = np.einsum("ij,ij->i", vectors, vectors)
-    if not len(squares) or (squares.min() >= _SHORT and squares.max() <= _LONG):
-        return vectors
-    odd = np.flatnonzero(~((squares >= _SHORT) & (squares <= _LONG)))
-    exponents = np.frexp(np.abs(vectors[odd]).max(axis=1))[1]  # 0 for a zero vector
-    if not exponents.any():
-        return vectors
-    scaled = vectors.copy()
-    scaled[odd] = np.ldexp(vectors[odd], -exponents[:, None])
-    return scaled
-
-
 def returned(value: Any, kind: type[T], where: str) -> T:
     """The value, or WrongAnswer where an author's method gave another type than its contract says."""
     if not isinstance(value, kind):
@@ -307,9 +315,10 @@ def numbers(values: Any, where: str) -> Floats:
         return array.astype(np.float32, copy=False)
 
 
-def check_hits(hits: Hits, queries: int, limit: int, where: str) -> Hits:
+def check_hits(hits: Hits, queries: int, limit: int, where: str, undirected: Sequence[int] = ()) -> Hits:
     """The same hits as int32 and float32 (queries, limit). Raises WrongAnswer for another shape or type, and
-    InvalidVectors for a hit whose score is NaN: it has no place in an order."""
+    InvalidVectors for a hit whose score is NaN: it has no place in an order. undirected: rows whose scores mean
+    nothing and become -inf."""
     rows = np.asarray(hits.rows)
     scores = numbers(hits.scores, f"{where}: scores")
     for name, array in (("rows", rows), ("scores", scores)):
@@ -322,6 +331,8 @@ def check_hits(hits: Hits, queries: int, limit: int, where: str) -> Hits:
         raise WrongAnswer(f"{where}: rows are of type {rows.dtype}, not whole numbers. It is a fault of the adapter.")
     if rows.size and int(rows.min()) < EMPTY_ROW:
         raise WrongAnswer(f"{where}: row {int(rows.min())} is no document. An empty place is {EMPTY_ROW}.")
+    if undirected:
+        scores = np.where(np.isin(rows, undirected), EMPTY_SCORE, scores)
     if np.isnan(scores).any():
         raise InvalidVectors(f"{where}: {int(np.isnan(scores).sum())} scores are NaN, which no order can hold.")
     if rows is hits.rows and scores is hits.scores and rows.dtype == np.int32:
@@ -345,3 +356,11 @@ def check_vectors(vectors: Floats, *, dimension: int | None, where: str) -> Floa
                 f"{where}: {int(bad.sum())} of {len(array)} vectors hold NaN or infinity, first at row {first}."
             )
     return array
+
+
+def vectors_of(batch: pa.RecordBatch | pa.Table) -> Any:
+    """The `vector` column as float32 (rows, dimension), without copying where Arrow allows."""
+    column = batch.column("vector")
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)

@@ -41,11 +41,14 @@ from .arrays import (
     numbers,
     returned,
 )
+from .directions import Counted, of_ordinary_length
 from .errors import InvalidOptions, InvalidVectors, MissingDependency, NotIndexed, WrongAnswer
 from .events import Delivery, Event
 from .filters import Filter
 
 Consumes: TypeAlias = Literal["vector", "text"]
+
+_MOST_BESIDE = 1000  # hits asked for beyond the limit, that documents without a direction may take the places of
 
 
 class Options(BaseModel):
@@ -197,17 +200,43 @@ class Session(ABC):
     def search(self, queries: Queries, limit: int, filter: Filter | None = None) -> Hits:
         """The best `limit` documents of each query, best first, larger scores better.
 
+        Under cosine a zero vector has no direction: such a query finds nothing, and such a document is never among the
+        neighbours. An author sees neither: the former are not given to `_search`, the latter are left out of its hits.
         Raises InvalidVectors for NaN or a wrong dimension, AdapterTimeout, AdapterUnavailable.
         """
         vectors = queries.vectors
         if vectors is not None:
             checked = check_vectors(vectors, dimension=self.ref.dimension, where=f"Query for {self.ref.name}")
+            if self.ref.similarity is Similarity.COSINE:
+                checked = of_ordinary_length(checked)
             if checked is not vectors:
                 queries = Queries(checked, queries.texts)
         if not len(queries) or not self.ref.rows:
             return Hits.empty(len(queries), limit)
+        if vectors is None or self.ref.similarity is not Similarity.COSINE:
+            return self._found(queries, limit, filter)
+        return self._by_direction(queries, limit, filter)
+
+    def _by_direction(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
+        """Search by cosine."""
+        assert queries.vectors is not None
+        asked = np.flatnonzero(queries.vectors.any(axis=1))
+        if not len(asked):
+            return Hits.empty(len(queries), limit)
+        some = queries if len(asked) == len(queries) else queries.at(asked)
+        if self.ref.undirected and queries.texts is None:
+            most = limit + min(len(self.ref.undirected), _MOST_BESIDE)
+            hits = self._found(some, most, filter, self.ref.undirected)
+            hits = hits.without(np.isin(hits.rows, self.ref.undirected), limit)
+        else:
+            hits = self._found(some, limit, filter)
+        return hits if some is queries else hits.spread(asked, len(queries))
+
+    def _found(self, queries: Queries, limit: int, filter: Filter | None, undirected: Sequence[int] = ()) -> Hits:
+        """What the author's search gives, checked."""
         where = f"{type(self).__module__}.{type(self).__qualname__}: _search"
-        return check_hits(returned(self._search(queries, limit, filter), Hits, where), len(queries), limit, where)
+        hits = returned(self._search(queries, limit, filter), Hits, where)
+        return check_hits(hits, len(queries), limit, where, undirected)
 
     @abstractmethod
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
@@ -268,6 +297,12 @@ class Store(Adapter):
         return False
 
     @property
+    def needs_every_row(self) -> bool:
+        """Whether an index also holds documents whose vector is zero and so has no direction under cosine. Where
+        nothing but vectors is searched they are withheld: engines divide by the length of a vector."""
+        return self.uses_text
+
+    @property
     @abstractmethod
     def identity(self) -> Identity:
         """Engine, and the versions that decide what it builds. Index options are keyed beside it."""
@@ -297,18 +332,33 @@ class Store(Adapter):
     ) -> IndexRef:
         """Load all rows and index them; returns when every row is searchable and indexed.
 
-        dimension: of the vectors, None where the batches carry none.
+        dimension: of the vectors, None where the batches carry none. Under cosine, documents whose vector is zero are
+        not given to `_build` unless the store `needs_every_row`; the reference names them.
         Raises InvalidVectors, NotIndexed, AdapterUnavailable, AdapterTimeout.
         """
-        counted = _Counted(batches, dimension, f"Store {self.name}")
+        self.__dict__.get("_inserted", {}).pop(place.name, None)
+        counted = self._counted(batches, dimension, similarity)
         built = self._build(counted, place, similarity, dimension)
         details = returned(built, Mapping, f"Store {self.name}: _build")  # type: ignore[type-abstract]
         for _ in counted:  # rows the author did not read still count, so that a gap cannot pass
             raise NotIndexed(f"Store {self.name} did not read all batches.")
-        ref = IndexRef(place.name, str(place.folder), counted.rows, dimension, similarity, details)
+        ref = IndexRef(
+            place.name,
+            str(place.folder),
+            counted.rows,
+            dimension,
+            similarity,
+            details,
+            tuple(counted.withheld),
+            tuple(counted.undirected),
+        )
         if counted.rows:
             self._check_rows(ref)
         return ref
+
+    def _counted(self, batches: Iterable[pa.RecordBatch], dimension: int | None, similarity: Similarity) -> Counted:
+        by_direction = similarity is Similarity.COSINE
+        return Counted(batches, dimension, f"Store {self.name}", by_direction, withholding=not self.needs_every_row)
 
     def _check_rows(self, ref: IndexRef) -> None:
         held = returned(self.describe(ref), EffectiveIndex, f"Store {self.name}: describe")
@@ -333,8 +383,12 @@ class Store(Adapter):
         Raises InvalidVectors, InvalidOptions (the store takes no rows), AdapterRejected, AdapterUnavailable,
         AdapterTimeout; which of the rows are then held is not known.
         """
-        for checked in _Counted((batch,), ref.dimension, f"Store {self.name}"):
+        counted = self._counted((batch,), ref.dimension, ref.similarity)
+        for checked in counted:
             self._insert(ref, checked)
+        withheld, undirected = self.__dict__.setdefault("_inserted", {}).setdefault(ref.name, ([], []))
+        withheld += counted.withheld
+        undirected += counted.undirected
 
     def no_rows(self) -> InvalidOptions:
         """The error for a store whose indexes are built whole."""
@@ -347,10 +401,12 @@ class Store(Adapter):
     def settle(self, ref: IndexRef, rows: int) -> IndexRef:
         """End a series of inserts: returns when every row is searchable, indexed and kept, as after `build`.
 
-        rows: all that the index must hold now. Returns the reference of the grown index.
+        rows: all that the store was given. Returns the reference of the grown index.
         Raises NotIndexed when the engine holds another number, AdapterUnavailable, AdapterTimeout.
         """
-        grown = replace(ref, rows=rows)
+        withheld, undirected = self.__dict__.get("_inserted", {}).pop(ref.name, ([], []))
+        withheld, undirected = (*ref.withheld, *withheld), (*ref.undirected, *undirected)
+        grown = replace(ref, rows=rows - len(withheld), withheld=withheld, undirected=undirected)
         self._settle(grown)
         self._check_rows(grown)
         return grown
@@ -452,34 +508,3 @@ class Tracker(Adapter):
     @abstractmethod
     def finish(self, timeout_seconds: float) -> Delivery:
         """Deliver what was taken in, within the time, and say what arrived. Called once, after RunFinished."""
-
-
-class _Counted(Iterator[pa.RecordBatch]):
-    """Passes batches on, counting rows and refusing bad vectors before an engine can swallow them."""
-
-    def __init__(self, batches: Iterable[pa.RecordBatch], dimension: int | None, where: str) -> None:
-        self._batches = iter(batches)
-        self._dimension = dimension
-        self._where = where
-        self.rows = 0
-
-    def __next__(self) -> pa.RecordBatch:
-        batch = next(self._batches)
-        if self._dimension is not None:
-            column = batch.column("vector")
-            if column.null_count or column.type.list_size != self._dimension:
-                raise InvalidVectors(
-                    f"{self._where}: vectors are {column.type} with {column.null_count} nulls, expected dimension "
-                    f"{self._dimension}."
-                )
-            check_vectors(vectors_of(batch), dimension=self._dimension, where=f"{self._where}, row {self.rows} on")
-        self.rows += batch.num_rows
-        return batch
-
-
-def vectors_of(batch: pa.RecordBatch | pa.Table) -> Any:
-    """The `vector` column as float32 (rows, dimension), without copying where Arrow allows."""
-    column = batch.column("vector")
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)

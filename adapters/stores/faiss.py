@@ -98,7 +98,7 @@ class FaissQuery(Options):
 
 
 class FaissStore(Store):
-    """Cosine is the inner product of vectors brought to length 1; a zero vector scores 0."""
+    """Cosine is the inner product of vectors brought to length 1."""
 
     name = "faiss"
     requires = ("faiss",)

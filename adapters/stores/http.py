@@ -150,6 +150,10 @@ class HttpStore(Store):
             raise InvalidOptions("The request holds neither {query} nor {vector}.", key="index.body")
         return frozenset(needs)
 
+    @property
+    def needs_every_row(self) -> bool:
+        return True  # the service may find any document, and its id must be known
+
     def check(self) -> None:
         super().check()
         self._headers()

@@ -25,6 +25,7 @@ from adapters.base import (
     NotIndexed,
     Queries,
     Similarity,
+    exact_top_k,
 )
 from adapters.stores._weaviate_schema import class_name
 from adapters.stores.weaviate import WeaviateStore
@@ -392,3 +393,22 @@ def test_a_grpc_port_of_nothing_is_named(synchronous: dict[str, Any]) -> None:
     with pytest.raises(AdapterUnavailable, match="gRPC port"):
         store_at({**synchronous, "grpc_port": Ports.free().grpc}).check()
     assert time.monotonic() - start < 30  # the client's own pauses take 63
+
+
+@pytest.mark.parametrize("full_text", [False, True])
+def test_zero_documents_are_no_neighbours_and_zero_queries_find_nothing(
+    synchronous: dict[str, Any], opened: Any, tmp_path: Path, full_text: bool
+) -> None:
+    vectors, queries = (array.copy() for array in corpus(200))
+    vectors[[0, 7, 199]], queries[3] = 0, 0
+    store = opened(synchronous, type="hnsw", full_text=full_text)
+    texts = [f"word{i}" for i in range(200)]
+    ref = build(store, batches(texts, vectors), tmp_path)
+    try:
+        assert (ref.rows, ref.given) == ((200, 200) if full_text else (197, 200))
+        hits = search(store, ref, queries, 190, ef=400)
+        assert (hits.rows[3] == -1).all() and not np.isin(hits.rows, [0, 7, 199]).any()
+        best = exact_top_k(queries, vectors, 190, Similarity.COSINE)
+        assert np.allclose(hits.scores, best.scores, atol=1e-5)
+    finally:
+        store.drop(ref)

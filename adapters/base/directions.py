@@ -1,0 +1,100 @@
+"""Vectors under cosine: those without a direction, and those whose squares float32 cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from .arrays import Flags, Floats, check_vectors, vectors_of
+from .errors import InvalidVectors
+
+# Squared lengths between these are far from the ends of float32, and sums and products of such vectors too.
+_SHORT, _LONG = np.float32(2.0**-80), np.float32(2.0**80)
+
+
+def without_direction(vectors: Floats) -> Flags:
+    """Which vectors (n, d) are zero and so point nowhere: under cosine they are near nothing. bool (n,)."""
+    flags: Flags = np.logical_not(vectors.any(axis=1))
+    return flags
+
+
+def of_ordinary_length(vectors: Floats) -> Floats:
+    """Vectors (n, d) to be compared by cosine, whose squares float32 can hold.
+
+    A vector so short or long that they vanish or overflow there is scaled by a power of two, which keeps its direction.
+    All others are given back as they are, and so are zero vectors.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+    if not len(squares) or (squares.min() >= _SHORT and squares.max() <= _LONG):
+        return vectors
+    odd = np.flatnonzero(~((squares >= _SHORT) & (squares <= _LONG)))
+    exponents = np.frexp(np.abs(vectors[odd]).max(axis=1))[1]  # 0 for a zero vector
+    if not exponents.any():
+        return vectors
+    scaled = vectors.copy()
+    scaled[odd] = np.ldexp(vectors[odd], -exponents[:, None])
+    return scaled
+
+
+class Counted(Iterator[pa.RecordBatch]):
+    """Passes batches on, counting rows and refusing bad vectors before an engine can swallow them.
+
+    by_direction: vectors are compared by cosine. rows: passed on. withheld, undirected: rows without a direction, as
+    `IndexRef` has them.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        dimension: int | None,
+        where: str,
+        by_direction: bool,
+        *,
+        withholding: bool,
+    ) -> None:
+        self._batches = iter(batches)
+        self._dimension = dimension
+        self._where = where
+        self._by_direction = by_direction and dimension is not None
+        self._withholding = withholding
+        self.rows = 0
+        self.withheld: list[int] = []
+        self.undirected: list[int] = []
+
+    def __next__(self) -> pa.RecordBatch:
+        while True:
+            given = self._checked(next(self._batches))
+            batch = self._pointing(given) if self._by_direction else given
+            if batch.num_rows or not given.num_rows:  # none is left of a batch without any direction
+                self.rows += batch.num_rows
+                return batch
+
+    def _pointing(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch as an engine that compares directions can take it."""
+        vectors = vectors_of(batch)
+        ordinary = of_ordinary_length(vectors)
+        if ordinary is not vectors:
+            column = pa.FixedSizeListArray.from_arrays(pa.array(ordinary.ravel()), ordinary.shape[1])
+            batch = batch.set_column(batch.schema.get_field_index("vector"), "vector", column)
+        nowhere = without_direction(ordinary)
+        if nowhere.any():
+            rows = batch.column("row").to_numpy()[nowhere].tolist()
+            if self._withholding:
+                self.withheld += rows
+                return batch.filter(pa.array(~nowhere))
+            self.undirected += rows
+        return batch
+
+    def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if self._dimension is not None:
+            first, column = self.rows + len(self.withheld), batch.column("vector")
+            if column.null_count or column.type.list_size != self._dimension:
+                raise InvalidVectors(
+                    f"{self._where}: vectors are {column.type} with {column.null_count} nulls, expected dimension "
+                    f"{self._dimension}."
+                )
+            check_vectors(vectors_of(batch), dimension=self._dimension, where=f"{self._where}, row {first} on")
+        return batch
