@@ -72,16 +72,19 @@ def failure_of(error: BaseException) -> Failure:
         raise error
     if isinstance(error, Failed):
         return error.failure
+    given = error
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
+        error = error.__cause__  # Python's own wrapping, of what was raised under a generator (PEP 479)
     foreign = not isinstance(error, AdapterError)
     failure = Failure(
         cause=told(error),
         foreign=foreign,
         frames=_own_frames(error) if foreign else (),
-        traceback=_whole(error) if foreign else None,
+        traceback=_whole(given) if foreign else None,
         status="not_indexed" if isinstance(error, NotIndexed) else "error",
         passing=isinstance(error, AdapterUnavailable | AdapterTimeout),
     )
-    _let_go(error)
+    _let_go(given)
     return failure
 
 

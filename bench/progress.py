@@ -34,6 +34,7 @@ class Progress:
         self._bars = self._console.is_terminal
         self._started: dict[tuple[str, str], tuple[float, float, int | None, str]] = {}
         self._warned: set[str] = set()
+        self._framed: set[tuple[str, ...]] = set()
         self._tasks: dict[tuple[str, str], rich.progress.TaskID] = {}
         self._display = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
@@ -105,8 +106,10 @@ class Progress:
         if text not in self._warned:
             self._warned.add(text)
             self._line(text)
-            for frame in frames:
-                self._line(f"  {frame}")
+            if tuple(frames) not in self._framed:  # what several systems share fails each of them
+                self._framed.add(tuple(frames))
+                for frame in frames:
+                    self._line(f"  {frame}")
 
     def _line(self, text: str) -> None:
         with suppress(OSError):  # a terminal that is gone must not end a run

@@ -199,7 +199,10 @@ class _Run:
         try:
             return tuple(str(state) for state in self.pipeline.store(system.store).health())
         except BaseException as error:
-            return (failure_of(error).cause,)
+            failure = failure_of(error)
+            if failure.foreign:
+                self._tell(failure.warned(system.name, "the state of its servers is not known"))
+            return (failure.cause,)
 
     def _note_changed_health(self) -> None:
         """Say of each system what happened to its servers while the run lasted."""

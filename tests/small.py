@@ -41,26 +41,26 @@ SUBJECTS = [
 VERBS = ["polishes", "carries", "measures", "repairs", "follows", "paints", "hides", "sells", "finds", "breaks"]
 
 
-def third_party(folder: Path) -> Path:
-    """A site folder with the adapters of `third_party/odd_adapters.py` and their distribution's metadata."""
-    shutil.copy(HERE / "third_party" / f"{ODD}.py", folder)
-    metadata = folder / "odd_adapters-1.0.dist-info"
+def third_party(folder: Path, module: str = ODD, entry_points: str = ENTRY_POINTS) -> Path:
+    """A site folder with a module of `third_party` and the metadata of the distribution that brings its adapters."""
+    shutil.copy(HERE / "third_party" / f"{module}.py", folder)
+    metadata = folder / f"{module}-1.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-adapters\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(entry_points)
     return folder
 
 
 @contextmanager
-def installed(folder: Path) -> Iterator[None]:
+def installed(folder: Path, module: str = ODD, entry_points: str = ENTRY_POINTS) -> Iterator[None]:
     """The third party's adapters on this process's path."""
-    sys.path.insert(0, str(third_party(folder)))
+    sys.path.insert(0, str(third_party(folder, module, entry_points)))
     importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.path.remove(str(folder))
-        sys.modules.pop(ODD, None)
+        sys.modules.pop(module, None)
 
 
 def collection(folder: Path, *, documents: int = 60, queries: int = 12, seed: int = 0) -> Path:
