@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -22,6 +23,23 @@ from .base import (
     Options,
 )
 
+# What one text or too many of them can cause; 424 is how text-embeddings-inference tells that its model failed.
+_ABOUT_CONTENT = frozenset({400, 413, 422, 424, 451})
+_TOO_LARGE = re.compile(
+    r"too (large|long|many|big)|exceed|maximum|\bmax\b|at most|less than|longer than|larger than|reduce|context length",
+    re.IGNORECASE,
+)
+# As OpenAI words a request above its limit per minute and llama.cpp one above its batch, under the status of a failure
+# that passes by itself.
+_REQUEST_TOO_LARGE = re.compile(r"(request|input|prompt|payload)\b[\w ]{0,20} too (large|long)", re.IGNORECASE)
+_NUMBER = r"\D{0,20}?(\d[\d,]*)"
+_ASKED = re.compile(
+    r"(?:requested|given|input has|you have|has|resulted in|too many tokens|got)" + _NUMBER, re.IGNORECASE
+)
+_MOST = re.compile(
+    r"(?:\bmax(?:imum)?\b[a-z' ]{0,40}|less than|at most|\blimit|shorter than|exceeds?[a-z' ]{0,40}?)" + _NUMBER,
+    re.IGNORECASE,
+)
 TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _MESSAGE_CHARACTERS = 300
 _DEADLINE = "bench.deadline"  # of a request, by time.monotonic()
@@ -57,6 +75,31 @@ class Retryable(Exception):
         self.error = error
         self.after = after
         self.cause = cause
+
+
+class RequestRefused(AdapterRejected):
+    """The service refuses a request for what it holds: in smaller ones, part of it may be taken.
+
+    too_large: it says, or may mean, that there is too much of it; surely: no doubt of that. asked, most: how much it
+    counted and how much it takes, where it tells both. known: it was not asked again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        too_large: bool = False,
+        surely: bool = False,
+        asked: int | None = None,
+        most: int | None = None,
+        known: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.surely = surely or asked is not None
+        self.too_large = too_large or self.surely
+        self.asked = asked
+        self.most = most
+        self.known = known
 
 
 class Service:
@@ -162,14 +205,25 @@ class Service:
         """
         said = self.scrubbed(message)
         cause = self.showable(error)
+        asked, most = _amounts(said)
+        if not exhausted and (status in _ABOUT_CONTENT or (status in TRANSIENT and _REQUEST_TOO_LARGE.search(said))):
+            refused = RequestRefused(
+                f"{self.at} refused the request ({status}): {said}",
+                too_large=_TOO_LARGE.search(said) is not None,
+                surely=status == 413,
+                asked=asked,
+                most=most,
+            )
+            refused.__cause__ = cause
+            return refused
         if status in TRANSIENT and not exhausted:
             after = retry_after(headers or {})
             if status == 429:
-                refused = AdapterRejected(
+                limited = AdapterRejected(
                     f"{self.at} refused for its rate limit (429) until the last retry: {said} Lower "
                     "requests_per_minute, tokens_per_minute or concurrency."
                 )
-                return Retryable(refused, after=after, cause=cause)
+                return Retryable(limited, after=after, cause=cause)
             return Retryable(AdapterUnavailable(f"{self.at} failed ({status}): {said}"), after=after, cause=cause)
         final: AdapterError
         if exhausted:
@@ -213,6 +267,15 @@ class Service:
     def url_shown(self) -> str:
         """The address without credentials."""
         return without_credentials(self.url)
+
+
+def _amounts(said: str) -> tuple[int, int] | tuple[None, None]:
+    """How much a refusal says was asked for and may be, where it tells both: Requested 449770 tokens, max 300000."""
+    found = _ASKED.search(said), _MOST.search(said)
+    if found[0] is None or found[1] is None:
+        return None, None
+    asked, most = (int(match[1].replace(",", "")) for match in found if match)
+    return (asked, most) if asked > most > 0 else (None, None)
 
 
 def quota_exhausted(body: object) -> bool:

@@ -250,6 +250,17 @@ class Segments:
                 target[here] = arrays[column][rows]
         return found
 
+    def flagged(self, digests: npt.NDArray[np.bytes_], column: str) -> int | None:
+        """How many of these digests, all present, have a flag set in a column; None where some segment lacks it."""
+        positions = self._positions(digests)
+        count = 0
+        for number in np.unique(self._file_of[positions]) if len(positions) else ():
+            flags = (_read_arrays(self._files[number]) or {}).get(column)
+            if flags is None:
+                return None
+            count += int(flags[self._row_of[positions[self._file_of[positions] == number]]].sum())
+        return count
+
     def total(self, digests: npt.NDArray[np.bytes_], prefix: str) -> dict[str, float]:
         """Sums of the segments' own numbers whose names start with a prefix, each segment in the proportion in which
         these digests use it: what the values at hand cost when they were computed."""

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import AdapterError, Encoded, Encoder, Flags, Floats, Role, Similarity, TextRows, Usage
+from adapters.base import (
+    AdapterError,
+    AdapterRejected,
+    Encoded,
+    Encoder,
+    Flags,
+    Floats,
+    Role,
+    Similarity,
+    TextRows,
+    Usage,
+)
 from bench.artifacts import Cache, Segments, array_digest, content_key, text_digests
 from bench.cost import ABOUT, AT_MOST, Integers, embedding_usage, text_bytes
 from bench.dataset import Dataset
@@ -25,7 +36,8 @@ Digests = npt.NDArray[np.bytes_]
 @dataclass(frozen=True, slots=True)
 class Vectors:
     """Vectors of all documents or queries, float32 (n, dimension), with what they cost when computed: a document's text
-    once, as an index is filled once; a query's as often as it is asked."""
+    once, as an index is filled once; a query's as often as it is asked. failures: why a text has no vector, by its row,
+    which holds NaN."""
 
     array: Floats
     key: str
@@ -34,6 +46,7 @@ class Vectors:
     truncated: int  # rows whose text was cut at the model's length
     usage: Usage
     seconds: float
+    failures: Mapping[int, str] = field(default_factory=dict)
 
 
 class Embedding:
@@ -46,6 +59,7 @@ class Embedding:
         self._emit = emit
         self._budget = budget
         self._digests: dict[Role, Digests] = {}
+        self._refused: dict[tuple[str, Role], Mapping[bytes, str]] = {}  # by place
 
     def digests(self, role: Role) -> Digests:
         """Digests of the texts of a role, S16 (n,)."""
@@ -54,9 +68,13 @@ class Embedding:
         return self._digests[role]
 
     def key(self, encoder: Encoder, role: Role) -> str:
-        """The key of all vectors of a role: what decides a vector, and which texts or given vectors there are."""
+        """The key of all vectors of a role: what decides a vector, which texts or given vectors there are, and, once
+        they are computed, which of those have none."""
         source = self._given(encoder, role) if encoder.consumes == "vector" else self.digests(role)
-        return content_key([self._identity(encoder, role), array_digest(source)])
+        whole = content_key([self._identity(encoder, role), array_digest(source)])
+        # An index without the texts that were refused is another one than that with them.
+        refused = sorted(self._refused.get((self._place(encoder, role), role), ()))
+        return content_key([whole, [digest.hex() for digest in refused]]) if refused else whole
 
     def pending(self, encoder: Encoder, role: Role) -> tuple[int, int, float]:
         """Distinct texts not embedded yet, distinct texts in all, and the mean length of a text in characters."""
@@ -84,11 +102,22 @@ class Embedding:
         in_order = np.sort(first)
         segments = self._segments(encoder, role)
         missing = segments.missing(digests[in_order])
-        self._count.computed += int(missing.sum())
+        refused = self._embed(name, encoder, role, in_order, missing, segments) if missing.any() else {}
+        self._count.computed += int(missing.sum()) - len(refused)
         self._count.reused += int((~missing).sum())
-        if missing.any():
-            self._embed(name, encoder, role, in_order, missing, segments)
-        array, truncated = segments.gather(distinct, ["vectors", "truncated"])
+        self._refused[self._place(encoder, role), role] = refused
+        if len(refused) == len(distinct) > 0:
+            raise AdapterRejected(next(iter(refused.values())))
+        there = np.array([digest not in refused for digest in distinct.tolist()], np.bool_)
+        held, cut = segments.gather(distinct[there], ["vectors", "truncated"])
+        array = held
+        if refused:
+            array, truncated = (
+                np.full((len(distinct), held.shape[1]), np.nan, np.float32),
+                np.zeros(len(distinct), np.bool_),
+            )
+            array[there], truncated[there] = held, cut
+            cut = truncated
         totals = segments.total(distinct if role == "document" else digests, "usage.")
         seconds = totals.pop("seconds", 0.0)
         return Vectors(
@@ -96,10 +125,15 @@ class Embedding:
             key=self.key(encoder, role),
             similarity=encoder.similarity,
             texts=len(distinct),
-            truncated=int(truncated[inverse].sum()),
+            truncated=int(cut[inverse].sum()),
             usage=usage_from(totals),
             seconds=seconds,
+            failures={int(row): self._named(role, int(row), refused) for row in np.flatnonzero(~there[inverse])},
         )
+
+    def _named(self, role: Role, row: int, refused: Mapping[bytes, str]) -> str:
+        ids = self._dataset.document_ids if role == "document" else self._dataset.query_ids
+        return f"{role} {ids[row]} could not be embedded: {refused[bytes(self.digests(role)[row])]}"
 
     def _embed(
         self,
@@ -109,10 +143,12 @@ class Embedding:
         in_order: npt.NDArray[np.intp],
         missing: Flags,
         segments: Segments,
-    ) -> None:
+    ) -> dict[bytes, str]:
         """Embed what is missing. Segments are cut from the whole list of texts, never from what is missing, so a
-        resumed run computes the same batches as an undisturbed one."""
+        resumed run computes the same batches as an undisturbed one. Returns why texts were refused, by digest: they
+        are asked for again by the next run."""
         texts, digests = self._texts(role), self.digests(role)
+        refused: dict[bytes, str] = {}
         with Stage(self._emit, "encode", f"{name} ({PLURAL[role]})", int(missing.sum()), "texts") as advance:
             for rows in (
                 self._paid_lots(encoder, role, in_order[missing]) if encoder.bills else _lots(in_order, missing)
@@ -122,11 +158,16 @@ class Embedding:
                 began = time.perf_counter()
                 for positions, encoded in encoder.encode_each(TextRows(batch), role):
                     now, places = time.perf_counter(), np.asarray(positions)
-                    self._keep(segments, digests[rows[places]], encoded, now - began)
+                    failed = np.isin(np.arange(len(places)), list(encoded.failures))
+                    here = digests[rows[places]]
+                    refused |= {bytes(here[i]): cause for i, cause in encoded.failures.items()}
+                    if not failed.all():
+                        self._keep(segments, here[~failed], _without(encoded, failed), now - began)
                     if most is not None:
-                        self._budget().after(encoder, encoded.usage, most.total(places))
+                        self._budget().after(encoder, encoded.usage, most.total(places[~failed]))
                     began = now
                     advance(len(positions))
+        return refused
 
     def _paid_lots(self, encoder: Encoder, role: Role, rows: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
         """All at once, so that the encoder keeps its service busy; less where all of it could pass the budget."""
@@ -152,11 +193,23 @@ class Embedding:
             raise AdapterError(f"The dataset carries no vectors for its {role}s ({encoder.identity.model}).")
         return given
 
+    def _place(self, encoder: Encoder, role: Role) -> str:
+        """Where the vectors of an encoder in a role are kept."""
+        return content_key(self._identity(encoder, role))
+
     def _segments(self, encoder: Encoder, role: Role) -> Segments:
-        return self._cache.segments("vectors", content_key(self._identity(encoder, role)))
+        return self._cache.segments("vectors", self._place(encoder, role))
 
     def _identity(self, encoder: Encoder, role: Role) -> dict[str, object]:
         return {**encoder.identity.as_dict(), **encoder.role_settings(role)}
+
+
+def _without(encoded: Encoded, failed: Flags) -> Encoded:
+    """The vectors of the texts that have one."""
+    if not failed.any():
+        return encoded
+    cut = None if encoded.truncated is None else encoded.truncated[~failed]
+    return replace(encoded, vectors=encoded.vectors[~failed], truncated=cut, failures={})
 
 
 def _lots(in_order: npt.NDArray[np.intp], missing: Flags) -> Iterator[npt.NDArray[np.intp]]:

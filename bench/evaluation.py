@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.completeness import Refused, refused
 from bench.expansion import System
 from bench.measures import Judgements, Measure, evaluate
 from bench.oracle import Oracle
@@ -39,6 +40,12 @@ class Evaluated:
     failed: npt.NDArray[np.bool_]
     failures: tuple[str, ...]
     rankings: list[Ranking] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def partial(self) -> bool:
+        """Whether queries failed, or more of what it ranks is missing than a whole system may lack."""
+        return bool(self.failed.any()) or any(item.partial for item in self.refused)
 
     def per_query(self, measure: Measure) -> PerQuery | None:
         """Mean over the builds: float64 (n,)."""
@@ -103,7 +110,7 @@ class Evaluator:
                 values[measure] = None if parts[0] is None else np.stack([p for p in parts if p is not None])
         failed = np.any([ranking.failed for ranking in rankings], axis=0)
         failures = tuple(dict.fromkeys(cause for ranking in rankings for cause in ranking.failures))
-        return Evaluated(system, values, ann, failed, failures, rankings)
+        return Evaluated(system, values, ann, failed, failures, rankings, refused(self.pipeline, system))
 
     def builds(self, system: System) -> int:
         """How often a system's index is built: more than once only where it has one that training can change."""
@@ -259,7 +266,7 @@ class Evaluator:
         single = {o for o, e in others.items() if measure.kind == "ANN" and self._one_unseeded_build(e)}
         if measure.kind == "ANN" and self._one_unseeded_build(baseline):
             single = set(others)
-        partial = {o for o, e in others.items() if e.failed.any()}
+        partial = {o for o, e in others.items() if e.partial}
         values = {o: v[common] for o, e in others.items() if (v := e.per_query(measure)) is not None}
         reference, clusters = baseline.per_query(measure), self._clusters_of(common)
         assert reference is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adapters import registry
-from adapters.base import Filter, InvalidOptions
+from adapters.base import Filter, InvalidOptions, Role
 from bench.failures import failure_of
 from bench.measures import Measure
 
@@ -79,6 +79,12 @@ class System:
     def scored(self, depth: int | None) -> int:
         """How many candidates its reranker scores. depth: what a fusion wants of it as a leg, None where it is none."""
         return max(self.depth, depth or 0)
+
+    @property
+    def encoders(self) -> list[tuple[str, Role]]:
+        """The encoders of its index and of its queries, each with what it encodes."""
+        named: list[tuple[str | None, Role]] = [(self.document_encoder, "document"), (self.query_encoder, "query")]
+        return [(name, role) for name, role in named if name is not None]
 
     @property
     def file_name(self) -> str:

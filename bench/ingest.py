@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -119,8 +119,11 @@ class Scratch(PartsOfRun):
         self._plan, self._rounds = load.ingest, load.rounds
         self._system, self._store, self._ref = system, store, ref
         documents = pipeline.dataset.documents
-        self._bounds = np.linspace(ref.given, documents, load.rounds + 1).astype(int).tolist()
-        self._written = Written(rows=documents - ref.given, expected=documents)
+        held_back = rows_held_back(load.ingest, documents, load.rounds)
+        refused = _refused(pipeline, system)  # rows that are given to no index
+        self._bounds = np.linspace(documents - held_back, documents, load.rounds + 1).astype(int).tolist()
+        rows = held_back - sum(row >= documents - held_back for row in refused)
+        self._written = Written(rows=rows, expected=documents - len(refused))
         self.ended: Failure | None = None
         """What ended the counting, where no adapter mapped it."""
 
@@ -237,6 +240,11 @@ def scratch(pipeline: Pipeline, system: System, load: LoadPoint, name: str) -> I
     vectors, similarity = _vectors(pipeline, system)
     with scratch_index(pipeline, system, vectors, similarity, rows=rows, name=name) as ref:
         yield Scratch(pipeline, system, load, store, ref)
+
+
+def _refused(pipeline: Pipeline, system: System) -> Collection[int]:
+    """Rows of documents that the encoder's service refused a vector."""
+    return pipeline.vectors(system.document_encoder, "document").failures if system.document_encoder else ()
 
 
 def _vectors(pipeline: Pipeline, system: System) -> tuple[Floats | None, Similarity]:

@@ -61,7 +61,7 @@ from bench.fusion import reciprocal_rank, weighted_scores
 from bench.measures import canonical, id_ranks
 from bench.memory import BuildMemory, of_build
 from bench.own_documents import left_out
-from bench.scoring import PAIRS_PER_CHUNK, PairScores
+from bench.scoring import PAIRS_PER_CHUNK, PairScores, unscored_last
 from bench.stages import Budget, Emit, NoBudget, Stage, Work
 from bench.tables import table_digest
 from bench.trec import RunGaps, read_hits, read_run
@@ -201,6 +201,11 @@ class Pipeline:
         """The systems that a fusion fuses; none for any other system."""
         return [self.systems[name] for name in system.fusion.legs] if system.fusion else []
 
+    def models(self) -> dict[str, Encoder | Reranker]:
+        """The models that were made, each by the part that it is."""
+        encoders = {f"encoders.{name}": encoder for name, encoder in self._encoders.items()}
+        return {**encoders, **{f"rerankers.{name}": reranker for name, reranker in self._rerankers.items()}}
+
     def _tell(self, event: Event) -> None:
         self.emit(event)
 
@@ -223,7 +228,9 @@ class Pipeline:
         return self.once(("vectors", name, role), lambda: self.embedding.vectors(name, self.encoder(name), role))  # type: ignore[no-any-return]
 
     def vectors_key(self, name: str, role: Role) -> str:
-        """The key of those vectors, known without computing them."""
+        """The key of those vectors, known without computing them but for the texts that their model refuses."""
+        if ("vectors", name, role) in self._memo:
+            return self.vectors(name, role).key
         return self.once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))  # type: ignore[no-any-return]
 
     def undirected(self, system: System, role: Role) -> npt.NDArray[np.intp]:
@@ -242,11 +249,17 @@ class Pipeline:
             ("undirected", name, role), lambda: np.flatnonzero(without_direction(self.vectors(name, role).array))
         )
 
+    def _embed(self, system: System) -> None:
+        """Compute a system's vectors: the keys of what follows tell which texts have none."""
+        for name, role in system.encoders:
+            self.vectors(name, role)
+
     # -- indexes -------------------------------------------------------------------------------------------------
 
     def index(self, system: System, build: int = 0) -> BuiltIndex:
         """The index a system searches, built once per build options, corpus and vectors."""
         assert system.store is not None
+        self._embed(system)
         key = self.index_key(system, build)
         return self.once(("index", key), lambda: self._index(system, key))  # type: ignore[no-any-return]
 
@@ -341,8 +354,8 @@ class Pipeline:
         stop: int | None = None,
         advance: Callable[[int], None] = lambda rows: None,
     ) -> Iterator[pa.RecordBatch]:
-        """The corpus as a store is given it, or its rows from start to before stop. vectors: (n, dimension), n at
-        least stop. fields: whose meta columns it gets."""
+        """The corpus as a store is given it, or its rows from start to before stop, without documents that have no
+        vector. vectors: (n, dimension), n at least stop. fields: whose meta columns it gets."""
         corpus = self.dataset.corpus if stop is None else self.dataset.corpus.slice(0, stop)
         columns = ["id", *(f"meta.{field}" for field in fields)]
         for first in range(start, corpus.num_rows, ROWS_PER_BATCH):
@@ -355,7 +368,11 @@ class Pipeline:
             if vectors is not None:
                 flat = pa.array(vectors[first : first + part.num_rows].ravel())
                 arrays["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-            yield pa.RecordBatch.from_pydict(arrays)
+            batch = pa.RecordBatch.from_pydict(arrays)
+            if vectors is not None:
+                missing = np.isnan(vectors[first : first + part.num_rows]).any(axis=1)
+                batch = batch.filter(pa.array(~missing)) if missing.any() else batch
+            yield batch
             advance(part.num_rows)
 
     # -- candidates ----------------------------------------------------------------------------------------------
@@ -369,6 +386,7 @@ class Pipeline:
             return self.once(  # type: ignore[no-any-return]
                 ("fusion", system.name, limit, build), lambda: self._fused(system, limit, build)
             )
+        self._embed(system)
         return self.once(  # type: ignore[no-any-return]
             ("search", self.search_key(system, limit, build)), lambda: self._search(system, limit, build)
         )
@@ -415,6 +433,7 @@ class Pipeline:
         queries = self.queries(system)
         asked = self.asked(limit)
         hits = Hits.empty(len(queries), asked)
+        refused = {} if queries.vectors is None else self.vectors(str(system.query_encoder), "query").failures
         failures: dict[int, str] = {}
         unknown = UnknownIds()
         starts = range(0, len(queries), QUERIES_PER_CHUNK)
@@ -439,7 +458,10 @@ class Pipeline:
                 for start in todo:
                     before = session.unknown_ids()
                     stop = min(start + QUERIES_PER_CHUNK, len(queries))
-                    part, failed = search_each(session.search, queries.at(slice(start, stop)), asked, system.filter)
+                    without = {i - start: cause for i, cause in refused.items() if start <= i < stop}
+                    part, failed = search_others(
+                        session.search, queries.at(slice(start, stop)), asked, system.filter, without
+                    )
                     if (beyond := int(part.rows.max(initial=EMPTY_ROW))) >= self.dataset.documents:
                         raise WrongAnswer(
                             f"Store {built.store.name} found row {beyond}, and the corpus has rows 0 to "
@@ -518,11 +540,32 @@ class Pipeline:
 
     def _reranked(self, system: System, candidates: Ranking) -> Ranking:
         assert system.reranker is not None
-        # Documents that are not in the corpus (a run file's) have no text to score; they keep no place.
-        rows = np.where(candidates.rows < self.dataset.documents, candidates.rows, -1)
-        scores = self.pair_scores(system.reranker).scores(rows)
-        ranked = self.ordered(Hits(rows, scores), rows.shape[1])
-        return replace(ranked, failed=candidates.failed, failures=candidates.failures)
+        rows, failures = self.scorable(system, candidates.rows)
+        pairs = self.pair_scores(system.reranker)
+        scores = pairs.scores(rows)
+        for query in np.flatnonzero((rows >= 0).any(axis=1) & ~(scores > -np.inf).any(axis=1)).tolist():
+            cause = pairs.refusals(rows[query : query + 1], [query])[0][-1]
+            failures[query] = f"query {self.dataset.query_ids[query]} could not be reranked: {cause}"
+        ranked = self.ordered(Hits(rows, unscored_last(rows, scores)), rows.shape[1], failures)
+        return replace(
+            ranked, failed=candidates.failed | ranked.failed, failures=(*candidates.failures, *ranked.failures)
+        )
+
+    def scorable(self, system: System, rows: Rows) -> tuple[Rows, dict[int, str]]:
+        """The candidates that a system's reranker can score, -1 for the others; and why it can score none of a query's.
+
+        Documents that are not in the corpus (a run file's) have no text to score, and those that an encoder's service
+        refused no vector; they keep no place.
+        """
+        rows = np.where(rows < self.dataset.documents, rows, -1)
+        reranker = self.reranker(str(system.reranker))
+        if reranker.needs != "vector":
+            return rows, {}
+        documents, queries = (self.vectors(reranker.options.encoder, role).failures for role in ROLES)
+        if documents:
+            rows = np.where(np.isin(rows, list(documents)), -1, rows)
+        rows[list(queries)] = -1
+        return rows, dict(queries)
 
     def prepared(self, name: str) -> Reranker:
         """A reranker that knows the corpus."""
@@ -611,8 +654,8 @@ class Pipeline:
         """What scoring a system's candidates costs who scores nothing else, and the seconds it took. depth: what a
         fusion wants of it as a leg."""
         assert system.reranker is not None
-        rows = self.candidates(system, system.scored(depth), build).rows
-        return self.pair_scores(system.reranker).usage(np.where(rows < self.dataset.documents, rows, -1))
+        rows, _ = self.scorable(system, self.candidates(system, system.scored(depth), build).rows)
+        return self.pair_scores(system.reranker).usage(rows)
 
     # -- inner ---------------------------------------------------------------------------------------------------
 
@@ -629,6 +672,25 @@ class Pipeline:
                     self._failed[key] = failure
                 raise
         return self._memo[key]
+
+
+def search_others(
+    search: Callable[[Queries, int, Filter | None], Hits],
+    queries: Queries,
+    limit: int,
+    condition: Filter | None,
+    refused: Mapping[int, str],
+) -> tuple[Hits, dict[int, str]]:
+    """As `search_each`, of the queries that were not refused before."""
+    if not refused:
+        return search_each(search, queries, limit, condition)
+    asked = np.array([i for i in range(len(queries)) if i not in refused], np.int64)
+    hits, failures = Hits.empty(len(queries), limit), dict(refused)
+    if len(asked):
+        found, failed = search_each(search, queries.at(asked), limit, condition)
+        hits.rows[asked], hits.scores[asked] = found.rows, found.scores
+        failures |= {int(asked[i]): cause for i, cause in failed.items()}
+    return hits, failures
 
 
 def search_each(

@@ -113,9 +113,9 @@ class _Plan:
         rng = np.random.default_rng(self.experiment.settings.seed)
         sample = [texts[int(i)] for i in rng.choice(len(texts), min(_SAMPLE, len(texts)), replace=False)]
         try:
-            encoder.encode(TextRows(sample[:1]), role)  # loads the model
+            list(encoder.encode_each(TextRows(sample[:1]), role))  # loads the model; a text may be refused
             began = time.perf_counter()
-            encoder.encode(TextRows(sample), role)
+            list(encoder.encode_each(TextRows(sample), role))
         except BaseException as error:
             return f", time not estimated, a few of them cannot be embedded: {failure_of(error).where}"
         seconds = (time.perf_counter() - began) / len(sample) * missing

@@ -241,6 +241,11 @@ class SystemResult(_Model):
         0, description="their vector is zero, and vectors are compared by cosine: no neighbour of any query"
     )
     queries_without_direction: int = Field(0, description="likewise: a search by vector finds nothing for them")
+    documents_without_vector: int = Field(0, description="that their encoder's service refused: they cannot be found")
+    truncated_pairs: int | None = Field(
+        None, description="of query and document, cut at the reranker's length; null where that is not known"
+    )
+    unscored_pairs: int = Field(0, description="that the reranker's service refused: they were ranked last")
     queries_without_line: int | None = Field(
         None, description="judged queries that a run file does not hold: they found nothing and score 0"
     )

@@ -22,6 +22,7 @@ from adapters.base import (
 )
 from bench import provenance
 from bench.artifacts import content_key, locked
+from bench.completeness import Refused, truncated_pairs
 from bench.config import Experiment
 from bench.costing import Costs
 from bench.description import dataset_info, described, origins, undirected
@@ -192,6 +193,14 @@ class _Run:
             status = self.entries[baseline].status.replace("_", " ")
             self._warn(baseline, f"the baseline was not measured ({status}), so nothing is compared: no verdicts.")
 
+        for part, adapter in self.pipeline.models().items():
+            try:
+                remarks = list(adapter.remarks())
+            except BaseException as error:
+                remarks = [failure_of(error).where]
+            for remark in remarks:
+                self._warn(part, f"{remark}.")
+
     def _health(self, system: System) -> tuple[str, ...]:
         """The state of the machines that serve a system's store."""
         if system.store is None:
@@ -230,6 +239,7 @@ class _Run:
         evaluated = self.evaluator.evaluate(system)
         self._describe_index(system, entry)
         entry.truncated_texts = self._truncated(system)
+        self._tell_refused(system, entry, evaluated.refused)
         self._tell_gaps(system, entry)
         entry.documents_without_direction = self._undirected(system, "document")
         entry.queries_without_direction = self._undirected(system, "query")
@@ -246,16 +256,29 @@ class _Run:
         entry.ann_recall = {str(k): mean_over_queries(v) for k, v in evaluated.ann.items()}
         entry.loss = self.evaluator.loss(evaluated)
         entry.builds = self._each_build(evaluated)
-        entry.status = "partial" if evaluated.failed.any() else "success"
+        entry.status = "partial" if evaluated.partial else "success"
+        errors = [f"{item.part}: {item}" for item in evaluated.refused if item.partial]
         if evaluated.failed.any():
             failed = counted(int(evaluated.failed.sum()), "query", "failed")
-            entry.error = f"{failed}: {'; '.join(evaluated.failures[:3])}"
+            errors.insert(0, f"{failed}: {'; '.join(evaluated.failures[:3])}")
+        entry.error = "; ".join(errors) or None
         for build, ranking in enumerate(evaluated.rankings):
             suffix = "" if build == 0 else f".build{build + 1}"
             ids, query_ids = self.pipeline.document_ids, self.pipeline.dataset.query_ids
             path = self.folder / "runs" / f"{system.file_name}{suffix}.trec"
             write_run(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
         self.evaluated[system.name] = evaluated
+
+    def _tell_refused(self, system: System, entry: SystemResult, refused: Sequence[Refused]) -> None:
+        """What is missing because a model's service refused it, and what a reranker did not read whole."""
+        for item in refused:
+            self._warn(item.part, f"{item}.")
+            entry.notes.append(f"{item.part}: {item}")
+        entry.documents_without_vector = sum(item.count for item in refused if item.what != "pairs")
+        entry.unscored_pairs = sum(item.count for item in refused if item.what == "pairs")
+        entry.truncated_pairs = truncated_pairs(self.pipeline, system)
+        if entry.truncated_pairs:
+            entry.notes.append(f"{entry.truncated_pairs:,} pairs were cut at its reranker's maximum length")
 
     def _tell_gaps(self, system: System, entry: SystemResult) -> None:
         """What a run file or a service lacks of the dataset, and the dataset of it."""

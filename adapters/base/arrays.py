@@ -147,11 +147,13 @@ class TextRows:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Vectors float32 (n, dimension) in input order; truncated: which texts were cut at the model's length."""
+    """Vectors float32 (n, dimension) in input order; truncated: which texts were cut at the model's length. failures:
+    why a text has no vector, by position; its row holds zeros that mean nothing."""
 
     vectors: Floats
     usage: Usage = Usage()
     truncated: Flags | None = None
+    failures: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +229,16 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Scores float32, shaped as the candidates: -inf where the candidate row is -1."""
+    """Scores float32, shaped as the candidates: -inf where the candidate row is -1.
+
+    truncated: which pairs were cut at the model's length, shaped alike; None where that is not known. failures: why a
+    candidate has no score, by its query and place; its score is -inf.
+    """
 
     scores: Floats
     usage: Usage = Usage()
+    truncated: Flags | None = None
+    failures: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

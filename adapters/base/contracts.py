@@ -20,6 +20,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from .arrays import (
+    EMPTY_SCORE,
     Context,
     Corpus,
     EffectiveIndex,
@@ -42,7 +43,7 @@ from .arrays import (
     returned,
 )
 from .directions import Counted, of_ordinary_length
-from .errors import InvalidOptions, InvalidVectors, MissingDependency, NotIndexed, WrongAnswer
+from .errors import AdapterRejected, InvalidOptions, InvalidVectors, MissingDependency, NotIndexed, WrongAnswer
 from .events import Delivery, Event
 from .filters import Filter
 
@@ -81,6 +82,10 @@ class Adapter(ABC):
         missing key, a server that does not answer. Cheap: seconds at most, nothing billed."""
         if error := self.missing():
             raise error
+
+    def remarks(self) -> Sequence[str]:
+        """Sentences on how its work went that the reader of a result must know. Called when a run's work is done."""
+        return ()
 
     def close(self) -> None:
         """Give back connections and memory. Called once; the adapter is not used afterwards."""
@@ -163,23 +168,33 @@ class Encoder(Adapter):
 
         rows: n texts, or vectors where `consumes` is "vector". role: asymmetric models need it.
         Returns float32 (n, dimension), rows in input order, finite, with the usage.
-        Raises InvalidVectors, AdapterTimeout, AdapterRejected, AdapterUnavailable.
+        Raises InvalidVectors, AdapterTimeout, AdapterUnavailable, AdapterRejected (also where just one of the texts is
+        refused).
         """
+        encoded = self._encode_some(rows, role)
+        if encoded.failures:
+            position, cause = min(encoded.failures.items())
+            raise AdapterRejected(f"{cause} The text: {rows.texts[position][:80]!r}")
+        return encoded
+
+    def _encode_some(self, rows: TextRows, role: Role) -> Encoded:
+        """As `encode`, with the texts that have no vector among the failures."""
         if not len(rows):
             return Encoded(np.empty((0, self.dimension), np.float32))
         encoded = returned(self._encode(rows, role), Encoded, f"Encoder {self.name}: _encode")
         vectors = check_vectors(encoded.vectors, dimension=self.dimension, where=f"Encoder {self.identity.model}")
         if len(vectors) != len(rows):
             raise WrongAnswer(f"Encoder {self.identity.model} gave {len(vectors)} vectors for {len(rows)} texts.")
-        return Encoded(vectors, encoded.usage, encoded.truncated)
+        return replace(encoded, vectors=vectors)
 
     def encode_each(self, rows: TextRows, role: Role) -> Iterator[tuple[Sequence[int], Encoded]]:
-        """As `encode`, in parts as they get ready: positions in `rows`, each once, with their vectors.
+        """As `encode`, in parts as they get ready: positions in `rows`, each once, with their vectors. A text that the
+        model's service refuses is among the failures of its part, and the others go on.
 
         An encoder whose parts are paid for gives each as soon as it has come, also those that were under way when
         another failed, before it raises: a caller that keeps every part loses nothing. The default has one part.
         """
-        yield range(len(rows)), self.encode(rows, role)
+        yield range(len(rows)), self._encode_some(rows, role)
 
     @abstractmethod
     def _encode(self, rows: TextRows, role: Role) -> Encoded:
@@ -463,9 +478,20 @@ class Reranker(Adapter):
         """Score candidates.
 
         queries: n queries with texts, and vectors where `needs` is "vector". candidates: rows (n, depth), -1 for
-        empty. Returns float32 (n, depth), -inf at empty places, and the usage.
-        Raises InvalidVectors for NaN, AdapterTimeout, AdapterRejected, AdapterUnavailable.
+        empty. Returns float32 (n, depth), -inf at empty places and where the model's service refuses just that pair,
+        and the usage.
+        Raises InvalidVectors for NaN, AdapterTimeout, AdapterUnavailable, AdapterRejected (also where all pairs of one
+        query are refused).
         """
+        scored = self._score_some(queries, candidates)
+        for query in {query for query, _ in scored.failures}:
+            if not (scored.scores[query] > EMPTY_SCORE).any():
+                cause = next(cause for (of, _), cause in scored.failures.items() if of == query)
+                raise AdapterRejected(f"{cause} All candidates of the query were refused.")
+        return scored
+
+    def _score_some(self, queries: Queries, candidates: Rows) -> Scored:
+        """As `score`, whatever was refused."""
         if not candidates.size or not (candidates >= 0).any():
             return Scored(np.full(candidates.shape, -np.inf, np.float32))
         scored = returned(self._score(queries, candidates), Scored, f"Reranker {self.name}: _score")
@@ -473,18 +499,21 @@ class Reranker(Adapter):
         if scores.shape != candidates.shape:
             raise WrongAnswer(f"Reranker {self.name} gave shape {scores.shape} for {candidates.shape}.")
         scores = np.where(candidates >= 0, scores, np.float32(-np.inf))
-        if not np.isfinite(scores[candidates >= 0]).all():
+        expected = candidates >= 0
+        for refused in scored.failures:
+            expected[refused] = False
+        if not np.isfinite(scores[expected]).all():
             raise InvalidVectors(f"Reranker {self.name} gave scores that are not finite.")
-        return Scored(scores, scored.usage)
+        return replace(scored, scores=scores)
 
     def score_each(self, queries: Queries, candidates: Rows) -> Iterator[tuple[Sequence[int], Scored]]:
         """As `score`, in parts as they get ready: positions of queries with scores (len(positions), depth), -inf also
-        where another part has the score.
+        where another part has the score. Failures are by the place of the query in its part.
 
         A reranker whose parts are paid for gives each as soon as it has come, as an encoder does. The default has one
         part.
         """
-        yield range(len(queries)), self.score(queries, candidates)
+        yield range(len(queries)), self._score_some(queries, candidates)
 
     @abstractmethod
     def _score(self, queries: Queries, candidates: Rows) -> Scored:

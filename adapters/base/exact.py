@@ -38,11 +38,26 @@ def exact_top_k(queries: Floats, corpus: Floats, k: int, similarity: Similarity,
 
     queries: (n, d). corpus: (m, d). eligible: bool (m,), which rows may be returned (a filter).
     Returns Hits of shape (n, k), padded where fewer than k rows are eligible. Under cosine no zero document is
-    returned, and nothing for a zero query.
+    returned, and nothing for a zero query. Vectors with NaN stand for texts that have none: such a document is not
+    returned, and nothing for such a query.
     """
+    there, asked = _without_nan(corpus), _without_nan(queries)
+    if not there.all():
+        eligible = there if eligible is None else eligible & there
+    if not asked.all():
+        hits = Hits.empty(len(queries), k)
+        found = exact_top_k(queries[asked], corpus, k, similarity, eligible)
+        hits.rows[asked], hits.scores[asked] = found.rows, found.scores
+        return hits
     if similarity is Similarity.COSINE:
         return _by_direction(queries, corpus, k, eligible)
     return _top_k(queries, corpus, k, similarity, eligible)
+
+
+def _without_nan(vectors: Floats) -> Flags:
+    """Which vectors (n, d) hold no NaN: bool (n,)."""
+    flags: Flags = ~np.isnan(vectors.sum(axis=1, dtype=np.float64))
+    return flags
 
 
 def _by_direction(queries: Floats, corpus: Floats, k: int, eligible: Flags | None) -> Hits:

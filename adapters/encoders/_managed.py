@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -21,12 +21,15 @@ from ..base import (
     Usage,
     reckoned_tokens,
 )
-from ..service import CallOptions, Service
-from ..transport import Job, Transport, batches
+from ..service import CallOptions, RequestRefused, Service
+from ..transport import PROBE, Answer, Job, Transport, batches, shortened
 
 
 class ManagedEncoder(Encoder):
     """A subclass names its service and limits, and sends one batch.
+
+    A batch that the service refuses for what it holds is halved, down to the text: one that is too long is cut to what
+    the service takes and counts as cut; any other that is refused has failed, and the rest go on.
 
     Answers of a call that failed half-way are remembered by this instance: given the same texts again, it sends only
     those that have no answer yet.
@@ -41,7 +44,9 @@ class ManagedEncoder(Encoder):
         limit = getattr(options, "texts_per_minute", None)
         if limit is None and self.service.address is None:
             limit = self.default_items_per_minute
-        self._transport = Transport(options, seed=context.seed, items_per_minute=limit)
+        self._transport = Transport(
+            options, seed=context.seed, items_per_minute=limit, probe=lambda: self._job([PROBE], range(1), "document")
+        )
         self.service.leaving, self.service.answered = self._transport.leaving, self._transport.answered
 
     @property
@@ -67,36 +72,69 @@ class ManagedEncoder(Encoder):
     def close(self) -> None:
         self._transport.close()
 
+    @property
+    def cuts(self) -> Literal["start", "end"] | None:
+        """Which end of a text that the service refuses as too long is cut; None where it has failed instead."""
+        return "end"
+
+    def remarks(self) -> Sequence[str]:
+        return [self._transport.remark] if self._transport.remark else []
+
     def encode_each(self, rows: TextRows, role: Role) -> Iterator[tuple[Sequence[int], Encoded]]:
         texts, truncated = self._prepared(rows.texts)
-        parts = self._parts(texts)
-        for i, (vectors, usage) in self._transport.stream(self._jobs(texts, parts, role)):
-            part = parts[i]
-            yield part, Encoded(vectors, usage, None if truncated is None else truncated[part.start : part.stop])
+        for answer in self._transport.stream(self._jobs(texts, role)):
+            yield answer.job.place, self._encoded(answer, truncated)
 
     def _encode(self, rows: TextRows, role: Role) -> Encoded:
         texts, truncated = self._prepared(rows.texts)
-        answers = self._transport.gather(self._jobs(texts, self._parts(texts), role))
-        usage = sum((usage for _, usage in answers), Usage())
-        return Encoded(np.concatenate([vectors for vectors, _ in answers]), usage, truncated)
+        answers = self._transport.gather(self._jobs(texts, role))
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        usage = Usage()
+        failures: dict[int, str] = {}
+        for answer in answers:
+            place, part = answer.job.place, self._encoded(answer, truncated)
+            vectors[place.start : place.stop] = part.vectors
+            usage += part.usage
+            failures |= {place.start + i: cause for i, cause in part.failures.items()}
+            if part.truncated is not None:
+                truncated = np.zeros(len(texts), np.bool_) if truncated is None else truncated
+                truncated[place.start : place.stop] = part.truncated
+        return Encoded(vectors, usage, truncated, failures)
+
+    def _encoded(self, answer: Answer[Floats], truncated: Flags | None) -> Encoded:
+        """The part of the texts that an answer is about. truncated: of all texts, None where that is not known."""
+        place: range = answer.job.place
+        cut = None if truncated is None else truncated[place.start : place.stop]
+        if answer.value is None:
+            missing = np.zeros((len(place), self.dimension), np.float32)
+            return Encoded(missing, answer.usage, cut, {0: str(answer.refusal)})
+        return Encoded(answer.value, answer.usage, np.ones(len(place), np.bool_) if answer.job.cut else cut)
 
     def _parts(self, texts: Sequence[str]) -> list[range]:
         tokens = min(self.tokens_per_request, int(self.options.tokens_per_minute or self.tokens_per_request))
         return batches(texts, items=self.texts_per_request, tokens=tokens)
 
-    def _jobs(self, texts: Sequence[str], parts: Sequence[range], role: Role) -> list[Job[Floats]]:
-        return [self._job(texts[part.start : part.stop], role) for part in parts]
+    def _jobs(self, texts: Sequence[str], role: Role) -> list[Job[Floats]]:
+        return [self._job(texts[part.start : part.stop], part, role) for part in self._parts(texts)]
 
     def _prepared(self, texts: Sequence[str]) -> tuple[list[str], Flags | None]:
         """Texts as they are sent. Services refuse an empty one; a space stands for it."""
         return [text or " " for text in texts], None
 
-    def _job(self, texts: Sequence[str], role: Role) -> Job[Floats]:
+    def _job(self, texts: Sequence[str], place: range, role: Role, *, cut: bool = False) -> Job[Floats]:
         def send() -> tuple[Floats, Usage]:
             vectors, tokens = self._send(texts, role)
             return self._checked(vectors, len(texts)), Usage(tokens=tokens)
 
-        return Job((role, *texts), send, sum(map(reckoned_tokens, texts)), len(texts))
+        def smaller(refusal: RequestRefused) -> list[Job[Floats]]:
+            if (half := len(texts) // 2) > 0:
+                return [self._job(texts[:half], place[:half], role), self._job(texts[half:], place[half:], role)]
+            if self.cuts is None or (shorter := shortened(texts[0], refusal, self.cuts)) is None:
+                return []
+            return [self._job([shorter], place, role, cut=True)]
+
+        tokens = sum(map(reckoned_tokens, texts))
+        return Job((role, *texts), send, tokens, len(texts), place, smaller, cut)
 
     def _checked(self, vectors: Floats, count: int) -> Floats:
         """Raises Retryable for a wrong count and for NaN, InvalidVectors for a wrong dimension: no retry cures it."""

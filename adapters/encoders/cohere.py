@@ -45,7 +45,7 @@ class CohereOptions(CallOptions):
     and -1 for a clear one, whose cosine orders as the Hamming distance does.
 
     output_dimension: for models with a choice of sizes. dimension: of a model that is not in the list here.
-    truncate: which end is cut from a text that is too long; NONE makes it an error. Cohere does not tell which texts
+    truncate: which end is cut from a text that is too long; with NONE it fails. Cohere does not tell which texts
     it cut. texts_per_minute: by default the provider's published 2,000 at its own address, no limit elsewhere.
     transfer: how float vectors travel; base64 spares the SDK a second of work per full request of lists.
     """
@@ -123,6 +123,12 @@ class CohereEncoder(ManagedEncoder):
     def role_settings(self, role: Role) -> Mapping[str, Any]:
         """The input type, which changes the vector."""
         return {"input_type": _INPUT_TYPES[role]}
+
+    @property
+    def cuts(self) -> Literal["start", "end"] | None:
+        """As the service would."""
+        ends: dict[str, Literal["start", "end"] | None] = {"START": "start", "END": "end", "NONE": None}
+        return ends[self.options.truncate]
 
     @property
     def texts_per_request(self) -> int:

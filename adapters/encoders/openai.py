@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from ..base import AdapterError, AdapterRejected, Context, Flags, Floats, Identity, InvalidOptions, Role
-from ..service import CallOptions, Retryable, Service, quota_exhausted
+from ..base import AdapterError, Context, Flags, Floats, Identity, InvalidOptions, Role
+from ..service import CallOptions, Service, quota_exhausted
 from ._managed import ManagedEncoder
 
 OWN_ADDRESS = "https://api.openai.com/v1"
@@ -23,7 +23,6 @@ MODELS: Mapping[str, int] = {
     "text-embedding-ada-002": 1536,
 }
 _ONE_SIZE = frozenset({"text-embedding-ada-002"})
-LONGEST_TEXT_TOKENS = 8191
 
 
 class OpenAIOptions(CallOptions):
@@ -32,8 +31,8 @@ class OpenAIOptions(CallOptions):
 
     dimensions: asks the service for shortened vectors. dimension: how long the vectors of a model are that is not in
     the list here; nothing is asked for. batch_size: texts per request, 2,048 at OpenAI, 32 elsewhere unless given
-    (what TEI takes as it comes). A text longer than the model takes is an error of the service;
-    truncate_characters cuts texts to so many characters before they are sent, and counts them as cut.
+    (what TEI takes as it comes). A text that the service refuses as too long is cut to the length that it takes, and
+    counts as cut; truncate_characters cuts texts to so many characters before they are sent.
     """
 
     model: str
@@ -146,30 +145,20 @@ class OpenAIEncoder(ManagedEncoder):
         except openai.APIConnectionError as error:
             raised = self.service.unreachable(error)
         except openai.APIStatusError as error:
-            raised = self._refused(error, texts)
+            raised = self._refused(error)
         except (openai.APIError, ValueError, TypeError, AttributeError, KeyError) as error:
             raised = self.service.malformed(f"not the promised form ({type(error).__name__})", error)
         raise raised from raised.__cause__
 
-    def _refused(self, error: Any, texts: Sequence[str]) -> Exception:
+    def _refused(self, error: Any) -> Exception:
         said = error.body.get("message", error.message) if isinstance(error.body, dict) else error.message
-        refused = self.service.failed(
+        return self.service.failed(
             error.status_code,
             said,
             headers=dict(error.response.headers),
             error=error,
             exhausted=quota_exhausted(error.body),
         )
-        if isinstance(refused, Retryable) or error.status_code not in (400, 413, 422):
-            return refused
-        longest = max(len(text) for text in texts)
-        told = AdapterRejected(
-            f"{refused} The batch held {len(texts)} texts, the longest of {longest:,} characters. OpenAI takes "
-            f"{LONGEST_TEXT_TOKENS:,} tokens a text and does not cut longer ones: truncate_characters: N cuts them "
-            "here. A request that is too large: lower batch_size or tokens_per_request."
-        )
-        told.__cause__ = refused.__cause__
-        return told
 
     def _made(self) -> Any:
         import openai

@@ -5,19 +5,29 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..base import Context, Floats, Queries, Reranker, Rows, Scored, Usage, reckoned_tokens
-from ..service import CallOptions, Service
-from ..transport import Job, Transport
+from ..service import CallOptions, RequestRefused, Service
+from ..transport import PROBE, Answer, Job, Transport, shortened
+
+
+class _Part(NamedTuple):
+    """What a request is about: a query and places among its candidates."""
+
+    query: int
+    places: list[int]
 
 
 class ManagedReranker(Reranker):
     """A subclass names its service and sends one query with its documents.
 
-    A query with more documents than a request holds is split: a document's score does not depend on the others.
+    A query with more documents than a request holds is split: a document's score does not depend on the others. A
+    request that the service refuses for what it holds is halved, down to the document: one that is too long is cut to
+    what the service takes and counts as cut; any other that is refused has no score for that query.
     """
 
     bills = True
@@ -25,7 +35,7 @@ class ManagedReranker(Reranker):
 
     def __init__(self, options: CallOptions, context: Context = Context()) -> None:
         super().__init__(options, context)
-        self._transport = Transport(options, seed=context.seed)
+        self._transport = Transport(options, seed=context.seed, probe=lambda: self._job(PROBE, [PROBE], _Part(0, [0])))
         self.service.leaving, self.service.answered = self._transport.leaving, self._transport.answered
 
     def check(self) -> None:
@@ -36,42 +46,67 @@ class ManagedReranker(Reranker):
     def close(self) -> None:
         self._transport.close()
 
+    def remarks(self) -> Sequence[str]:
+        if self._transport.remark is None:
+            return []
+        return [f"{self._transport.remark}. Set documents_per_request to that, and nothing is refused"]
+
     def score_each(self, queries: Queries, candidates: Rows) -> Iterator[tuple[Sequence[int], Scored]]:
-        places, jobs = self._requests(queries, candidates)
-        for number, (found, usage) in self._transport.stream(jobs):
-            query, filled = places[number]
-            scores = np.full((1, candidates.shape[1]), -np.inf, np.float32)
-            scores[0, filled] = found
-            yield [query], Scored(scores, usage)
+        for answer in self._transport.stream(self._requests(queries, candidates)):
+            scored = self._nothing(1, candidates.shape[1])
+            yield [answer.job.place.query], self._filled(scored, 0, answer)
 
     def _score(self, queries: Queries, candidates: Rows) -> Scored:
-        places, jobs = self._requests(queries, candidates)
-        scores = np.full(candidates.shape, -np.inf, np.float32)
-        usage = Usage()
-        for (query, filled), (found, cost) in zip(places, self._transport.gather(jobs), strict=True):
-            scores[query, filled] = found
-            usage += cost
-        return Scored(scores, usage)
+        scored = self._nothing(*candidates.shape)
+        for answer in self._transport.gather(self._requests(queries, candidates)):
+            scored = self._filled(scored, answer.job.place.query, answer)
+        return scored
 
-    def _requests(self, queries: Queries, candidates: Rows) -> tuple[list[tuple[int, list[int]]], list[Job[Floats]]]:
+    def _nothing(self, queries: int, depth: int) -> Scored:
+        """Nothing scored yet. No service tells which documents it cut by itself."""
+        return Scored(np.full((queries, depth), -np.inf, np.float32))
+
+    def _filled(self, scored: Scored, query: int, answer: Answer[Floats]) -> Scored:
+        """With what an answer says of that query."""
+        places = answer.job.place.places
+        usage, truncated = scored.usage + answer.usage, scored.truncated
+        if answer.value is None:
+            failures = {**scored.failures, (query, places[0]): str(answer.refusal)}
+            return replace(scored, usage=usage, failures=failures)
+        scored.scores[query, places] = answer.value
+        if answer.job.cut:
+            truncated = np.zeros(scored.scores.shape, np.bool_) if truncated is None else truncated
+            truncated[query, places] = True
+        return replace(scored, usage=usage, truncated=truncated)
+
+    def _requests(self, queries: Queries, candidates: Rows) -> list[Job[Floats]]:
         """Requests, each with the query and the places among its candidates that it is about."""
         assert queries.texts is not None
-        places: list[tuple[int, list[int]]] = []
         jobs: list[Job[Floats]] = []
         size = self.options.documents_per_request
         for i, rows in enumerate(candidates):
             chosen = np.flatnonzero(rows >= 0).tolist()
             for start in range(0, len(chosen), size):
-                part = chosen[start : start + size]
-                places.append((i, part))
-                jobs.append(self._job(queries.texts[i], [self.corpus.texts[int(rows[j])] for j in part]))
-        return places, jobs
+                part = _Part(i, chosen[start : start + size])
+                jobs.append(self._job(queries.texts[i], [self.corpus.texts[int(rows[j])] for j in part.places], part))
+        return jobs
 
-    def _job(self, query: str, documents: Sequence[str]) -> Job[Floats]:
+    def _job(self, query: str, documents: Sequence[str], part: _Part, *, cut: bool = False) -> Job[Floats]:
         # Services refuse empty texts; a space stands for one.
         query, documents = query or " ", [text or " " for text in documents]
         tokens = reckoned_tokens(query) * len(documents) + sum(map(reckoned_tokens, documents))
-        return Job((query, *documents), lambda: self._send(query, documents), tokens, len(documents))
+
+        def smaller(refusal: RequestRefused) -> list[Job[Floats]]:
+            if (half := len(documents) // 2) > 0:
+                halves = (documents[:half], part.places[:half]), (documents[half:], part.places[half:])
+                return [self._job(query, texts, _Part(part.query, places)) for texts, places in halves]
+            shorter = shortened(documents[0], refusal)
+            return [] if shorter is None else [self._job(query, [shorter], part, cut=True)]
+
+        def send() -> tuple[Floats, Usage]:
+            return self._send(query, documents)
+
+        return Job((query, *documents), send, tokens, len(documents), part, smaller, cut)
 
     @abstractmethod
     def _send(self, query: str, documents: Sequence[str]) -> tuple[Floats, Usage]:

@@ -28,6 +28,7 @@ from adapters.base import (
 from adapters.encoders.cohere import CohereEncoder, CohereOptions
 from adapters.encoders.openai import OpenAIEncoder, OpenAIOptions
 from tests.standin import KINDS, Faults, StandIn
+from tests.standin.meaning import meaning
 
 QUICK: dict[str, Any] = {"backoff_seconds": 0.001, "timeout_seconds": 10.0}
 TEXTS = [f"{adjective} {noun}" for adjective, noun in itertools.product(
@@ -336,13 +337,26 @@ def test_what_openai_cannot_do_is_told_before_the_run(options: dict[str, Any], m
         openai(**options).check()
 
 
-def test_a_text_too_long_for_openai_is_an_error_that_names_the_cure(standin: StandIn) -> None:
+def test_a_text_that_is_too_long_is_cut_to_what_the_service_takes_and_counts_as_cut(standin: StandIn) -> None:
     long = "water " * 9000
-    with pytest.raises(AdapterRejected, match="truncate_characters"):
-        encode(openai(), ["short", long])
-    found = encode(openai(truncate_characters=1000), ["short", long])
-    assert found.truncated is not None
-    assert found.truncated.tolist() == [False, True]
+    found = encode(openai(), ["short", long, "bread"])
+    assert found.truncated is None or found.truncated.tolist() == [False, True, False]
+    assert found.failures == {}
+    np.testing.assert_allclose(found.vectors[[0, 2]], encode(openai(), ["short", "bread"]).vectors, atol=1e-6)
+    kept = max((key[-1] for key in standin.seen.answered), key=len)
+    assert 0.9 * 8191 <= len(meaning().tokens([kept])[0]) <= 8191 and long.startswith(kept)
+    by_hand = encode(openai(truncate_characters=1000), ["short", long]).truncated
+    assert by_hand is not None and by_hand.tolist() == [False, True]
+
+
+def test_cohere_without_truncation_fails_the_text_that_is_too_long(standin: StandIn) -> None:
+    texts = ["short", "water " * 600, "bread"]  # the model takes 512 tokens
+    strict = cohere(model="embed-english-v3.0", output_dimension=None, truncate="NONE")
+    with strict:
+        failed = {
+            part[i]: why for part, e in strict.encode_each(TextRows(texts), "document") for i, why in e.failures.items()
+        }
+    assert list(failed) == [1] and "too many tokens" in failed[1]
 
 
 def test_a_model_unknown_here_works_by_its_dimension_and_a_wrong_one_is_told(standin: StandIn) -> None:

@@ -50,7 +50,8 @@ class StandIn:
     latency_seconds: how long every call takes. keys: accepted keys, None for any that is not empty.
     requests_per_minute: above it, 429 with Retry-After. remember: give the same answer to the same request without
     computing it again, for measurements in which only `latency_seconds` shall count. expired: whether every key is
-    refused; exhausted: whether every account's quota is spent, a 429 as OpenAI sends it.
+    refused; exhausted: whether every account's quota is spent, a 429 as OpenAI sends it. objects_to: words that no text
+    may hold (400). most_texts: that a request may hold (413).
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class StandIn:
         self.expired = False
         self.requests_until_expired: int | None = None
         self.exhausted = False
+        self.objects_to: tuple[str, ...] = ()
+        self.most_texts: int | None = None
         self.seen = Seen()
         self.tracking = braintrust_api.Tracking(git_metadata)
         self.lock = threading.Lock()
@@ -130,6 +133,7 @@ class StandIn:
         if request.path.startswith("/standin/"):
             return self._control(request)
         self._admit(request)
+        self._object(request)
         if self._remembered is not None:
             return self._remembered_answer(self._remembered, request)
         return self._computed(request)
@@ -177,6 +181,16 @@ class StandIn:
             if len(self._recent) >= self.requests_per_minute:
                 raise Refusal(429, "rate limit", {"Retry-After": str(int(self._recent[0] + 61 - now))})
             self._recent.append(now)
+
+    def _object(self, request: Request) -> None:
+        if not self.objects_to and self.most_texts is None:
+            return
+        asked = request.json()
+        texts = [text for key in ("input", "texts", "documents") for text in asked.get(key) or ()]
+        if self.most_texts is not None and len(texts) > self.most_texts:
+            raise Refusal(413, "Payload Too Large")
+        if any(word in text for word in self.objects_to for text in (*texts, asked.get("query") or "")):
+            raise Refusal(400, "content policy violation")
 
     def _control(self, request: Request) -> Answer:
         if request.method == "POST":
