@@ -26,6 +26,8 @@ from bench.significance import (
     mean_interval,
 )
 
+ANN_RECALL_THAT_WARNS = 0.5  # at 10
+
 PerQuery = npt.NDArray[np.float64]
 
 
@@ -142,6 +144,20 @@ class Evaluator:
     def _recall(self, system: System, build: int, cutoffs: Sequence[int]) -> dict[int, PerQuery]:
         rows = self.pipeline.candidates(system, system.limit, build).rows
         return self.oracle.recall(system, rows, cutoffs, max(*self.ann_cutoffs(system), system.limit))
+
+    def few_neighbours(self, evaluated: Evaluated) -> str | None:
+        """What to say of a search by vector that finds so little that it is more likely wrong than coarse."""
+        cutoff = min(10, evaluated.system.k)
+        values = evaluated.ann[cutoff]
+        if values is None or np.isnan(recall := float(np.nanmean(values))) or recall >= ANN_RECALL_THAT_WARNS:
+            return None
+        assert evaluated.system.document_encoder is not None
+        similarity = self.pipeline.encoder(evaluated.system.document_encoder).similarity
+        return (
+            f"ANN@{cutoff} is {recall:.3f}: its search finds less than half of the nearest vectors. Likely causes: the "
+            f"store compares by another metric than the encoder's ({similarity}); vectors are normalised on one side "
+            "only; ids or rows are mixed up; the index or query settings are too coarse."
+        )
 
     def tracked_scores(self, evaluated: Evaluated) -> dict[str, PerQuery]:
         """What trackers are told of every query: the experiment's measures, and MRR, Recall and nDCG at 1, 3, 5 and 10

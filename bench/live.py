@@ -156,7 +156,7 @@ class LiveSystem:
     def _searched(self, system: System, limit: int) -> list[Step]:
         assert system.store is not None
         store, ref = self._parts.built(system)
-        session = store.open(ref)
+        session = store.session(ref)
         self._sessions.append((session, system.store.query))
         session.configure(system.store.query)
         needs = store.consumes(system.store.query)

@@ -716,7 +716,7 @@ def search_each(
 @contextmanager
 def opened(store: Store, ref: IndexRef, emit: Emit) -> Iterator[Session]:
     """A session on a built index. That it cannot be closed is told, and what it has found stands."""
-    session = returned(store.open(ref), Session, f"Store {store.name}: open")  # type: ignore[type-abstract]
+    session = store.session(ref)
     try:
         yield session
     finally:

@@ -257,6 +257,13 @@ class _Preflight:
             if "text" in consumed or (reranker and pipeline.reranker(reranker).needs == "text"):
                 needs = "store" if "text" in consumed else "reranker"
                 raise InvalidOptions(f"the dataset carries no texts, which this {needs} needs.", key=needs)
+        if similarity is not None and not store.compares(similarity):
+            have = " and ".join(store.similarities) or "no metric"
+            raise InvalidOptions(
+                f"store {system.store.adapter} compares vectors by {have}, and those of encoder "
+                f"{system.document_encoder} are meant to be compared by {similarity}. Take another store or encoder.",
+                key="store",
+            )
         with self.naming(system.store.key_path):
             store.plan(dataset.documents, dimension, similarity)
 

@@ -254,6 +254,8 @@ class _Run:
                 return
         entry.measures = self.evaluator.measure_values(evaluated)
         entry.ann_recall = {str(k): mean_over_queries(v) for k, v in evaluated.ann.items()}
+        if (warning := self.evaluator.few_neighbours(evaluated)) is not None:
+            self._warn(system.name, warning)
         entry.loss = self.evaluator.loss(evaluated)
         entry.builds = self._each_build(evaluated)
         entry.status = "partial" if evaluated.partial else "success"

@@ -275,12 +275,19 @@ class Session(ABC):
         self.close()
 
 
+class _NoRows(Session):
+    """An index without rows: `search` finds nothing."""
+
+    def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
+        return Hits.empty(len(queries), limit)
+
+
 class Store(Adapter):
     """An engine that holds an index and searches it.
 
     Index: options that decide the built bytes. Query: options of a search. Connection: how to reach the engine;
-    in no cache key. Batches carry the columns row (int32), id, text (string), meta.<name>…, vector (fixed-size
-    list of float32; absent when the system has no encoder).
+    in no cache key. Batches carry the columns row (int32), id (string), meta.<name> for what filters ask for, text
+    (string; only with `uses_text`), vector (fixed-size list of float32; absent when the system has no encoder).
     """
 
     Index: ClassVar[type[BaseModel]] = NoOptions
@@ -289,6 +296,8 @@ class Store(Adapter):
     reproducible: ClassVar[bool] = False  # building twice gives the same index, so one build tells all
     embedded: ClassVar[bool] = True  # runs in this process and keeps its files in the folder it is given
     filters: ClassVar[bool] = True  # searches under a filter
+    similarities: ClassVar[tuple[Similarity, ...]] = tuple(Similarity)  # metrics it has; none where it takes no vectors
+    scores_exact: ClassVar[bool] = True  # cosine, inner product or minus the squared distance, not those of codes
     takes_rows: ClassVar[bool] = False  # rows may be inserted while it is searched: `_insert` and `_settle` are there
 
     @classmethod
@@ -333,6 +342,10 @@ class Store(Adapter):
         """
         return
 
+    def compares(self, similarity: Similarity) -> bool:
+        """Whether an index of vectors can be built by this metric."""
+        return similarity in self.similarities
+
     def note(self) -> str | None:
         """One sentence the reader of a result must know of this index, such as a family name that was resolved."""
         return None
@@ -351,6 +364,9 @@ class Store(Adapter):
         not given to `_build` unless the store `needs_every_row`; the reference names them.
         Raises InvalidVectors, NotIndexed, AdapterUnavailable, AdapterTimeout.
         """
+        if dimension is not None and not self.compares(similarity):
+            have = " and ".join(self.similarities) or "no metric"
+            raise InvalidOptions(f"Store {self.name} compares vectors by {have}, not by {similarity}.", key="store")
         self.__dict__.get("_inserted", {}).pop(place.name, None)
         counted = self._counted(batches, dimension, similarity)
         built = self._build(counted, place, similarity, dimension)
@@ -430,9 +446,17 @@ class Store(Adapter):
         """Index what was inserted, and keep it. ref: the grown index."""
         raise self.no_rows()
 
+    def session(self, ref: IndexRef) -> Session:
+        """What searches are asked of: a session on the index, or the answer of one without rows, which is not opened.
+        Raises as `open` does."""
+        if not ref.rows:
+            return _NoRows(ref)
+        return returned(self.open(ref), Session, f"Store {self.name}: open")  # type: ignore[type-abstract]
+
     @abstractmethod
     def open(self, ref: IndexRef) -> Session:
-        """A session on a built index: cheap, one per worker. Raises IndexMissing, AdapterUnavailable."""
+        """A session on a built index of at least one row: cheap, one per worker. Raises IndexMissing,
+        AdapterUnavailable."""
 
     @abstractmethod
     def describe(self, ref: IndexRef) -> EffectiveIndex:

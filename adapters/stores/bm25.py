@@ -39,6 +39,7 @@ class Bm25Store(Store):
 
     name = "bm25"
     reproducible = True
+    similarities = ()
     requires = ("bm25s",)
     Index = Bm25Options
 

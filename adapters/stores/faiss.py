@@ -103,6 +103,7 @@ class FaissStore(Store):
     name = "faiss"
     requires = ("faiss",)
     extra = "faiss"
+    scores_exact = False  # those of IVF_PQ are of its codes
     takes_rows = True
     Index = FaissIndex
     Query = FaissQuery

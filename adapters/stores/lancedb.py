@@ -68,6 +68,7 @@ class LanceDbStore(Store):
 
     name = "lancedb"
     requires = ("lancedb", "lance")
+    scores_exact = False  # those of SQ, PQ and RQ are of codes unless refine_factor is set
     Index = LanceDbIndex
     Query = LanceDbQuery
     Connection = LanceDbConnection

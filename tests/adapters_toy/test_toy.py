@@ -8,15 +8,12 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from adapters import registry
-from adapters._store_laws import DIMENSION
-from adapters.base import Filter, Hits, IndexRef, InvalidOptions, Place, Queries, Session, Similarity, Store
-from adapters.testing import Sample, StoreConformance
+from adapters.base import InvalidOptions, Store
+from adapters.testing import StoreConformance
 
 HERE = Path(__file__).resolve().parent
 SECTION = HERE.parent.parent / "README.md"
@@ -58,70 +55,3 @@ def test_the_registry_lists_it_and_suggests_it() -> None:
 def test_the_readme_shows_this_very_store() -> None:
     blocks = re.findall(r"```python\n(.*?)```", SECTION.read_text(encoding="utf-8"), re.DOTALL)
     assert blocks[0] == (HERE / "toy_store.py").read_text(encoding="utf-8")
-
-
-class Faulty:
-    """The toy's session with one fault that stores really have."""
-
-    def __init__(self, session: Session, fault: str) -> None:
-        self.session, self.fault = session, fault
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.session, name)
-
-    def __enter__(self) -> Faulty:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.session.close()
-
-    def search(self, queries: Queries, limit: int, filter: Filter | None = None) -> Hits:
-        hits = self.session.search(queries, limit, None if self.fault == "the filter is ignored" else filter)
-        rows, scores = hits.rows, hits.scores
-        if self.fault == "smaller is better":
-            return Hits(rows[:, ::-1].copy(), scores[:, ::-1].copy())
-        if self.fault == "batches are shuffled" and len(rows) > 1:
-            return Hits(np.roll(rows, 1, axis=0), np.roll(scores, 1, axis=0))
-        if self.fault == "scores are on another scale":
-            return Hits(rows, 2 * scores)
-        if self.fault == "a neighbour is missed":
-            rows[0, 0] = rows[0, -1]
-        return hits
-
-
-class Suite(StoreConformance):
-    """The laws for a store whose sessions have a fault; builds as the fixture would."""
-
-    def __init__(self, folder: Path, fault: str) -> None:
-        self.folder, self.fault = folder, fault
-
-    def store(self) -> Store:
-        return toy()
-
-    def build_it(self, sample: Sample, **_: object) -> IndexRef:
-        place = Place("law", self.folder / str(len(list(self.folder.iterdir()))))
-        place.folder.mkdir()
-        return toy().build(sample.batches(), place=place, similarity=Similarity.COSINE, dimension=DIMENSION)
-
-    def _open(self, ref: IndexRef) -> Any:
-        return Faulty(super()._open(ref), self.fault)
-
-
-@pytest.mark.parametrize(
-    ("fault", "law", "arguments"),
-    [
-        ("smaller is better", "test_hits_come_best_first_once_each_and_empty_places_last", ()),
-        ("a neighbour is missed", "test_every_row_is_held_and_indexed", ()),
-        ("batches are shuffled", "test_one_query_and_many_give_the_same", ()),
-        ("scores are on another scale", "test_every_row_is_held_and_indexed", ()),
-        ("the filter is ignored", "test_a_filter_leaves_what_passes_as_the_oracle_does", ({"lang": "en"},)),
-    ],
-)
-def test_the_suite_catches_a_store_that_is_wrong(
-    tmp_path: Path, fault: str, law: str, arguments: tuple[object, ...]
-) -> None:
-    suite = Suite(tmp_path, fault)
-    with pytest.raises(AssertionError):
-        getattr(suite, law)(suite.build_it, *arguments)
-    healthy = Suite(tmp_path, "none")
-    getattr(healthy, law)(healthy.build_it, *arguments)

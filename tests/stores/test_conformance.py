@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from adapters.base import Similarity, Store
+from adapters.base import Store
 from adapters.stores.bm25 import Bm25Store
 from adapters.stores.exact import ExactStore
 from adapters.stores.lancedb import LanceDbStore
@@ -19,8 +19,6 @@ class TestExact(StoreConformance):
 
 
 class TestBm25(StoreConformance):
-    similarities: ClassVar[tuple[Similarity, ...]] = (Similarity.COSINE,)
-
     def store(self) -> Store:
         return make(Bm25Store)
 
@@ -31,6 +29,8 @@ class TestLanceDbFlat(StoreConformance):
 
 
 class TestLanceDbIvfFlatExhaustive(StoreConformance):
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobes": (1, 4)}
+
     def store(self) -> Store:
         return make(LanceDbStore, type="IVF_FLAT", num_partitions=4)
 
@@ -38,11 +38,63 @@ class TestLanceDbIvfFlatExhaustive(StoreConformance):
         return store.Query(nprobes=4)
 
 
-class TestLanceDbIvfSq(StoreConformance):
+class ApproximateLanceDb(StoreConformance):
     exact: ClassVar[bool] = False
+    index: ClassVar[dict[str, Any]]
+    options: ClassVar[dict[str, Any]] = {}
+    # Training on the law's 10,000 rows takes up to half a minute, and TestLanceDbIvfFlatExhaustive stands under it.
+    test_a_batch_of_ten_thousand_rows_is_taken_whole = None
 
     def store(self) -> Store:
-        return make(LanceDbStore, type="IVF_SQ")
+        return make(LanceDbStore, **self.index)
+
+    def query(self, store: Store) -> Any:
+        return store.Query(**self.options)
+
+
+class TestLanceDbIvfFlat(ApproximateLanceDb):
+    index: ClassVar[dict[str, Any]] = {"type": "IVF_FLAT", "num_partitions": 20}
+    scores_exact: ClassVar[bool] = True
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobes": (1, 20), "maximum_nprobes": (1, 20)}
+
+
+class TestLanceDbIvfSq(ApproximateLanceDb):
+    index: ClassVar[dict[str, Any]] = {"type": "IVF_SQ", "num_partitions": 4}
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobes": (1, 4)}
+
+
+class TestLanceDbIvfPq(ApproximateLanceDb):
+    index: ClassVar[dict[str, Any]] = {"type": "IVF_PQ", "num_partitions": 2, "num_sub_vectors": 4}
+    options: ClassVar[dict[str, Any]] = {"refine_factor": 20}
+    scores_exact: ClassVar[bool] = True
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"refine_factor": (1, 20)}
+
+
+class TestLanceDbIvfRq(ApproximateLanceDb):
+    index: ClassVar[dict[str, Any]] = {"type": "IVF_RQ", "num_partitions": 2}
+    options: ClassVar[dict[str, Any]] = {"refine_factor": 20}
+    scores_exact: ClassVar[bool] = True
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"refine_factor": (1, 20)}
+
+
+class TestLanceDbHnswFlat(ApproximateLanceDb):
+    index: ClassVar[dict[str, Any]] = {"type": "IVF_HNSW_FLAT", "num_partitions": 4}
+    options: ClassVar[dict[str, Any]] = {"ef": 700}
+    scores_exact: ClassVar[bool] = True
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobes": (1, 4)}
+
+
+class TestLanceDbHnswSq(ApproximateLanceDb):
+    index: ClassVar[dict[str, Any]] = {"type": "IVF_HNSW_SQ", "num_partitions": 4}
+    options: ClassVar[dict[str, Any]] = {"ef": 700}
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobes": (1, 4)}
+
+
+class TestLanceDbHnswPq(ApproximateLanceDb):
+    index: ClassVar[dict[str, Any]] = {"type": "IVF_HNSW_PQ", "num_partitions": 1, "num_sub_vectors": 4}
+    options: ClassVar[dict[str, Any]] = {"ef": 6000, "refine_factor": 10}
+    scores_exact: ClassVar[bool] = True
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"refine_factor": (None, 10)}
 
 
 class TestLanceDbText(StoreConformance):

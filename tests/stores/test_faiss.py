@@ -38,6 +38,8 @@ class TestFlat(StoreConformance):
 
 
 class TestIvfFlatExhaustive(StoreConformance):
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobe": (1, 4)}
+
     def store(self) -> Store:
         return make(FaissStore, type="IVF_FLAT", nlist=4)
 
@@ -47,9 +49,38 @@ class TestIvfFlatExhaustive(StoreConformance):
 
 class TestHnsw(StoreConformance):
     exact: ClassVar[bool] = False
+    scores_exact: ClassVar[bool] = True
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"ef_search": (1, 400)}
 
     def store(self) -> Store:
-        return make(FaissStore, type="HNSW")
+        return make(FaissStore, type="HNSW", hnsw_m=8)
+
+    def query(self, store: Store) -> Any:
+        return store.Query(ef_search=400)
+
+
+class TestIvfFlat(StoreConformance):
+    exact: ClassVar[bool] = False
+    scores_exact: ClassVar[bool] = True
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobe": (1, 20)}
+
+    def store(self) -> Store:
+        return make(FaissStore, type="IVF_FLAT", nlist=20)
+
+    def query(self, store: Store) -> Any:
+        return store.Query(nprobe=20)
+
+
+class TestIvfPq(StoreConformance):
+    exact: ClassVar[bool] = False
+    changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobe": (1, 4)}
+    test_a_batch_of_ten_thousand_rows_is_taken_whole = None  # training takes half a minute
+
+    def store(self) -> Store:
+        return make(FaissStore, type="IVF_PQ", nlist=4, pq_m=16)
+
+    def query(self, store: Store) -> Any:
+        return store.Query(nprobe=4)
 
 
 @pytest.fixture(scope="module")
