@@ -149,7 +149,7 @@ class Evaluator:
         """What to say of a search by vector that finds so little that it is more likely wrong than coarse."""
         cutoff = min(10, evaluated.system.k)
         values = evaluated.ann[cutoff]
-        if values is None or np.isnan(recall := float(np.nanmean(values))) or recall >= ANN_RECALL_THAT_WARNS:
+        if values is None or not values.size or (recall := float(values.mean())) >= ANN_RECALL_THAT_WARNS:
             return None
         assert evaluated.system.document_encoder is not None
         similarity = self.pipeline.encoder(evaluated.system.document_encoder).similarity

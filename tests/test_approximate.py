@@ -17,7 +17,7 @@ from tests import small
 
 BUCKETS = Path(__file__).resolve().parent / "third_party" / "bucket_store.py"
 VARIANTS = '''
-from adapters.base import Similarity
+from adapters.base import Identity, Similarity
 from bucket_store import BucketSession, BucketStore
 
 
@@ -30,6 +30,7 @@ class Mixed(BucketStore):
     """Names another document than it found."""
 
     name = "mixed"
+    identity = Identity("buckets", "mixed")
 
     def open(self, ref):
         session = BucketSession(ref, self.held(ref))
@@ -94,7 +95,7 @@ def test_a_system_that_finds_less_than_half_of_the_nearest_is_warned_of_with_the
 
 
 def test_an_index_that_is_searched_coarsely_is_warned_of_and_one_that_is_not_is_not(tmp_path: Path) -> None:
-    probes = {"adapter": "buckets", "query": {"probes": 1}}
+    probes = {"adapter": "buckets", "index": {"buckets": 150}, "query": {"probes": 1}}
     _, result = small.measure(tmp_path, experiment(tmp_path, "l2", coarse=probes, fine={"adapter": "buckets"}))
     recall = {name: system.ann_recall["10"] for name, system in small.by_name(result).items()}
     assert recall["coarse"] is not None and recall["coarse"] < 0.5 and recall["fine"] == 1.0

@@ -9,8 +9,9 @@ from ._nearness import NearnessLaws
 from ._refusals import RefusalLaws
 from ._sample import Sample
 from ._searching import SearchingLaws
+from ._suite import StoreSuite
 
-__all__ = ["NearnessLaws", "Sample", "StoreConformance"]
+__all__ = ["NearnessLaws", "Sample", "StoreConformance", "StoreSuite"]
 
 
 class StoreConformance(BuildingLaws, SearchingLaws, NearnessLaws, FilterLaws, GrowthLaws, RefusalLaws):

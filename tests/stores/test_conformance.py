@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from adapters._store_laws import NearnessLaws, StoreSuite
 from adapters.base import Store
 from adapters.stores.bm25 import Bm25Store
 from adapters.stores.exact import ExactStore
@@ -38,7 +39,10 @@ class TestLanceDbIvfFlatExhaustive(StoreConformance):
         return store.Query(nprobes=4)
 
 
-class ApproximateLanceDb(StoreConformance):
+# The laws of nearness depend on the index's type, the others on its quantizer and graph at most: two have them all.
+
+
+class ApproximateLanceDb(StoreSuite):
     exact: ClassVar[bool] = False
     index: ClassVar[dict[str, Any]]
     options: ClassVar[dict[str, Any]] = {}
@@ -52,45 +56,45 @@ class ApproximateLanceDb(StoreConformance):
         return store.Query(**self.options)
 
 
-class TestLanceDbIvfFlat(ApproximateLanceDb):
+class TestLanceDbIvfFlat(ApproximateLanceDb, NearnessLaws):
     index: ClassVar[dict[str, Any]] = {"type": "IVF_FLAT", "num_partitions": 20}
     scores_exact: ClassVar[bool] = True
     changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobes": (1, 20), "maximum_nprobes": (1, 20)}
 
 
-class TestLanceDbIvfSq(ApproximateLanceDb):
+class TestLanceDbIvfSq(ApproximateLanceDb, NearnessLaws):
     index: ClassVar[dict[str, Any]] = {"type": "IVF_SQ", "num_partitions": 4}
     changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobes": (1, 4)}
 
 
-class TestLanceDbIvfPq(ApproximateLanceDb):
+class TestLanceDbIvfPq(ApproximateLanceDb, StoreConformance):
     index: ClassVar[dict[str, Any]] = {"type": "IVF_PQ", "num_partitions": 2, "num_sub_vectors": 4}
     options: ClassVar[dict[str, Any]] = {"refine_factor": 20}
     scores_exact: ClassVar[bool] = True
     changes: ClassVar[dict[str, tuple[Any, Any]]] = {"refine_factor": (1, 20)}
 
 
-class TestLanceDbIvfRq(ApproximateLanceDb):
+class TestLanceDbIvfRq(ApproximateLanceDb, NearnessLaws):
     index: ClassVar[dict[str, Any]] = {"type": "IVF_RQ", "num_partitions": 2}
     options: ClassVar[dict[str, Any]] = {"refine_factor": 20}
     scores_exact: ClassVar[bool] = True
     changes: ClassVar[dict[str, tuple[Any, Any]]] = {"refine_factor": (1, 20)}
 
 
-class TestLanceDbHnswFlat(ApproximateLanceDb):
+class TestLanceDbHnswFlat(ApproximateLanceDb, NearnessLaws):
     index: ClassVar[dict[str, Any]] = {"type": "IVF_HNSW_FLAT", "num_partitions": 4}
     options: ClassVar[dict[str, Any]] = {"ef": 700}
     scores_exact: ClassVar[bool] = True
     changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobes": (1, 4)}
 
 
-class TestLanceDbHnswSq(ApproximateLanceDb):
+class TestLanceDbHnswSq(ApproximateLanceDb, StoreConformance):
     index: ClassVar[dict[str, Any]] = {"type": "IVF_HNSW_SQ", "num_partitions": 4}
     options: ClassVar[dict[str, Any]] = {"ef": 700}
     changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobes": (1, 4)}
 
 
-class TestLanceDbHnswPq(ApproximateLanceDb):
+class TestLanceDbHnswPq(ApproximateLanceDb, NearnessLaws):
     index: ClassVar[dict[str, Any]] = {"type": "IVF_HNSW_PQ", "num_partitions": 1, "num_sub_vectors": 4}
     options: ClassVar[dict[str, Any]] = {"ef": 6000, "refine_factor": 10}
     scores_exact: ClassVar[bool] = True

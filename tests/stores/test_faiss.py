@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from adapters._store_laws import NearnessLaws
 from adapters.base import (
     Filter,
     Floats,
@@ -59,7 +60,7 @@ class TestHnsw(StoreConformance):
         return store.Query(ef_search=400)
 
 
-class TestIvfFlat(StoreConformance):
+class TestIvfFlat(NearnessLaws):
     exact: ClassVar[bool] = False
     scores_exact: ClassVar[bool] = True
     changes: ClassVar[dict[str, tuple[Any, Any]]] = {"nprobe": (1, 20)}

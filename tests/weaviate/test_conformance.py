@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from adapters._store_laws import NearnessLaws
-from adapters._store_laws._suite import StoreSuite
+from adapters._store_laws import NearnessLaws, StoreSuite
 from adapters.base import Similarity, Store
 from adapters.testing import StoreConformance
 
