@@ -242,16 +242,6 @@ class TestALimitBeyondTheRowsIsCut(Conformance):
     kind, law = opening(Narrow), SHAPE
 
 
-class Wide(BucketSession):
-    def _search(self, queries, limit, filter):
-        hits = super()._search(queries, limit, filter)
-        return Hits(hits.rows.astype(np.int64), hits.scores.astype(np.float64))
-
-
-class TestHitsHaveOtherTypes(Conformance):
-    kind, law = opening(Wide), SHAPE
-
-
 class Rolled(BucketSession):
     def _search(self, queries, limit, filter):
         hits = super()._search(queries, limit, filter)
