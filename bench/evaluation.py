@@ -148,8 +148,8 @@ class Evaluator:
     def few_neighbours(self, evaluated: Evaluated) -> str | None:
         """What to say of a search by vector that finds so little that it is more likely wrong than coarse."""
         cutoff = min(10, evaluated.system.k)
-        values = evaluated.ann[cutoff]
-        if values is None or not values.size or (recall := float(values.mean())) >= ANN_RECALL_THAT_WARNS:
+        recall = mean_over_queries(evaluated.ann[cutoff])
+        if recall is None or recall >= ANN_RECALL_THAT_WARNS:
             return None
         assert evaluated.system.document_encoder is not None
         similarity = self.pipeline.encoder(evaluated.system.document_encoder).similarity

@@ -47,7 +47,6 @@ from adapters.base import (
     Usage,
     Warned,
     WrongAnswer,
-    returned,
     without_direction,
 )
 from bench.artifacts import Cache, array_digest, content_key
@@ -291,7 +290,7 @@ class Pipeline:
             try:
                 ref = IndexRef.from_dict(kept["ref"])
                 memory = BuildMemory(**kept.get("build_memory", {}))  # an older record holds none
-                effective = returned(store.describe(ref), EffectiveIndex, f"Store {store.name}: describe")
+                effective = store.effective(ref)
                 built = BuiltIndex(store, ref, effective, key, kept["build_seconds"], memory, kept["built_at"])
             except IndexMissing:
                 self.emit(Warned(system.store.name, "the index is gone from its engine and is built again."))
@@ -323,7 +322,7 @@ class Pipeline:
             seconds = float(ref.details["build_seconds"])
             memory = BuildMemory()
         built_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        effective = returned(store.describe(ref), EffectiveIndex, f"Store {store.name}: describe")
+        effective = store.effective(ref)
         details = {"build_seconds": seconds, "build_memory": asdict(memory), "built_at": built_at}
         self.cache.keep_index(key, {**index_record(store, ref), **details})
         self.work.indexes_built.computed += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._building import BuildingLaws
+from ._directions import DirectionLaws
 from ._filters import FilterLaws
 from ._growth import GrowthLaws
 from ._nearness import NearnessLaws
@@ -14,7 +15,7 @@ from ._suite import StoreSuite
 __all__ = ["NearnessLaws", "Sample", "StoreConformance", "StoreSuite"]
 
 
-class StoreConformance(BuildingLaws, SearchingLaws, NearnessLaws, FilterLaws, GrowthLaws, RefusalLaws):
+class StoreConformance(BuildingLaws, SearchingLaws, NearnessLaws, DirectionLaws, FilterLaws, GrowthLaws, RefusalLaws):
     """Subclass it as `class TestMyStore(StoreConformance)` and fill in `store`; the other hooks have defaults.
 
     What is asked of the store follows from what a search with `query` consumes: vectors, texts or both. One whose

@@ -138,7 +138,7 @@ class BuildingLaws(StoreSuite):
             ref = build(Sample.of(1), batches=iter(()))
         except (LookupError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
             pytest.fail(f"`_build` raised {type(error).__name__} when no batch came: {error}")
-        assert ref.rows == 0
+        assert ref.rows == 0 and self._new().effective(ref).rows == 0
         hits = self._search(ref, self._queries(Sample.of(10), 3), 4)
         assert (hits.rows == -1).all() and np.isneginf(hits.scores).all()
 

@@ -392,7 +392,7 @@ class Store(Adapter):
         return Counted(batches, dimension, f"Store {self.name}", by_direction, withholding=not self.needs_every_row)
 
     def _check_rows(self, ref: IndexRef) -> None:
-        held = returned(self.describe(ref), EffectiveIndex, f"Store {self.name}: describe")
+        held = self.effective(ref)
         if held.rows != ref.rows:
             raise NotIndexed(
                 f"Store {self.name} was given {ref.rows} rows and holds {held.rows}. Delete the index "
@@ -457,6 +457,12 @@ class Store(Adapter):
     def open(self, ref: IndexRef) -> Session:
         """A session on a built index of at least one row: cheap, one per worker. Raises IndexMissing,
         AdapterUnavailable."""
+
+    def effective(self, ref: IndexRef) -> EffectiveIndex:
+        """What was built, as `describe` reads it back; nothing, where the index has no rows. Raises as it does."""
+        if not ref.rows:
+            return EffectiveIndex("none", 0, 0, flat=True)
+        return returned(self.describe(ref), EffectiveIndex, f"Store {self.name}: describe")
 
     @abstractmethod
     def describe(self, ref: IndexRef) -> EffectiveIndex:

@@ -112,6 +112,18 @@ class TestRowsAreNumberedAsTheyCame(Conformance):
     kind, law = opening(Positions), ROWS
 
 
+class Counted(BucketSession):
+    def __init__(self, ref, table):
+        super().__init__(ref, table)
+        if self.numbers.max() >= ref.rows:  # as where the engine counts what it was given
+            self.numbers = np.arange(ref.rows)
+
+
+class TestRowsAreNumberedWithoutGaps(Conformance):
+    kind = opening(Counted)
+    law = "test_by_cosine_a_zero_document_is_never_found_and_the_others_keep_their_rows"
+
+
 class Afterwards(BucketSession):
     def best(self, query, limit, allowed):
         found, scores = super().best(query, limit, np.ones_like(allowed))
