@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -328,11 +328,11 @@ class Reader:
                 if isinstance(item, int):
                     if not measures:
                         raise ValueError("a cut-off without a measure before it; write nDCG@10")
-                    measures.append(Measure(measures[-1].kind, item))
+                    measures.append(replace(measures[-1], cutoff=item))
                 else:
-                    first, *cutoffs = [piece.strip() for piece in item.split(",")]
+                    first, *cutoffs = [piece.strip() for piece in re.split(r",(?![^()]*\))", item)]
                     measures.append(Measure.parse(first))
-                    measures += [Measure(measures[-1].kind, int(c)) for c in cutoffs]
+                    measures += [replace(measures[-1], cutoff=int(c)) for c in cutoffs]
             except ValueError as error:
                 self.fault(f"{key_path}[{i}]", f"({item}): {error}")
         if not items:

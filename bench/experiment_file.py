@@ -112,7 +112,12 @@ class ExperimentFile(_Model):
         ]
         | None
     ) = Field(None, description="loss of the first measure that does not matter; or {quality: 0.01, latency: 1.10}")
-    measures: list[str | int] = list(DEFAULT_MEASURES)
+    measures: list[str | int] = Field(
+        list(DEFAULT_MEASURES),
+        description="nDCG, Recall, R_cap, MRR, MAP, Hit, Precision, Judged or ANN with a cut-off; a bare number "
+        "repeats the measure before it. Recall(rel=2)@10: relevant from grade 2 on. nDCG(dcg='exp-log2')@10: gains of "
+        "2^grade - 1",
+    )
     latency: list[LoadPoint] = Field([LoadPoint()], description="one load point or several; false for none")
     seed: int = Field(0, ge=0)
     builds: int = Field(1, ge=1, le=64, description="how often every index is built, to show the spread")

@@ -1,13 +1,12 @@
 """The canonical order of a ranking, and measures per query: array kernels over integer-coded rankings and qrels.
 
 Relevant means grade 1 or more, a negative grade counts as 0, gains are linear: trec_eval's definitions, with which
-every measure but Judged agrees (trec_eval has none). This module imports numpy alone, so that `bench --help` may.
+every measure agrees that trec_eval has (not Judged and R_cap). `rel` and `dcg` of a measure change the first and the
+last, as in ir_measures. This module imports numpy alone, so that `bench --help` may.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from .measure_names import KINDS as KINDS
+from .measure_names import Dcg
+from .measure_names import Measure as Measure
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,56 +32,6 @@ _EMPTY_ROW = -1  # adapters.base.EMPTY_ROW, whose package would load pydantic
 _EMPTY_KEY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
 _BLOCK = 1 << 16  # elements of a block's largest array: what is worked on stays in the processor's cache
-
-KINDS = ("nDCG", "Recall", "MRR", "MAP", "Hit", "Precision", "Judged", "ANN")
-_OTHER_NAMES = {
-    "p": "Precision", "r": "Recall", "rr": "MRR", "recip_rank": "MRR", "ap": "MAP", "success": "Hit", "hits": "Hit",
-    "hitrate": "Hit", "accuracy": "Hit", "map_cut": "MAP", "ndcg_cut": "nDCG",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Measure:
-    """A measure with its cut-off; it prints as `nDCG@10` and parses back. Raises ValueError for what is no measure."""
-
-    kind: str
-    cutoff: int
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"{self.kind!r} is not a measure. Known: {', '.join(KINDS)}.")
-        if isinstance(self.cutoff, bool) or not isinstance(self.cutoff, int) or self.cutoff < 1:
-            raise ValueError(f"the cut-off of {self.kind} is a whole number from 1, not {self.cutoff!r}.")
-
-    @staticmethod
-    def parse(text: str) -> Measure:
-        """Read `nDCG@10`. Raises ValueError with the nearest right spelling for any other."""
-        match = re.fullmatch(r"([A-Za-z]+)@([1-9][0-9]{0,8})", text)
-        if match and match[1] in KINDS:
-            return Measure(match[1], int(match[2]))
-        raise ValueError(f"{text!r} is not a measure. {_suggestion(text)}")
-
-    def __str__(self) -> str:
-        return f"{self.kind}@{self.cutoff}"
-
-    @property
-    def needs_judgements(self) -> bool:
-        """Whether it is computed from qrels. ANN is not: it is recall against exact search."""
-        return self.kind != "ANN"
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether a query scores 0 or 1 and nothing between."""
-        return self.kind == "Hit"
-
-
-def _suggestion(text: str) -> str:
-    name, number = re.fullmatch(r"(.*?)[^A-Za-z0-9]*([0-9]*)\s*", text.strip(), re.DOTALL).groups()  # type: ignore[union-attr]
-    lower = {kind.lower(): kind for kind in KINDS} | _OTHER_NAMES
-    close = difflib.get_close_matches(name.lower(), lower, n=1)
-    if not close:
-        return f"Write for example nDCG@10. Known: {', '.join(KINDS)}."
-    return f"Did you mean {lower[close[0]]}@{number.lstrip('0')[:9] or 10}?"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -304,9 +257,10 @@ def evaluate(measures: Sequence[Measure], rows: Rows, judgements: Judgements) ->
     Raises ValueError for a cut-off beyond depth, for ANN, and when rows and judgements differ in queries.
 
     nDCG: the ideal ranking holds all positive grades of the query. Recall and MAP divide by the number of its
-    relevant documents, Precision by the cut-off. MAP is trec_eval's map_cut. Judged is the judged share of the
-    first k places, an empty place being one without a judgement; as OpenNIR's judged@k, and unlike ir_measures',
-    which divides by the number retrieved when that is smaller.
+    relevant documents, R_cap by the cut-off where that is smaller (BEIR's R_cap@k), Precision by the cut-off. MAP is
+    trec_eval's map_cut. Judged is the judged share of the first k places, an empty place being one without a
+    judgement; as OpenNIR's judged@k, and unlike ir_measures', which divides by the number retrieved when that is
+    smaller.
     """
     for measure in measures:
         if measure.kind == "ANN":
@@ -325,7 +279,7 @@ def evaluate(measures: Sequence[Measure], rows: Rows, judgements: Judgements) ->
         graded = _Graded(rows[start : start + step, :depth], judgements, start)
         for measure, values in figures.items():
             if values is not None:
-                values[start : start + step] = _KERNELS[measure.kind](graded, measure.cutoff)
+                values[start : start + step] = _KERNELS[measure.kind](graded, measure)
     return figures
 
 
@@ -348,17 +302,8 @@ class _Graded:
         places, found = _places(np.ascontiguousarray(rows), queries, judgements.documents[owned])
         self._places, self._queries = places, queries[found]
         self._grades = judgements.grades[owned][found]
-
-    @cached_property
-    def relevant(self) -> npt.NDArray[np.bool_]:
-        relevant = np.zeros(self._shape, np.bool_)
-        relevant[self._places, self._queries] = self._grades > 0
-        return relevant
-
-    @cached_property
-    def hits(self) -> npt.NDArray[np.int64]:
-        """Relevant documents down to each place."""
-        return np.cumsum(self.relevant, axis=0)
+        self._relevances: dict[int, _Relevance] = {}
+        self._dcgs: dict[Dcg, tuple[Values, Values]] = {}
 
     @cached_property
     def judged(self) -> npt.NDArray[np.int64]:
@@ -367,35 +312,80 @@ class _Graded:
         judged[self._places, self._queries] = 1
         return np.cumsum(judged, axis=0)
 
-    @cached_property
-    def precisions(self) -> Values:
-        """Sum, down to each place, of the precision at the relevant places."""
-        return np.cumsum(self.relevant * self.hits / np.arange(1, self._shape[0] + 1)[:, None], axis=0)
+    def from_grade(self, rel: int) -> _Relevance:
+        """The rankings seen as relevant or not, by place, a document being relevant from this grade on."""
+        if rel not in self._relevances:
+            relevant = np.zeros(self._shape, np.bool_)
+            relevant[self._places, self._queries] = self._grades >= rel
+            self._relevances[rel] = _Relevance(relevant, self._relevant_counts(rel))
+        return self._relevances[rel]
 
-    @cached_property
-    def reciprocal_ranks(self) -> tuple[npt.NDArray[np.intp], Values]:
-        """The first relevant place of each query, from 0, and its reciprocal rank, 0 where there is none."""
-        first = self.relevant.argmax(axis=0)
-        return first, self.relevant.any(axis=0) / (first + 1.0)
+    def _relevant_counts(self, rel: int) -> npt.NDArray[np.int64]:
+        if rel == 1:
+            return self.relevant_counts
+        before = np.concatenate(([0], np.cumsum(self._gains >= rel)))
+        counts: npt.NDArray[np.int64] = before[self._gain_starts + self.relevant_counts] - before[self._gain_starts]
+        return counts
 
-    @cached_property
-    def dcg(self) -> Values:
-        """Discounted gain down to each place."""
+    def dcg(self, kind: Dcg) -> tuple[Values, Values]:
+        """Discounted gain down to each place, of the rankings and of the ideal ones."""
+        if kind not in self._dcgs:
+            self._dcgs[kind] = self._dcg(kind), self._ideal_dcg(kind)
+        return self._dcgs[kind]
+
+    def _dcg(self, kind: Dcg) -> Values:
         gains = np.zeros(self._shape)
-        gains[self._places, self._queries] = np.maximum(self._grades, 0) * _discounts(self._shape[0])[self._places]
+        gained = self._gained(self._grades, self._queries, kind)
+        gains[self._places, self._queries] = gained * _discounts(self._shape[0])[self._places]
         return np.cumsum(gains, axis=0)
 
-    @cached_property
-    def ideal_dcg(self) -> Values:
-        """Discounted gain of the ideal ranking down to each place."""
+    def _ideal_dcg(self, kind: Dcg) -> Values:
         depth = self._shape[0]
         queries = np.repeat(np.arange(self._shape[1]), self.relevant_counts)
         places = np.arange(len(queries)) - self._gain_starts[queries]
         within = places < depth
         queries, places = queries[within], places[within]
         gains = np.zeros(self._shape)
-        gains[places, queries] = self._gains[within] * _discounts(depth)[places]
+        gained = self._gained(self._gains[within], queries, kind)
+        gains[places, queries] = gained * _discounts(depth)[places]
         return np.cumsum(gains, axis=0)
+
+    def _gained(self, grades: Rows, queries: npt.NDArray[np.intp], kind: Dcg) -> npt.NDArray[np.number]:
+        """What documents of these grades gain. 2^grade - 1 is given as a share of 2^m, m being the query's best grade:
+        the quotient stays the same, and no grade is too high for a float."""
+        positive = np.maximum(grades, 0)
+        if kind == "log2":
+            return positive
+        best = np.zeros(self._shape[1], np.int32)
+        has = self.relevant_counts > 0
+        best[has] = self._gains[self._gain_starts[has]]
+        gained: Values = np.ldexp(1.0, positive - best[queries]) - np.ldexp(1.0, -best[queries])
+        return gained
+
+
+class _Relevance:
+    """Rankings as relevant or not: bool (depth, queries). relevant_counts: documents relevant to each query."""
+
+    def __init__(self, relevant: npt.NDArray[np.bool_], relevant_counts: npt.NDArray[np.int64]) -> None:
+        self._relevant = relevant
+        self.relevant_counts = relevant_counts
+
+    @cached_property
+    def hits(self) -> npt.NDArray[np.int64]:
+        """Relevant documents down to each place."""
+        return np.cumsum(self._relevant, axis=0)
+
+    @cached_property
+    def precisions(self) -> Values:
+        """Sum, down to each place, of the precision at the relevant places."""
+        places = np.arange(1, len(self._relevant) + 1)[:, None]
+        return np.cumsum(self._relevant * self.hits / places, axis=0)
+
+    @cached_property
+    def reciprocal_ranks(self) -> tuple[npt.NDArray[np.intp], Values]:
+        """The first relevant place of each query, from 0, and its reciprocal rank, 0 where there is none."""
+        first = self._relevant.argmax(axis=0)
+        return first, self._relevant.any(axis=0) / (first + 1.0)
 
 
 def _discounts(depth: int) -> Values:
@@ -430,12 +420,42 @@ def _share(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Value
     return share
 
 
-_KERNELS: Mapping[str, Callable[[_Graded, int], npt.NDArray[np.number]]] = {
-    "nDCG": lambda graded, k: _share(graded.dcg[k - 1], graded.ideal_dcg[k - 1]),
-    "Recall": lambda graded, k: _share(graded.hits[k - 1], graded.relevant_counts),
-    "MRR": lambda graded, k: np.where(graded.reciprocal_ranks[0] < k, graded.reciprocal_ranks[1], 0.0),
-    "MAP": lambda graded, k: _share(graded.precisions[k - 1], graded.relevant_counts),
-    "Hit": lambda graded, k: np.minimum(graded.hits[k - 1], 1),
-    "Precision": lambda graded, k: graded.hits[k - 1] / k,
-    "Judged": lambda graded, k: graded.judged[k - 1] / k,
+def _ndcg(graded: _Graded, measure: Measure) -> Values:
+    found, ideal = graded.dcg(measure.dcg)
+    return _share(found[measure.cutoff - 1], ideal[measure.cutoff - 1])
+
+
+def _hits(graded: _Graded, measure: Measure) -> npt.NDArray[np.int64]:
+    hits: npt.NDArray[np.int64] = graded.from_grade(measure.rel).hits[measure.cutoff - 1]
+    return hits
+
+
+def _recall(graded: _Graded, measure: Measure) -> Values:
+    return _share(_hits(graded, measure), graded.from_grade(measure.rel).relevant_counts)
+
+
+def _capped_recall(graded: _Graded, measure: Measure) -> Values:
+    counts = graded.from_grade(measure.rel).relevant_counts
+    return _share(_hits(graded, measure), np.minimum(counts, measure.cutoff))
+
+
+def _reciprocal_rank(graded: _Graded, measure: Measure) -> Values:
+    first, reciprocal = graded.from_grade(measure.rel).reciprocal_ranks
+    return np.where(first < measure.cutoff, reciprocal, 0.0)
+
+
+def _average_precision(graded: _Graded, measure: Measure) -> Values:
+    relevance = graded.from_grade(measure.rel)
+    return _share(relevance.precisions[measure.cutoff - 1], relevance.relevant_counts)
+
+
+_KERNELS: Mapping[str, Callable[[_Graded, Measure], npt.NDArray[np.number]]] = {
+    "nDCG": _ndcg,
+    "Recall": _recall,
+    "R_cap": _capped_recall,
+    "MRR": _reciprocal_rank,
+    "MAP": _average_precision,
+    "Hit": lambda graded, measure: np.minimum(_hits(graded, measure), 1),
+    "Precision": lambda graded, measure: _hits(graded, measure) / measure.cutoff,
+    "Judged": lambda graded, measure: graded.judged[measure.cutoff - 1] / measure.cutoff,
 }

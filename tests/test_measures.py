@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,15 @@ from bench.measures import KINDS, Judgements, Measure, canonical, evaluate, id_r
 from .conftest import REPOSITORY
 
 CUTOFFS = (1, 2, 3, 5, 10)
+PARAMETERS: dict[str, list[dict[str, Any]]] = {"nDCG": [{}, {"dcg": "exp-log2"}], "Judged": [{}]}
 TREC_NAMES = {"nDCG": "ndcg_cut", "Recall": "recall", "MAP": "map_cut", "Hit": "success", "Precision": "P"}
-EVERY = tuple(Measure(kind, k) for kind in KINDS if kind != "ANN" for k in CUTOFFS)
+EVERY = tuple(
+    Measure(kind, k, **given)
+    for kind in KINDS
+    if kind != "ANN"
+    for k in CUTOFFS
+    for given in PARAMETERS.get(kind, [{}, {"rel": 2}])
+)
 
 
 def judged(grades: list[dict[int, int]]) -> Judgements:
@@ -60,9 +68,11 @@ def test_a_measure_prints_and_parses_back(kind: str, cutoff: int) -> None:
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("ndcg@10", "nDCG@10"), ("NDCG@5", "nDCG@5"), ("recal@10", "Recall@10"), ("nDCG@010", "nDCG@10"),
-        ("nDCG", "nDCG@10"), ("nDCG@0", "nDCG@10"), ("P@3", "Precision@3"), ("RR@10", "MRR@10"), ("AP@7", "MAP@7"),
-        ("recall_5", "Recall@5"), ("ndcg_cut_10", "nDCG@10"), ("nDCG@10 ", "nDCG@10"), ("nDCG@１０", "nDCG@10"),
+        ("recal@10", "Recall@10"), ("nDCG@010", "nDCG@10"), ("nDCG", "nDCG@10"), ("nDCG@0", "nDCG@10"),
+        ("recall_5", "Recall@5"), ("ndcg_cut_10", "nDCG@10"), ("nDCG@１０", "nDCG@10"), ("hits@3", "Hit@3"),
+        ("RecallCap@10", "R_cap@10"), ("r-cap@5", "R_cap@5"), ("Recal(rel=2)@10", r"Recall\(rel=2\)@10"),
+        ("Recall(rel=2)", r"Recall\(rel=2\)@10"), ("Sucess(rel=3)@1", r"Hit\(rel=3\)@1"),
+        ("Recal(rle=2)@3", "Recall@3"), ("nDGC(dcg='exp-log2')@5", r"nDCG\(dcg='exp-log2'\)@5"),
     ],
 )  # fmt: skip
 def test_a_misspelt_measure_is_told_the_right_spelling(text: str, meant: str) -> None:
@@ -70,12 +80,60 @@ def test_a_misspelt_measure_is_told_the_right_spelling(text: str, meant: str) ->
         Measure.parse(text)
 
 
-@given(st.text())
-def test_parsing_accepts_nothing_but_its_own_spelling(text: str) -> None:
+@given(st.text() | st.from_regex(r"(ndcg|R|recall)(\([a-z0-9=', -]*\))?@[0-9]{1,3}", fullmatch=True))
+def test_whatever_parses_prints_a_spelling_of_its_own_that_parses_back(text: str) -> None:
     try:
-        assert str(Measure.parse(text)) == text
+        measure = Measure.parse(text)
+        assert Measure.parse(str(measure)) == measure
     except ValueError as error:
         assert "is not a measure" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("ndcg@10", "nDCG@10"), ("NDCG@5", "nDCG@5"), ("P@3", "Precision@3"), ("RR@10", "MRR@10"), ("AP@7", "MAP@7"),
+        ("R@5", "Recall@5"), ("success@1", "Hit@1"), (" nDCG @ 10 ", "nDCG@10"), ("r_cap@10", "R_cap@10"),
+        ("Recall(rel=2)@10", "Recall(rel=2)@10"), ("R( REL = 2 )@10", "Recall(rel=2)@10"),
+        ("P(rel=1)@5", "Precision@5"),
+        ("rr(rel=3)@10", "MRR(rel=3)@10"), ("Success(rel=2)@1", "Hit(rel=2)@1"), ("map(rel=2)@10", "MAP(rel=2)@10"),
+        ("R_cap(rel=2)@10", "R_cap(rel=2)@10"), ("nDCG(dcg='log2')@10", "nDCG@10"),
+        ("nDCG(dcg='exp-log2')@10", "nDCG(dcg='exp-log2')@10"), ('ndcg(DCG="exp-log2")@10', "nDCG(dcg='exp-log2')@10"),
+        ("nDCG(dcg=exp-log2)@10", "nDCG(dcg='exp-log2')@10"), ("ann@10", "ANN@10"), ("judged@10", "Judged@10"),
+    ],
+)  # fmt: skip
+def test_every_case_and_the_names_of_ir_measures_come_to_one_spelling(text: str, printed: str) -> None:
+    assert str(Measure.parse(text)) == printed
+    assert Measure.parse(printed) == Measure.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nDCG(rel=2)@10", r"nDCG takes dcg, as in \(dcg='exp-log2'\), not \(rel=2\)"),
+        ("nDCG(dcg='exp')@10", "dcg is 'log2' or 'exp-log2', not 'exp'"),
+        ("Recall(dcg='log2')@10", r"Recall takes rel, as in \(rel=2\), not \(dcg='log2'\)"),
+        ("Recall(rel=0)@10", "rel is a whole number from 1"),
+        ("Recall(rel=-1)@10", "rel is a whole number from 1"),
+        ("Recall(rel='2')@10", "rel is a whole number from 1"),
+        ("Recall(rel=2, judged_only=True)@10", "Recall takes rel"),
+        ("Recall()@10", "Recall takes rel"),
+        ("ANN(rel=2)@10", "ANN takes nothing in brackets"),
+        ("Judged(rel=2)@10", "Judged takes nothing in brackets"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused_with_the_ones_that_can(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"is not a measure: .*{message}"):
+        Measure.parse(text)
+
+
+def test_parameters_are_refused_where_a_kind_has_none() -> None:
+    with pytest.raises(ValueError, match="nDCG takes no rel"):
+        Measure("nDCG", 10, rel=2)
+    with pytest.raises(ValueError, match="Recall takes no dcg"):
+        Measure("Recall", 10, dcg="exp-log2")
+    with pytest.raises(ValueError, match="rel of Hit is a whole number from 1"):
+        Measure("Hit", 10, rel=True)
 
 
 @pytest.mark.parametrize(("kind", "cutoff"), [("ndcg", 10), ("nDCG", 0), ("nDCG", -1), ("nDCG", True), ("nDCG", 1.0)])
@@ -120,6 +178,20 @@ RANKING, GRADES = [7, 5, 6, 4], {7: 2, 6: 1, 4: 0, 9: 3}
         ("Judged@2", 1 / 2),
         ("Judged@4", 3 / 4),
         ("Judged@10", 3 / 10),
+        # gains 2^g - 1: 3/log2(2) + 1/log2(4) = 3.5; ideal of 3, 2, 1: 7 + 3/log2(3) + 1/2
+        ("nDCG(dcg='exp-log2')@10", 3.5 / (7 + 3 / math.log2(3) + 0.5)),
+        ("nDCG(dcg='exp-log2')@1", 3 / 7),
+        ("Recall(rel=2)@10", 1 / 2),  # of grade 2 and 3 the former was found
+        ("Recall(rel=3)@10", 0.0),
+        ("Recall(rel=4)@10", 0.0),  # nothing is relevant
+        ("Precision(rel=2)@3", 1 / 3),
+        ("MRR(rel=2)@10", 1.0),
+        ("MAP(rel=2)@10", 1 / 2),
+        ("Hit(rel=3)@10", 0.0),
+        ("R_cap@1", 1.0),  # one of one that a single place can hold
+        ("R_cap@2", 1 / 2),
+        ("R_cap@10", 2 / 3),
+        ("R_cap(rel=2)@3", 1 / 2),
     ],
 )
 def test_a_graded_ranking_worked_by_hand(name: str, expected: float) -> None:
@@ -138,9 +210,18 @@ def test_a_perfect_ranking_scores_exactly_one() -> None:
     grades = {row: 1 + row % 3 for row in range(10)}
     best = sorted(grades, key=lambda row: -grades[row])
     for measure in EVERY:
-        if measure.kind in ("nDCG", "MRR", "Hit", "Precision"):
+        if measure.kind in ("nDCG", "R_cap", "MRR", "Hit") or (measure.kind == "Precision" and measure.rel == 1):
             assert value(str(measure), best, grades) == 1.0, measure
     assert value("Recall@10", best, grades) == value("MAP@10", best, grades) == 1.0
+
+
+def test_no_grade_is_too_high_for_exponential_gains() -> None:
+    name = "nDCG(dcg='exp-log2')@10"
+    top = 2_000_000_000
+    assert value(name, [1, 2], {1: top, 2: 1}) == 1.0
+    # 2^g beside 2^(g - 1): (1/2 + 1/log2(3)) / (1 + 1/2/log2(3)), what is taken from both being nothing beside them
+    expected = (0.5 + 1 / math.log2(3)) / (1 + 0.5 / math.log2(3))
+    assert value(name, [2, 1], {1: top, 2: top - 1}) == pytest.approx(expected, abs=1e-12)
 
 
 def test_reversing_a_ranking_lowers_ndcg() -> None:

@@ -21,6 +21,13 @@ def number(value: float | None) -> str:
     return sign + (text[1:] if text.startswith("0") else text)
 
 
+def heading(measure: str) -> str:
+    """A measure's name over a column: `R(rel=2)@10`, `nDCG(exp-log2)@10`; one without a parameter stays as it is."""
+    for long, short in (("Recall(", "R("), ("Precision(", "P("), ("(dcg='exp-log2')", "(exp-log2)")):
+        measure = measure.replace(long, short)
+    return measure
+
+
 def signed(value: float) -> str:
     """A difference, its sign always shown."""
     text = number(value)

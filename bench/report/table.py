@@ -8,6 +8,7 @@ from bench.report import equal_recall
 from bench.report.cells import (
     DASH,
     build_peak,
+    heading,
     mebibytes,
     milliseconds,
     number,
@@ -62,7 +63,7 @@ def _main_table(result: Result) -> list[list[str]]:
     companions = [m for m in _COMPANIONS if m != result.primary and m in _measure_names(result)]
     shown_ann = sorted({k for s in result.systems for k, v in s.ann_recall.items() if v is not None}, key=int)
     ann = [k for k in shown_ann if f"ANN@{k}" != result.primary]
-    header = ["system", f"{result.primary} [95 %]"]
+    header = ["system", f"{heading(result.primary)} [95 %]"]
     if result.baseline is not None:
         header += [f"against {result.baseline}", "change", "verdict"]
     header += [m.replace("Recall@", "R@") for m in companions] + [f"ANN@{k}" for k in ann]
@@ -120,7 +121,9 @@ def _measures_table(result: Result) -> list[list[str]]:
     if not others:
         return []
     names = _measure_names(result)
-    return [["system", *names]] + [[s.name, *(_mean(s.measures.get(name)) for name in names)] for s in result.systems]
+    return [["system", *map(heading, names)]] + [
+        [s.name, *(_mean(s.measures.get(name)) for name in names)] for s in result.systems
+    ]
 
 
 def _index_table(result: Result) -> list[list[str]]:
