@@ -89,7 +89,8 @@ def test_one_measure_in_two_spellings_is_measured_once(folder: Path) -> None:
     ("name", "short"),
     [
         ("nDCG@10", "nDCG@10"), ("Recall@10", "Recall@10"), ("Recall(rel=2)@10", "R(rel=2)@10"),
-        ("R_cap@10", "R_cap@10"), ("nDCG(dcg='exp-log2')@10", "nDCG(exp-log2)@10"), ("Precision(rel=2)@5", "P(rel=2)@5"), ("ANN@10", "ANN@10"),
+        ("R_cap@10", "R_cap@10"), ("nDCG(dcg='exp-log2')@10", "nDCG(exp-log2)@10"),
+        ("Precision(rel=2)@5", "P(rel=2)@5"), ("ANN@10", "ANN@10"),
     ],
 )  # fmt: skip
 def test_headings_are_short(name: str, short: str) -> None:
