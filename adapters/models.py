@@ -7,6 +7,7 @@ a run repeats with the commit it had, and needs no network.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -21,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-from .base import InvalidOptions, ModelNotFound
+from .base import InvalidOptions, ModelNotFound, resolve_path
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
@@ -221,7 +222,7 @@ def _in_package(reference: str) -> Path:
     try:
         path = Path(str(importlib.metadata.distribution(name).locate_file(inside)))
     except importlib.metadata.PackageNotFoundError as error:
-        raise ModelNotFound(f"model {reference!r}: the package {name} is not installed: pip install {name}") from error
+        raise ModelNotFound(f"model {reference!r}: the package {name} is not installed. {_close_to(name)}") from error
     if not path.is_dir():
         raise ModelNotFound(
             f"model {reference!r}: the package {name} is installed but has no folder {inside!r}. Look inside it: "
@@ -230,9 +231,24 @@ def _in_package(reference: str) -> Path:
     return path
 
 
+def _close_to(name: str) -> str:
+    """What is installed under a name like it. What a package index holds of that name nobody has checked, so it is
+    not advised to install that."""
+    there = {d.name for d in importlib.metadata.distributions() if d.name}
+    plain = {re.sub(r"[-_.]+", "-", each).lower(): each for each in there}
+    close = difflib.get_close_matches(re.sub(r"[-_.]+", "-", name).lower(), plain, n=3, cutoff=0.6)
+    if close:
+        names = ", ".join(plain[each] for each in close)
+        return f"Installed under names like it: {names}. Correct the name, or install the package that it means."
+    return "No package of a name like it is. Correct the name, or install the package that carries the model."
+
+
 def _as_folder(reference: str, base: Path) -> Path | None:
     """The folder that the reference names; None if it can only be a hub id. Raises ModelNotFound for a bad path."""
-    path = (base / Path(reference).expanduser()).absolute()
+    try:
+        path = resolve_path(base, reference).absolute()
+    except ValueError as error:
+        raise InvalidOptions(str(error), key="model") from error
     if path.is_dir():
         return path
     if path.exists():

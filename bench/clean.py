@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from adapters import registry
-from adapters.base import IndexMissing, IndexRef, MissingDependency
+from adapters.base import Context, IndexMissing, IndexRef, MissingDependency
 from bench.artifacts import SCRATCH, Cache, locked
 from bench.failures import closing, failure_of
 
@@ -86,12 +86,16 @@ def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned
 def _drop(kept: dict[str, Any], away: dict[str, str], tell: Callable[[str], None]) -> str | None:
     """Drop one index; the cause when that is not possible. away: causes by connection, so that a server that does not
     answer is waited for once."""
-    place = f"{kept['adapter']} {kept['connection']}"
+    place = f"{kept['adapter']} {kept['connection']} {kept.get('base')}"
     if place in away:
         return away[place]
     try:
         kind = registry.load("stores", kept["adapter"])
-        store = kind(kind.Index.model_validate(kept["index"]), kind.Connection.model_validate(kept["connection"]))
+        store = kind(
+            kind.Index.model_validate(kept["index"]),
+            kind.Connection.model_validate(kept["connection"]),
+            Context(Path(kept.get("base", ""))),  # an older record holds none: paths started where the user stood
+        )
         try:
             if missing := store.missing():
                 raise missing

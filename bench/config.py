@@ -6,24 +6,27 @@ Nothing here touches data, models or servers: what needs them is checked by the 
 from __future__ import annotations
 
 import copy
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from types import MappingProxyType
+from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from adapters import registry
-from adapters.base import DatasetInvalid, Filter, InvalidOptions, open_text
+from adapters.base import DatasetInvalid, Filter, InvalidOptions, open_text, resolve_path
 from bench.artifacts import content_key
 from bench.expansion import System, expand_systems
 from bench.experiment_file import ExperimentFile, LoadPoint
 from bench.failures import failure_of
 from bench.measures import Measure
+from bench.overrides import override, written
+from bench.places import BESIDE_ADAPTER, elsewhere, holding, known_keys
+from bench.suggestions import advice, meant, suggestion
+from bench.yaml_text import parse_yaml
 
 _SECRET = re.compile(r"(api_?key|secret|password|(^|_)token|access_key)$", re.IGNORECASE)
 _LOOKS_SECRET = re.compile(r"^(sk-|sk_|hf_|co_|Bearer )[A-Za-z0-9_-]{16,}$")
@@ -95,84 +98,65 @@ def load_experiment(path: Path, overrides: Sequence[str] = (), *, working_direct
     except UnicodeDecodeError as error:
         raise ConfigFaults([f"{file}: is not {error.encoding.upper()}. Save the file as UTF-8."]) from error
     try:
-        raw = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise ConfigFaults([f"{file}: {_yaml_fault(error)}"]) from error
+        raw = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigFaults([f"{file}: {error}"]) from error
     if not isinstance(raw, dict):
         raise ConfigFaults([f"{file}: expected a mapping that starts with `experiment: NAME`."])
-    reader = Reader(file, path.resolve().parent, (working_directory or Path.cwd()).resolve())
-    reader.override(raw, overrides)
+    reader = Reader(file, _base(path))
+    reader.faults += override(raw, overrides, (working_directory or Path.cwd()).resolve())
     return reader.read(raw)
+
+
+def _base(path: Path) -> Path:
+    """The folder of the file, from which its relative paths start."""
+    try:
+        return resolve_path(Path(), path.resolve().parent)
+    except ValueError as error:
+        raise ConfigFaults([f"{path}: {error}"]) from error
 
 
 class Reader:
     """Collects faults while it reads; each is printed with the file and the key path that --set would take."""
 
-    def __init__(self, file: str, base: Path, working_directory: Path) -> None:
+    def __init__(self, file: str, base: Path) -> None:
         self.file = file
         self.base = base
-        self.working_directory = working_directory
         self.faults: list[str] = []
+        self.lost: list[str | None] = []  # names of the systems that a fault keeps from being made, None for unnamed
         self._one_load = False
+        self._read_as: set[str] = set()  # key paths of values that stand in the file under a wrong key, named already
+        self._not_there: dict[tuple[str, str], tuple[int, list[str]]] = {}
 
     def fault(self, key_path: str, message: str) -> None:
-        text = f"{self.file}: {key_path}{' ' if key_path else ''}{message}"
+        if key_path in self._read_as:
+            return
+        text = f"{self.file}: {key_path}{'' if not key_path or message.startswith(':') else ' '}{message}"
         if text not in self.faults:  # an entry of `systems` that stands for several is read once for each
             self.faults.append(text)
+
+    def not_there(self, key_path: str, name: str, what: str, hint: str) -> None:
+        """Name what is not `what` (a system, among the encoders): once, with every place that takes it for one."""
+        if key_path in self._read_as:
+            return
+        if (what, name) not in self._not_there:
+            self.fault(key_path, f"({name}) is not {what}. {hint}")
+            self._not_there[what, name] = len(self.faults) - 1, []
+            return
+        at, also = self._not_there[what, name]
+        if key_path not in also and f": {key_path} (" not in self.faults[at]:
+            also.append(key_path)
+            self.faults[at] = f"{self.faults[at].partition(' The same name')[0]} The same name in {', '.join(also)}."
+
+    def not_a_system(self, key_path: str, name: str, known: Iterable[str], hint: str | None = None) -> None:
+        """As `not_there`, unless a fault that is named already keeps the system from being made."""
+        if any(lost is None or name == lost or name.startswith(f"{lost}(") for lost in self.lost):
+            return
+        self.not_there(key_path, name, "a system", hint or suggestion(name, known))
 
     def stop_on_faults(self) -> None:
         if self.faults:
             raise ConfigFaults(self.faults)
-
-    # -- --set ---------------------------------------------------------------------------------------------------
-
-    def override(self, raw: dict[str, Any], overrides: Sequence[str]) -> None:
-        for text in overrides:
-            key, sign, value = text.partition("=")
-            if not sign or not key:
-                self.faults.append(f"--set {text}: expected KEY.PATH=VALUE, such as --set systems[0].depth=50")
-                continue
-            try:
-                parsed = yaml.safe_load(value)
-            except yaml.YAMLError as error:
-                self.faults.append(f"--set {text}: the value is not YAML: {_yaml_fault(error)}")
-                continue
-            self._set(raw, key.strip(), self._from_working_directory(key, parsed), text)
-
-    def _from_working_directory(self, key: str, value: Any) -> Any:
-        """A path given on the command line is relative to where the user stands, not to the file."""
-        if not isinstance(value, str) or value.startswith("package:"):
-            return value
-        leaf = key.rpartition(".")[2]
-        here = self.working_directory / Path(value).expanduser()
-        if leaf in {"path", "run", "cache", "uri"} or here.exists():
-            return str(here) if "://" not in value else value
-        return value
-
-    def _set(self, raw: dict[str, Any], key: str, value: Any, text: str) -> None:
-        steps: list[str | int] = []
-        for piece in key.split("."):
-            match = re.fullmatch(r"([^\[\]]+)((?:\[\d+\])*)", piece)
-            if not match:
-                self.faults.append(f"--set {text}: {piece!r} is not a key or a key with [number].")
-                return
-            steps += [match[1], *(int(n) for n in re.findall(r"\d+", match[2]))]
-        node: Any = raw
-        for step, following in zip(steps, [*steps[1:], None], strict=True):
-            if isinstance(step, int):
-                if not isinstance(node, list) or step >= len(node):
-                    have = len(node) if isinstance(node, list) else 0
-                    self.faults.append(f"--set {text}: there is no item [{step}]; the list has {have}.")
-                    return
-            elif not isinstance(node, dict):
-                self.faults.append(f"--set {text}: {step!r} is below something that is not a mapping.")
-                return
-            if following is None:
-                node[step] = value
-                return
-            if isinstance(step, str) and node.get(step) is None:
-                node[step] = {}
-            node = node[step]
 
     # -- the file ------------------------------------------------------------------------------------------------
 
@@ -213,19 +197,43 @@ class Reader:
         )
 
     def _settings(self, raw: dict[str, Any]) -> ExperimentFile:
-        """The file as a model. Unknown keys are named and left out, so that the faults behind them are found too."""
+        """The file as a model. An unknown key is named, and read as the one that was meant, or not at all: so what
+        rests on it is no fault, and the faults behind it are found too."""
         try:
             return ExperimentFile.model_validate(raw)
         except ValidationError as error:
             self.model_faults(error, "", ExperimentFile)
-            known = copy.deepcopy(raw)
-            for item in error.errors(include_url=False):
-                if item["type"] == "extra_forbidden":
-                    _delete(known, item["loc"])
+            corrected = self._corrected(raw, error, ExperimentFile, "")
             try:
-                return ExperimentFile.model_validate(known)
-            except ValidationError:
+                return ExperimentFile.model_validate(corrected)
+            except ValidationError as second:
+                self.model_faults(second, "", ExperimentFile)
                 raise ConfigFaults(self.faults) from error
+
+    def _corrected(
+        self, values: Mapping[str, Any], error: ValidationError, model: type[BaseModel], prefix: str
+    ) -> dict[str, Any]:
+        """A copy with each unknown key under the name that was meant, if that is free, and else without it."""
+        copied = copy.deepcopy(dict(values))
+        for item in error.errors(include_url=False):
+            if item["type"] != "extra_forbidden":
+                continue
+            *above, last = _steps(item)
+            node: Any = copied
+            try:
+                for step in above:
+                    # One load point may stand for a list of one.
+                    node = node if step == 0 and isinstance(node, dict) else node[step]
+            except (KeyError, IndexError, TypeError):
+                continue
+            if isinstance(node, dict) and last in node:
+                value = node.pop(last)
+                wanted = meant(str(last), known_keys(model, above))
+                if wanted is not None and wanted not in node:
+                    node[wanted] = value
+                    if not isinstance(value, Mapping):
+                        self._read_as.add(f"{prefix}{'.' if prefix else ''}{written([*above, wanted])}")
+        return copied
 
     def _refuse_secrets(self, node: Any, path: str) -> None:
         if isinstance(node, dict):
@@ -250,22 +258,37 @@ class Reader:
                 "not it, name the variable: api_key_env: NAME",
             )
 
-    def model_faults(self, error: ValidationError, prefix: str, model: type[BaseModel]) -> None:
-        """Pydantic's errors in the words of the file: key path, what is wrong, and a suggestion."""
+    def model_faults(
+        self,
+        error: ValidationError,
+        prefix: str,
+        model: type[BaseModel],
+        other_places: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
+        """Pydantic's errors in the words of the file: key path, what is wrong, and a suggestion.
+
+        other_places: keys of places that the model does not know of, by how each is called in a sentence.
+        """
         named: set[str] = set()
-        for item in error.errors(include_url=False):
-            location = [step for step in item["loc"] if not _is_union_tag(step)]
-            key_path = _join(prefix, location)
+        items = error.errors(include_url=False)
+        written_wrong = {
+            (*item["loc"][:-1], meant(str(item["loc"][-1]), known_keys(model, _steps(item)[:-1])))
+            for item in items
+            if item["type"] == "extra_forbidden"
+        }
+        for item in items:
+            location = _steps(item)
+            key_path = f"{prefix}{'.' if prefix and location else ''}{written(location)}"
             if self._one_load:  # as the file writes it, and as --set takes it
                 key_path = key_path.replace("latency[0]", "latency", 1)
             if key_path in named:
                 continue  # the members of a union each complain of the same value
             named.add(key_path)
             if item["type"] == "extra_forbidden":
-                known = _known_keys(model, location[:-1])
-                self.fault(key_path, f"is unknown. {suggestion(str(location[-1]), known)}")
+                self.fault(key_path, f"is unknown. {_advice(item, model, other_places, in_adapter=bool(prefix))}")
             elif item["type"] == "missing":
-                self.fault(key_path, "is missing.")
+                if tuple(item["loc"]) not in written_wrong:
+                    self.fault(key_path, "is missing.")
             elif item["type"] == "string_pattern_mismatch":
                 self.fault(key_path, f"({item['input']!r}) may only hold a-z, 0-9, _ and -.")
             else:
@@ -286,6 +309,10 @@ class Reader:
     def adapter(self, role: registry.RoleName, spec: Mapping[str, Any], key_path: str) -> type[Any] | None:
         name = spec.get("adapter")
         if not isinstance(name, str):
+            written_wrong = next((key for key in spec if "adapter" not in spec and meant(str(key), ["adapter"])), None)
+            if written_wrong is not None:
+                self.fault(f"{key_path}.{written_wrong}", "is unknown. Did you mean adapter?")
+                return None
             self.fault(f"{key_path}.adapter", f"is missing. Known: {', '.join(registry.names(role))}.")
             return None
         try:
@@ -306,12 +333,22 @@ class Reader:
             return None
         return kind
 
-    def options(self, model: type[BaseModel], values: Mapping[str, Any], key_path: str) -> Any | None:
+    def options(
+        self,
+        model: type[BaseModel],
+        values: Mapping[str, Any],
+        key_path: str,
+        other_places: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> Any | None:
+        """The validated options; of unknown keys, which are named, those that were meant. None after other faults."""
         try:
             return model.model_validate(dict(values))
         except ValidationError as error:
-            self.model_faults(error, key_path, model)
-            return None
+            self.model_faults(error, key_path, model, other_places)
+            try:
+                return model.model_validate(self._corrected(values, error, model, key_path))
+            except ValidationError:
+                return None
         except BaseException as error:  # of a third party's validator
             self.fault(key_path, f": {failure_of(error).where}")
             return None
@@ -366,7 +403,7 @@ class Reader:
             self.fault("targets", "ask for the cheapest setting, and latency is off. Give load points: latency: {…}")
         names = [system.name for system in systems]
         if settings.baseline is not None and settings.baseline not in names:
-            self.fault("baseline", f"({settings.baseline}) is not a system. {suggestion(settings.baseline, names)}")
+            self.not_a_system("baseline", settings.baseline, names)
         if settings.margin is not None and settings.baseline is None:
             self.fault("margin", "has no meaning without a baseline. Name one: baseline: SYSTEM")
         if settings.margins.latency is not None and not settings.latency:
@@ -377,59 +414,20 @@ class Reader:
                 self.fault("baseline", "has another filter than every other system, so nothing can be compared.")
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets the later of two equal keys win in silence; a benchmark's file must not."""
+def _steps(item: Mapping[str, Any]) -> list[str | int]:
+    """Where the file holds what one of pydantic's errors speaks of."""
+    return [step for step in item["loc"] if not _is_union_tag(step)]
 
 
-def _unique_mapping(loader: Any, node: Any) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        if key_node.tag == "tag:yaml.org,2002:merge":
-            continue
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} stands here twice", key_node.start_mark
-            )
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
-def _yaml_fault(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}." if mark else f"{problem}."
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """«Did you mean …?» where something is close, else the list of what is known."""
-    options = list(known)
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
-    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(options) or 'none'}."
-
-
-def _delete(node: Any, location: Sequence[str | int]) -> None:
-    """Take the value at a location out of nested mappings and lists, if it is there."""
-    if isinstance(node, dict) and "latency" in node and isinstance(node["latency"], dict) and location[0] == "latency":
-        location = [step for step in location if step != 0]
-    *steps, last = location
-    for step in steps:
-        try:
-            node = node[step]
-        except (KeyError, IndexError, TypeError):
-            return
-    if isinstance(node, dict):
-        node.pop(last, None)
-
-
-def _join(prefix: str, location: Sequence[str | int]) -> str:
-    path = prefix
-    for step in location:
-        path += f"[{step}]" if isinstance(step, int) else (f".{step}" if path else str(step))
-    return path
+def _advice(
+    item: Mapping[str, Any], model: type[BaseModel], other_places: Mapping[str, Sequence[str]], *, in_adapter: bool
+) -> str:
+    """What to do about an unknown key."""
+    *above, last = _steps(item)
+    known = known_keys(model, above)
+    if in_adapter and (held := holding(item["input"], known)) and meant(str(last), known) is None:
+        return f"What it holds ({', '.join(held)}) belongs {BESIDE_ADAPTER}."
+    return advice(str(last), known, {**other_places, **elsewhere(model, above)})
 
 
 def _is_union_tag(step: str | int) -> bool:
@@ -437,26 +435,6 @@ def _is_union_tag(step: str | int) -> bool:
     return isinstance(step, str) and bool(
         re.search(r"\[|^(LoadPoint|str|int|float|bool|literal|list|dict|none)\b", step)
     )
-
-
-def _known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that may stand at a location inside a model."""
-    current: type[BaseModel] | None = model
-    for step in location:
-        if isinstance(step, int) or current is None:
-            continue
-        field = current.model_fields.get(step)
-        current = _model_within(field.annotation) if field is not None else None
-    return list(current.model_fields) if current is not None else []
-
-
-def _model_within(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in get_args(annotation):
-        if found := _model_within(argument):
-            return found
-    return None
 
 
 def parse_filter(reader: Reader, spec: Any, key_path: str) -> Filter | None:

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adapters import registry
-from adapters.base import Filter, InvalidOptions, Role
+from adapters.base import Filter, InvalidOptions, Role, resolve_path
 from bench.failures import failure_of
 from bench.measures import Measure
+from bench.places import of_store
+from bench.suggestions import meant, suggestion
 
 if TYPE_CHECKING:
     from bench.config import Part, Reader
     from bench.experiment_file import ExperimentFile, SystemEntry
 
 _FILE_UNSAFE = re.compile(r"[^A-Za-z0-9._+=,()>-]+")
+_SECTIONS = ("index", "query")
 _PART_NAME = re.compile(r"[a-z0-9_-]+")
 
 
@@ -142,6 +145,7 @@ class _Expansion:
         if len(sources) != 1:
             have = " and ".join(sources) or "none of them"
             self.reader.fault(path, f"needs one source of candidates: encoder/store, fuse or run (it has {have}).")
+            self.reader.lost.append(entry.name)
             return
         for choices in self._choices(entry, path):
             system = self._system(entry, path, choices)
@@ -164,7 +168,10 @@ class _Expansion:
         for values in itertools.product(*axes.values()):
             choice = dict(zip(axes, values, strict=True))
             swept = {name: choice[name] for name, options in axes.items() if len(options) > 1}
-            for store, store_swept in self._store(choice["store"], path) if choice["store"] else [(None, {})]:
+            stores = self._store(choice["store"], path) if choice["store"] else [(None, {})]
+            if not stores:
+                self.reader.lost.append(entry.name)
+            for store, store_swept in stores:
                 yield {**choice, "store": store, "swept": swept, "store_swept": store_swept}
 
     def _system(self, entry: SystemEntry, path: str, choice: dict[str, Any]) -> System | None:
@@ -183,7 +190,7 @@ class _Expansion:
             query_encoder=query,
             store=store,
             fusion=self._fusion(entry, choice, path),
-            run=self.reader.base / choice["run"] if choice["run"] else None,
+            run=resolve_path(self.reader.base, choice["run"]) if choice["run"] else None,
             reranker=reranker,
             depth=choice["depth"],
             k=k,
@@ -200,7 +207,7 @@ class _Expansion:
             self.reader.fault(f"{path}.k", f"({system.k}) is larger than the depth ({system.depth}). Raise depth.")
         if system.depth < 1 or system.k < 1:
             self.reader.fault(f"{path}.{'depth' if system.depth < 1 else 'k'}", "must be at least 1.")
-        if system.run is not None and not system.run.is_file():
+        if system.run is not None and not _is_file(system.run):
             self.reader.fault(f"{path}.run", f": there is no file {system.run}.")
         if system.store is not None:
             self._check_needs(system, system.store, path)
@@ -245,9 +252,7 @@ class _Expansion:
         return pair
 
     def _unknown(self, key_path: str, name: Any, what: str, known: Mapping[str, Any]) -> None:
-        from bench.config import suggestion
-
-        self.reader.fault(key_path, f"({name}) is not among the {what}. {suggestion(str(name), known)}")
+        self.reader.not_there(key_path, str(name), f"among the {what}", suggestion(str(name), known))
 
     def _default_store(self, path: str) -> StoreChoice:
         kind = registry.load("stores", "exact")
@@ -269,26 +274,37 @@ class _Expansion:
         kind = self.reader.adapter("stores", spec, path)
         if kind is None:
             return []
-        connection = {key: value for key, value in spec.items() if key not in ("adapter", "index", "query")}
+        spec = self._sections(kind, spec, path)
+        connection = {key: value for key, value in spec.items() if key not in ("adapter", *_SECTIONS)}
         sections: list[list[tuple[dict[str, Any], dict[str, Any]]]] = []
-        for section in ("index", "query"):
+        for section in _SECTIONS:
             values = spec.get(section) or {}
             if not isinstance(values, Mapping):
                 self.reader.fault(f"{path}.{section}", "must be a mapping of options.")
                 return []
             sections.append(list(_combinations(values)))
-        connected = self.reader.options(kind.Connection, connection, path)
+        connected = self.reader.options(kind.Connection, connection, path, of_store(kind, "Connection"))
         found: list[tuple[StoreChoice, dict[str, Any]]] = []
         for (index, index_swept), (query, query_swept) in itertools.product(*sections):
-            faults = len(self.reader.faults)
             checked = (
-                self.reader.options(kind.Index, index, f"{path}.index"),
-                self.reader.options(kind.Query, query, f"{path}.query"),
+                self.reader.options(kind.Index, index, f"{path}.index", of_store(kind, "Index")),
+                self.reader.options(kind.Query, query, f"{path}.query", of_store(kind, "Query")),
             )
-            if len(self.reader.faults) > faults or connected is None:
-                break  # one combination names the fault; the others would repeat it
+            if connected is None or checked[0] is None or checked[1] is None:
+                return []  # one combination names the fault; the others would repeat it
             choice = StoreChoice(name, spec["adapter"], kind, checked[0], checked[1], connected, path)
             found.append((choice, {**index_swept, **query_swept}))
+        return found
+
+    def _sections(self, kind: Any, spec: Mapping[str, Any], path: str) -> dict[str, Any]:
+        """A store's part with a section that is spelled wrong, which is named, under the name that was meant."""
+        known = [*kind.Connection.model_fields, *_SECTIONS]
+        found = dict(spec)
+        for key, value in spec.items():
+            section = meant(str(key), known) if key not in known and isinstance(value, Mapping) else None
+            if section in _SECTIONS and section not in spec:
+                self.reader.fault(f"{path}.{key}", f"is unknown. Did you mean {section}?")
+                found[section] = found.pop(key)
         return found
 
     # -- fusion --------------------------------------------------------------------------------------------------
@@ -313,15 +329,13 @@ class _Expansion:
 
     def _resolve_fusions(self, systems: list[System]) -> list[System]:
         """Check that legs exist, that none contains itself, and that legs and fusion search under one filter."""
-        from bench.config import suggestion
-
         by_name = {system.name: system for system in systems}
         for system in systems:
             for leg in system.fusion.legs if system.fusion else ():
                 if leg not in by_name:
                     variants = [name for name in by_name if name.startswith(f"{leg}(")]
-                    hint = f"It stands for several: {', '.join(variants)}." if variants else suggestion(leg, by_name)
-                    self.reader.fault(f"{system.key_path}.fuse", f"({leg}) is not a system. {hint}")
+                    hint = f"It stands for several: {', '.join(variants)}." if variants else None
+                    self.reader.not_a_system(f"{system.key_path}.fuse", leg, by_name, hint)
                 elif self._contains(by_name, leg, system.name, set()):
                     self.reader.fault(f"{system.key_path}.fuse", f": {system.name} would be fused with itself.")
         if self.reader.faults:
@@ -366,6 +380,13 @@ def _combinations(options: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], 
     for values in itertools.product(*axes):
         chosen = {name: item for name, (item, _) in zip(options, values, strict=True)}
         yield chosen, {key: item for _, swept in values for key, item in swept.items()}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, or a folder that may not be looked into
+        return False
 
 
 def _listed(value: Any) -> list[Any]:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
+from adapters.base import FolderOrUri
+
 DEFAULT_MEASURES = ("nDCG@10", "Recall@1", "Recall@3", "Recall@5", "Recall@10", "MRR@1", "MRR@3", "MRR@5", "MRR@10")
 DEFAULT_DEPTH = 100
 
@@ -81,7 +83,9 @@ class SystemEntry(_Model):
     """One entry of `systems`. Lists multiply; `fuse` multiplies when it is a list of lists."""
 
     name: str | None = None
-    run: str | list[str] | None = Field(None, description="a TREC run file: rankings of whatever is used today")
+    run: FolderOrUri | list[FolderOrUri] | None = Field(
+        None, description="TREC run file: rankings of whatever is used today"
+    )
     encoder: Any = Field(None, description="name, or {document: name, query: name}, or a list of them")
     store: str | list[str] | None = None
     fuse: list[Any] | None = Field(None, description="names of systems whose rankings are fused")
@@ -137,7 +141,7 @@ class ExperimentFile(_Model):
     prices: list[dict[str, Any]] = []
     projection: ProjectedSize | None = Field(None, description="a corpus and traffic to project costs to")
     machine_usd_per_hour: float | None = Field(None, ge=0)
-    cache: str | None = Field(None, description="folder of the cache; default .bench-cache")
+    cache: FolderOrUri | None = Field(None, description="folder of the cache; default .bench-cache")
 
     @property
     def margins(self) -> Margins:

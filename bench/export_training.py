@@ -18,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from adapters import registry
 from adapters.base import EMPTY_ROW, Rows
 from bench.artifacts import check_writable, locked, write_atomically
-from bench.config import ConfigFaults, Experiment, suggestion
+from bench.config import ConfigFaults, Experiment
 from bench.expansion import StoreChoice, System
 from bench.pipeline import Pipeline
 from bench.preflight import load_data, prepare_over
 from bench.stages import Emit
+from bench.suggestions import suggestion
 
 Negatives: TypeAlias = Literal["random", "bm25", "cosine"]
 

@@ -738,6 +738,7 @@ def index_record(store: Store, ref: IndexRef) -> dict[str, Any]:
         "adapter": store.name,
         "index": _dump(store.index),
         "connection": _dump(store.connection),
+        "base": str(store.context.base),
     }
 
 

@@ -28,7 +28,7 @@ from adapters.base import (
     WrongAnswer,
 )
 from bench.artifacts import Cache
-from bench.config import ConfigFaults, Experiment, Part, suggestion
+from bench.config import ConfigFaults, Experiment, Part
 from bench.cost import PriceFaults
 from bench.costing import Costs
 from bench.dataset import Dataset, load_dataset
@@ -37,6 +37,7 @@ from bench.failures import closing, failure_of, told
 from bench.integrity import DatasetFaults
 from bench.pipeline import Pipeline
 from bench.stages import Emit
+from bench.suggestions import suggestion
 
 
 def prepare(

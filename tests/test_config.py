@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapters import registry
 from bench.config import ConfigFaults, Experiment, load_experiment
 from tests import small
 
@@ -137,13 +138,13 @@ def with_systems(*systems: Any, **keys: Any) -> dict[str, Any]:
         ),
         (
             with_systems(BM25, {"name": "h", "fuse": ["bm25", "h"]}),
-            ["bench.yaml: systems[1].fuse : h would be fused with itself."],
+            ["bench.yaml: systems[1].fuse: h would be fused with itself."],
         ),
         (
             with_systems(BM25, {"name": "h", "fuse": ["bm25", "bm25"]}),
             ["bench.yaml: systems[1].fuse needs at least two different systems."],
         ),
-        (with_systems({"name": "today", "run": "no.trec"}), ["bench.yaml: systems[0].run : there is no file "]),
+        (with_systems({"name": "today", "run": "no.trec"}), ["bench.yaml: systems[0].run: there is no file "]),
         (with_systems(BM25, latency={"mode": "open"}), ["bench.yaml: latency[0].rate is missing: an open loop"]),
         (with_systems(BM25, margin=0.01), ["bench.yaml: margin has no meaning without a baseline."]),
         (with_systems(BM25, baseline="bm25", margin=2), ["bench.yaml: margin "]),
@@ -166,7 +167,7 @@ def with_systems(*systems: Any, **keys: Any) -> dict[str, Any]:
         ),
         (
             with_systems({**BM25, "filter": {"year": {"after": 3}}}),
-            ["bench.yaml: systems[0].filter.year : Unknown filter operator 'after'. Known: eq, ne, in"],
+            ["bench.yaml: systems[0].filter.year: Unknown filter operator 'after'. Known: eq, ne, in"],
         ),
     ],
     ids=lambda value: value[0][12:60] if isinstance(value, list) else "",
@@ -193,10 +194,14 @@ def test_a_plain_margin_is_that_of_quality(
 
 def test_all_faults_are_named_together(tmp_path: Path) -> None:
     experiment = with_systems(
-        {"store": "bm25", "reranker": "r"}, {"encoder": "wrods"}, {**BM25, "k": 3}, baselin="bm25", margin=0.1
+        {"store": "bm25", "reranker": "r"},
+        {"encoder": "wrods"},
+        {**BM25, "k": 3},
+        baselin="bm25",
+        targets={"ANN@10": [0.9]},
     )
     found = "\n".join(faults(tmp_path, experiment))
-    for path in ("baselin ", "systems[0].reranker", "systems[1].encoder", "systems[2].k", "margin"):
+    for path in ("baselin ", "systems[0].reranker", "systems[1].encoder", "systems[2].k", "targets"):
         assert f"bench.yaml: {path}" in found
 
 
@@ -483,8 +488,8 @@ def test_set_creates_keys_that_the_schema_knows(tmp_path: Path) -> None:
     [
         ("sede=3", "bench.yaml: sede is unknown. Did you mean seed?"),
         ("stores.bm25.index.kk1=3", "bench.yaml: stores.bm25.index.kk1 is unknown. Did you mean k1?"),
-        ("systems[4].k=3", "--set systems[4].k=3: there is no item [4]; the list has 1."),
-        ("experiment.name=3", "--set experiment.name=3: 'name' is below something that is not a mapping."),
+        ("systems[4].k=3", "--set systems[4].k=3: there is no item [4]; systems has 1, counted from 0."),
+        ("experiment.name=3", "--set experiment.name=3: experiment is 'small', which has no keys."),
         ("seed", "--set seed: expected KEY.PATH=VALUE"),
         ("seed=[", "--set seed=[: the value is not YAML"),
         ("a[b]=1", "--set a[b]=1: 'a[b]' is not a key or a key with [number]."),
@@ -531,3 +536,109 @@ def test_vectors_of_another_dimension_than_the_corpus_are_refused(tmp_path: Path
     )
     message = refused(tmp_path, experiment)
     assert "dimension" in message and "8" in message and "32" in message
+
+
+# -- paths ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"cache": "$NO_SUCH_VARIABLE/x"},
+        {"dataset": {"adapter": "beir", "path": "$NO_SUCH_VARIABLE/x"}},
+        {"dataset": {"adapter": "files", "path": "data", "questions": "${NO_SUCH_VARIABLE}.csv"}},
+        {"dataset": {"adapter": "vectors", "corpus": "a.npy", "queries": "$NO_SUCH_VARIABLE.npy"}},
+        {"dataset": {"adapter": "hub", "dataset": "mteb/x", "cache_dir": "~/$NO_SUCH_VARIABLE"}},
+        {"encoders": {"e": {"adapter": "sentence_transformers", "model": "$NO_SUCH_VARIABLE/m"}}},
+        {"rerankers": {"r": {"adapter": "cross_encoder", "model": "$NO_SUCH_VARIABLE/m"}}},
+        {"stores": {"bm25": {"adapter": "bm25"}, "t": {"adapter": "lancedb", "uri": "$NO_SUCH_VARIABLE/t"}},
+         "systems": [BM25, {"encoder": "words", "store": "t"}]},
+        {"systems": [{"run": "$NO_SUCH_VARIABLE/today.trec"}]},
+        {"trackers": {"m": {"adapter": "mlflow", "uri": "$NO_SUCH_VARIABLE/mlruns"}}},
+    ],
+)  # fmt: skip
+def test_an_undefined_variable_in_any_path_is_a_fault_that_names_it(tmp_path: Path, keys: dict[str, Any]) -> None:
+    found = faults(tmp_path, {**with_systems(BM25), **keys})
+    assert len(found) == 1
+    assert "the variable NO_SUCH_VARIABLE in the path" in found[0]
+    assert "is not set. Set it: export NO_SUCH_VARIABLE=…" in found[0]
+
+
+def test_every_path_takes_home_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    small.collection(home / "data")
+    (home / "today.trec").write_text("q0 Q0 d0 1 1.0 x\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PLACE", str(home))
+    experiment = small.spec(
+        [{"name": "today", "run": "$PLACE/today.trec"}, BM25],
+        dataset={"adapter": "beir", "path": "~/data"},
+        cache="${PLACE}/cache",
+        measures=["nDCG@10"],
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    outcome = small.bench("run", small.write(work, experiment), "--output=~/out", "--quiet")
+    assert outcome.exit_code == 0
+    assert sorted(path.name for path in home.iterdir()) == ["cache", "data", "out", "today.trec"]
+    assert [path.name for path in work.iterdir()] == ["bench.yaml"]
+
+
+def test_a_value_of_set_is_a_path_by_its_option_and_not_because_such_a_file_is_here(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    (here / "test").mkdir(parents=True)
+    experiment = {**with_systems(BM25), "encoders": {"e": {"adapter": "sentence_transformers", "model": "m"}}}
+    (here / "m").mkdir()
+    read = loaded(
+        tmp_path, experiment, "dataset.split=test", "dataset.path=other", "encoders.e.model=m", "cache=c",
+        "stores.t={adapter: lancedb, uri: tables}", "stores.u={adapter: lancedb, uri: 's3://tables'}",
+        working_directory=here,
+    )  # fmt: skip
+    assert read.dataset.options.split == "test"
+    assert read.dataset.options.path == here / "other"
+    assert read.encoders["e"].options.model == str(here / "m")
+    assert read.settings.cache == str(here / "c")
+    assert read.settings.stores["t"]["uri"] == str(here / "tables")
+    assert read.settings.stores["u"]["uri"] == "s3://tables"
+
+
+def test_an_option_is_a_path_whatever_else_it_may_be() -> None:
+    """A third party's plain `Path` is one too."""
+    from pydantic import BaseModel
+
+    from adapters.base import FilePath, PathText, holds_path
+
+    class Model(BaseModel):
+        plain: Path | None = None
+        several: tuple[FilePath, ...] | FilePath | None = None
+        perhaps: PathText = ""
+        no: str | None = None
+
+    kinds = {name: holds_path(field) for name, field in Model.model_fields.items()}
+    assert kinds == {"plain": "path", "several": "path", "perhaps": "text", "no": None}
+
+
+def test_every_option_that_is_called_a_path_has_the_type_of_one() -> None:
+    from adapters.base import holds_path
+
+    named = ("path", "folder", "file", "dir", "uri", "questions")
+    wrong = []
+    for role in registry.ROLES:
+        for name in registry.names(role):
+            kind = registry.load(role, name)
+            models = (kind.Index, kind.Query, kind.Connection) if role == "stores" else (kind.Options,)
+            for model in models:
+                fields = [(key, field) for key, field in model.model_fields.items() if key.split("_")[-1] in named]
+                wrong += [f"{role}.{name}.{key}" for key, field in fields if holds_path(field) is None]
+    assert [option for option in wrong if option not in NO_FILES] == []
+
+
+NO_FILES = {"rerankers.rerank_api.path"}  # below a server's address
+
+
+@pytest.mark.parametrize("form", ["utf-8-sig", "utf-16"])
+def test_an_experiment_reads_the_same_in_every_encoding(tmp_path: Path, form: str) -> None:
+    path = small.write(tmp_path, with_systems(BM25))
+    plain = load_experiment(path)
+    path.write_bytes(path.read_text().encode(form))
+    assert load_experiment(path).hash == plain.hash

@@ -70,7 +70,7 @@ from .events import (
 )
 from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
 from .filters import Condition, Filter, column_of
-from .paths import FilePath, PathText, resolve_path
+from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
 from .reading import numbered_lines, open_text
 from .tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
 
@@ -100,6 +100,7 @@ __all__ = [
     "Filter",
     "Flags",
     "Floats",
+    "FolderOrUri",
     "Hits",
     "Identity",
     "IndexMissing",
@@ -147,6 +148,7 @@ __all__ = [
     "exact_scores",
     "exact_top_k",
     "hit_threshold",
+    "holds_path",
     "numbered_lines",
     "of_ordinary_length",
     "open_text",

@@ -36,8 +36,9 @@ class MissingDependency(AdapterError):
     """A package that the adapter needs is not installed."""
 
     def __init__(self, adapter: str, package: str, extra: str | None) -> None:
-        install = f'pip install "retrieval-bench[{extra}]"' if extra else f"pip install {package}"
-        super().__init__(f'Adapter "{adapter}" needs the package {package}. Install it: {install}')
+        # A module's name need not be that of the package that brings it, and a misspelt one may be anybody's.
+        cure = f'Install it: pip install "retrieval-bench[{extra}]"' if extra else "Install the package that brings it."
+        super().__init__(f'Adapter "{adapter}" needs the module {package}, which is not installed. {cure}')
         self.package = package
         self.extra = extra
 

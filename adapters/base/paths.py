@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator
+from pydantic.fields import FieldInfo
 
 # As in a shell: $NAME, ${NAME}. A dollar sign before anything else is itself.
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
@@ -58,8 +61,34 @@ def _resolvable_text(text: str) -> str:
     return text
 
 
-FilePath = Annotated[Path, AfterValidator(_resolvable)]
+@dataclass(frozen=True, slots=True)
+class _Holds:
+    """Marks the type of an option: `path` holds a path and nothing else, `text` may hold one."""
+
+    kind: Literal["path", "text"]
+
+
+FilePath = Annotated[Path, AfterValidator(_resolvable), _Holds("path")]
 """An option that is a path. It stays as written; `Context.path` says where it leads."""
 
-PathText = Annotated[str, AfterValidator(_resolvable_text)]
-"""An option that may be a path, and may be a name or an address such as s3://bucket/folder."""
+FolderOrUri = Annotated[str, AfterValidator(_resolvable_text), _Holds("path")]
+"""An option that is a path or an address such as s3://bucket/folder."""
+
+PathText = Annotated[str, AfterValidator(_resolvable_text), _Holds("text")]
+"""An option that may be a path, and may be a name or an address."""
+
+
+def holds_path(field: FieldInfo) -> Literal["path", "text"] | None:
+    """Whether an option is a path, may be one, or is none."""
+    return _held([*field.metadata, field.annotation])
+
+
+def _held(types: Iterable[Any]) -> Literal["path", "text"] | None:
+    for each in types:
+        if isinstance(each, _Holds):
+            return each.kind
+        if isinstance(each, type) and issubclass(each, Path):
+            return "path"
+        if found := _held((*get_args(each), *getattr(each, "__metadata__", ()))):
+            return found
+    return None

@@ -23,6 +23,7 @@ from ..base import (
     InvalidOptions,
     ModelNotFound,
     Options,
+    PathText,
     Role,
     Similarity,
     TextRows,
@@ -61,7 +62,7 @@ class Prompts(Options):
 class SentenceTransformersOptions(Options):
     """model: hub id, folder, or package:<distribution>/<path inside>. Omitted options are as the model ships."""
 
-    model: str
+    model: PathText
     revision: str | None = None
     device: Device = "auto"
     dtype: Dtype = "float32"

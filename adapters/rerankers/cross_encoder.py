@@ -16,6 +16,7 @@ from ..base import (
     InvalidOptions,
     ModelNotFound,
     Options,
+    PathText,
     Queries,
     Reranker,
     Rows,
@@ -42,7 +43,7 @@ class CrossEncoderOptions(Options):
     activation: what the score passes through; a sigmoid keeps the order but rounds large scores to ties at 1.
     """
 
-    model: str
+    model: PathText
     revision: str | None = None
     device: Device = "auto"
     dtype: Dtype = "float32"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from adapters.base import AdapterRejected, InvalidOptions, Options
+from adapters.base import AdapterRejected, FilePath, InvalidOptions, Options
 
 from .weaviate_server import Server, local_cluster, local_server
 
@@ -214,7 +214,7 @@ class WeaviateConnection(Options):
     batch_size: Positive = 1000
     insert_threads: Positive = 2
     search_threads: Positive = 4  # for several queries in one call; one query is one request
-    data_path: str | tuple[str, ...] | None = None  # PERSISTENCE_DATA_PATH of a server on this machine
+    data_path: FilePath | tuple[FilePath, ...] | None = None  # PERSISTENCE_DATA_PATH of a server on this machine
     metrics_url: _Url | tuple[_Url, ...] | None = None
 
     @model_validator(mode="after")
@@ -265,8 +265,8 @@ class WeaviateConnection(Options):
     @property
     def data_paths(self) -> tuple[Path, ...]:
         """The data folder of each node, none where they are not known."""
-        if given := _several(self.data_path):
-            return tuple(map(Path, given))
+        if (given := self.data_path) is not None:
+            return (given,) if isinstance(given, Path) else given
         servers = self._started_here()
         # A server in Docker has the same address and its files elsewhere: these may be left from another day.
         return tuple(server.data_path for server in servers) if all(server.pid() for server in servers) else ()

@@ -23,6 +23,7 @@ from adapters.base import (
     EffectiveIndex,
     Filter,
     Floats,
+    FolderOrUri,
     Hits,
     Identity,
     IndexMissing,
@@ -52,7 +53,7 @@ _OPTIMIZE_ROWS, _OPTIMIZE_INSERTS = 100_000, 20
 class LanceDbConnection(Options):
     """Where the tables lie. Credentials come from the variables that the provider's own tools read."""
 
-    uri: str | None = Field(None, description="folder or object storage (s3://, gs://, az://); default: the cache")
+    uri: FolderOrUri | None = Field(None, description="folder, or s3://, gs://, az://…; default: the cache")
     storage_options: dict[str, str] = Field({}, description="of the object storage, such as endpoint or region")
 
     @field_validator("uri")
@@ -256,13 +257,19 @@ class LanceDbStore(Store):
             with self._reached():
                 self._connect(ref.folder).drop_table(ref.name, ignore_missing=True)
 
+    @property
+    def _uri(self) -> str | None:
+        """Where the tables lie, if not in the cache; a relative folder starts at the experiment file."""
+        uri = self.connection.uri
+        return uri if uri is None or "://" in uri else str(self.context.path(uri))
+
     def _connect(self, folder: str) -> Any:
         # Read when the engine is imported. Its warnings speak of its own future API, twice per hybrid query; what
         # it warns of in earnest (fewer partitions, a metric that forces a scan) is read back by `describe`.
         os.environ.setdefault("LANCEDB_LOG", "error")
         import lancedb
 
-        return lancedb.connect(self.connection.uri or folder, storage_options=self.connection.storage_options or None)
+        return lancedb.connect(self._uri or folder, storage_options=self.connection.storage_options or None)
 
     def _table(self, ref: IndexRef) -> Any:
         with self._reached():
@@ -272,7 +279,7 @@ class LanceDbStore(Store):
                 if "not found" not in str(error):
                     raise
                 raise IndexMissing(
-                    f"There is no table {ref.name} in {self.connection.uri or ref.folder}: it has to be built again."
+                    f"There is no table {ref.name} in {self._uri or ref.folder}: it has to be built again."
                 ) from error
 
     @contextmanager
@@ -284,7 +291,7 @@ class LanceDbStore(Store):
             raise
         except (RuntimeError, ValueError, OSError) as error:
             raise AdapterUnavailable(
-                f"LanceDB cannot reach {self.connection.uri or 'its folder'}: {error}. Check connection.uri, "
+                f"LanceDB cannot reach {self._uri or 'its folder'}: {error}. Check connection.uri, "
                 "storage_options and the credentials in the environment."
             ) from error
 

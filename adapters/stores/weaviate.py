@@ -225,7 +225,7 @@ class WeaviateStore(Store):
 
     def _bytes(self, name: str, shards: Set[str], copies: int) -> int | None:
         """Size on disk of all copies of all shards; None unless every one lies in a folder that is known."""
-        folders = [path / name.lower() for path in self.connection.data_paths]
+        folders = [self.context.path(path) / name.lower() for path in self.connection.data_paths]
         found = sum((folder / shard).is_dir() for folder in folders for shard in shards)
         return sum(map(folder_bytes, folders)) if found == len(shards) * copies else None
 

