@@ -610,7 +610,7 @@ def test_an_option_is_a_path_whatever_else_it_may_be() -> None:
 
     class Model(BaseModel):
         plain: Path | None = None
-        several: tuple[FilePath, ...] | FilePath | None = None
+        several: list[FilePath] | FilePath | None = None
         perhaps: PathText = ""
         no: str | None = None
 
