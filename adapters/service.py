@@ -34,7 +34,7 @@ _TOO_LARGE = re.compile(
 _REQUEST_TOO_LARGE = re.compile(r"(request|input|prompt|payload)\b[\w ]{0,20} too (large|long)", re.IGNORECASE)
 _NUMBER = r"\D{0,20}?(\d[\d,]*)"
 _ASKED = re.compile(
-    r"(?:requested|given|input has|you have|has|resulted in|too many tokens|got)" + _NUMBER, re.IGNORECASE
+    r"(?:requested|batch size|given|input has|you have|has|resulted in|too many tokens|got)" + _NUMBER, re.IGNORECASE
 )
 _MOST = re.compile(
     r"(?:\bmax(?:imum)?\b[a-z' ]{0,40}|less than|at most|\blimit|shorter than|exceeds?[a-z' ]{0,40}?)" + _NUMBER,

@@ -328,9 +328,10 @@ class Sizes:
         self._lock = threading.Lock()
         self._reckoned = self._counted = 0
         self._most_tokens: float | None = None  # reckoned
+        self._most_items: int | None = None
+        self._largest_answered = 0  # items
         self._halved = 0
-        self._largest = 0  # items of a request that was refused
-        self._passed = 0  # items of the largest that was answered since
+        self._largest_refused = 0  # items
 
     @property
     def ratio(self) -> float:
@@ -342,8 +343,8 @@ class Sizes:
         if not self._halved:
             return None
         return (
-            f"{self._halved:,} requests of up to {self._largest:,} texts were refused and sent again in smaller ones; "
-            f"the largest that was answered then held {self._passed:,}"
+            f"{self._halved:,} of its requests, of up to {self._largest_refused:,} texts, were refused and sent again "
+            f"in smaller ones; the largest that was answered held {self._largest_answered:,}"
         )
 
     def answered(self, job: Job[Any], usage: Usage) -> None:
@@ -351,22 +352,32 @@ class Sizes:
             if usage.tokens:
                 self._reckoned += job.tokens
                 self._counted += usage.tokens
-            if self._halved:
-                self._passed = max(self._passed, job.items)
+            self._largest_answered = max(self._largest_answered, job.items)
 
     def refused(self, job: Job[Any], refusal: RequestRefused) -> None:
-        """Learn from a refusal. Only one that counts most of the request is about the whole and not about one text."""
+        """Learn from a refusal of several texts. One that counts most of what was reckoned is about the whole request;
+        one that counts nothing, of more texts than were ever answered, is taken to be about their number."""
+        if job.items < 2 or refusal.known:
+            return
         with self._lock:
-            if job.items > 1 and not refusal.known:
-                self._halved += 1
-                self._largest = max(self._largest, job.items)
-            if job.items > 1 and refusal.asked is not None and refusal.asked >= job.tokens / 2:
-                most = job.tokens * (refusal.most or 0) / refusal.asked
-                self._most_tokens = min(most, self._most_tokens or most)
+            self._halved += 1
+            self._largest_refused = max(self._largest_refused, job.items)
+            if refusal.asked is not None and refusal.most is not None:
+                if refusal.asked == job.items:
+                    self._most_items = min(refusal.most, self._most_items or refusal.most)
+                elif refusal.asked >= job.tokens / 2:
+                    most = job.tokens * refusal.most / refusal.asked
+                    self._most_tokens = min(most, self._most_tokens or most)
+            elif refusal.too_large and job.items > self._largest_answered:
+                self._most_items = min(job.items - 1, self._most_items or job.items)
 
     def too_large(self, job: Job[Any]) -> RequestRefused | None:
-        """The refusal to expect of a job that holds more tokens than the service was seen to take."""
-        if self._most_tokens is None or job.items < 2 or job.tokens <= self._most_tokens:
+        """The refusal to expect of a job that holds more than the service was seen to take."""
+        if job.items < 2:
+            return None
+        items = self._most_items is not None and job.items > self._most_items
+        tokens = self._most_tokens is not None and job.tokens > self._most_tokens
+        if not items and not tokens:
             return None
         return RequestRefused("It is larger than what the service takes.", known=True, surely=True)
 

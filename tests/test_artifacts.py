@@ -175,3 +175,13 @@ def test_a_folder_is_held_by_one_run_at_a_time(tmp_path: Path) -> None:
         pass
     with locked(tmp_path, "The cache"):
         assert (tmp_path / ".lock").read_text() == str(os.getpid())
+
+
+def test_flags_are_counted_and_unknown_where_an_earlier_version_kept_none(tmp_path: Path) -> None:
+    segments = Cache(tmp_path).segments("scores", "k")
+    digests = text_digests(["a", "b", "c", "d"])
+    segments.append(digests[:3], {"scores": np.ones(3), "truncated": np.array([True, False, True])})
+    assert segments.flagged(digests[[0, 2, 1, 0]], "truncated") == 3  # a, c and a again
+    segments.append(digests[3:], {"scores": np.ones(1)})
+    assert segments.flagged(digests[:3], "truncated") == 2
+    assert segments.flagged(digests, "truncated") is None

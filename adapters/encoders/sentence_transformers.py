@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from ..base import (
@@ -28,6 +27,7 @@ from ..base import (
     Similarity,
     TextRows,
 )
+from ..lengths import Lengths
 from ..models import (
     Device,
     Dtype,
@@ -321,40 +321,15 @@ class _Files:
 
 
 class _Loaded:
-    """A model in memory, and the tokenizer that counts what the model cuts."""
+    """A model in memory, and the lengths that it cuts at."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        limit = model.get_max_seq_length()
-        # Tokenizers that know no limit say 1e30; static models say infinity.
-        self._limit: int | None = int(limit) if limit is not None and limit < 1e9 else None
-        self._tokenizer: Any = None
-        self._special_tokens = 0
-        backend = getattr(getattr(model, "tokenizer", None), "backend_tokenizer", None)
-        if self._limit is None or backend is None:
-            return
-        from tokenizers import Tokenizer
-
-        # A copy: changing the model's own tokenizer would race with a concurrent encode.
-        self._tokenizer = Tokenizer.from_str(backend.to_str())
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self._lengths = Lengths(model.get_max_seq_length(), getattr(model, "tokenizer", None))
 
     def truncated(self, texts: Sequence[str], prompt: str) -> Flags | None:
         """Which texts were longer than the model reads; None where that cannot be told."""
-        flags = np.zeros(len(texts), dtype=np.bool_)
-        if self._limit is None:
-            return flags
-        if self._tokenizer is None:
-            return None
-        # No tokenizer makes more tokens than the text has bytes, so short texts need no count.
-        room = self._limit - self._special_tokens - len(prompt.encode())
-        long = [i for i, text in enumerate(texts) if len(text) * 4 > room and len(text.encode()) > room]
-        if long:
-            counted = self._tokenizer.encode_batch_fast([prompt + texts[i] for i in long])
-            flags[long] = [len(encoding) > self._limit for encoding in counted]
-        return flags
+        return self._lengths.cut([prompt + text for text in texts] if prompt else texts)
 
 
 def _load(files: _Files, options: SentenceTransformersOptions) -> _Loaded:

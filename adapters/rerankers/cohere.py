@@ -53,7 +53,12 @@ class CohereReranker(ManagedReranker):
 
         def call(client: Any, request: Mapping[str, Any]) -> tuple[Floats, Usage]:
             answer = client.rerank(
-                model=options.model, query=query, documents=list(documents), request_options=request, **limit
+                model=options.model,
+                query=query,
+                documents=list(documents),
+                top_n=len(documents),
+                request_options=request,
+                **limit,
             )
             found = [(item.index, item.relevance_score) for item in answer.results]
             return scores_in_order(self.service, found, len(documents)), _billed(answer)

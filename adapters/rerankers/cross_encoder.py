@@ -22,6 +22,7 @@ from ..base import (
     Rows,
     Scored,
 )
+from ..lengths import Lengths
 from ..models import (
     Device,
     Dtype,
@@ -161,6 +162,9 @@ class CrossEncoderReranker(Reranker):
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise ModelNotFound(f"Cannot load model {options.model} from {folder}: {error}") from error
         self._check_labels(model.num_labels)
+        # A prompt template of a language model adds tokens that the tokenizer alone does not count.
+        plain = not str((self._config.get("architectures") or [""])[0]).endswith("ForCausalLM")
+        self._lengths = Lengths(model.max_seq_length, model.tokenizer if plain else None, pairs=True)
         return model
 
     def _score(self, queries: Queries, candidates: Rows) -> Scored:
@@ -177,7 +181,12 @@ class CrossEncoderReranker(Reranker):
             pairs, batch_size=self.options.batch_size, show_progress_bar=False, convert_to_tensor=True
         )
         scores[filled] = predicted.float().cpu().numpy()
-        return Scored(scores)
+        cut = self._lengths.cut(pairs)
+        if cut is None:
+            return Scored(scores)
+        truncated = np.zeros(candidates.shape, np.bool_)
+        truncated[filled] = cut
+        return Scored(scores, truncated=truncated)
 
 
 def _activation(name: str | None) -> Any:

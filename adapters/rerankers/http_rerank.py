@@ -1,30 +1,43 @@
-"""Any server that speaks the rerank interface of Cohere and Jina: vLLM, Infinity, Jina, LiteLLM and others."""
+"""Any rerank server: those that speak the interface of Cohere and Jina (vLLM, Infinity, LiteLLM …), and
+text-embeddings-inference with its own."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ..base import Context, Floats, Identity, InvalidOptions, Usage
+from ..base import Context, Floats, Identity, InvalidOptions, ModelNotFound, Usage
 from ..service import CallOptions, Service, quota_exhausted
 from ._managed import ManagedReranker, scores_in_order
 
+Interface = Literal["cohere", "tei"]
+
 
 class RerankApiOptions(CallOptions):
-    """base_url: where the server is. path: of the call below it. model: as the server names it. api_key_env: where
-    the server wants a key; it is sent as a bearer token."""
+    """base_url: where the server is. path: of the call below it; left out, /v1/rerank, or /rerank where `interface` is
+    tei. model: as the server names it. api_key_env: where the server wants a key; it is sent as a bearer token.
+
+    interface: `cohere` is that of Cohere and Jina, `tei` that of text-embeddings-inference; left out, it is what the
+    server takes. Of `tei` alone: truncate lets the server cut texts that are too long, which it does not tell; without,
+    they are cut here and counted. raw_scores asks for scores before the model's last function.
+    """
 
     base_url: str = Field(pattern=r"^https?://")
     model: str
-    path: str = Field("/v1/rerank", pattern=r"^/")
+    path: str | None = Field(None, pattern=r"^/")
+    interface: Interface | None = None
+    truncate: bool = True
+    raw_scores: bool = False
     documents_per_request: int = Field(1000, ge=1, le=10_000)
 
 
 class RerankApiReranker(ManagedReranker):
-    """Posts {model, query, documents} and reads {results: [{index, relevance_score}]}."""
+    """Posts {model, query, documents, top_n} and reads {results: [{index, relevance_score}]}, or posts
+    {query, texts, truncate, raw_scores} and reads [{index, score}]."""
 
     name: ClassVar[str] = "rerank_api"
     requires: ClassVar[tuple[str, ...]] = ("httpx",)
@@ -36,6 +49,7 @@ class RerankApiReranker(ManagedReranker):
         self.bills = options.api_key_env is not None  # a server without a key is one's own
         self._making = threading.Lock()
         self._client: Any = None
+        self._interface: Interface = options.interface or "cohere"
 
     def check(self) -> None:
         if self.options.api_key_env is not None and self.service.key is None:
@@ -47,7 +61,12 @@ class RerankApiReranker(ManagedReranker):
 
     @property
     def identity(self) -> Identity:
-        return Identity("rerank_api", self.options.model, f"{self.service.url_shown}{self.options.path}")
+        changed = self.options.model_dump(include={"truncate", "raw_scores"}, exclude_defaults=True)
+        return Identity("rerank_api", self.options.model, f"{self.service.url_shown}{self._path}", changed)
+
+    @property
+    def _path(self) -> str:
+        return self.options.path or ("/rerank" if self.options.interface == "tei" else "/v1/rerank")
 
     def close(self) -> None:
         super().close()
@@ -59,12 +78,11 @@ class RerankApiReranker(ManagedReranker):
 
         seconds = self.options.timeout_seconds
         raised: Exception
-        body = {"model": self.options.model, "query": query, "documents": list(documents)}
         try:
-            answer = self._made().post(f"{self.service.url}{self.options.path}", json=body)
-            answer.raise_for_status()
+            answer = self._posted(query, documents)
             content = answer.json()
-            found = [(item["index"], _score(item)) for item in content["results"]]
+            items = content if isinstance(content, list) else content["results"]
+            found = [(item["index"], _score(item)) for item in items]
             return scores_in_order(self.service, found, len(documents)), _billed(content)
         except httpx.HTTPStatusError as error:
             raised = self._refused(error)
@@ -76,19 +94,43 @@ class RerankApiReranker(ManagedReranker):
             raised = self.service.malformed(f"not the promised form ({type(error).__name__})", error)
         raise raised from raised.__cause__
 
+    def _posted(self, query: str, documents: Sequence[str]) -> Any:
+        """The answer to one request. Raises what httpx raises."""
+        options, spoken = self.options, self._interface
+        body: dict[str, Any]
+        if spoken == "tei":
+            body = {"query": query, "texts": list(documents)}
+            body |= {"truncate": options.truncate, "raw_scores": options.raw_scores}
+        else:
+            # Some servers give the best few unless they are asked for more.
+            body = {"model": options.model, "query": query, "documents": list(documents), "top_n": len(documents)}
+        answer = self._made().post(f"{self.service.url}{self._path}", json=body)
+        if options.interface is None and spoken == "cohere" and _wants_texts(answer):
+            self._interface = "tei"
+            return self._posted(query, documents)
+        return answer.raise_for_status()
+
     def _refused(self, error: Any) -> Exception:
         answer = error.response
         try:
             content = answer.json()
         except ValueError:
             content = None
-        return self.service.failed(
+        refused = self.service.failed(
             answer.status_code,
             answer.text,
             headers=dict(answer.headers),
             error=error,
             exhausted=quota_exhausted(content),
         )
+        if not isinstance(refused, ModelNotFound):
+            return refused
+        told = ModelNotFound(
+            f"{refused} If {self._path} is not where it reranks, say where: path: /rerank (text-embeddings-inference, "
+            "Infinity), /v1/rerank (vLLM, Jina), /v2/rerank (Cohere)."
+        )
+        told.__cause__ = refused.__cause__
+        return told
 
     def _made(self) -> Any:
         import httpx
@@ -110,8 +152,17 @@ def _score(item: Mapping[str, Any]) -> Any:
     return item["relevance_score"] if "relevance_score" in item else item["score"]
 
 
-def _billed(content: Mapping[str, Any]) -> Usage:
+def _wants_texts(answer: Any) -> bool:
+    """Whether a server refuses a request for the lack of `texts`, as text-embeddings-inference does."""
+    return answer.status_code in (400, 422) and bool(
+        re.search(r"missing field\W+texts\b|\btexts\b.*required", answer.text)
+    )
+
+
+def _billed(content: Any) -> Usage:
     """What the answer says: Cohere's meta.billed_units, or Jina's usage.total_tokens."""
+    if not isinstance(content, Mapping):
+        return Usage()
     units = (content.get("meta") or {}).get("billed_units") or {}
     usage = content.get("usage") or {}
     tokens = units.get("input_tokens") or usage.get("total_tokens") or usage.get("prompt_tokens") or 0

@@ -77,7 +77,7 @@ def test_a_request_of_too_many_texts_is_halved_and_the_reader_told(
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert not failures
     assert max(standin.seen.batch_sizes) == 8  # 30 = 7 + 8 + 7 + 8
-    assert "requests of up to 30 texts were refused" in encoder.remarks()[0]
+    assert "of up to 30 texts, were refused" in encoder.remarks()[0]
 
 
 def test_openai_takes_many_long_texts_whose_tokens_were_reckoned_too_low_and_learns_from_it(standin: StandIn) -> None:
@@ -107,7 +107,7 @@ def test_openai_takes_many_long_texts_whose_tokens_were_reckoned_too_low_and_lea
         ("Input validation error: `inputs` must have less than 512 tokens. Given: 600", 413, 600, 512),
         ("too many tokens: total tokens in the request cannot exceed 128000, got 150000", 400, 150_000, 128_000),
         ("Request too large for x on tokens per min (TPM): Limit 40,000, Requested 77,000.", 429, 77_000, 40_000),
-        ("batch size 64 > maximum allowed batch size 32", 413, None, None),
+        ("batch size 64 > maximum allowed batch size 32", 413, 64, 32),
         ("input is too large to process. increase the physical batch size", 500, None, None),
     ],
 )

@@ -97,6 +97,16 @@ def test_max_length_shortens_what_is_read(trained: Path) -> None:
         reranker(trained, max_length=17).check()
 
 
+def test_pairs_beyond_the_length_are_counted(trained: Path) -> None:
+    # [CLS] fruit [SEP] + words + [SEP]: four words make 8 tokens, five are one too many.
+    subject = reranker(trained, max_length=8)
+    subject.prepare(Corpus(["the of a in", "the of a in apple", "the"]))
+    candidates = np.array([[0, 1, -1], [1, 2, 0]], dtype=np.int32)
+    truncated = subject.score(Queries(texts=["fruit", "fruit the"]), candidates).truncated
+    assert truncated is not None
+    assert truncated.tolist() == [[False, True, False], [True, False, True]]
+
+
 def test_bfloat16_stays_close_to_float32(trained: Path) -> None:
     exact = reranker(trained, activation="identity").score(QUERIES, EVERY).scores
     rough = reranker(trained, activation="identity", dtype="bfloat16").score(QUERIES, EVERY).scores

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from . import braintrust_api, cohere_api, openai_api
+from . import braintrust_api, cohere_api, openai_api, tei_api
 from .faults import FaultPlan, Faults
 from .wire import Answer, Refusal, Request
 
@@ -51,7 +51,7 @@ class StandIn:
     requests_per_minute: above it, 429 with Retry-After. remember: give the same answer to the same request without
     computing it again, for measurements in which only `latency_seconds` shall count. expired: whether every key is
     refused; exhausted: whether every account's quota is spent, a 429 as OpenAI sends it. objects_to: words that no text
-    may hold (400). most_texts: that a request may hold (413).
+    may hold (400). most_texts: that a request may hold (413). keyless: whether a call needs no key.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class StandIn:
         self.expired = False
         self.requests_until_expired: int | None = None
         self.exhausted = False
+        self.keyless = False
         self.objects_to: tuple[str, ...] = ()
         self.most_texts: int | None = None
         self.seen = Seen()
@@ -82,7 +83,7 @@ class StandIn:
         self._recent: deque[float] = deque()
         self._routes: list[Route] = [
             (method, re.compile(pattern), answer)
-            for api in (cohere_api, openai_api, braintrust_api)
+            for api in (cohere_api, openai_api, tei_api, braintrust_api)
             for method, pattern, answer in api.ROUTES
         ]
         standin = self
@@ -166,7 +167,11 @@ class StandIn:
             if self.requests_until_expired is not None:
                 self.expired = self.expired or self.requests_until_expired <= 0
                 self.requests_until_expired -= 1
-        if not request.key or self.expired or (self.keys is not None and request.key not in self.keys):
+        if (
+            (not request.key and not self.keyless)
+            or self.expired
+            or (self.keys is not None and request.key not in self.keys)
+        ):
             # Services do repeat the key in this message; clients must not pass it on.
             raise Refusal(401, f"invalid or expired api token: {request.key}")
         if self.exhausted:

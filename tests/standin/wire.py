@@ -36,7 +36,7 @@ class Answer:
     an item too few ("count") or with NaN ("nan"); None where there is nothing to spoil. ready: the content as bytes,
     where it is made already."""
 
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] | Sequence[Any]
     texts: Sequence[tuple[str, ...]] = ()
     spoilt: Callable[[str], Mapping[str, Any]] | None = None
     ready: bytes | None = None
