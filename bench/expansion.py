@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adapters import registry
 from adapters.base import Filter, InvalidOptions, Role, resolve_path
+from bench.artifacts import content_key
 from bench.failures import failure_of
 from bench.measures import Measure
 from bench.places import of_store
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bench.experiment_file import ExperimentFile, SystemEntry
 
 _FILE_UNSAFE = re.compile(r"[^A-Za-z0-9._+=,()>-]+")
+_FILE_LENGTH = 200
 _SECTIONS = ("index", "query")
 _PART_NAME = re.compile(r"[a-z0-9_-]+")
 
@@ -91,8 +93,9 @@ class System:
 
     @property
     def file_name(self) -> str:
-        """The name, safe for files."""
-        return _FILE_UNSAFE.sub("_", self.name)
+        """The name, safe for files, and no longer than file systems take it with an ending."""
+        safe = _FILE_UNSAFE.sub("_", self.name)
+        return safe if len(safe) <= _FILE_LENGTH else f"{safe[:_FILE_LENGTH]}-{content_key(self.name)[:12]}"
 
 
 def expand_systems(

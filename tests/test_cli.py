@@ -133,6 +133,7 @@ def test_an_interrupted_run_is_cancelled_with_130_and_goes_on(tmp_path: Path) ->
     assert process.returncode == 130
     assert stdout == ""
     assert "The same command goes on where it stopped." in stderr
+    assert "None" not in stderr
     (folder,) = (tmp_path / "results" / "small").iterdir()
     written = json.loads((folder / "result.json").read_text())
     assert written["status"] == "cancelled"

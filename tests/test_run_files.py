@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -166,3 +167,32 @@ def test_a_service_whose_ids_are_all_unknown_is_an_error_and_is_asked_again(tmp_
             assert len(service.asked) == 2 * times
     finally:
         service.stop()
+
+
+def test_a_query_in_an_address_reaches_the_service_as_it_stands(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(path: str, headers: dict[str, Any], body: Any) -> tuple[int, str, dict[str, str]]:
+        asked.append(parse_qs(urlsplit(path).query)["q"][0])
+        return 200, json.dumps({"ids": ["d0"]}), {}
+
+    texts = ["50%20off & more", "a/b?c=d#e", "käse+brot"]
+    beir(tmp_path, ["d0", "d1", "d2"], ["q0", "q1", "q2"])
+    small.write_jsonl(tmp_path / "data" / "queries.jsonl", [{"_id": f"q{i}", "text": t} for i, t in enumerate(texts)])
+    service = Service(answer)
+    try:
+        index = {"url": f"{service.url}?q={{query}}", "method": "GET", "ids": "ids.*"}
+        spec = experiment({"store": "theirs"}, stores={"theirs": {"adapter": "http", "index": index}})
+        _, result = small.measure(tmp_path, spec)
+    finally:
+        service.stop()
+    assert result.status == "success"
+    assert sorted(asked) == sorted(texts)
+
+
+def test_a_system_of_a_very_long_name_leaves_its_run_under_a_shorter_one(tmp_path: Path) -> None:
+    beir(tmp_path, ["d0", "d1"], ["q0", "q1"])
+    names = ["x" * 400 + "a", "x" * 400 + "b"]
+    folder, result = small.measure(tmp_path, experiment(*({"name": name, "store": "bm25"} for name in names)))
+    assert [system.name for system in result.systems] == names
+    assert len({path.name for path in (folder / "runs").iterdir()}) == 2

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -291,7 +291,7 @@ class HttpSession(Session):
         try:
             with self._client.stream(
                 index.method,
-                _filled(index.url, values),
+                _PLACEHOLDER.sub(lambda found: quote(str(values[found[1]]), safe=""), index.url),
                 params=_filled(dict(index.parameters), values) or None,
                 json=_filled(index.body, values) if index.body is not None else None,
             ) as answer:
