@@ -416,7 +416,9 @@ class Reader:
 
 def _steps(item: Mapping[str, Any]) -> list[str | int]:
     """Where the file holds what one of pydantic's errors speaks of."""
-    return [step for step in item["loc"] if not _is_union_tag(step)]
+    # The last step to an unknown key is that key, whatever it looks like.
+    last = len(item["loc"]) - (item["type"] == "extra_forbidden")
+    return [step for place, step in enumerate(item["loc"]) if place >= last or not _is_union_tag(step)]
 
 
 def _advice(

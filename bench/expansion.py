@@ -249,6 +249,9 @@ class _Expansion:
             pair = (spec["document"], spec["query"])
         else:
             pair = (spec, spec)
+        if not all(isinstance(name, str) for name in pair):
+            self.reader.fault(f"{path}.encoder", "must be the name of an encoder.")
+            return None, None
         for name in dict.fromkeys(pair):
             if name not in self.settings.encoders:
                 self._unknown(f"{path}.encoder", name, "encoders", self.settings.encoders)

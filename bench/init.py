@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from adapters.base import AdapterError, numbered_lines, open_text
+from adapters.base import AdapterError, DatasetInvalid, numbered_lines, open_matrix, open_text
 from bench.artifacts import write_atomically
 
 _TEXT_SUFFIXES = {".md", ".txt", ".html", ".htm"}
@@ -186,16 +186,17 @@ def _lines(path: Path) -> int:
 
 def _vector_rows(path: Path) -> int:
     """Raises NothingFound for a file that cannot be read."""
-    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         if path.suffix == ".npy":
-            return int(np.lib.format.open_memmap(path, mode="r").shape[0])
+            return len(open_matrix(path))
         return int(pq.read_metadata(path).num_rows)
-    except (OSError, ValueError, EOFError, IndexError, pa.ArrowException) as error:
-        raise NothingFound(f"{path} cannot be read as {path.suffix}: {error}") from error
+    except DatasetInvalid as error:
+        raise NothingFound(str(error)) from error
+    except (OSError, pa.ArrowException) as error:
+        raise NothingFound(f"{path} is no readable Parquet file: {error}") from error
 
 
 def _below(where: str, path: Path) -> str:

@@ -366,7 +366,7 @@ def read_result(folder: Path) -> Result:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ResultUnreadable(f"{path}: there is no such file. A result folder holds {RESULT_FILE}.") from None
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no JSON, no UTF-8, numbers of thousands of digits
         raise ResultUnreadable(f"{path}: cannot be read: {error}") from error
     version = raw.get("format") if isinstance(raw, dict) else None
     if not isinstance(version, int):

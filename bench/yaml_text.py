@@ -1,21 +1,34 @@
-"""YAML as an experiment may be written: plain values, and no key twice."""
+"""YAML that a user wrote, as plain values: what JSON can hold, and dates."""
 
 from __future__ import annotations
 
+import datetime
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
+_DEEPEST = 100
+_MOST = 100_000  # values; a few lines of aliases to aliases make billions
+
 
 def parse_yaml(text: str) -> Any:
-    """The value that a text holds. Raises ValueError that says where it is no YAML."""
+    """The value of a YAML text: mappings, lists, strings, numbers, booleans, null and dates.
+
+    Raises ValueError that says where it is no YAML, or holds what an experiment cannot hold.
+    """
     try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ValueError(f"{where}{problem}.") from error
+        raise ValueError(_fault(error)) from error
+    except RecursionError as error:
+        raise ValueError("its mappings and lists are nested too deeply.") from error
+    except (ValueError, TypeError, OverflowError, AttributeError, IndexError, KeyError) as error:
+        # Dates that no calendar has, numbers of five thousand digits, keys that are lists: PyYAML passes these on.
+        raise ValueError(f"a value cannot be read: {error}.") from error
+    _check(value)
+    return value
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -24,10 +37,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 def _unique_mapping(loader: Any, node: Any) -> dict[Any, Any]:
     seen: set[Any] = set()
+    if not isinstance(node, yaml.MappingNode):
+        raise yaml.constructor.ConstructorError(None, None, "expected a mapping", node.start_mark)
     for key_node, _ in node.value:
         if key_node.tag == "tag:yaml.org,2002:merge":
             continue
         key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, list | dict | set):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key cannot be a list or mapping", key_node.start_mark
+            )
         if key in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {key!r} stands here twice", key_node.start_mark
@@ -37,3 +56,52 @@ def _unique_mapping(loader: Any, node: Any) -> dict[Any, Any]:
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _fault(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}." if mark else f"{problem}."
+
+
+def _check(value: Any) -> None:
+    """Refuse what a result could not hold, and what aliases made endless."""
+    for count, (path, leaf) in enumerate(_leaves(value, "", 0)):
+        if count > _MOST:
+            raise ValueError("its aliases stand for more than 100,000 values.")
+        if isinstance(leaf, float) and not math.isfinite(leaf):
+            raise ValueError(f"{path}: {leaf} is no number that an experiment can hold.")
+        if isinstance(leaf, int) and not -(2**63) <= leaf < 2**64:
+            raise ValueError(f"{path}: a whole number must fit 64 bits.")
+        if isinstance(leaf, str) and not _is_text(leaf):
+            raise ValueError(
+                f"{f'{path}: ' if path else ''}{leaf!r} holds half of a surrogate pair, which is no Unicode text."
+            )
+        if not isinstance(leaf, str | int | float | datetime.date | None):
+            raise ValueError(f"{path}: a value of the kind {type(leaf).__name__} has no place in an experiment.")
+
+
+def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """Every value and every key that is no list and no mapping, with its key path."""
+    if depth > _DEEPEST:
+        raise ValueError(f"{path[:80]}…: mappings and lists are nested too deeply, or hold themselves.")
+    if isinstance(value, dict):
+        for key, below in value.items():
+            at = f"{path}.{key!s}" if path else f"{key!s}"
+            if isinstance(key, datetime.date):
+                raise ValueError(f"{at}: a date cannot be a key. Put it in quotes.")
+            yield (at if _is_text(at) else path), key
+            yield from _leaves(below, at, depth + 1)
+    elif isinstance(value, list):
+        for i, below in enumerate(value):
+            yield from _leaves(below, f"{path}[{i}]", depth + 1)
+    else:
+        yield path, value
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -71,7 +71,7 @@ from .events import (
 from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
 from .filters import Condition, Filter, column_of
 from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
-from .reading import numbered_lines, open_text
+from .reading import numbered_lines, open_matrix, open_text
 from .tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
 
 __all__ = [
@@ -151,6 +151,7 @@ __all__ = [
     "holds_path",
     "numbered_lines",
     "of_ordinary_length",
+    "open_matrix",
     "open_text",
     "reckoned_tokens",
     "resolve_path",

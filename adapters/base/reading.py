@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import gzip
 import io
+import tokenize
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from .errors import DatasetInvalid
 
@@ -18,6 +23,11 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_BYTES = 1 << 16
 # What gzip raises for a file that is cut off or damaged.
 _NOT_WHOLE = (EOFError, zlib.error)
+# What numpy raises for a header that is no header: it is parsed as Python's text.
+_NO_MATRIX = (
+    ValueError, TypeError, EOFError, OverflowError, MemoryError, RecursionError, SyntaxError, KeyError, AttributeError,
+    tokenize.TokenError,
+)  # fmt: skip
 
 
 @contextmanager
@@ -50,6 +60,26 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
                 )
             if line and not line.isspace():
                 yield number, line
+
+
+def open_matrix(path: Path) -> npt.NDArray[Any]:
+    """The matrix (rows, dimension) of numbers in a .npy file, mapped from it. Raises DatasetInvalid."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of files that Python 2 wrote
+            # Never pickled objects: they could run code.
+            values: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError as error:
+        raise DatasetInvalid(str(path), "there is no such file.") from error
+    except (*_NO_MATRIX, OSError) as error:
+        raise DatasetInvalid(str(path), f"is no readable .npy file of numbers: {error}") from error
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        raise DatasetInvalid(
+            str(path), f"holds {values.dtype} of shape {values.shape}, expected a matrix of numbers (rows, dimension)."
+        )
+    if not values.shape[1]:
+        raise DatasetInvalid(str(path), "its vectors have dimension 0.")
+    return values
 
 
 def _decoded_by_line(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:

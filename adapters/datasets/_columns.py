@@ -91,10 +91,20 @@ def as_meta(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-def meta_columns(table: pa.Table, without: Iterable[str]) -> dict[str, pa.ChunkedArray]:
-    """Every other column as meta.<name>."""
+def meta_columns(table: pa.Table, without: Iterable[str], where: str) -> dict[str, pa.ChunkedArray]:
+    """Every other column as meta.<name>. Raises DatasetInvalid for values that cannot be read."""
     known = set(without)
-    return {f"meta.{name}": as_meta(table.column(name)) for name in table.column_names if name not in known}
+    columns = {}
+    for name in table.column_names:
+        if name not in known:
+            try:
+                columns[f"meta.{name}"] = as_meta(table.column(name))
+            # Dates that Python's calendar does not have, bytes that are no text.
+            except (pa.ArrowException, OverflowError, ValueError) as error:
+                raise DatasetInvalid(
+                    f"{where}, column {name}", f"holds values that cannot be read: {error}."
+                ) from error
+    return columns
 
 
 def named(table: pa.Table, candidates: Sequence[str], where: str) -> str:

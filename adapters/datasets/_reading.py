@@ -20,7 +20,7 @@ BATCH_ROWS = 10_000
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 _INT32 = (-(2**31), 2**31 - 1)
-_GRADE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+_GRADE = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 def ending(path: Path) -> str:
@@ -144,7 +144,8 @@ def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
             yield file
     except FileNotFoundError as error:
         raise DatasetInvalid(str(path), "there is no such file.") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    # OverflowError and ValueError: dates that Python's calendar does not have.
+    except (pa.ArrowException, OSError, OverflowError, ValueError) as error:
         raise DatasetInvalid(str(path), f"is no readable Parquet file: {error}") from error
 
 

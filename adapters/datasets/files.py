@@ -142,8 +142,11 @@ def _read(file: Path) -> tuple[str | None, str]:
     if file.suffix.lower() not in _HTML:
         return None, text
     page = _Page()
-    page.feed(text)
-    page.close()
+    try:
+        page.feed(text)
+        page.close()
+    except AssertionError as error:  # what the parser raises for a declaration such as <![x
+        raise DatasetInvalid(str(file), f"is no readable HTML: {error}.") from error
     return page.title or None, page.text
 
 

@@ -271,7 +271,7 @@ def _texts(table: pa.Table, which: str, *, titled: bool, vector: str | None = No
     columns["text"] = as_text(column_of(table, "text", which), f"{which}.text")
     if vector is not None:
         columns["vector"] = as_vectors(column_of(table, vector, which), f"{which}.{vector}")
-    return pa.table({**columns, **meta_columns(table, {key, "title", "text", vector or ""})})
+    return pa.table({**columns, **meta_columns(table, {key, "title", "text", vector or ""}, which)})
 
 
 def _qrels(table: pa.Table) -> pa.Table:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, InvalidOptions, Tables
+from ..base import DatasetInvalid, DatasetSource, FilePath, Floats, InvalidOptions, Tables, open_matrix
 from ._columns import as_ids, as_text, as_vectors, column_of, matrix_column, meta_columns
 from ._qrels import read_qrels
 from ._reading import parquet_table
@@ -93,21 +93,10 @@ class VectorFiles(DatasetSource):
         return with_vectors_of(table.append_column("vector", column), path)
 
 
-def _matrix(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """float32 (rows, dimension), mapped from the file where it holds just that."""
-    try:
-        # Never pickled objects: they could run code.
-        values = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, EOFError) as error:
-        raise DatasetInvalid(str(path), f"is no readable .npy file of numbers: {error}") from error
-    if values.ndim != 2 or values.dtype.kind not in "fiu":
-        raise DatasetInvalid(
-            str(path), f"holds {values.dtype} of shape {values.shape}, expected a matrix of numbers (rows, dimension)."
-        )
-    if not values.shape[1]:
-        raise DatasetInvalid(str(path), "its vectors have dimension 0.")
+def _matrix(path: Path) -> Floats:
+    """float32 (rows, dimension), mapped from the file where it holds just that. Raises DatasetInvalid."""
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is a fault of the whole
-        return np.ascontiguousarray(values, dtype=np.float32)
+        return np.ascontiguousarray(open_matrix(path), dtype=np.float32)
 
 
 def _from_parquet(path: Path, vector: str, *, titled: bool) -> pa.Table:
@@ -126,4 +115,4 @@ def _from_parquet(path: Path, vector: str, *, titled: bool) -> pa.Table:
             if name in there
             else pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
         )
-    return pa.table({**columns, "vector": vectors, **meta_columns(table, {vector, key or "", *columns})})
+    return pa.table({**columns, "vector": vectors, **meta_columns(table, {vector, key or "", *columns}, str(path))})
