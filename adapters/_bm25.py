@@ -12,7 +12,7 @@ import re
 import threading
 import warnings
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -20,7 +20,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
-from adapters.base import Floats, IndexMissing, InvalidOptions, MissingDependency, Options
+from adapters._scripts import Writing, advice
+from adapters.base import Flags, Floats, IndexMissing, InvalidOptions, MissingDependency, Options, Unmatched
 
 STOPWORD_LANGUAGES = (
     "chinese", "danish", "dutch", "english", "english_plus", "french", "german", "italian", "korean", "norwegian",
@@ -32,8 +33,16 @@ _APPLIES_TO = {
     "language": ("tokenizer", ("stem",)),
     "n": ("tokenizer", ("characters",)),
 }
+_OFFERED: Mapping[Writing, str] = {
+    "Chinese": "jieba (words) or characters",
+    "Japanese": "characters",
+    "Korean": "characters",
+    "Thai, Lao, Khmer or Burmese": "characters",
+    "names like C++, R or 3.5": "code",
+}
+_CODE = re.compile(r"(?:(?<![\w.])\.)?\w+(?:\.\w+)*(?:\+\+|[#+])*")
 
-TokenizerName: TypeAlias = Literal["default", "stem", "jieba", "characters"]
+TokenizerName: TypeAlias = Literal["default", "stem", "jieba", "characters", "code"]
 
 
 class Bm25Options(Options):
@@ -46,7 +55,8 @@ class Bm25Options(Options):
     tokenizer: TokenizerName = Field(
         "default",
         description="default: lower-cased words of two letters or more; stem: these, stemmed; jieba: Chinese words; "
-        "characters: character n-grams, for scripts without spaces",
+        "characters: character n-grams, for scripts without spaces; code: words of any length with what belongs to "
+        "names, such as C++, C#, .NET, R and 3.5",
     )
     language: str = Field("english", description="of the stemmer, a Snowball algorithm; tokenizer stem only")
     n: int = Field(2, ge=1, le=8, description="characters in an n-gram; tokenizer characters only")
@@ -122,13 +132,17 @@ def _splitter(options: Bm25Options) -> Callable[[str], list[str]]:
         n = options.n
         runs = re.compile(r"\w+").findall
         return lambda text: [run[i : i + n] for run in runs(text) for i in range(max(1, len(run) - n + 1))]
+    if options.tokenizer == "code":
+        return _CODE.findall
     return re.compile(r"(?u)\b\w\w+\b").findall  # bm25s.tokenize, token_pattern
 
 
 def _stopwords(options: Bm25Options) -> frozenset[str]:
     chosen = options.stopwords
     if chosen == "auto":
-        language = {"default": "english", "jieba": "chinese"}.get(options.tokenizer, options.language)
+        language = {"default": "english", "code": "english", "jieba": "chinese"}.get(
+            options.tokenizer, options.language
+        )
         chosen = language if options.tokenizer != "characters" and language in STOPWORD_LANGUAGES else None
     if chosen is None:
         return frozenset()
@@ -137,6 +151,28 @@ def _stopwords(options: Bm25Options) -> frozenset[str]:
 
         chosen = getattr(bm25s.stopwords, f"STOPWORDS_{_LIST_NAMES.get(chosen, chosen.upper())}")
     return frozenset(chosen)
+
+
+def unmatched_before(documents: Iterable[str], queries: Sequence[str], options: Bm25Options) -> Unmatched:
+    """Which queries hold no term of any document; documents are read only until every query has one."""
+    terms = terms_of(options)
+    waiting: dict[str, set[int]] = {}  # queries by term
+    flags = np.ones(len(queries), np.bool_)
+    for i, query in enumerate(queries):
+        for term in terms(query):
+            waiting.setdefault(term, set()).add(i)
+    for document in documents:
+        if not waiting or not flags.any():
+            break
+        for term in terms(document):
+            flags[list(waiting.pop(term, ()))] = False
+    return told(flags, queries)
+
+
+def told(flags: Flags, queries: Sequence[str]) -> Unmatched:
+    """The unmatched queries, with the tokenizers that would help them."""
+    lost = [query for query, flag in zip(queries, flags, strict=True) if flag]
+    return Unmatched(flags, advice(lost, _OFFERED, option="tokenizer"))
 
 
 class Match(NamedTuple):
@@ -200,12 +236,17 @@ class Bm25Index:
     def vocabulary_size(self) -> int:
         return 0 if self._engine is None else len(self._engine.vocab_dict)
 
+    def unmatched(self, queries: Sequence[str]) -> Unmatched:
+        """Which queries hold no term of the index."""
+        return told(np.array([self._numbers(query) is None for query in queries], np.bool_), queries)
+
+    def _numbers(self, query: str) -> Any:
+        """Numbers of the query's terms that the index knows, None where it knows none."""
+        return None if self._engine is None else self._engine.get_tokens_ids(self._terms(query)) or None
+
     def match(self, query: str) -> Match | None:
         """The query's scores, None where the index knows none of its terms."""
-        if self._engine is None:
-            return None
-        tokens = self._engine.get_tokens_ids(self._terms(query))
-        if not tokens:
+        if (tokens := self._numbers(query)) is None:
             return None
         # bm25l and bm25+ give every document a share for each term it lacks.
         shares = self._engine.nonoccurrence_array

@@ -354,4 +354,7 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """Entry point of the command `bench`."""
+    from adapters import quieten_process
+
+    quieten_process()
     app(prog_name="bench")

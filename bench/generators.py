@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from adapters import quieten_process
 from adapters.base import (
     AdapterUnavailable,
     Context,
@@ -267,6 +268,7 @@ def main() -> None:
     """Serve a parent until it closes the pipe."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a package prints must not fall among the answers
+    quieten_process()
     systems: dict[str, _Open] = {}
     try:
         while True:

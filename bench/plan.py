@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from adapters.base import RECKONING_ERROR, Encoder, InvalidOptions, Role, TextRows
+from bench import lexical
 from bench.artifacts import locked
 from bench.build_time import BuildTimes
 from bench.config import Experiment
@@ -141,7 +142,18 @@ class _Plan:
                     estimate = estimate or times.sentence(system)
                     state = f"{self._rows()} to load and index, {estimate}"
                 lines.append(f"  index {self._index_label(system)}{f' build {build + 1}' if build else ''}: {state}")
+                lines += [] if build else [f"    ! {sentence}" for sentence in self._shortcomings(system)]
         return lines
+
+    def _shortcomings(self, system: System) -> list[str]:
+        """What a default does badly on this data, and how many queries the index cannot answer by text."""
+        assert system.store is not None
+        encoder = system.document_encoder
+        dimension = self.pipeline.encoder(encoder).dimension if encoder else None
+        found = list(self.pipeline.store(system.store).shortcomings(self.pipeline.dataset.documents, dimension))
+        unmatched = lexical.before(self.pipeline, system)
+        told = None if unmatched is None else lexical.sentence(unmatched)
+        return [*found, *([told] if told else [])]
 
     def _rows(self) -> str:
         return counted(self.pipeline.dataset.documents, "row")

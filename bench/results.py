@@ -246,6 +246,9 @@ class SystemResult(_Model):
         None, description="of query and document, cut at the reranker's length; null where that is not known"
     )
     unscored_pairs: int = Field(0, description="that the reranker's service refused: they were ranked last")
+    queries_without_terms: int | None = Field(
+        None, description="none of their terms stands in the index; null for a system that does not search by text"
+    )
     queries_without_line: int | None = Field(
         None, description="judged queries that a run file does not hold: they found nothing and score 0"
     )

@@ -20,7 +20,7 @@ from adapters.base import (
     Usage,
     Warned,
 )
-from bench import provenance
+from bench import lexical, provenance
 from bench.artifacts import content_key, locked
 from bench.completeness import Refused, truncated_pairs
 from bench.config import Experiment
@@ -294,6 +294,9 @@ class _Run:
             notes += gaps.sentences()
         elif unknown.count:
             notes.append(f"its service: {unknown}; they were left out")
+        if (unmatched := lexical.after(self.pipeline, system)) is not None:
+            entry.queries_without_terms = int(unmatched.queries.sum())
+            notes += [told] if (told := lexical.sentence(unmatched)) else []
         entry.notes += notes
         for note in notes:
             self.emit(Warned(entry.name, note))
@@ -342,6 +345,7 @@ class _Run:
         )
         if note:
             entry.notes.append(note)
+        entry.notes += built.store.shortcomings(self.pipeline.dataset.documents, built.ref.dimension)
 
     def _truncated(self, system: System) -> int:
         if system.document_encoder is None or system.query_encoder is None:

@@ -242,6 +242,14 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmatched:
+    """Which of n queries hold no term of a lexical index, bool (n,). advice: a sentence on tokenizers that help."""
+
+    queries: Flags
+    advice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a store may put an index: a name made from the content hash, and an empty folder of its own."""
 

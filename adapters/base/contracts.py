@@ -37,6 +37,7 @@ from .arrays import (
     Tables,
     TextRows,
     UnknownIds,
+    Unmatched,
     check_hits,
     check_vectors,
     numbers,
@@ -262,6 +263,11 @@ class Session(ABC):
         its documents itself can find any; hits do not hold them."""
         return UnknownIds()
 
+    def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
+        """Which queries hold no term that stands in the index; None where there are no terms, or the engine does not
+        tell. Untimed; asked of sessions that search by text, alone or beside vectors."""
+        return None
+
     def close(self) -> None:
         """Give the handle back."""
         return
@@ -345,6 +351,15 @@ class Store(Adapter):
     def compares(self, similarity: Similarity) -> bool:
         """Whether an index of vectors can be built by this metric."""
         return similarity in self.similarities
+
+    def shortcomings(self, rows: int, dimension: int | None) -> tuple[str, ...]:
+        """One sentence for each default, or option, that works badly on this many rows of this dimension, with the
+        cure: told before the run and in the result. What cannot work at all is refused by `plan`."""
+        return ()
+
+    def unmatched(self, documents: Sequence[str], queries: Sequence[str]) -> Unmatched | None:
+        """As a session's, before anything is built; None where only the engine knows its terms."""
+        return None
 
     def note(self) -> str | None:
         """One sentence the reader of a result must know of this index, such as a family name that was resolved."""
@@ -544,6 +559,10 @@ class Reranker(Adapter):
         part.
         """
         yield range(len(queries)), self._score_some(queries, candidates)
+
+    def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
+        """Which queries hold no term of the prepared corpus; None for a reranker that does not go by terms."""
+        return None
 
     @abstractmethod
     def _score(self, queries: Queries, candidates: Rows) -> Scored:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from adapters._bm25 import Bm25Index, Bm25Options
-from adapters.base import Corpus, Identity, Queries, Reranker, Rows, Scored
+from adapters.base import Corpus, Identity, Queries, Reranker, Rows, Scored, Unmatched
 
 
 class Bm25Reranker(Reranker):
@@ -28,6 +30,9 @@ class Bm25Reranker(Reranker):
     def prepare(self, corpus: Corpus) -> None:
         # The texts are not kept: their index is all that scoring needs.
         self._index = Bm25Index.build(corpus.texts, self.options)
+
+    def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
+        return self._index.unmatched(texts)
 
     def _score(self, queries: Queries, candidates: Rows) -> Scored:
         scores = np.full(candidates.shape, -np.inf, dtype=np.float32)

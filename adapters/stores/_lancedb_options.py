@@ -6,11 +6,15 @@ the engine's default.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from adapters._scripts import Writing
 from adapters.base import InvalidOptions, Options, Similarity
+
+from ._quantizing import few_codes
 
 IndexType: TypeAlias = Literal[
     "none", "IVF_FLAT", "IVF_SQ", "IVF_PQ", "IVF_RQ", "IVF_HNSW_FLAT", "IVF_HNSW_SQ", "IVF_HNSW_PQ"
@@ -36,6 +40,15 @@ _APPLIES = {
     "ef_construction": _HNSW,
     "accelerator": tuple(name for name in _ALL if name != "IVF_HNSW_FLAT"),
 }
+TOKENIZERS: Mapping[Writing, str] = {
+    "Chinese": "icu (words), or ngram with ngram_min_length 2",
+    "Japanese": "icu (words), or ngram with ngram_min_length 2",
+    "Korean": "ngram with ngram_min_length 2",
+    "Thai, Lao, Khmer or Burmese": "icu",
+    "names like C++, R or 3.5": "whitespace",
+}
+_DEFAULT_PQ_WIDTHS = (16, 8)  # dimensions in a sub-vector; source: lancedb, rust/lancedb/src/index/vector.rs
+_ROWS_PER_PARTITION = {"IVF_PQ": 8192}  # that the engine aims at; of other IVF types 4096
 DEFAULT_NPROBES = 20  # lancedb probes 20 partitions, at least and at most, unless told otherwise
 
 
@@ -109,6 +122,32 @@ class LanceDbIndex(Options):
 
         given = {name: value for name in _APPLIES if (value := getattr(self, name)) is not None}
         return getattr(lancedb.index, CONFIG_CLASS[self.type])(distance_type=str(similarity), **given)
+
+    def shortcomings(self, rows: int, dimension: int) -> tuple[str, ...]:
+        """What a default, or an option, does badly on so many rows."""
+        found: list[str] = []
+        if self.type in _PQ and self.num_sub_vectors is None:
+            codes = next((dimension // width for width in _DEFAULT_PQ_WIDTHS if dimension % width == 0), 1)
+            found += few_codes(self.type, dimension, codes, 16, option="index.num_sub_vectors", instead="IVF_SQ")
+        if self.type in _PQ and rows < self.least_rows:
+            found.append(
+                f"{self.type} trains {self.least_rows} codes, for which {rows:,} rows are too few: LanceDB builds no "
+                "index. Take a type without PQ."
+            )
+        size = _ROWS_PER_PARTITION.get(self.type, 4096)
+        given = self.num_partitions or self.target_partition_size
+        if self.type in _ALL and self.type not in _HNSW and not given and rows < 2 * size:
+            found.append(
+                f"LanceDB makes one partition of {rows:,} rows where no number is given, so that every search of "
+                f"{self.type} goes through all of them. Set index.num_partitions."
+            )
+        least = 256 if self.type in _PQ else 1
+        if self.num_partitions is not None and rows < self.num_partitions * least:
+            found.append(
+                f"{self.num_partitions} partitions want {self.num_partitions * least:,} rows, and there are {rows:,}: "
+                "LanceDB builds fewer. Lower index.num_partitions."
+            )
+        return tuple(found)
 
     def check_dimension(self, dimension: int) -> None:
         """Raise InvalidOptions when vectors of this dimension cannot be quantised as asked."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from adapters._scripts import Writing
 from adapters.base import AdapterRejected, FilePath, InvalidOptions, Options
 
 from .weaviate_server import Server, local_cluster, local_server
@@ -47,6 +48,15 @@ _QUANTIZERS: Mapping[str, tuple[str, ...]] = {
     "flat": ("none", "bq", "rq"),
     "dynamic": _ANY,
     "hfresh": ("rq",),
+}
+
+
+TOKENIZATIONS: Mapping[Writing, str] = {
+    "Chinese": "gse_ch or trigram",
+    "Japanese": "kagome_ja, gse or trigram",
+    "Korean": "kagome_kr or trigram",
+    "Thai, Lao, Khmer or Burmese": "trigram",
+    "names like C++, R or 3.5": "whitespace",
 }
 
 

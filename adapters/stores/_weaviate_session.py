@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from adapters._scripts import advice
 from adapters.base import (
     EMPTY_ROW,
     AdapterRejected,
@@ -21,12 +22,13 @@ from adapters.base import (
     Queries,
     Session,
     Similarity,
+    Unmatched,
 )
 
 from ._fields import MetaFields
 from ._weaviate_collection import Collection
 from ._weaviate_fields import native_filter
-from ._weaviate_options import WeaviateQuery
+from ._weaviate_options import TOKENIZATIONS, WeaviateQuery
 from ._weaviate_schema import ROW, TEXT, query_settings, reconfigured, vector_config
 
 _Found: TypeAlias = tuple[list[int], list[float]]
@@ -177,6 +179,18 @@ class WeaviateSession(Session):
             return [int(o.properties[ROW]) for o in found.objects], [o.metadata.score for o in found.objects]
 
         return by_text
+
+    def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
+        """The server tokenizes on its own: a query holds no term of the index if it finds nothing by text alone."""
+        if not self._at.index.full_text:
+            return None
+        query, flags = self._handle.query, np.ones(len(texts), np.bool_)
+        common: dict[str, Any] = {"query_properties": [TEXT], "limit": 1, "return_properties": [ROW]}
+        with self._link.errors():
+            for i, text in enumerate(texts):
+                flags[i] = not (text.strip() and query.bm25(text, **common).objects)
+        lost = [text for text, flag in zip(texts, flags, strict=True) if flag]
+        return Unmatched(flags, advice(lost, TOKENIZATIONS, option="index.tokenization"))
 
     def close(self) -> None:
         if self._pool is not None:

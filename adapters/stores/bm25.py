@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adapters._bm25 import Bm25Index, Bm25Options
+from adapters._bm25 import Bm25Index, Bm25Options, unmatched_before
 from adapters.base import (
     Consumes,
     EffectiveIndex,
@@ -27,6 +27,7 @@ from adapters.base import (
     Session,
     Similarity,
     Store,
+    Unmatched,
 )
 
 from ._rows import RowsFile, RowsWriter, folder_bytes
@@ -57,6 +58,9 @@ class Bm25Store(Store):
     def check(self) -> None:
         super().check()
         self.index.check(self.name)
+
+    def unmatched(self, documents: Sequence[str], queries: Sequence[str]) -> Unmatched | None:
+        return unmatched_before(documents, queries, self.index)
 
     def _build(
         self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
@@ -106,6 +110,9 @@ class Bm25Session(Session):
                 hits.rows[i, : len(best)] = self._rows.rows(best)
                 hits.scores[i, : len(best)] = match.scores[best]
         return hits
+
+    def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
+        return self._index.unmatched(texts)
 
     def _best(self, scores: Floats, none: float, limit: int, allowed: Flags | None) -> npt.NDArray[np.intp]:
         """Positions of the best `limit` matching documents, ties by document id descending.

@@ -37,6 +37,7 @@ from adapters.base import (
     vectors_of,
 )
 
+from ._quantizing import few_codes
 from ._rows import RowsFile, RowsWriter, folder_bytes
 
 Kind: TypeAlias = Literal["FLAT", "IVF_FLAT", "IVF_PQ", "HNSW"]
@@ -44,6 +45,7 @@ Positive: TypeAlias = Annotated[int, Field(ge=1)]
 
 _FILE = "index.faiss"
 _IVF = ("IVF_FLAT", "IVF_PQ")
+_ROWS_TO_TRAIN = 39  # for each centroid, or faiss warns: ClusteringParameters.min_points_per_centroid
 _APPLIES: Mapping[str, tuple[str, ...]] = {
     "nlist": _IVF,
     "pq_m": ("IVF_PQ",),
@@ -132,6 +134,25 @@ class FaissStore(Store):
         if self.index.type == "IVF_PQ" and dimension % self.index.sub_vectors(dimension):
             raise InvalidOptions(f"pq_m {self.index.pq_m} does not divide the dimension {dimension}.", key="index.pq_m")
 
+    def shortcomings(self, rows: int, dimension: int | None) -> tuple[str, ...]:
+        found: list[str] = []
+        index = self.index
+        if dimension is not None and index.type == "IVF_PQ":
+            if index.pq_m is None:
+                codes = index.sub_vectors(dimension)
+                found += few_codes("IVF_PQ", dimension, codes, 16, option="index.pq_m", instead="IVF_FLAT")
+            if rows < _ROWS_TO_TRAIN << index.bits:
+                found.append(
+                    f"IVF_PQ trains {1 << index.bits:,} codes on {rows:,} rows, and faiss advises {_ROWS_TO_TRAIN} for "
+                    "each. Lower index.pq_nbits, or take more documents."
+                )
+        if index.nlist is not None and rows < _ROWS_TO_TRAIN * index.nlist:
+            found.append(
+                f"{index.nlist:,} lists are trained on {rows:,} rows, and faiss advises {_ROWS_TO_TRAIN} for each. "
+                "Lower index.nlist."
+            )
+        return tuple(found)
+
     def _build(
         self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
     ) -> Mapping[str, Any]:
@@ -179,7 +200,10 @@ class FaissStore(Store):
             sub_vectors = options.sub_vectors(dimension)
             index = faiss.IndexIVFPQ(quantizer, dimension, lists, sub_vectors, options.bits, metric)
             index.pq.cp.seed = seed
+            index.pq.cp.min_points_per_centroid = 1
         index.cp.seed = seed
+        # Only when faiss warns, on the screen, of few rows; the training is the same, and `shortcomings` tells of it.
+        index.cp.min_points_per_centroid = 1
         return index
 
     def open(self, ref: IndexRef) -> FaissSession:

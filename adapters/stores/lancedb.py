@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
+from adapters._scripts import advice
 from adapters.base import (
     AdapterError,
     AdapterRejected,
@@ -36,10 +37,11 @@ from adapters.base import (
     Session,
     Similarity,
     Store,
+    Unmatched,
 )
 
 from ._fields import MetaFields
-from ._lancedb_options import DEFAULT_NPROBES, LanceDbIndex, LanceDbQuery
+from ._lancedb_options import DEFAULT_NPROBES, TOKENIZERS, LanceDbIndex, LanceDbQuery
 from ._lancedb_table import batches_for, rows_for, where_clause
 from ._rows import folder_bytes
 
@@ -109,6 +111,9 @@ class LanceDbStore(Store):
             )
         elif not self.uses_text:
             raise InvalidOptions("Without vectors there is only full text: set index.full_text.", key="index.full_text")
+
+    def shortcomings(self, rows: int, dimension: int | None) -> tuple[str, ...]:
+        return () if dimension is None else self.index.shortcomings(rows, dimension)
 
     def check(self) -> None:
         super().check()
@@ -264,9 +269,6 @@ class LanceDbStore(Store):
         return uri if uri is None or "://" in uri else str(self.context.path(uri))
 
     def _connect(self, folder: str) -> Any:
-        # Read when the engine is imported. Its warnings speak of its own future API, twice per hybrid query; what
-        # it warns of in earnest (fewer partitions, a metric that forces a scan) is read back by `describe`.
-        os.environ.setdefault("LANCEDB_LOG", "error")
         import lancedb
 
         return lancedb.connect(self._uri or folder, storage_options=self.connection.storage_options or None)
@@ -410,6 +412,19 @@ class LanceDbSession(Session):
             hits.rows[i, : len(rows)] = rows[order]
             hits.scores[i, : len(rows)] = scores[order]
         return hits
+
+    def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
+        """The engine tokenizes on its own: a query holds no term of the index if it finds nothing by text alone."""
+        from lancedb.query import MatchQuery
+
+        if self._index.text_options is None:
+            return None
+        flags = np.zeros(len(texts), np.bool_)
+        for i, text in enumerate(texts):
+            search = self._table.search(MatchQuery(text, "text"), query_type="fts", fts_columns="text")
+            flags[i] = not search.select(["row"]).limit(1).to_arrow().num_rows
+        lost = [text for text, flag in zip(texts, flags, strict=True) if flag]
+        return Unmatched(flags, advice(lost, TOKENIZERS, option="index.full_text.base_tokenizer"))
 
     def _hybrid(self, match: Any, queries: Queries, i: int, limit: int, where: str | None) -> Any:
         from lancedb.rerankers import LinearCombinationReranker, RRFReranker

@@ -118,6 +118,16 @@ class WeaviateStore(Store):
                 f"segments {self.index.segments} does not divide the dimension {dimension}.", key="index.segments"
             )
 
+    def shortcomings(self, rows: int, dimension: int | None) -> tuple[str, ...]:
+        index = self.index
+        if dimension is None or index.codec != "pq" or index.segments is not None or dimension % 2 == 0:
+            return ()
+        # Source: CalculateOptimalSegments in Weaviate's vector/common/vector_util.go.
+        return (
+            f"pq keeps a code for each of the {dimension} dimensions where index.segments is not given: it saves no "
+            "more than sq or rq does. Set index.segments to a divisor, or take rq.",
+        )
+
     def check_columns(self, columns: pa.Table) -> None:
         check_columns(columns)
 
