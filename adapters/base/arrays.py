@@ -321,6 +321,8 @@ def returned(value: Any, kind: type[T], where: str) -> T:
 
 def numbers(values: Any, where: str) -> Floats:
     """An author's numbers as float32, or WrongAnswer where they are none, or cannot be one array."""
+    if isinstance(values, np.ndarray) and values.dtype == np.float32:
+        return values
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -349,7 +351,7 @@ def check_hits(hits: Hits, queries: int, limit: int, where: str, undirected: Seq
         raise WrongAnswer(f"{where}: row {int(rows.min())} is no document. An empty place is {EMPTY_ROW}.")
     if undirected:
         scores = np.where(np.isin(rows, undirected), EMPTY_SCORE, scores)
-    if np.isnan(scores).any():
+    if scores.size and math.isnan(scores.max()):
         raise InvalidVectors(f"{where}: {int(np.isnan(scores).sum())} scores are NaN, which no order can hold.")
     if rows is hits.rows and scores is hits.scores and rows.dtype == np.int32:
         return hits

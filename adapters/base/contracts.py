@@ -43,7 +43,7 @@ from .arrays import (
     numbers,
     returned,
 )
-from .directions import Counted, of_ordinary_length
+from .directions import Counted, all_ordinary, of_ordinary_length
 from .errors import AdapterRejected, InvalidOptions, InvalidVectors, MissingDependency, NotIndexed, WrongAnswer
 from .events import Delivery, Event
 from .filters import Filter
@@ -223,30 +223,34 @@ class Session(ABC):
         vectors = queries.vectors
         if vectors is not None:
             checked = check_vectors(vectors, dimension=self.ref.dimension, where=f"Query for {self.ref.name}")
-            if self.ref.similarity is Similarity.COSINE:
-                checked = of_ordinary_length(checked)
             if checked is not vectors:
                 queries = Queries(checked, queries.texts)
         if not len(queries) or not self.ref.rows:
             return Hits.empty(len(queries), limit)
-        if vectors is None or self.ref.similarity is not Similarity.COSINE:
+        if queries.vectors is None or self.ref.similarity is not Similarity.COSINE:
             return self._found(queries, limit, filter)
-        return self._by_direction(queries, limit, filter)
+        if not all_ordinary(queries.vectors):
+            return self._by_direction(queries, limit, filter)
+        return self._pointing(queries, limit, filter)
 
     def _by_direction(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
-        """Search by cosine."""
+        """Search by cosine with vectors of any length, zero among them."""
         assert queries.vectors is not None
         asked = np.flatnonzero(queries.vectors.any(axis=1))
         if not len(asked):
             return Hits.empty(len(queries), limit)
-        some = queries if len(asked) == len(queries) else queries.at(asked)
-        if self.ref.undirected and queries.texts is None:
-            most = limit + min(len(self.ref.undirected), _MOST_BESIDE)
-            hits = self._found(some, most, filter, self.ref.undirected)
-            hits = hits.without(np.isin(hits.rows, self.ref.undirected), limit)
-        else:
-            hits = self._found(some, limit, filter)
-        return hits if some is queries else hits.spread(asked, len(queries))
+        some = queries.at(asked)
+        assert some.vectors is not None
+        hits = self._pointing(Queries(of_ordinary_length(some.vectors), some.texts), limit, filter)
+        return hits if len(asked) == len(queries) else hits.spread(asked, len(queries))
+
+    def _pointing(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
+        """Search by cosine with vectors that have a direction."""
+        undirected = self.ref.undirected
+        if not undirected or queries.texts is not None:
+            return self._found(queries, limit, filter)
+        hits = self._found(queries, limit + min(len(undirected), _MOST_BESIDE), filter, undirected)
+        return hits.without(np.isin(hits.rows, undirected), limit)
 
     def _found(self, queries: Queries, limit: int, filter: Filter | None, undirected: Sequence[int] = ()) -> Hits:
         """What the author's search gives, checked."""

@@ -20,16 +20,26 @@ def without_direction(vectors: Floats) -> Flags:
     return flags
 
 
+def all_ordinary(vectors: Floats) -> bool:
+    """Whether each of the vectors (n, d) has a direction, and a length whose square float32 can hold. Cheap for one
+    vector: a live search looks too."""
+    if len(vectors) == 1:
+        return bool(_SHORT <= np.vdot(vectors[0], vectors[0]) <= _LONG)
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+    return not len(squares) or bool(squares.min() >= _SHORT and squares.max() <= _LONG)
+
+
 def of_ordinary_length(vectors: Floats) -> Floats:
     """Vectors (n, d) to be compared by cosine, whose squares float32 can hold.
 
     A vector so short or long that they vanish or overflow there is scaled by a power of two, which keeps its direction.
     All others are given back as they are, and so are zero vectors.
     """
+    if all_ordinary(vectors):
+        return vectors
     with np.errstate(over="ignore", under="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors)
-    if not len(squares) or (squares.min() >= _SHORT and squares.max() <= _LONG):
-        return vectors
     odd = np.flatnonzero(~((squares >= _SHORT) & (squares <= _LONG)))
     exponents = np.frexp(np.abs(vectors[odd]).max(axis=1))[1]  # 0 for a zero vector
     if not exponents.any():
