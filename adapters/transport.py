@@ -355,9 +355,10 @@ class Sizes:
             self._largest_answered = max(self._largest_answered, job.items)
 
     def refused(self, job: Job[Any], refusal: RequestRefused) -> None:
-        """Learn from a refusal of several texts. One that counts most of what was reckoned is about the whole request;
-        one that counts nothing, of more texts than were ever answered, is taken to be about their number."""
-        if job.items < 2 or refusal.known:
+        """Learn from a refusal of several texts for their size. One that counts most of what was reckoned is about the
+        whole request; one that counts nothing, of more texts than were ever answered, is taken to be about their
+        number."""
+        if job.items < 2 or refusal.known or not refusal.too_large:
             return
         with self._lock:
             self._halved += 1
@@ -368,7 +369,7 @@ class Sizes:
                 elif refusal.asked >= job.tokens / 2:
                     most = job.tokens * refusal.most / refusal.asked
                     self._most_tokens = min(most, self._most_tokens or most)
-            elif refusal.too_large and job.items > self._largest_answered:
+            elif job.items > self._largest_answered:
                 self._most_items = min(job.items - 1, self._most_items or job.items)
 
     def too_large(self, job: Job[Any]) -> RequestRefused | None:

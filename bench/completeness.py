@@ -30,9 +30,13 @@ class Refused:
         """Whether a system that lacks so much is not what it was meant to be."""
         return self.count > SHARE_OF_A_WHOLE_SYSTEM * self.of
 
+    @property
+    def share(self) -> str:
+        """How much is missing, and what follows."""
+        return f"{self.count:,} of {self.of:,} {self.what} ({100 * self.count / self.of:.2g} %) {self.effect}"
+
     def __str__(self) -> str:
-        share = f"{100 * self.count / self.of:.2g} %"
-        return f"{self.count:,} of {self.of:,} {self.what} ({share}) {self.effect}; the first: {self.causes[0]}"
+        return f"{self.share}; the first: {self.causes[0]}"
 
 
 def refused(pipeline: Pipeline, system: System) -> list[Refused]:

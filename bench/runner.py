@@ -275,7 +275,7 @@ class _Run:
         """What is missing because a model's service refused it, and what a reranker did not read whole."""
         for item in refused:
             self._warn(item.part, f"{item}.")
-            entry.notes.append(f"{item.part}: {item}")
+            entry.notes.append(f"{item.part}: {item.share}")
         entry.documents_without_vector = sum(item.count for item in refused if item.what != "pairs")
         entry.unscored_pairs = sum(item.count for item in refused if item.what == "pairs")
         entry.truncated_pairs = truncated_pairs(self.pipeline, system)
