@@ -14,16 +14,20 @@ from adapters.quiet import quieten_engines
 from tests import small
 from tests.conftest import REPOSITORY
 
-CLEAN = {name: value for name, value in os.environ.items() if not name.endswith(("_LOG", "_VERBOSITY"))}
+_SET_BY_TESTS = ("_LOG", "_VERBOSITY", "TQDM_DISABLE", "TOKENIZERS_PARALLELISM")
+
+
+def fresh() -> dict[str, str]:
+    """The environment as it was before the adapters were imported here, with their place."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith(_SET_BY_TESTS)}
+    return {**kept, "PYTHONPATH": str(REPOSITORY)}
 
 
 def stderr_of(folder: Path, experiment: Any, *arguments: str) -> str:
     """What `bench run` writes beside its result, in a process of its own; it must succeed."""
-    for name in ("TQDM_DISABLE", "TOKENIZERS_PARALLELISM"):
-        CLEAN.pop(name, None)
     small.write(folder, experiment)
     command = [sys.executable, "-m", "bench", "run", "bench.yaml", "--cache", "cache", *arguments]
-    environment = {**CLEAN, "PYTHONPATH": str(REPOSITORY)}
+    environment = fresh()
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stderr
@@ -53,8 +57,7 @@ def test_no_engine_writes_to_the_screen_of_a_quiet_run(tmp_path: Path, static_mo
 
 def test_what_a_user_has_set_stays() -> None:
     program = "import os; import adapters; print(os.environ['LANCEDB_LOG'], os.environ['LANCE_LOG'])"
-    environment = {**CLEAN, "PYTHONPATH": str(REPOSITORY), "LANCEDB_LOG": "debug"}
-    environment.pop("LANCE_LOG", None)
+    environment = {**fresh(), "LANCEDB_LOG": "debug"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["debug", "error"]
     before = dict(os.environ)
@@ -68,8 +71,7 @@ def test_warnings_and_log_lines_of_packages_stay_off_the_screen_unless_asked_for
         "warnings.simplefilter('always')\nwarnings.warn('told by python')\n"
         "logging.getLogger('engine').error('told by an engine')\n"
     )
-    environment = {name: value for name, value in CLEAN.items() if name != "PYTHONWARNINGS"}
-    environment["PYTHONPATH"] = str(REPOSITORY)
+    environment = {name: value for name, value in fresh().items() if name != "PYTHONWARNINGS"}
     for more, told in (([], ""), (["-W", "default"], "told by python")):
         command = [sys.executable, *more, "-c", program]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

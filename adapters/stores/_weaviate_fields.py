@@ -116,6 +116,11 @@ def check_columns(columns: pa.Table) -> None:
         if shape.kind in ("int", "time", "number"):
             for value in pc.unique(pc.list_flatten(values) if shape.many else values).to_pylist():
                 _sent_or_none(value, field)
+                if isinstance(value, float) and math.isinf(value):
+                    raise InvalidOptions(
+                        f"{name} holds infinity, which Weaviate refuses. Leave the value out (null).",
+                        key=f"filter.{field}",
+                    )
 
 
 def _sent_or_none(value: Any, field: str) -> Any:
@@ -129,10 +134,6 @@ def _sent(value: Any, field: str) -> Any:
     if isinstance(value, str):
         # The server trims white space at both ends, of stored values and of filters alike.
         return f"{_GUARD}{value}{_GUARD}"
-    if isinstance(value, float) and math.isinf(value):
-        raise InvalidOptions(
-            f"meta.{field} holds infinity, which Weaviate refuses. Leave the value out (null).", key=f"filter.{field}"
-        )
     if isinstance(value, int) and abs(value) > _EXACT:
         raise InvalidOptions(
             f"meta.{field} holds {value}, but numbers travel to Weaviate as 64-bit floats, exact up to 2^53. Make it a "

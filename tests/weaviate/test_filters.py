@@ -11,8 +11,9 @@ import pyarrow as pa
 import pytest
 
 from adapters.base import Filter, InvalidOptions, Place, Queries, Similarity
-
-from ..filtering import batches, columns, conditions, expected
+from tests import small
+from tests.filtering import batches, columns, conditions, expected
+from tests.test_quiet import stderr_of
 
 COUNT = 90
 VECTORS = np.random.default_rng(3).standard_normal((COUNT, 8)).astype(np.float32)
@@ -55,3 +56,18 @@ def test_a_column_that_the_server_cannot_hold_is_refused_beforehand(
     store.check_columns(
         pa.table({"meta.id": pa.array([1, None, -(2**53)]), "meta.day": pa.array([date(2024, 1, 1)] * 3)})
     )
+
+
+def test_a_quiet_run_over_a_server_writes_nothing_to_the_screen_and_counts_what_it_cannot_answer(
+    synchronous: dict[str, Any], tmp_path: Path
+) -> None:
+    small.collection(tmp_path / "data", documents=40, queries=6)
+    rows = [{"_id": "q0", "text": "猫是一种"}, *({"_id": f"q{i}", "text": "copper violin"} for i in range(1, 6))]
+    small.write_jsonl(tmp_path / "data" / "queries.jsonl", rows)
+    keywords = {"adapter": "weaviate", "index": {"full_text": True}, "query": {"mode": "text"}, **synchronous}
+    experiment = small.spec([{"store": "keywords"}], stores={"keywords": keywords})
+    assert stderr_of(tmp_path, experiment, "--quiet", "--json") == ""
+    _, result = small.measure(tmp_path, experiment)
+    (system,) = result.systems
+    assert system.queries_without_terms == 1
+    assert any("Set index.tokenization: gse_ch or trigram for Chinese." in note for note in system.notes)
