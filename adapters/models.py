@@ -118,25 +118,47 @@ def locate(reference: str, base: Path, *, revision: str | None = None, organizat
 
 
 def check_weights(model: Model) -> None:
-    """Raise ModelNotFound when a folder holds no model, or its description without its weights."""
+    """Raise ModelNotFound when a folder holds no model, its description without its weights, or weights cut off."""
     folder = model.folder
     if folder is None:
         return
     if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
         raise ModelNotFound(f"{folder} (model: {model.reference}) is no model: neither modules.json nor config.json.")
-    if not _model_files(folder)[0]:
+    weights = _model_files(folder)[0]
+    if not weights:
         raise ModelNotFound(f"{folder} (model: {model.reference}) holds no weights (*.safetensors or *.bin).")
+    for path in weights:
+        if path.suffix == ".safetensors":
+            _safetensors_header(path)
 
 
 def safetensors_shape(path: Path, names: Sequence[str]) -> tuple[int, ...] | None:
-    """Shape of the first of these tensors in a safetensors file, from its header alone.
-
-    Source: the format's description: eight bytes of length (little-endian), then a JSON header.
-    """
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
+    """Shape of the first of these tensors in a safetensors file, from its header alone. Raises ModelNotFound for a file
+    that is cut off, or is none."""
+    header = _safetensors_header(path)
     return next((tuple(header[name]["shape"]) for name in names if name in header), None)
+
+
+def _safetensors_header(path: Path) -> Mapping[str, Any]:
+    """What a safetensors file says of its tensors.
+
+    Source: the format's description: eight bytes of length (little-endian), a JSON header, then the tensors, whose
+    places count from the header's end.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > size:
+                raise ValueError("its header is longer than the file")
+            header: dict[str, Any] = json.loads(file.read(length))
+        tensors = [about for name, about in header.items() if name != "__metadata__"]
+        needed = 8 + length + max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
+        if size < needed:
+            raise ValueError(f"it has {size:,} of {needed:,} bytes")
+    except (OSError, ValueError, struct.error, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelNotFound(f"{path} is no whole safetensors file: {error}. Fetch the model again.") from error
+    return header
 
 
 def resolve_device(device: Device) -> str:

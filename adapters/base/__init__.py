@@ -54,6 +54,7 @@ from .errors import (
     MissingDependency,
     ModelNotFound,
     NotIndexed,
+    OutOfMemory,
     WrongAnswer,
 )
 from .events import (
@@ -114,6 +115,7 @@ __all__ = [
     "NotComparable",
     "NotIndexed",
     "Options",
+    "OutOfMemory",
     "PathText",
     "Place",
     "Queries",

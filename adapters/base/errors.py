@@ -8,6 +8,7 @@ AdapterError
 ├── AdapterUnavailable  a server cannot be reached: names the address and how to start it
 ├── AdapterTimeout      no answer in time
 ├── AdapterRejected     the service refused: bad key, over quota, bad request
+├── OutOfMemory         no memory is left, on the processor or an accelerator: names what asked for it
 ├── WrongAnswer         an adapter returned what its contract does not allow: a fault of its author
 ├── InvalidVectors      NaN, infinite or wrong-dimension vectors
 ├── NotIndexed          the engine holds the rows but did not index them
@@ -65,6 +66,10 @@ class AdapterTimeout(AdapterError):
 
 class AdapterRejected(AdapterError):
     """A service answered with a refusal that a retry does not cure."""
+
+
+class OutOfMemory(AdapterError):
+    """No memory is left, of the machine or of an accelerator. The message names batch size, dtype and device."""
 
 
 class WrongAnswer(AdapterError):

@@ -20,13 +20,13 @@ from ..base import (
     Flags,
     Identity,
     InvalidOptions,
-    ModelNotFound,
     Options,
     PathText,
     Role,
     Similarity,
     TextRows,
 )
+from ..inference import loading, working
 from ..lengths import Lengths
 from ..models import (
     Device,
@@ -192,16 +192,24 @@ class SentenceTransformersEncoder(Encoder):
         prompt = self._prompts[role]
         texts = rows.texts if isinstance(rows.texts, list) else list(rows.texts)
         encode = loaded.model.encode_query if role == "query" else loaded.model.encode_document
-        vectors = encode(
-            texts,
-            prompt=prompt,
+        with working(
+            self.options.model,
+            lambda: texts,
             batch_size=self.options.batch_size,
-            show_progress_bar=False,
-            convert_to_tensor=True,  # numpy has no bfloat16
-            normalize_embeddings=bool(self.options.normalize),
-            truncate_dim=self.options.truncate_dim,
-        )
-        return Encoded(vectors.float().cpu().numpy(), truncated=loaded.truncated(texts, prompt))
+            dtype=self.options.dtype,
+            device=str(loaded.model.device),
+            tokenize=loaded.model.preprocess,
+        ):
+            vectors = encode(
+                texts,
+                prompt=prompt,
+                batch_size=self.options.batch_size,
+                show_progress_bar=False,
+                convert_to_tensor=True,  # numpy has no bfloat16
+                normalize_embeddings=bool(self.options.normalize),
+                truncate_dim=self.options.truncate_dim,
+            )
+            return Encoded(vectors.float().cpu().numpy(), truncated=loaded.truncated(texts, prompt))
 
 
 class _Files:
@@ -338,12 +346,10 @@ def _load(files: _Files, options: SentenceTransformersOptions) -> _Loaded:
     folder = files.model.fetch()
     dtype = torch_dtype(options.dtype)
     device = resolve_device(options.device)
-    try:
+    with loading(options.model, folder, device, options.dtype):
         with silent_loading():
             model = _read(files, folder, device, options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise ModelNotFound(f"Cannot load model {options.model} from {folder}: {error}") from error
-    model.to(dtype)  # static embeddings and dense heads do not follow model_kwargs
+        model.to(dtype)  # static embeddings and dense heads do not follow model_kwargs
     if options.normalize is False:
         for position in reversed([i for i, module in enumerate(model) if isinstance(module, Normalize)]):
             del model[position]

@@ -14,7 +14,6 @@ from ..base import (
     Context,
     Identity,
     InvalidOptions,
-    ModelNotFound,
     Options,
     PathText,
     Queries,
@@ -22,6 +21,7 @@ from ..base import (
     Rows,
     Scored,
 )
+from ..inference import loading, working
 from ..lengths import Lengths
 from ..models import (
     Device,
@@ -147,20 +147,18 @@ class CrossEncoderReranker(Reranker):
         options = self.options
         folder = self._files.fetch()
         dtype = torch_dtype(options.dtype)
-        try:
-            with silent_loading():
-                model = CrossEncoder(
-                    str(folder),
-                    device=resolve_device(options.device),
-                    trust_remote_code=options.trust_remote_code,
-                    # Left to itself, transformers takes the dtype that the weights were saved in.
-                    model_kwargs={"dtype": dtype},
-                    max_length=options.max_length,
-                    activation_fn=_activation(options.activation),
-                    local_files_only=not options.trust_remote_code,  # trusted code may lie in another repository
-                )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-            raise ModelNotFound(f"Cannot load model {options.model} from {folder}: {error}") from error
+        device = resolve_device(options.device)
+        with loading(options.model, folder, device, options.dtype), silent_loading():
+            model = CrossEncoder(
+                str(folder),
+                device=device,
+                trust_remote_code=options.trust_remote_code,
+                # Left to itself, transformers takes the dtype that the weights were saved in.
+                model_kwargs={"dtype": dtype},
+                max_length=options.max_length,
+                activation_fn=_activation(options.activation),
+                local_files_only=not options.trust_remote_code,  # trusted code may lie in another repository
+            )
         self._check_labels(model.num_labels)
         # A prompt template of a language model adds tokens that the tokenizer alone does not count.
         plain = not str((self._config.get("architectures") or [""])[0]).endswith("ForCausalLM")
@@ -177,10 +175,19 @@ class CrossEncoderReranker(Reranker):
             for query, row in zip(np.nonzero(filled)[0].tolist(), candidates[filled].tolist(), strict=True)
         ]
         scores = np.full(candidates.shape, -np.inf, dtype=np.float32)
-        predicted = self._model.predict(
-            pairs, batch_size=self.options.batch_size, show_progress_bar=False, convert_to_tensor=True
-        )
-        scores[filled] = predicted.float().cpu().numpy()
+        model = self._model
+        with working(
+            self.options.model,
+            lambda: [f"{query} {document}" for query, document in pairs],
+            batch_size=self.options.batch_size,
+            dtype=self.options.dtype,
+            device=str(model.device),
+            tokenize=model.tokenizer,
+        ):
+            predicted = model.predict(
+                pairs, batch_size=self.options.batch_size, show_progress_bar=False, convert_to_tensor=True
+            )
+            scores[filled] = predicted.float().cpu().numpy()
         cut = self._lengths.cut(pairs)
         if cut is None:
             return Scored(scores)

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from adapters.base import (
     EMPTY_SCORE,
+    AdapterRejected,
     Consumes,
     EffectiveIndex,
     Filter,
@@ -29,6 +30,7 @@ from adapters.base import (
     InvalidVectors,
     NotIndexed,
     Options,
+    OutOfMemory,
     Place,
     Queries,
     Session,
@@ -37,6 +39,7 @@ from adapters.base import (
     vectors_of,
 )
 
+from ..inference import first_line, lacks_memory
 from ._quantizing import few_codes
 from ._rows import RowsFile, RowsWriter, folder_bytes
 
@@ -163,12 +166,14 @@ class FaissStore(Store):
             for batch in batches:
                 rows.write(batch)
                 parts.append(_prepared(vectors_of(batch), similarity))
-        vectors = np.concatenate(parts) if parts else np.empty((0, dimension or 0), np.float32)
-        index = self._empty(len(vectors), int(dimension or 0), similarity)
-        if len(vectors):
-            index.train(vectors)
-            index.add(vectors)
-        faiss.write_index(index, str(place.folder / _FILE))
+        count, width = sum(map(len, parts)), int(dimension or 0)
+        with _working(f"build {self.index.type} of {count:,} vectors of {width} dimensions"):
+            vectors = np.concatenate(parts) if parts else np.empty((0, width), np.float32)
+            index = self._empty(len(vectors), width, similarity)
+            if len(vectors):
+                index.train(vectors)
+                index.add(vectors)
+            faiss.write_index(index, str(place.folder / _FILE))
         return {"similarity": str(similarity)}
 
     def _empty(self, rows: int, dimension: int, similarity: Similarity) -> Any:
@@ -213,7 +218,7 @@ class FaissStore(Store):
         """What k-means trained stays as it is. Searches wait until the rows are in."""
         loaded, vectors = self._load(ref), _prepared(vectors_of(batch), ref.similarity)
         rows = loaded.rows.with_rows(batch)
-        with loaded.gate.inserting():
+        with loaded.gate.inserting(), _working(f"add {len(vectors):,} vectors to {self.index.type}"):
             loaded.index.add(vectors)
             loaded.rows = rows
 
@@ -321,7 +326,8 @@ class FaissSession(Session):
             index, rows = self._loaded.index, self._loaded.rows
             selector = None if filter is None else _selector(rows.mask(filter))
             k = min(limit, index.ntotal)
-            scores, found = index.search(vectors, k, params=self._parameters(selector))
+            with _working(f"search {self._kind} for {len(vectors):,} queries at limit {k}"):
+                scores, found = index.search(vectors, k, params=self._parameters(selector))
         if self.ref.similarity is Similarity.L2:
             scores = -scores
         hits = Hits.empty(len(queries), limit)
@@ -338,6 +344,20 @@ class FaissSession(Session):
         if self._kind == "HNSW":
             return faiss.SearchParametersHNSW(efSearch=self.options.ef_search or 16, **given)
         return faiss.SearchParameters(**given) if given else None
+
+
+@contextmanager
+def _working(what: str) -> Iterator[None]:
+    """Map what faiss raises inside: its errors of C++ are RuntimeErrors, a lack of memory is a MemoryError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise OutOfMemory(
+                f"No memory is left in this process to {what} with faiss (float32, on the processor). Take IVF_PQ, "
+                f"which keeps codes, or fewer documents. ({first_line(error)})"
+            ) from error
+        raise AdapterRejected(f"faiss could not {what}: {first_line(error)}") from error
 
 
 def _faiss() -> Any:

@@ -32,6 +32,7 @@ from adapters.base import (
     InvalidOptions,
     NotIndexed,
     Options,
+    OutOfMemory,
     Place,
     Queries,
     Session,
@@ -40,6 +41,7 @@ from adapters.base import (
     Unmatched,
 )
 
+from ..inference import first_line, lacks_memory
 from ._fields import MetaFields
 from ._lancedb_options import DEFAULT_NPROBES, TOKENIZERS, LanceDbIndex, LanceDbQuery
 from ._lancedb_table import batches_for, rows_for, where_clause
@@ -135,7 +137,7 @@ class LanceDbStore(Store):
             # The engine reads in threads of its own and wraps what the batches raised.
             if rows.failure is not None:
                 raise rows.failure from None
-            raise AdapterRejected(f"LanceDB could not write the table {place.name}: {error}") from error
+            raise _told(error, f"LanceDB could not write the table {place.name}") from error
         details: dict[str, Any] = {"fields": rows.fields.dump()}
         if table.count_rows():
             self._index(table, similarity, dimension)
@@ -155,8 +157,8 @@ class LanceDbStore(Store):
                 given["custom_stop_words"] = given["custom_stop_words"] and list(given["custom_stop_words"])
                 table.create_index("text", config=lancedb.index.FTS(**given), name=_TEXT_INDEX)
                 self._check_covered(table, _TEXT_INDEX)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise NotIndexed(f"LanceDB could not build {self.index.type}: {error}") from error
+        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+            raise _told(error, f"LanceDB could not build {self.index.type}", NotIndexed) from error
 
     def _check_covered(self, table: Any, name: str) -> Any:
         """The engine's statistics of an index that covers every row; NotIndexed otherwise."""
@@ -192,16 +194,16 @@ class LanceDbStore(Store):
             if inserts > _OPTIMIZE_INSERTS or rows >= _OPTIMIZE_ROWS:
                 table.optimize()
                 inserts, rows = 0, 0
-        except (RuntimeError, ValueError, OSError) as error:
-            raise AdapterRejected(f"LanceDB could not add rows to the table {ref.name}: {error}") from error
+        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+            raise _told(error, f"LanceDB could not add {batch.num_rows:,} rows to the table {ref.name}") from error
         self._unoptimized[ref.name] = inserts, rows
 
     def _settle(self, ref: IndexRef) -> None:
         self._unoptimized.pop(ref.name, None)
         try:
             self._handle(ref).optimize()
-        except (RuntimeError, ValueError, OSError) as error:
-            raise NotIndexed(f"LanceDB could not index what was added to {ref.name}: {error}") from error
+        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+            raise _told(error, f"LanceDB could not index what was added to {ref.name}", NotIndexed) from error
 
     def describe(self, ref: IndexRef) -> EffectiveIndex:
         table = self._table(ref)
@@ -298,6 +300,16 @@ class LanceDbStore(Store):
             ) from error
 
 
+def _told(error: Exception, what: str, kind: type[AdapterError] = AdapterRejected) -> AdapterError:
+    """What an error of the engine comes to: a lack of memory, or that kind."""
+    if lacks_memory(error):
+        return OutOfMemory(
+            f"{what}: no memory is left in this process. Take an index type with PQ or SQ, or fewer documents. "
+            f"({first_line(error)})"
+        )
+    return kind(f"{what}: {error}")
+
+
 class LanceDbSession(Session):
     """Searches are safe from many threads once configured.
 
@@ -355,8 +367,8 @@ class LanceDbSession(Session):
             if mode == "vector":
                 return self._by_vector(queries, limit, where)
             return self._by_text(queries, limit, where)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise AdapterRejected(f"LanceDB refused the search of {self.ref.name}: {error}") from error
+        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+            raise _told(error, f"LanceDB refused the search of {self.ref.name}") from error
 
     def _by_vector(self, queries: Queries, limit: int, where: str | None) -> Hits:
         vectors = queries.vectors

@@ -1,0 +1,143 @@
+"""What the libraries raise while a local model is loaded or works, as errors that say what to do.
+
+Only what a type or a message surely tells is mapped. Anything else goes on as it is, and ends its system with its
+traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .base import AdapterRejected, ModelNotFound, OutOfMemory
+
+_MEMORY_WORDS = (
+    "out of memory",  # torch on CUDA and MPS; Lance
+    "can't allocate memory",  # torch on the processor: DefaultCPUAllocator
+    "not enough memory",  # the same, on Windows
+    "failed to allocate",
+    "cannot allocate memory",  # ENOMEM
+    "bad_alloc",  # C++: faiss
+    "bad allocation",
+    "invalid buffer size",  # MPS: one buffer larger than the device may have
+    "cublas_status_alloc_failed",
+    "memory allocation of",  # Rust
+    "resources exhausted",  # DataFusion, the query engine of Lance
+)
+_DEVICE_WORDS = (
+    "cuda error",
+    "no cuda gpus",
+    "nvidia driver",
+    "cudnn_status",
+    "cublas_status",
+    "mps backend",
+    "hip error",
+)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception of any library says that there was no memory left."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's own type
+        return True
+    if not isinstance(error, RuntimeError | OSError | ValueError):
+        return False
+    words = first_line(error).lower()
+    return any(word in words for word in _MEMORY_WORDS)
+
+
+@contextmanager
+def loading(model: str, folder: Path, device: str, dtype: str) -> Iterator[None]:
+    """Map what is raised while a model's files become a model. Raises OutOfMemory, ModelNotFound."""
+    try:
+        yield
+    except Exception as error:
+        if lacks_memory(error):
+            _give_back(device)
+            raise OutOfMemory(
+                f"No memory is left on {device} to load model {model} in {dtype}. Take a smaller dtype (float16, "
+                f"bfloat16), a smaller model, or another device. ({first_line(error)})"
+            ) from error
+        raise ModelNotFound(f"Cannot load model {model} from {folder}: {first_line(error)}") from error
+
+
+@contextmanager
+def working(
+    model: str,
+    texts: Callable[[], Sequence[str]],
+    *,
+    batch_size: int,
+    dtype: str,
+    device: str,
+    tokenize: Callable[[list[str]], Any],
+) -> Iterator[None]:
+    """Map what is raised while a model reads texts. texts: called where they have to be told of. tokenize: of the
+    model, to find a text that it cannot read.
+
+    Raises OutOfMemory, AdapterRejected.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if lacks_memory(error):
+            longest = max((len(text) for text in texts()), default=0)
+            _give_back(device)
+            raise OutOfMemory(
+                f"No memory is left on {device} for model {model} in {dtype} with batch_size {batch_size} (the longest "
+                f"text has {longest:,} characters). Lower batch_size, take a smaller dtype (float16, bfloat16), set "
+                f"max_length, or take another device. ({first_line(error)})"
+            ) from error
+        words = first_line(error).lower()
+        if isinstance(error, RuntimeError) and any(word in words for word in _DEVICE_WORDS):
+            raise AdapterRejected(
+                f"The device {device} failed while model {model} worked on it in {dtype} with batch_size {batch_size}: "
+                f"{first_line(error)}. Take another device, such as device: cpu."
+            ) from error
+        if isinstance(error, IndexError) and "index out of range" in words:
+            raise AdapterRejected(
+                f"A text has more tokens than model {model} has places for, or a token that it does not know "
+                f"({first_line(error)}). Set max_length to what the model was trained with."
+            ) from error
+        given = texts()
+        if not isinstance(error, KeyboardInterrupt) and (found := _unreadable(given, tokenize)) is not None:
+            position, cause = found
+            raise AdapterRejected(
+                f"The tokenizer of model {model} fails on text {position + 1} of {len(given)} "
+                f"({given[position][:60]!r}): {cause}. Change that text in the collection."
+            ) from error
+        raise
+
+
+def _unreadable(texts: Sequence[str], tokenize: Callable[[list[str]], Any]) -> tuple[int, str] | None:
+    """Position of the first text that the tokenizer cannot read, and why; None where it can read all."""
+    try:
+        tokenize(list(texts))
+    except BaseException as whole:
+        if isinstance(whole, KeyboardInterrupt):
+            raise
+    else:
+        return None
+    for position, text in enumerate(texts):
+        try:
+            tokenize([text])
+        except BaseException as error:  # tokenizers panic, which is no Exception
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return position, f"{type(error).__name__}: {first_line(error)}"
+    return None
+
+
+def _give_back(device: str) -> None:
+    """Let go of what torch keeps for later on a device, so that the next model has it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and device == "cuda":
+        torch.cuda.empty_cache()
+    elif torch is not None and device == "mps":
+        torch.mps.empty_cache()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a message: what follows in it is advice for programmers."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
