@@ -255,7 +255,7 @@ def export_training(
     cache: CacheOption = None,
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
-    from bench.artifacts import CacheBusy
+    from bench.artifacts import CacheBusy, check_writable
     from bench.config import ConfigFaults, load_experiment
     from bench.export_training import export_training as export
     from bench.failures import failure_of
@@ -263,6 +263,7 @@ def export_training(
 
     if negatives not in ("random", "bm25", "cosine"):
         _refuse([f"--negatives {negatives}: known are random, bm25 and cosine."])
+    check_writable(output)  # before anything is paid for
     try:
         experiment = load_experiment(_config_path(config), [f"dataset.split={split}", *(set_ or [])])
         place = _cache_folder(cache, experiment.settings.cache, experiment.base)
@@ -280,6 +281,8 @@ def export_training(
         _refuse(error.faults)
     except CacheBusy as error:
         _refuse([str(error)])
+    except typer.Exit:  # said already
+        raise
     except BaseException as error:
         _say(f"{negatives}: error: {failure_of(error).where}")
         raise typer.Exit(1) from None

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from adapters import registry
 from adapters.base import EMPTY_ROW, Rows
-from bench.artifacts import check_writable, locked, write_atomically
+from bench.artifacts import locked, write_atomically
 from bench.config import ConfigFaults, Experiment
 from bench.expansion import StoreChoice, System
 from bench.pipeline import Pipeline
@@ -79,7 +79,6 @@ def export_training(
     encoder fails or its bill would pass `max_cost` on the way; what was paid for is kept.
     """
     system = _system(experiment, negatives, encoder)
-    check_writable(output)
     exported = replace(
         experiment,
         systems=() if system is None else (system,),
