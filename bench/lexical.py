@@ -7,7 +7,7 @@ import numpy as np
 from adapters.base import AdapterError, Unmatched
 from bench.artifacts import array_digest, content_key
 from bench.expansion import System
-from bench.pipeline import Pipeline
+from bench.pipeline import Pipeline, opened
 
 
 def before(pipeline: Pipeline, system: System) -> Unmatched | None:
@@ -46,7 +46,7 @@ def _of_store(pipeline: Pipeline, system: System) -> Unmatched | None:
         return Unmatched(kept["queries"].astype(np.bool_), kept["advice"].astype(np.uint8).tobytes().decode() or None)
     built = pipeline.index(system)
     try:
-        with built.store.open(built.ref) as session:
+        with opened(built.store, built.ref, pipeline.emit) as session:
             session.configure(system.store.query)
             found = session.unmatched(pipeline.dataset.query_texts)
     except AdapterError:

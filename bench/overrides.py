@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from adapters import registry
 from adapters.base import holds_path, resolve_path
 from bench.experiment_file import ExperimentFile, SystemEntry
+from bench.failures import failure_of
 from bench.suggestions import meant
 from bench.yaml_text import parse_yaml
 
@@ -171,8 +172,8 @@ def _option_kind(role: Any, spec: Any, model: str, option: str) -> str | None:
     if not isinstance(spec, Mapping) or not isinstance(spec.get("adapter"), str):
         return None
     try:
-        kind = registry.load(role, spec["adapter"])
-    except Exception:  # an adapter that does not load is named where the parts are read
+        field = getattr(registry.load(role, spec["adapter"]), model).model_fields.get(option)
+    except BaseException as error:
+        failure_of(error)  # an adapter that does not load is named where the parts are read
         return None
-    field = getattr(kind, model).model_fields.get(option)
     return None if field is None else holds_path(field)

@@ -391,4 +391,4 @@ def test_a_dry_run_and_a_clean_up_say_what_was_raised(folder: Path) -> None:
     cleaned = small.bench("clean", "--cache", folder / "cache", "--all", "--yes")
     assert cleaned.exit_code == 1
     assert "KeyError: 'planted'" in cleaned.stderr and "Traceback" not in cleaned.stderr
-    assert "1 indexes could not be dropped" in cleaned.stdout
+    assert "1 index could not be dropped" in cleaned.stdout
