@@ -319,6 +319,9 @@ class _Expansion:
         legs = choice["fuse"]
         if legs is None:
             return None
+        if not isinstance(legs, list) or not all(isinstance(leg, str) for leg in legs):
+            self.reader.fault(f"{path}.fuse", "must be a list of names of systems.")
+            return None
         if len(legs) < 2 or len(set(legs)) != len(legs):
             self.reader.fault(f"{path}.fuse", "needs at least two different systems.")
         weights = entry.weights

@@ -334,3 +334,21 @@ def test_parquet_columns_of_any_type_give_a_value_or_one_of_our_errors(tmp_path:
             except Exception as error:
                 error.add_note(f"{reader}, seed {seed}: {table.schema}")
                 raise
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("systems: [{name: a, store: b}, {fuse: [null, a]}]", "systems[1].fuse must be a list of names of systems."),
+        ("systems: [{encoder: [[1, 2]]}]", "systems[0].encoder must be the name of an encoder."),
+        ("list: 1", "list is unknown."),
+        ("systems: [{store: b, dict: 1}]", "systems[0].dict is unknown."),
+    ],
+)
+def test_names_that_are_no_names_are_faults(tmp_path: Path, line: str, fault: str) -> None:
+    lines = ["experiment: e", "dataset: {adapter: beir, path: .}", "stores: {b: {adapter: bm25}}", line]
+    lines += [] if "systems" in line else ["systems: [{store: b}]"]
+    (tmp_path / "e.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigFaults) as raised:
+        load_experiment(tmp_path / "e.yaml")
+    assert any(fault in named for named in raised.value.faults), raised.value.faults
