@@ -28,10 +28,12 @@ from adapters.base import (
     Rows,
     Similarity,
     TextRows,
+    exact_scores,
 )
 
 __all__ = ["DatasetConformance", "EncoderConformance", "RerankerConformance", "Sample", "StoreConformance"]
 
+ROLES: tuple[Role, Role] = ("query", "document")
 TEXTS = (
     "A cat sat on the mat.", "the cat", "Prime numbers have two divisors.", "日本語の文章", "Ünïcödé ‑ „quotes“ 🙂",
     "", " ", "a", "Rain is expected in the north tomorrow, with strong winds on the coast.", "the cat",
@@ -43,6 +45,8 @@ class EncoderConformance:
 
     tolerance: ClassVar[float] = 1e-5  # of a text's vector between batches, in units of its length
     long_text: ClassVar[str | None] = None  # a text beyond the model's maximum length, where it has one
+    asymmetric: ClassVar[bool] = False  # the model embeds queries in another way than documents
+    related: ClassVar[tuple[str, str, str] | None] = None  # a query, a text that answers it, one that does not
 
     def encoder(self) -> Encoder:
         """A new adapter."""
@@ -89,6 +93,40 @@ class EncoderConformance:
             self._assert_close(together, alone)
             self._assert_close(together[1:2], together[9:10])  # both are "the cat"
 
+    def test_texts_of_other_words_have_other_vectors(self) -> None:
+        """A model that gives every text one vector, or zero, ranks by document ids alone."""
+        texts = [TEXTS[0], TEXTS[2], TEXTS[8]]
+        for role in ROLES:
+            with self.encoder() as encoder:
+                vectors = self._encode(encoder, texts, role)
+            lengths = np.linalg.norm(vectors, axis=1)
+            assert (lengths > 0).all(), f"As {role}, a text of English words has a zero vector."
+            for one, other in ((0, 1), (0, 2), (1, 2)):
+                apart = float(np.linalg.norm(vectors[one] - vectors[other])) / float(lengths.max())
+                assert apart > self.tolerance, f"As {role}, {texts[one]!r} and {texts[other]!r} have the same vector."
+
+    def test_the_role_changes_the_vectors_of_a_model_that_has_roles(self) -> None:
+        """An encoder that says that the role matters (a prompt, an input type) must also send it."""
+        if not self.asymmetric:
+            pytest.skip("the test class does not say that the role changes vectors (asymmetric = True)")
+        with self.encoder() as encoder:
+            as_query, as_document = (self._encode(encoder, [TEXTS[0]], role)[0] for role in ROLES)
+        apart = float(np.linalg.norm(as_query - as_document)) / float(np.linalg.norm(as_document))
+        assert apart > self.tolerance, "A text has the same vector as a query and as a document. Is the role sent?"
+
+    def test_a_text_that_answers_a_query_is_nearer_than_one_that_does_not(self) -> None:
+        """By the similarity that the encoder declares, and with the roles in their places."""
+        if self.related is None:
+            pytest.skip("`related` names no query with a text that answers it and one that does not")
+        query, answer, other = self.related
+        with self.encoder() as encoder:
+            asked, texts = self._encode(encoder, [query], "query"), self._encode(encoder, [answer, other])
+            near, far = exact_scores(asked, texts, np.array([[0, 1]], np.int32), encoder.similarity)[0].tolist()
+            assert near > far, (
+                f"By {encoder.similarity} {answer!r} scores {near:.4g} for {query!r}, and {other!r} {far:.4g}. Likely: "
+                "another similarity than the model is made for, or the roles exchanged."
+            )
+
     def test_no_texts_give_no_vectors(self) -> None:
         with self.encoder() as encoder:
             rows = TextRows([], np.empty((0, encoder.dimension), np.float32) if encoder.consumes == "vector" else None)
@@ -126,6 +164,7 @@ class RerankerConformance:
 
     dimension: ClassVar[int] = 8  # of the vectors it is given, where it needs them
     tolerance: ClassVar[float] = 1e-5
+    related: ClassVar[tuple[str, str, str] | None] = None  # a query, a text that answers it, one that does not
 
     def reranker(self) -> Reranker:
         """A new adapter."""
@@ -162,6 +201,21 @@ class RerankerConformance:
         assert scores.shape == self.candidates.shape and scores.dtype == np.float32
         assert np.isfinite(scores[self.candidates >= 0]).all()
         assert np.isneginf(scores[self.candidates < 0]).all()
+
+    def test_scores_tell_documents_apart(self, ready: Reranker) -> None:
+        """A reranker that scores every document alike ranks by document ids alone."""
+        scores = ready.score(self._queries(ready), np.array([[0, 2, 8]] * 3, np.int32)).scores
+        assert np.ptp(scores[0]) > 0, f"Three documents of other words all score {scores[0, 0]:.4g}."
+
+    def test_a_text_that_answers_a_query_scores_above_one_that_does_not(self) -> None:
+        """Larger is better: a distance, or the probability of the other class, ranks backwards."""
+        reranker = self.reranker()
+        if self.related is None or reranker.needs == "vector":
+            pytest.skip("`related` names no query with a text that answers it and one that does not")
+        query, answer, other = self.related
+        reranker.prepare(Corpus([answer, other, *TEXTS]))
+        near, far = reranker.score(Queries(None, [query]), np.array([[0, 1]], np.int32)).scores[0].tolist()
+        assert near > far, f"{answer!r} scores {near:.4g} for {query!r}, and {other!r} {far:.4g}: larger is better."
 
     def test_the_order_of_candidates_does_not_matter(self, ready: Reranker) -> None:
         queries = self._queries(ready)

@@ -40,6 +40,7 @@ class TestTransformer(EncoderConformance):
 
 
 class TestStaticEmbedding(EncoderConformance):
+    related = ("where did the cat sit", "A cat sat on the mat.", "Prime numbers have two divisors.")
     folder: Path
 
     @pytest.fixture(scope="class", autouse=True)
@@ -54,3 +55,13 @@ class TestStaticEmbedding(EncoderConformance):
 class TestPrecomputed(EncoderConformance):
     def encoder(self) -> Encoder:
         return PrecomputedEncoder(PrecomputedOptions(), Context(vector_dimension=5))
+
+
+class TestTransformerWithPrompts(TestTransformer):
+    asymmetric = True
+
+    def encoder(self) -> Encoder:
+        return local(self.folder, prompts={"query": "sort by: "})
+
+    def others(self) -> Sequence[Encoder]:
+        return ()

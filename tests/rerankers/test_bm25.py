@@ -9,6 +9,8 @@ from adapters.testing import RerankerConformance
 
 
 class TestBm25Reranker(RerankerConformance):
+    related = ("where did the cat sit", "A cat sat on the mat.", "Prime numbers have two divisors.")
+
     def reranker(self) -> Reranker:
         return Bm25Reranker(Bm25Options())
 
