@@ -20,7 +20,7 @@ from .conftest import PLANTED_KEY
 
 NOUNS = ["arrays", "water", "planets", "bread", "violins", "iron", "rivers", "bridges", "clocks", "maps"]
 ABOUT = ["how it is made", "why it breaks", "where it was found first", "what it costs", "who sells it", "its history"]
-CALLS: dict[str, Any] = {"backoff_seconds": 0.001, "max_retries": 20, "timeout_seconds": 10}
+CALLS: dict[str, Any] = {"backoff_seconds": 0.001, "max_retries": 20, "timeout_seconds": 120}
 
 
 @pytest.fixture

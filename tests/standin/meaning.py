@@ -132,8 +132,17 @@ def meaning() -> Meaning:
     return Meaning()
 
 
-@cache
 def rotation(space: str, dimension: int) -> Floats:
+    """As `_rotation`, which takes seconds on a busy machine: calls at once share the work of the first."""
+    with _ROTATING:
+        return _rotation(space, dimension)
+
+
+_ROTATING = threading.Lock()
+
+
+@cache
+def _rotation(space: str, dimension: int) -> Floats:
     """Orthonormal rows (COMPONENTS, dimension) that belong to a space; dimension >= COMPONENTS."""
     seed = int.from_bytes(space.encode()[:8].ljust(8, b"\0"), "big")
     gaussian = np.random.default_rng(seed).standard_normal((dimension, COMPONENTS))
