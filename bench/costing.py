@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from adapters.base import RECKONING_ERROR, AdapterError, Encoder, Reranker, Role, Usage
+from adapters.base import RECKONING_ERROR, AdapterError, Encoder, Reranker, Role, Rows, Usage
 from bench.cost import (
     ABOUT,
     Of,
@@ -24,8 +24,10 @@ from bench.cost import (
     system_cost,
 )
 from bench.expansion import System
+from bench.kept_timings import unmeasured
 from bench.pipeline import Pipeline
-from bench.timing import CHOSEN, EVERYONE, queries_sent, unmeasured
+from bench.timing import CHOSEN, EVERYONE
+from bench.timing_plan import queries_sent
 
 StageSeconds: TypeAlias = Mapping[str, float]
 
@@ -172,12 +174,17 @@ class Costs:
             self.spent += (self._line("", adapter, most).usd or 0.0) if told is None else told
             self._used[id(adapter)] = self._used.get(id(adapter), Usage()) + used
 
-    def live_refusals(self, systems: Sequence[System], *, remeasure: bool, occasion: str = EVERYONE) -> dict[str, str]:
+    def live_refusals(
+        self, systems: Sequence[System], rankings: Mapping[str, Rows], *, remeasure: bool, occasion: str = EVERYONE
+    ) -> dict[str, str]:
         """By system, why its latency is not measured: its live queries could pass `max_cost`. Those of the others are
-        counted as spent."""
+        counted as spent. rankings: what kept timings have to belong to, by system."""
         expected = dict.fromkeys((system.name for system in systems), 0.0)
         for load in self._pipeline.experiment.loads if self._limit is not None else ():
-            for system in unmeasured(self._pipeline, load, systems, remeasure=remeasure, occasion=occasion):
+            missing = unmeasured(
+                self._pipeline, load, systems, remeasure=remeasure, occasion=occasion, rankings=rankings
+            )
+            for system in missing:
                 sent = queries_sent(self._pipeline, system, load)
                 for what, adapter, usage in self._per_live_query(system):
                     expected[system.name] += self._line(what, adapter, _scaled(usage, sent)).usd or 0.0

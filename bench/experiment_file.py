@@ -11,6 +11,8 @@ from adapters.base import FolderOrUri
 
 DEFAULT_MEASURES = ("nDCG@10", "Recall@1", "Recall@3", "Recall@5", "Recall@10", "MRR@1", "MRR@3", "MRR@5", "MRR@10")
 DEFAULT_DEPTH = 100
+ROUNDS = 3  # of long turns: a backlog cannot be seen in a second
+ROUNDS_ALONE = 10  # of a closed loop of one worker: with fewer, sign flips over rounds tell little apart
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
 
@@ -46,10 +48,38 @@ class LoadPoint(_Model):
     max_in_flight: int = Field(
         64, ge=1, le=1024, description="open loop: queries under way at most; beyond, they queue"
     )
-    samples: int | None = Field(None, ge=1, description="measured queries per system, over all rounds")
-    seconds: float = Field(60.0, gt=0, description="for the whole pass over all systems; whichever ends first")
-    rounds: int = Field(3, ge=3, description="systems take turns this often")
+    samples: int | None = Field(None, ge=1, description="measured queries wanted per system, over all rounds")
+    seconds: float = Field(
+        60.0,
+        gt=0,
+        description="for the whole pass over all systems, whichever ends first; a closed loop of one worker takes "
+        "longer where its turns do not fit",
+    )
+    rounds: int | None = Field(
+        None,
+        ge=3,
+        description="systems take turns this often; default 3, and 10 in a closed loop of one worker, where fewer are "
+        "raised to 10",
+    )
+    turn_seconds: float = Field(
+        1.0,
+        gt=0,
+        description="closed loop of one worker: a turn lasts at least this long, and 20 queries; shorter turns measure "
+        "the scheduler: under one second there is no verdict on latency",
+    )
     ingest: IngestPlan | None = Field(None, description="write rows while the queries run")
+
+    @property
+    def alone(self) -> bool:
+        """Whether queries follow one another from a single worker: systems are then compared round by round."""
+        return self.mode == "closed" and self.workers == 1 and self.ingest is None
+
+    @property
+    def planned_rounds(self) -> int:
+        """How often systems take turns."""
+        if self.alone:
+            return max(ROUNDS_ALONE, self.rounds or 0)
+        return ROUNDS if self.rounds is None else self.rounds
 
     @property
     def label(self) -> str:

@@ -164,6 +164,11 @@ class Processes:
             child.ask(self._name, "open", portable, len(range(i, workers, len(children))))
         self._answers()
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The children's process ids."""
+        return tuple(child.pid for child in self._children)
+
     def configure(self) -> None:
         """Set the query options in every child. Raises Failed."""
         self._all("configure")
@@ -182,7 +187,6 @@ class Processes:
             sent=[one for each in carried for one in each.sent],
             seconds=max(each.seconds for each in carried),
             processor_seconds=[own for each in carried for own in each.processor_seconds],
-            busy_seconds=max(each.busy_seconds for each in carried),
         )
 
     def close(self) -> None:
@@ -211,6 +215,10 @@ class _Child:
         self._process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def alive(self) -> bool:
         return self._process.poll() is None

@@ -32,12 +32,13 @@ from adapters.base import (
 from bench.expansion import System
 from bench.experiment_file import IngestPlan, LoadPoint
 from bench.failures import Failure, failure_of
-from bench.latency import ACHIEVED_AT_LEAST, percentiles
 from bench.live import PartsOfRun
 from bench.load import overlap
 from bench.measures import canonical
+from bench.percentiles import percentiles
 from bench.pipeline import Pipeline, opened, search_each
 from bench.results import Ingest
+from bench.samples import ACHIEVED_AT_LEAST
 from bench.scratch import scratch_index
 
 QUERIES_ASKED_AGAIN = 200
@@ -116,12 +117,12 @@ class Scratch(PartsOfRun):
     def __init__(self, pipeline: Pipeline, system: System, load: LoadPoint, store: Store, ref: IndexRef) -> None:
         super().__init__(pipeline)
         assert load.ingest is not None
-        self._plan, self._rounds = load.ingest, load.rounds
+        self._plan, self._rounds = load.ingest, load.planned_rounds
         self._system, self._store, self._ref = system, store, ref
         documents = pipeline.dataset.documents
-        held_back = rows_held_back(load.ingest, documents, load.rounds)
+        held_back = rows_held_back(load.ingest, documents, load.planned_rounds)
         refused = _refused(pipeline, system)  # rows that are given to no index
-        self._bounds = np.linspace(documents - held_back, documents, load.rounds + 1).astype(int).tolist()
+        self._bounds = np.linspace(documents - held_back, documents, load.planned_rounds + 1).astype(int).tolist()
         rows = held_back - sum(row >= documents - held_back for row in refused)
         self._written = Written(rows=rows, expected=documents - len(refused))
         self.ended: Failure | None = None
@@ -236,7 +237,7 @@ def scratch(pipeline: Pipeline, system: System, load: LoadPoint, name: str) -> I
     if not store.takes_rows:
         raise store.no_rows()
     documents = pipeline.dataset.documents
-    rows = documents - rows_held_back(load.ingest, documents, load.rounds)
+    rows = documents - rows_held_back(load.ingest, documents, load.planned_rounds)
     vectors, similarity = _vectors(pipeline, system)
     with scratch_index(pipeline, system, vectors, similarity, rows=rows, name=name) as ref:
         yield Scratch(pipeline, system, load, store, ref)

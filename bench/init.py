@@ -275,4 +275,4 @@ def _sections(name: str, data: _Data, model: str | None) -> Iterator[str]:
         yield "margin: 0.02   # a loss smaller than this does not matter to you"
     if not data.labelled:
         yield "measures: [ANN@10, ANN@1]   # no judgements: recall against exact search decides"
-    yield "latency: {samples: 300, seconds: 20}"
+    yield "latency: {samples: 1000, seconds: 60}"

@@ -39,10 +39,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One piece of work and the stage its time belongs to; stage None is not timed (it costs a user nothing)."""
+    """One piece of work and the stage its time belongs to; stage None is not timed (it costs a user nothing).
+    encoder: the one that works, in an encoding step."""
 
     stage: StageName | None
     run: Callable[[State], None]
+    encoder: str | None = None
 
 
 class Parts(Protocol):
@@ -121,7 +123,7 @@ class LiveSystem:
         except BaseException:
             list(closing(session.close for session, _ in self._sessions))  # what is told is why it cannot be opened
             raise
-        self.stages = tuple(dict.fromkeys(step.stage for step in self.steps if step.stage))
+        self.encoders: tuple[str, ...] = tuple(step.encoder for step in self.steps if step.encoder is not None)
 
     def configure(self) -> None:
         """Set the query options again: a system that shares the index may have changed them."""
@@ -194,7 +196,7 @@ class LiveSystem:
             state.vectors[name] = encoded.vectors
             state.waited = encoded.usage.waited_seconds
 
-        return [Step("encode", encode)]
+        return [Step("encode", encode, name)]
 
     def _fused(self, system: System) -> list[Step]:
         assert system.fusion is not None

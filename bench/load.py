@@ -6,13 +6,13 @@ schedule that was fixed beforehand, so that a stall is felt by everyone who woul
 
 from __future__ import annotations
 
+import gc
 import math
-import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,8 @@ from bench.failures import Failure, close_all, failure_of
 from bench.live import STAGES, LiveSystem, State
 
 COLUMNS = ("wait", *STAGES, "total")
+_COLUMN = {name: column for column, name in enumerate(COLUMNS)}
+_WAIT, _TOTAL = _COLUMN["wait"], _COLUMN["total"]
 PAUSE_SECONDS = 5.0
 MOST_AWAY = 3  # queries in a row that find a server away; after them each further one would only wait for it
 
@@ -30,23 +32,60 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
+class Shuffles:
+    """Positions of queries in shuffles that each hold every query once, without end; the same each time."""
+
+    count: int
+    seed: tuple[int, ...]
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng(self.seed)
+        while self.count:
+            yield from rng.permutation(self.count).tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """How long a turn of one worker goes on whatever its time: so many seconds and so many queries."""
+
+    seconds: float
+    queries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
-    """What is sent in one turn. queries: positions. planned: their starts in seconds after `began`, None in a closed
-    loop. began: on time.perf_counter, which all processes of a machine share. seconds: after them nothing is sent."""
+    """What is sent in one turn. queries: positions, for a single worker perhaps without end. planned: their starts in
+    seconds after `began`, None in a closed loop. began: on time.perf_counter, which all processes of a machine share.
+    seconds: after them nothing is sent, and with `least` no earlier than that allows. wanted: with `least`, the queries
+    after which the turn ends in less than `seconds`."""
 
     turn: int
-    queries: Sequence[int]
+    queries: Sequence[int] | Shuffles
     planned: Floats | None
     seconds: float
     began: float = math.nan
+    least: Least | None = None
+    wanted: int = 0
+
+    def over(self, elapsed: float, sent: int, failed: int) -> bool:
+        """Whether nothing more is sent. Where most queries fail, the turn waits for no number of them: a server that
+        answers none in time would hold it up for many times its length."""
+        if self.least is None:
+            return elapsed >= self.limit
+        if not sent or elapsed < self.least.seconds:
+            return False
+        if sent < self.least.queries and 2 * failed <= sent:
+            return False
+        return sent >= self.wanted or elapsed >= self.seconds
 
     @property
-    def until(self) -> float:
-        """When the last query may be sent. An overloaded system would work through its backlog for minutes: by twice
-        the schedule's length, and a pause that any machine may take, that it is saturated stands beyond doubt."""
+    def limit(self) -> float:
+        """Seconds after the beginning in which the last query may be sent. An overloaded system would work through its
+        backlog for minutes: by twice the schedule's length, and a pause that any machine may take, that it is saturated
+        stands beyond doubt."""
         if self.planned is None:
-            return self.began + self.seconds
-        return self.began + 2 * float(self.planned[-1]) + PAUSE_SECONDS if len(self.planned) else self.began
+            return self.seconds
+        return 2 * float(self.planned[-1]) + PAUSE_SECONDS if len(self.planned) else 0.0
 
     def starting(self, began: float) -> Assignment:
         """The same from that moment on."""
@@ -54,9 +93,11 @@ class Assignment:
 
     def shares(self, count: int) -> list[Assignment]:
         """The assignment dealt out evenly."""
-        planned = self.planned
+        if count == 1 or isinstance(self.queries, Shuffles):
+            return [self] * count
+        queries, planned = self.queries, self.planned
         return [
-            replace(self, queries=self.queries[i::count], planned=None if planned is None else planned[i::count])
+            replace(self, queries=queries[i::count], planned=None if planned is None else planned[i::count])
             for i in range(count)
         ]
 
@@ -64,8 +105,8 @@ class Assignment:
 class Sent(NamedTuple):
     """A query that was sent. phase: 0 warm-up, 1 measured. overlap: share of the expected documents that it found.
     started: seconds after the turn's beginning, as planned. spent: seconds by COLUMNS, NaN for a stage not there.
-    ended: why its worker gave up with it: the last of several in a row that could not reach a server, or an exception
-    that no adapter mapped."""
+    encoding: seconds by the system's encoders. ended: why its worker gave up with it: the last of several in a row that
+    could not reach a server, or an exception that no adapter mapped."""
 
     query: int
     phase: int
@@ -74,17 +115,16 @@ class Sent(NamedTuple):
     overlap: float
     started: float
     spent: list[float]
+    encoding: list[float]
     ended: Failure | None
 
 
 class Carried(NamedTuple):
-    """A turn that was carried out. processor_seconds: of each process that sent its queries. busy_seconds: of all
-    processors by anybody meanwhile, NaN where the system does not tell."""
+    """A turn that was carried out. processor_seconds: of each process that sent its queries."""
 
     sent: list[Sent]
     seconds: float
     processor_seconds: list[float]
-    busy_seconds: float
 
 
 class _Asked(NamedTuple):
@@ -95,6 +135,7 @@ class _Asked(NamedTuple):
     error: AdapterError | None
     started: float
     spent: list[float]
+    encoding: list[float]
     worker: LiveSystem
     state: State
     ended: Failure | None = None  # its worker gave up: a foreign exception, or the last of MOST_AWAY in a row
@@ -119,6 +160,7 @@ class Threads:
     loop would."""
 
     processes = 1
+    pids: tuple[int, ...] = ()
 
     def __init__(self, workers: Sequence[LiveSystem], expected: Rows) -> None:
         """expected: the documents of the quality pass by query position, (n, k)."""
@@ -142,13 +184,19 @@ class Threads:
 
     def carry_out(self, assignment: Assignment) -> Carried:
         """Send the assignment's queries; from now on where it names no beginning."""
-        own, busy = time.process_time(), _busy_seconds()
+        own = time.process_time()
         if math.isnan(assignment.began):
             assignment = assignment.starting(time.perf_counter())
-        asked = _sent_together(self._workers, assignment)
+        # What is sent is kept until the turn is over, and would have the collector go through all that the process
+        # holds (its models, its packages) ever again in the midst of queries, as a user's own loop would not.
+        gc.freeze()
+        try:
+            asked = _sent_together(self._workers, assignment)
+        finally:
+            gc.unfreeze()
         seconds = time.perf_counter() - assignment.began
-        own, busy = time.process_time() - own, _busy_seconds() - busy
-        return Carried([self._looked_at(one, 1, assignment.turn) for one in asked], seconds, [own], busy)
+        own = time.process_time() - own
+        return Carried([self._looked_at(one, 1, assignment.turn) for one in asked], seconds, [own])
 
     def close(self) -> None:
         """Close the workers. Raises Failed, when all are closed, for one that raised."""
@@ -157,32 +205,22 @@ class Threads:
     def _looked_at(self, one: _Asked, phase: int, turn: int) -> Sent:
         failed = one.error is not None or one.ended is not None
         share = 0.0 if failed else overlap(one.worker.answer(one.state), self._expected[one.query])
-        return Sent(one.query, phase, turn, failed, share, one.started, one.spent, one.ended)
-
-
-def _busy_seconds() -> float:
-    """Processor time that all processes of this machine have used, and time that a host took from it; NaN where
-    there is no /proc/stat. Source: proc(5): user, nice, system, idle, iowait, irq, softirq, steal."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
-    except OSError:
-        return math.nan
-    user, nice, system, _, _, irq, softirq, steal = (int(value) for value in fields)
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+        return Sent(one.query, phase, turn, failed, share, one.started, one.spent, one.encoding, one.ended)
 
 
 def _sent_together(workers: Sequence[LiveSystem], assignment: Assignment) -> list[_Asked]:
     planned = assignment.planned
-    starts = [math.nan] * len(assignment.queries) if planned is None else planned.tolist()
-    queue = iter(zip(assignment.queries, starts, strict=True))
-    began, until = assignment.began, assignment.until
+    queue = iter(zip(assignment.queries, repeat(math.nan) if planned is None else planned.tolist(), strict=False))
+    began = assignment.began
     lock = threading.Lock()
     asked: list[_Asked] = []
+    failed = 0
 
     def work(worker: LiveSystem) -> None:
+        nonlocal failed
         patience = _Patience()
         _sleep_until(began)
-        while time.perf_counter() < until:
+        while not assignment.over(time.perf_counter() - began, len(asked), failed):
             with lock:
                 item = next(queue, None)
             if item is None:
@@ -195,6 +233,7 @@ def _sent_together(workers: Sequence[LiveSystem], assignment: Assignment) -> lis
                 one = _ask(worker, query, began + start, began)
             one = patience.seen(one)
             asked.append(one)
+            failed += one.error is not None  # exact where one worker sends; elsewhere it is not asked for
             if one.ended:
                 return
 
@@ -231,10 +270,10 @@ def _together(work: Callable[[LiveSystem], None], workers: Sequence[LiveSystem])
 
 def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) -> _Asked:
     """Send one query and time its stages. planned: its start in the schedule, None for now."""
-    spent = dict.fromkeys(COLUMNS, math.nan)
+    spent, encoding = [math.nan] * len(COLUMNS), [math.nan] * len(worker.encoders)
     state = worker.start(query)
-    start = time.perf_counter()
-    before = start
+    clock = time.perf_counter
+    start = before = clock()
     failure: AdapterError | None = None
     ended: Failure | None = None
     end: float | None = None
@@ -242,24 +281,27 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
     try:
         for step in worker.steps:
             step.run(state)
-            after = time.perf_counter()
+            after = clock()
             if step.stage is not None:
                 # The pause of our own rate limiter is `wait`; a provider's refusal and its retry are the stage's.
                 own = after - before - state.waited
                 paused, state.waited = paused + state.waited, 0.0
-                so_far = spent[step.stage]
-                spent[step.stage] = own if math.isnan(so_far) else so_far + own
+                column = _COLUMN[step.stage]
+                so_far = spent[column]
+                spent[column] = own if math.isnan(so_far) else so_far + own
+                if step.encoder is not None:
+                    encoding[worker.encoders.index(step.encoder)] = own
             before = after
     except AdapterError as error:
         failure = error
     except BaseException as error:
-        end = time.perf_counter()  # a traceback takes a while to write
+        end = clock()  # a traceback takes a while to write
         ended = failure_of(error)
-    end = end or time.perf_counter()
+    end = end or clock()
     origin = start if planned is None else planned
-    spent["wait"] = max(0.0, start - origin) + paused
-    spent["total"] = end - origin
-    return _Asked(query, failure, origin - began, [spent[name] for name in COLUMNS], worker, state, ended)
+    spent[_WAIT] = max(0.0, start - origin) + paused
+    spent[_TOTAL] = end - origin
+    return _Asked(query, failure, origin - began, spent, encoding, worker, state, ended)
 
 
 def overlap(found: Rows, expected: Rows) -> float:

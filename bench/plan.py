@@ -20,10 +20,13 @@ from bench.experiment_file import LoadPoint
 from bench.failures import failure_of
 from bench.fronts import attainable
 from bench.ingest import rows_held_back
+from bench.kept_timings import Kept
+from bench.latency import QUERIES_IN_A_TURN
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.stages import Emit
-from bench.timing import EVERYONE, samples_wanted, unmeasured
+from bench.timing import EVERYONE
+from bench.timing_plan import is_live, least_turns, pass_notes, samples_wanted
 from bench.wording import counted
 
 _SAMPLE = 24  # texts that are embedded to estimate the rate
@@ -197,20 +200,36 @@ class _Plan:
     def _latency(self) -> list[str]:
         if not self.experiment.loads:
             return ["  none"]
-        lines: list[str] = []
+        return [line for load in self.experiment.loads for line in self._load_point(load)]
+
+    def _load_point(self, load: LoadPoint) -> list[str]:
+        live = [system for system in self.experiment.systems if is_live(self.pipeline, system)]
+        kept = Kept(self.pipeline, load, live, EVERYONE)
+        missing = kept.missing(None, remeasure=self.remeasure)
+        seconds = f"{load.seconds:,g} s in all"
+        if load.alone:
+            least = f"a system's turn lasts at least {load.turn_seconds:g} s and {QUERIES_IN_A_TURN} queries"
+            plan = f"about {seconds}, {load.planned_rounds} rounds, {least}"
+        else:
+            plan = f"at most {seconds}, {load.planned_rounds} rounds"
+        samples = max((samples_wanted(self.pipeline, system, load) for system in live), default=0)
+        state = "" if len(missing) == len(live) else f", {len(missing)} of {len(live)} systems to measure"
         again = "; then again for the settings chosen for targets" if self.experiment.targets else ""
-        for load in self.experiment.loads:
-            samples = {s.name: samples_wanted(self.pipeline, s, load) for s in self.experiment.systems if not s.run}
-            missing = unmeasured(
-                self.pipeline, load, self.experiment.systems, remeasure=self.remeasure, occasion=EVERYONE
-            )
-            kept = "" if len(missing) == len(samples) else f", {len(missing)} of {len(samples)} systems to measure"
+        lines = [f"  {load.label}: {samples:,} samples a system, {plan}{state}{again}"]
+        absent = sum(found is None for found in kept.found.values())
+        if missing and not self.remeasure and absent < len(missing):
             lines.append(
-                f"  {load.label}: {max(samples.values(), default=0):,} samples a system, at most {load.seconds:,.0f} s "
-                f"in all, {load.rounds} rounds{kept}{again}"
+                f"    {absent} of {len(live)} systems have no timings yet: all are measured, because rounds compare "
+                "only within one pass"
             )
-            lines += self._ingest(load)
-        return lines
+        count, least_seconds = least_turns(self.pipeline, missing, load)
+        if least_seconds > load.seconds:
+            lines.append(
+                f"    at least {count} systems × {load.planned_rounds} rounds × {load.turn_seconds:g} s = "
+                f"{least_seconds:,g} s, more than the {load.seconds:,g} s asked for"
+            )
+        lines += [f"    {note.removeprefix(f'{load.label}: ')}" for note in pass_notes(load)]
+        return lines + self._ingest(load)
 
     def _ingest(self, load: LoadPoint) -> list[str]:
         """What is written during the queries, and that no kept index is written to."""
@@ -218,7 +237,7 @@ class _Plan:
             return []
         documents = self.pipeline.dataset.documents
         try:
-            rows = rows_held_back(plan, documents, load.rounds)
+            rows = rows_held_back(plan, documents, load.planned_rounds)
         except InvalidOptions as error:
             return [f"    not measured: {error}"]
         return [

@@ -48,7 +48,8 @@ from bench.results import (
     WorkDone,
     write_result,
 )
-from bench.timing import CHOSEN, Timings, client_notes, take_timings
+from bench.timing import CHOSEN, Timings, take_timings
+from bench.timing_notes import client_notes
 from bench.tracking import Tracking
 from bench.trec import write_run
 from bench.wording import counted
@@ -368,13 +369,16 @@ class _Run:
 
     def _latency(self) -> None:
         measured = [s for s in self.experiment.systems if s.name in self.evaluated]
-        for name, reason in self.costs.live_refusals(measured, remeasure=self.remeasure).items():
+        rankings = {name: e.rankings[0].rows for name, e in self.evaluated.items()}
+        refusals = self.costs.live_refusals(measured, rankings, remeasure=self.remeasure)
+        for name, reason in refusals.items():
             self._warn(name, f"its latency was not measured: {reason}.")
             measured.remove(self.pipeline.systems[name])
-        rankings = {name: e.rankings[0].rows for name, e in self.evaluated.items()}
         loads = self.experiment.loads
         self.timings = take_timings(self.pipeline, loads, measured, rankings, emit=self.emit, remeasure=self.remeasure)
         self.result.latency_samples = self.timings.taken
+        self.result.encoding = self.timings.encodings
+        self.result.latency_notes = list(self.timings.remarks)
         for name, taken in self.timings.latencies.items():
             entry = self.entries[name]
             entry.loads = taken
@@ -400,14 +404,15 @@ class _Run:
         comparison = EqualRecall(self.evaluator, self.evaluated, self.entries)
         self.result.fronts = comparison.fronts()
         chosen = comparison.chosen()
-        refusals = self.costs.live_refusals(chosen, remeasure=self.remeasure, occasion=CHOSEN)
+        rankings = {name: e.rankings[0].rows for name, e in self.evaluated.items()}
+        refusals = self.costs.live_refusals(chosen, rankings, remeasure=self.remeasure, occasion=CHOSEN)
         for name, reason in refusals.items():
             self._warn(name, f"its latency was not measured again for a target: {reason}.")
         again = take_timings(
             self.pipeline,
             self.experiment.loads,
             [system for system in chosen if system.name not in refusals],
-            {name: e.rankings[0].rows for name, e in self.evaluated.items()},
+            rankings,
             emit=self.emit,
             remeasure=self.remeasure,
             occasion=CHOSEN,
@@ -416,8 +421,11 @@ class _Run:
             self._cut_off(self.entries[name], [f"measured again for a target, {cause}" for cause in causes])
         self.result.targets = comparison.targets(again.latencies)
         self.result.latency_samples += again.taken
+        self.result.latency_notes += [
+            f"{note} ({CHOSEN})" for note in again.remarks if note not in self.timings.remarks
+        ]
         tables = [table for table in (self.timings.table, again.table) if table is not None]
-        self.timings.table = pa.concat_tables(tables) if tables else None
+        self.timings.table = pa.concat_tables(tables, promote_options="default") if tables else None
 
     # -- the end -------------------------------------------------------------------------------------------------
 

@@ -91,7 +91,7 @@ def test_a_dry_run_says_what_a_run_would_do_and_does_none_of_it(tmp_path: Path) 
         encoders={"words": {"adapter": "words"}},
         rerankers={"r": {"adapter": "bi_encoder", "encoder": "words"}},
         baseline="bm25",
-        latency={"samples": 7},
+        latency={"samples": 7, "turn_seconds": 0.001},
     )
     path = small.write(tmp_path, experiment)
     places = ("--output", tmp_path / "out", "--cache", tmp_path / "cache", "--quiet")

@@ -175,7 +175,7 @@ EXPERIMENT: dict[str, Any] = {
     "measures": ["ANN@10"],
     "targets": {"ANN@10": [0.9, 0.97]},
     "builds": 3,
-    "latency": {"samples": 30, "seconds": 20},
+    "latency": {"samples": 30, "seconds": 20, "turn_seconds": 0.001},
 }
 
 

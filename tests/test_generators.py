@@ -41,7 +41,7 @@ def loaded(folder: Path, service: Service, load: dict[str, Any]) -> tuple[Path, 
     asked = {"url": service.url, "body": {"q": "{query}", "k": "{k}"}, "ids": "ids.*"}
     stores = {"service": {"adapter": "http", "index": asked}, "bm25": {"adapter": "bm25"}}
     systems = [{"name": "service", "store": "service"}, {"name": "bm25", "store": "bm25"}]
-    return measure(folder, spec(systems, stores=stores, latency=[{"seconds": 20, **load}]))
+    return measure(folder, spec(systems, stores=stores, latency=[{"seconds": 20, "turn_seconds": 0.001, **load}]))
 
 
 def measured(folder: Path, system: str) -> dict[str, list[Any]]:

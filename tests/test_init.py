@@ -21,7 +21,7 @@ TEXTS = {
     "deep/oak.html": "<html><body><p>The oak is a tree that bears acorns.</p></body></html>",
     "brass.txt": "Brass is made of copper and zinc.",
 }
-FAST = ("--set", "latency.samples=5", "--set", "latency.seconds=5")
+FAST = ("--set", "latency.samples=5", "--set", "latency.seconds=5", "--set", "latency.workers=2")
 
 
 def documents(folder: Path) -> None:

@@ -124,7 +124,7 @@ def place(folder: Path) -> Place:
         },
         rerankers={"again": {"adapter": "bm25"}},
         baseline="bm25",
-        latency={"samples": 3, "seconds": 5},
+        latency={"workers": 2, "samples": 3, "seconds": 5},
     )
     small.write(folder, experiment)
     return Place(folder)

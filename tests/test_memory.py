@@ -157,7 +157,7 @@ def experiment() -> dict[str, Any]:
     return small.spec(
         [BM25, {"name": "again", "store": "other"}, {"name": "both", "fuse": ["bm25", "again"]}],
         stores={"bm25": {"adapter": "bm25"}, "other": {"adapter": "bm25", "index": {"k1": 2.0}}},
-        latency={"samples": 6, "seconds": 5},
+        latency={"samples": 6, "seconds": 5, "turn_seconds": 0.001},
     )
 
 

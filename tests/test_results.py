@@ -42,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         rerankers={"r": {"adapter": "bi_encoder", "encoder": "words"}},
         baseline="bm25",
         margin=0.02,
-        latency=[{"samples": 6}, {"mode": "open", "rate": 200, "samples": 6}],
+        latency=[{"samples": 6, "turn_seconds": 0.001}, {"mode": "open", "rate": 200, "samples": 6}],
     )
     with small.installed(tmp_path_factory.mktemp("site")):
         yield small.measure(folder, experiment)[0]

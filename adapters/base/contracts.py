@@ -497,6 +497,11 @@ class Store(Adapter):
         process and for a server that does not tell. Raises an AdapterError for one that should and does not."""
         return None
 
+    def server_processes(self) -> tuple[int, ...] | None:
+        """Ids of the processes on this machine that serve the index beside this one: none for what runs in this process
+        or on another machine; None where they cannot be told. Their processor time is not another program's."""
+        return () if self.embedded else None
+
     def drop(self, ref: IndexRef) -> None:
         """Delete the index from the engine. The folder of an embedded engine is deleted by the caller."""
         return

@@ -41,6 +41,7 @@ from adapters.base import (
     Store,
     UnknownIds,
 )
+from adapters.base.processes import is_this_machine
 
 Json: TypeAlias = Any
 Scalar: TypeAlias = str | int | float | bool
@@ -163,6 +164,10 @@ class HttpStore(Store):
             socket.create_connection((address.hostname, port), timeout=min(5, self.connection.timeout_seconds)).close()
         except OSError as error:
             raise AdapterUnavailable(f'Adapter "http" needs a service at {self.index.url} ({error}).') from error
+
+    def server_processes(self) -> tuple[int, ...] | None:
+        """None for a service on this machine: which processes it has beside the one that listens is not known."""
+        return None if is_this_machine(urlsplit(self.index.url).hostname or "") else ()
 
     def close(self) -> None:
         if self._client is not None:

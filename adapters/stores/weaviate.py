@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -23,6 +24,7 @@ from adapters.base import (
     Similarity,
     Store,
 )
+from adapters.base.processes import is_this_machine, listeners, named
 
 from . import weaviate_server
 from ._fields import MetaFields
@@ -248,6 +250,15 @@ class WeaviateStore(Store):
         if Mark.read(schema.get("description")) is None:
             raise collection.other_data("this harness did not make it")
         collection.delete()
+
+    def server_processes(self) -> tuple[int, ...] | None:
+        """On this machine all processes of that name: the other nodes of a cluster listen at other ports. None behind
+        a container's port, where another program listens."""
+        address = urlsplit(self._link.address)
+        if not is_this_machine(address.hostname or ""):
+            return ()
+        servers = named("weaviate")
+        return servers if set(listeners(address.port or 80)) & set(servers) else None
 
     def server_memory(self) -> int | None:
         """Resident bytes of the server process, of all nodes of a cluster: of servers started here as the system tells

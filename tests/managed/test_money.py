@@ -54,7 +54,7 @@ def test_a_limit_without_a_price_is_refused(tmp_path: Path, service: StandIn) ->
 
 def test_the_dry_run_shows_the_bill_and_sends_nothing(tmp_path: Path, service: StandIn) -> None:
     small.collection(tmp_path / "data")
-    path = small.write(tmp_path, spec(latency={"samples": 5, "seconds": 5}))
+    path = small.write(tmp_path, spec(latency={"samples": 5, "seconds": 5, "turn_seconds": 0.001}))
     outcome = small.bench("run", path, "--dry-run", "--quiet", "--cache", tmp_path / "cache")
     assert outcome.exit_code == 0
     assert (
@@ -137,13 +137,14 @@ def test_live_queries_of_all_systems_share_one_budget(tmp_path: Path, service: S
 
 def test_what_was_measured_is_not_billed_again(tmp_path: Path, service: StandIn) -> None:
     small.collection(tmp_path / "data")
-    path = small.write(tmp_path, spec(latency={"samples": 5, "seconds": 5}))
+    path = small.write(tmp_path, spec(latency={"samples": 5, "seconds": 5, "turn_seconds": 0.001}))
     places = ("--quiet", "--cache", tmp_path / "cache", "--output", tmp_path / "results")
     assert small.bench("run", path, *places).exit_code == 0
     plan = small.bench("run", path, "--dry-run", *places).stdout
     assert "bill" not in plan and "0 of 2 systems to measure" in plan
     assert "5 samples" in plan
-    assert "19 live queries" in small.bench("run", path, "--dry-run", "--remeasure", *places).stdout
+    # Five samples, and ten to warm up once.
+    assert "15 live queries" in small.bench("run", path, "--dry-run", "--remeasure", *places).stdout
 
 
 def test_a_ranking_costs_the_same_whoever_else_shares_its_pairs(tmp_path: Path, service: StandIn) -> None:
@@ -166,7 +167,7 @@ def test_a_query_that_is_asked_twice_is_paid_twice(tmp_path: Path, service: Stan
 
 def test_with_a_price_of_the_machine_local_work_costs_its_time(tmp_path: Path, service: StandIn) -> None:
     small.collection(tmp_path / "data")
-    timed = spec(latency={"samples": 6, "seconds": 5}, machine_usd_per_hour=3.6)
+    timed = spec(latency={"samples": 6, "seconds": 5, "turn_seconds": 0.001}, machine_usd_per_hour=3.6)
     _, result = small.measure(tmp_path, timed)
     bm25 = small.by_name(result)["bm25"]
     assert bm25.cost is not None

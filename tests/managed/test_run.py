@@ -162,7 +162,9 @@ def test_a_leg_that_is_reranked_is_the_same_live_as_judged_and_costs_what_a_fusi
         {"name": "plain", "encoder": "small"},
         {"name": "fused", "fuse": ["shallow", "plain"], "depth": 40},
     ]
-    content = experiment(collection, systems=systems, baseline=None, latency={"samples": 10, "seconds": 20})
+    content = experiment(
+        collection, systems=systems, baseline=None, latency={"samples": 10, "seconds": 20, "turn_seconds": 0.001}
+    )
     _, result = execute(tmp_path / "run", content)
     found = {system.name: system for system in result.systems}
     fused = found["fused"].latency

@@ -28,7 +28,7 @@ def told(folder: Path, connection: dict[str, Any]) -> tuple[SystemResult, list[s
         "stores": {"far": {"adapter": "weaviate", "index": {"type": "flat"}, **connection}},
         "systems": [{"name": "far", "encoder": "given", "store": "far"}],
         "measures": ["ANN@10"],
-        "latency": {"samples": 6, "seconds": 5},
+        "latency": {"samples": 6, "seconds": 5, "turn_seconds": 0.001},
     }
     written, result = small.measure(folder, experiment)
     events = [json.loads(line) for line in (written / "events.jsonl").read_text().splitlines()]

@@ -164,26 +164,27 @@ def timed(result: Result, weaviate: str = "success") -> tuple[SystemResult, Syst
 
 
 def test_a_server_killed_between_two_turns_is_not_asked_again(mortal: Server, tmp_path: Path) -> None:
-    loads = [{"name": name, "workers": n, "samples": 30, "seconds": 20} for n, name in ((1, "first"), (2, "second"))]
+    both = {"samples": 30, "seconds": 20, "turn_seconds": 0.001}
+    loads = [{"name": name, "workers": n, **both} for n, name in ((1, "first"), (2, "second"))]
     plan = experiment(tmp_path, connection_of(mortal), rows=2000, latency=loads)
-    # Round 1: weaviate, lance, exact. Round 2: lance, exact, weaviate, which is dead by then.
-    killer = Killer(mortal, lambda event: event == StageAdvanced("latency", "first", 4))
+    # After the third turn all have had theirs of the first round.
+    killer = Killer(mortal, lambda event: event == StageAdvanced("latency", "first", 3))
     _, first = small.measure(tmp_path, plan, listeners=[killer])
     lost, lance = timed(first, "partial")
     assert killer.gap_seconds < SECONDS
     (latency,) = lost.loads
-    assert latency.total is not None and (latency.total.samples, latency.failed) == (10, 0)  # its first turn's
+    assert latency.total is not None and (latency.total.samples, latency.failed) == (20, 0)  # its first turn's
     assert re.findall("its latency under [^:]*", lost.error or "") == [
-        "its latency under first ended in round 2 of 3",
+        "its latency under first ended in round 2 of 10",
         "its latency under second was not measured",
     ]
-    assert [load.total.samples for load in lance.loads if load.total] == [30, 30]
+    assert [load.total.samples for load in lance.loads if load.total] == [200, 30]  # ten rounds of twenty, and three
 
     revive(mortal)
     _, second = small.measure(tmp_path, plan)
     whole, lance = timed(second)
-    assert [load.reused for load in lance.loads] == [True, True]
-    assert [(load.reused, load.total.samples) for load in whole.loads if load.total] == [(False, 30)] * 2
+    assert [load.reused for load in lance.loads] == [False, True]  # rounds compare only within one pass
+    assert [(load.reused, load.total.samples) for load in whole.loads if load.total] == [(False, 200), (False, 30)]
     assert whole.error is None
 
 
@@ -193,8 +194,8 @@ def test_a_server_killed_in_the_middle_of_a_turn_fails_what_is_under_way_and_no_
     load = {"name": "load", "workers": 4, "processes": 2, "samples": 10**6, "seconds": 6}
     plan = experiment(tmp_path, connection_of(mortal), rows=2000, latency=[load])
     plan["systems"].pop()
-    # Two systems and three rounds make turns of 1 s; after the third, Weaviate has its second one.
-    killer = Killer(mortal, lambda event: event == StageAdvanced("latency", "load", 3), after_seconds=0.7)
+    # Two systems and three rounds make turns of 1 s; with this seed Weaviate begins the second round.
+    killer = Killer(mortal, lambda event: event == StageAdvanced("latency", "load", 2), after_seconds=0.7)
     _, result = small.measure(tmp_path, plan, listeners=[killer])
     lost, lance = timed(result, "partial")
     assert killer.gap_seconds < SECONDS
