@@ -177,7 +177,8 @@ class Work:
 
     part: encoder, index, search, reranker, as the sheet calls it. of: whether it was done for the corpus or for
     queries; count: how many documents or queries it was done for. provider and model: of a part that bills, else
-    None: its price is the machine's time. seconds: that time, measured.
+    None: its price is the machine's time. seconds: that time, measured; None where it was not. stage: of a live query,
+    as the latency pass names it.
     """
 
     part: str
@@ -187,6 +188,7 @@ class Work:
     model: str | None = None
     usage: Usage = field(default_factory=Usage)
     seconds: float | None = None
+    stage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,9 @@ class SystemCost:
 
     corpus_usd: embedding and indexing this corpus once; per_1000_queries_usd: answering queries. None: unknown. With
     machine_usd_per_hour the time of this machine is in both; without, they hold what providers bill, and are unknown
-    where no part bills. projected: corpus_usd and monthly_usd at the projection's size.
+    where no part bills. per_1000_queries_interval_usd: 95 % interval, from that of the machine's time over the rounds
+    of the latency pass; None where that time has no part in it or its rounds are not known. disturbed: whether some of
+    these rounds were. projected: corpus_usd, monthly_usd and its interval at the projection's size.
     """
 
     corpus_usd: float | None
@@ -227,7 +231,9 @@ class SystemCost:
     parts: tuple[PartCost, ...]
     machine_usd_per_hour: float | None = None
     projection: Projection | None = None
-    projected: Mapping[str, float | None] = field(default_factory=dict)
+    projected: Mapping[str, Any] = field(default_factory=dict)
+    per_1000_queries_interval_usd: tuple[float, float] | None = None
+    disturbed: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """As result.json holds it."""
@@ -235,6 +241,8 @@ class SystemCost:
             "currency": "USD",
             "corpus_usd": self.corpus_usd,
             "per_1000_queries_usd": self.per_1000_queries_usd,
+            "per_1000_queries_interval_usd": self.per_1000_queries_interval_usd,
+            "disturbed": self.disturbed,
             "machine_usd_per_hour": self.machine_usd_per_hour,
             "projection": {**asdict(self.projection), **self.projected} if self.projection else None,
             "parts": [asdict(part) for part in self.parts],
@@ -247,17 +255,28 @@ def system_cost(
     *,
     machine_usd_per_hour: float | None = None,
     projection: Projection | None = None,
+    machine_seconds: npt.NDArray[np.float64] | None = None,
+    disturbed: bool = False,
 ) -> SystemCost:
-    """The cost sheet of one system from the work of its parts."""
+    """The cost sheet of one system from the work of its parts.
+
+    machine_seconds: of a live query, by round, NaN where a round tells none; None where they are not known.
+    disturbed: whether something else disturbed some of these rounds.
+    """
     parts = tuple(_part_cost(item, prices, machine_usd_per_hour) for item in work)
     per_document = _per_one(parts, "corpus", machine_usd_per_hour)
     per_query = _per_one(parts, "queries", machine_usd_per_hour)
     documents = max((part.count for part in parts if part.of == "corpus"), default=0)
-    projected: dict[str, float | None] = {}
+    half = None
+    if per_query is not None and machine_usd_per_hour is not None and machine_seconds is not None:
+        half = _half_width(machine_seconds * machine_usd_per_hour / 3600)
+    interval = None if half is None or per_query is None else (max(0.0, per_query - half), per_query + half)
+    projected: dict[str, Any] = {}
     if projection is not None:
         projected = {
             "corpus_usd": _times(per_document, projection.documents),
             "monthly_usd": _times(per_query, projection.queries_per_month),
+            "monthly_interval_usd": _each_times(interval, projection.queries_per_month),
         }
     return SystemCost(
         corpus_usd=_times(per_document, documents),
@@ -266,7 +285,23 @@ def system_cost(
         machine_usd_per_hour=machine_usd_per_hour,
         projection=projection,
         projected=projected,
+        per_1000_queries_interval_usd=_each_times(interval, 1000),
+        disturbed=disturbed and interval is not None,
     )
+
+
+def _half_width(by_round: npt.NDArray[np.float64], level: float = 0.95) -> float | None:
+    """Of the interval of a mean over rounds, by Student; None under two rounds."""
+    from scipy.special import stdtrit
+
+    values = by_round[~np.isnan(by_round)]
+    if len(values) < 2:
+        return None
+    return float(stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def _each_times(interval: tuple[float, float] | None, count: int) -> tuple[float, float] | None:
+    return None if interval is None else (interval[0] * count, interval[1] * count)
 
 
 def _part_cost(work: Work, prices: Prices, machine_usd_per_hour: float | None) -> PartCost:

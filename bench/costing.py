@@ -25,11 +25,22 @@ from bench.cost import (
 )
 from bench.expansion import System
 from bench.kept_timings import unmeasured
+from bench.load import Floats
 from bench.pipeline import Pipeline
 from bench.timing import CHOSEN, EVERYONE
 from bench.timing_plan import queries_sent
 
 StageSeconds: TypeAlias = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSeconds:
+    """What a live query takes by part: mean seconds, and means by round, float64 (rounds,). disturbed: whether rounds
+    are among them that something else disturbed."""
+
+    means: StageSeconds
+    rounds: Mapping[str, Floats]
+    disturbed: bool = False
 
 
 class BudgetExceeded(AdapterError):
@@ -214,43 +225,59 @@ class Costs:
                     found.setdefault(id(adapter), self._billed(part, of, 0, adapter, used, 0.0))
         return system_cost(list(found.values()), self._prices, machine_usd_per_hour=self._machine)
 
-    def of(self, system: System, seconds: StageSeconds | None) -> SystemCost:
-        """The cost sheet of a system. seconds: mean seconds per live query by stage, None where not measured."""
+    def of(self, system: System, live: LiveSeconds | None) -> SystemCost:
+        """The cost sheet of a system. live: what a query takes, None where that was not measured: the machine's part of
+        a query is then unknown, since times of batches say nothing of it."""
+        work = self._work(system, live.means if live else None)
         return system_cost(
-            self._work(system, seconds),
+            work,
             self._prices,
             machine_usd_per_hour=self._machine,
             projection=self._projection,
+            machine_seconds=None if live is None else self._machine_seconds(work, live),
+            disturbed=live is not None and live.disturbed,
         )
+
+    def _machine_seconds(self, work: Sequence[Work], live: LiveSeconds) -> Floats | None:
+        """Seconds of this machine that a query takes, by round; None where a part of it is not known by round."""
+        parts = [part for part in work if part.of == "queries" and part.provider is None]
+        columns = [live.rounds.get(part.stage) for part in parts if part.stage is not None]
+        known = [column for column in columns if column is not None]
+        return np.sum(known, axis=0) if known and len(known) == len(columns) else None
 
     def _work(self, system: System, seconds: StageSeconds | None) -> list[Work]:
         """The parts of a system and of the legs it fuses, each part once."""
         queries, documents = self._pipeline.dataset.judged, self._pipeline.dataset.documents
         live = {stage: value * queries for stage, value in (seconds or {}).items()}
+        nothing = None if seconds is None else 0.0  # the share of a part whose time another part's holds
         parts: dict[str, Work] = {}
         for node, depth in self._nodes(system, None):
             for name, role in self._encoders(node):
                 encoder, vectors = self._pipeline.encoder(name), self._pipeline.vectors(name, role)
-                if encoder.consumes == "vector":
+                if encoder.consumes == "vector" or f"{name} {role}" in parts:
                     continue
                 of: Of = "corpus" if role == "document" else "queries"
-                time = vectors.seconds
-                if role == "query" and not encoder.bills and "encode" in live:
-                    time = live.pop("encode")  # one clock for all of a query's encoders
-                parts.setdefault(
-                    f"{name} {role}", self._billed("encoder", of, len(vectors.array), encoder, vectors.usage, time)
+                stage = f"encode {name}" if role == "query" else None
+                time = vectors.seconds if stage is None else live.get(stage, nothing)
+                parts[f"{name} {role}"] = self._billed(
+                    "encoder", of, len(vectors.array), encoder, vectors.usage, time, stage
                 )
             if node.store is not None:
                 built = self._pipeline.index(node)
                 parts[f"index {built.key}"] = Work("index", "corpus", documents, seconds=built.build_seconds)
             if node.reranker is not None:
-                usage, spent = self._pipeline.rerank_usage(node, depth)
-                time = live.pop("rerank", 0.0 if node is not system and seconds else spent)
+                usage, _ = self._pipeline.rerank_usage(node, depth)
+                stage = "rerank" if "rerank" in live else None  # one clock for all of a query's rerankers
+                time = live.pop("rerank", nothing)
                 reranker = self._pipeline.reranker(node.reranker)
-                parts[f"reranker {node.name}"] = self._billed("reranker", "queries", queries, reranker, usage, time)
+                parts[f"reranker {node.name}"] = self._billed(
+                    "reranker", "queries", queries, reranker, usage, time, stage
+                )
         for stage in ("search", "fuse"):
             if stage in live:
-                parts[stage] = Work(stage, "queries", queries, seconds=live[stage])
+                parts[stage] = Work(stage, "queries", queries, seconds=live[stage], stage=stage)
+        if seconds is None and system.run is None:
+            parts["search"] = Work("search", "queries", queries)  # it takes time, and nobody knows how much
         return list(parts.values())
 
     def _nodes(self, system: System, depth: int | None) -> list[tuple[System, int | None]]:
@@ -261,9 +288,18 @@ class Costs:
     def _encoders(self, system: System) -> list[tuple[str, Role]]:
         return [(name, role) for name, role in encoder_roles(self._pipeline, system) if name is not None]
 
-    def _billed(self, part: str, of: Of, count: int, adapter: Encoder | Reranker, usage: Usage, seconds: float) -> Work:
+    def _billed(
+        self,
+        part: str,
+        of: Of,
+        count: int,
+        adapter: Encoder | Reranker,
+        usage: Usage,
+        seconds: float | None,
+        stage: str | None = None,
+    ) -> Work:
         if not adapter.bills:
-            return Work(part, of, count, seconds=seconds)
+            return Work(part, of, count, seconds=seconds, stage=stage)
         identity = adapter.identity
         return Work(part, of, count, identity.provider, identity.model, usage, seconds)
 

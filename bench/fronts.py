@@ -9,6 +9,7 @@ settings. A target that none was shown to reach is answered by "not reached".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +18,11 @@ import numpy.typing as npt
 from bench.artifacts import content_key
 from bench.evaluation import Evaluated, Evaluator, defined, mean_over_queries
 from bench.expansion import System
+from bench.latency_comparison import TOTAL_P95, told_apart
 from bench.measures import Measure, evaluate
 from bench.results import Front, Latency, OnFront, SystemResult, Target
-from bench.significance import mean_interval
+from bench.significance import compare_family, mean_interval
+from bench.timing_figures import RoundFigures
 
 PerQuery = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -124,14 +127,20 @@ class _Row(NamedTuple):
 
 
 class EqualRecall:
-    """Compares the systems of a finished quality and latency pass. entries: their results so far, by name."""
+    """Compares the systems of a finished quality and latency pass. entries: their results so far, by name. rounds:
+    their latency by round of the first load point; none where its turns are too short to compare."""
 
     def __init__(
-        self, evaluator: Evaluator, evaluated: Mapping[str, Evaluated], entries: Mapping[str, SystemResult]
+        self,
+        evaluator: Evaluator,
+        evaluated: Mapping[str, Evaluated],
+        entries: Mapping[str, SystemResult],
+        rounds: Mapping[str, RoundFigures],
     ) -> None:
         self._evaluator = evaluator
         self._evaluated = evaluated
         self._entries = entries
+        self._rounds = rounds
         self._systems = evaluator.experiment.systems
         self._seed = evaluator.experiment.settings.seed
         count = evaluator.pipeline.dataset.judged
@@ -148,9 +157,23 @@ class EqualRecall:
         names = {row.choice.setting.name for row in self._rows if row.choice.setting is not None}
         return [system for system in self._systems if system.name in names]
 
-    def targets(self, again: Mapping[str, Sequence[Latency]]) -> list[Target]:
-        """One row per family and target. again: latencies measured after the choice, by system."""
-        return [self._target(row, again) for row in self._rows]
+    def targets(self, again: Mapping[str, Sequence[Latency]], rounds: Mapping[str, RoundFigures]) -> list[Target]:
+        """One row per family and target. again: latencies measured after the choice, by system; rounds: those of the
+        first load point by round."""
+        found = [self._target(row, again) for row in self._rows]
+        for row in found:
+            rivals = [
+                other.system
+                for other in found
+                if (other.measure, other.target) == (row.measure, row.target) and other.system in rounds
+            ]
+            own = rounds.get(row.system or "")
+            row.not_told_apart = [
+                name
+                for name in dict.fromkeys(rivals)
+                if own and name and name != row.system and not told_apart(own, rounds[name], self._rng(3))
+            ]
+        return found
 
     def _chosen(self) -> Iterator[_Row]:
         clusters = self._evaluator.clusters
@@ -311,15 +334,31 @@ class EqualRecall:
             )
             for (quality, p95, entry), below in zip(points, beaten, strict=True)
         ]
+        shown.sort(key=lambda system: system.p95_ms)
+        for one, other in pairwise(shown):
+            if not self._told_apart(one.name, other.name, measure):
+                one.not_told_apart.append(other.name)
+                other.not_told_apart.append(one.name)
         condition = systems[0].filter
         return [
             Front(
                 encoder=encoder_label(systems[0]),
                 filter=condition.as_dict() if condition else None,
                 measure=str(measure),
-                systems=sorted(shown, key=lambda system: system.p95_ms),
+                systems=shown,
             )
         ]
+
+    def _told_apart(self, one: str, other: str, measure: Measure) -> bool:
+        """Whether two points of a front differ, in quality or in time."""
+        rng = self._rng(4)
+        first_rounds, second_rounds = self._rounds.get(one), self._rounds.get(other)
+        if first_rounds and second_rounds and told_apart(first_rounds, second_rounds, rng, TOTAL_P95):
+            return True
+        values = [self._values(name, measure) for name in (one, other)]
+        first, second = (of.mean(axis=0) for of in values if of is not None)
+        compared = compare_family(first, {other: second}, margin=None, rng=rng, clusters=self._evaluator.clusters)
+        return compared[other].verdict != "undecided"
 
 
 def encoder_label(system: System) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -180,8 +181,10 @@ class _Pass:
         """By round, what disturbed it."""
         found: dict[int, str] = {}
         for number, observed in enumerate(self._observed):
-            if reasons := dict.fromkeys(reason for one in observed for reason in watch.reasons(one)):
-                found[number] = ", ".join(reasons)
+            # Turns of a round differ in the numbers of a reason: one of them is enough.
+            reasons = {re.split(r"\d", reason)[0]: reason for one in observed for reason in watch.reasons(one)}
+            if reasons:
+                found[number] = ", ".join(reasons.values())
         return found
 
     def _undisturbed(self, watch: Watching) -> int:

@@ -16,6 +16,7 @@ RESULT_FILE = "result.json"
 Status = Literal["started", "success", "partial", "error", "cancelled"]
 SystemStatus = Literal["started", "success", "partial", "not_indexed", "void", "error", "cancelled"]
 Verdict = Literal["better", "not_worse", "worse", "undecided"]
+LatencyVerdict = Literal["faster", "not_slower", "slower", "undecided"]
 
 
 class ResultUnreadable(Exception):
@@ -172,6 +173,23 @@ class Latency(_Model):
     total: StageLatency | None = None
 
 
+class LatencyAgainst(_Model):
+    """A system's time over the baseline's in the same round of the first load point; under 1 the system is faster.
+
+    ratio: geometric mean over the rounds. interval: simultaneous over all systems that are compared, by sign flips over
+    rounds; null where there are too few of them. verdict: read from the interval, against `latency_margin` where there
+    is one. rounds_to_decide: how many more rounds like these would decide.
+    """
+
+    ratio: float
+    interval: tuple[float, float] | None
+    p: float | None = None
+    p_corrected: float | None = None
+    verdict: LatencyVerdict
+    rounds: int
+    rounds_to_decide: int | None = None
+
+
 class Encoding(_Model):
     """Encoding a query by one encoder under one load point, pooled over the systems that use it there."""
 
@@ -235,6 +253,10 @@ class SystemResult(_Model):
     builds: list[dict[str, float | None]] = Field([], description="each build's means, where there are several")
     loss: list[Loss] = []
     latency: Latency | None = None
+    latency_against_baseline: dict[str, LatencyAgainst] = Field(
+        {},
+        description="by figure: `own p50`, and `total p95` where every round has 100 samples; each a family of its own",
+    )
     loads: list[Latency] = []
     truncated_texts: int = 0
     documents_without_direction: int = Field(
@@ -270,6 +292,9 @@ class OnFront(_Model):
     per_second: float | None
     bytes: int | None
     on_front: bool
+    not_told_apart: list[str] = Field(
+        [], description="its neighbours by p95 from which neither quality nor time tells it apart"
+    )
 
 
 class Front(_Model):
@@ -312,6 +337,9 @@ class Target(_Model):
         description="the bound of a setting that misses nothing; higher targets need more queries"
     )
     loads: list[Latency] = []
+    not_told_apart: list[str] = Field(
+        [], description="systems chosen for the same target whose own p50 cannot be told apart from this one's"
+    )
     build_seconds: float | None
     index_bytes: int | None
     memory: Memory | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from adapters.base import (
@@ -24,7 +25,7 @@ from bench import lexical, provenance
 from bench.artifacts import content_key, locked
 from bench.completeness import Refused, truncated_pairs
 from bench.config import Experiment
-from bench.costing import Costs
+from bench.costing import Costs, LiveSeconds
 from bench.description import dataset_info, described, origins, undirected
 from bench.embedding import PLURAL
 from bench.evaluation import Evaluated, Evaluator, mean_over_queries, means
@@ -32,6 +33,7 @@ from bench.expansion import System
 from bench.failures import Failure, failure_of
 from bench.folders import Listener, Places, Relay, event_writer, open_folder
 from bench.fronts import EqualRecall
+from bench.latency_comparison import against_baseline, comparable
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.records import scored_queries, write_tables
@@ -49,6 +51,7 @@ from bench.results import (
     write_result,
 )
 from bench.timing import CHOSEN, Timings, take_timings
+from bench.timing_figures import RoundFigures
 from bench.timing_notes import client_notes
 from bench.tracking import Tracking
 from bench.trec import write_run
@@ -392,6 +395,29 @@ class _Run:
             entry.notes += self.timings.notes.get(name, [])
         for name, causes in self.timings.cut_off.items():
             self._cut_off(self.entries[name], causes)
+        self._compare_latencies()
+
+    def _rounds(self, timings: Timings) -> Mapping[str, RoundFigures]:
+        """The rounds by which systems are compared; none where turns are too short for that."""
+        loads = self.experiment.loads
+        return timings.rounds if loads and comparable(loads[0]) else {}
+
+    def _compare_latencies(self) -> None:
+        """Verdicts on latency, from the rounds of the first load point."""
+        if (baseline := self.experiment.baseline) is None:
+            return
+        failing = [
+            name for name, e in self.entries.items() if e.status != "success" or (e.latency and e.latency.failed)
+        ]
+        compared = against_baseline(
+            self._rounds(self.timings),
+            baseline,
+            margin=self.experiment.latency_margin,
+            rng=np.random.default_rng([self.experiment.settings.seed, 6]),
+            never_faster=failing,
+        )
+        for name, against in compared.items():
+            self.entries[name].latency_against_baseline = against
 
     def _cut_off(self, entry: SystemResult, causes: Sequence[str]) -> None:
         """Its quality was measured, its latency not to the end: the next run takes that up again."""
@@ -401,7 +427,7 @@ class _Run:
 
     def _equal_recall(self) -> None:
         """Fronts, and for each target the cheapest setting of each build, its latency measured after the choice."""
-        comparison = EqualRecall(self.evaluator, self.evaluated, self.entries)
+        comparison = EqualRecall(self.evaluator, self.evaluated, self.entries, self._rounds(self.timings))
         self.result.fronts = comparison.fronts()
         chosen = comparison.chosen()
         rankings = {name: e.rankings[0].rows for name, e in self.evaluated.items()}
@@ -419,7 +445,7 @@ class _Run:
         )
         for name, causes in again.cut_off.items():
             self._cut_off(self.entries[name], [f"measured again for a target, {cause}" for cause in causes])
-        self.result.targets = comparison.targets(again.latencies)
+        self.result.targets = comparison.targets(again.latencies, self._rounds(again))
         self.result.latency_samples += again.taken
         self.result.latency_notes += [
             f"{note} ({CHOSEN})" for note in again.remarks if note not in self.timings.remarks
@@ -468,7 +494,7 @@ class _Run:
         if evaluated is None:
             entry.cost = self.costs.so_far(self.pipeline.systems[name]).as_dict()
             return
-        entry.cost = self.costs.of(evaluated.system, self.timings.stage_means(name)).as_dict()
+        entry.cost = self.costs.of(evaluated.system, self._live_seconds(name)).as_dict()
         entry.usage = self._usage(entry.cost)
 
     def _close(self) -> None:
@@ -478,6 +504,13 @@ class _Run:
         self.pipeline.close()
         if len(self.result.warnings) > told:
             write_result(self.folder, self.result)
+
+    def _live_seconds(self, name: str) -> LiveSeconds | None:
+        """What a live query of a system takes under the first load point, None where nothing was measured."""
+        means, rounds = self.timings.stage_means(name), self.timings.rounds.get(name)
+        if means is None:
+            return None
+        return LiveSeconds(means, rounds.means if rounds else {}, bool(rounds and rounds.disturbed.any()))
 
     def _queries(self) -> Iterator[QueryScored]:
         for name, evaluated in self.evaluated.items():

@@ -30,15 +30,14 @@ FEWEST_IN_A_ROUND = 5  # samples whose median stands for a round; systems that b
 @dataclass(frozen=True, slots=True)
 class RoundFigures:
     """A system's seconds by round, float64 (rounds,), NaN where the round gives none; the same rounds in the same order
-    for all systems of a load point. total_p95: NaN for a round of fewer than 100 samples."""
+    for all systems of a load point. total_p95: NaN for a round of fewer than 100 samples. means: by part of a query, as
+    `LoadFigures.means` names them."""
 
     rounds: npt.NDArray[np.int16]
     disturbed: npt.NDArray[np.bool_]
     own_p50: Floats
     total_p95: Floats
-    own_mean: Floats
-    total_mean: Floats
-    encode_mean: Floats
+    means: Mapping[str, Floats]
 
 
 @dataclass(slots=True)
@@ -149,7 +148,8 @@ class LoadFigures:
         ]
 
     def means(self, name: str) -> dict[str, float]:
-        """Mean seconds per query by stage, own part and total; a stage that the system does not have is left out."""
+        """Mean seconds per query by stage, own part and total, and `encode NAME` of each encoder; what the system does
+        not have is left out."""
         return {part: float(np.nanmean(s)) for part, s in self._parts(name).items() if not np.isnan(s).all()}
 
     def per_query(self, name: str) -> dict[int, dict[str, float]]:
@@ -174,20 +174,19 @@ class LoadFigures:
     def _of_rounds(self, name: str, numbers: npt.NDArray[np.int16]) -> RoundFigures:
         samples, parts = self._samples[name], self._parts(name)
         place = samples.round[samples.answered]
-        columns: dict[str, list[float]] = {
-            key: [] for key in ("own_p50", "total_p95", "own_mean", "total_mean", "encode_mean")
-        }
+        own_p50, total_p95 = list[float](), list[float]()
+        means: dict[str, list[float]] = {part: [] for part, seconds in parts.items() if not np.isnan(seconds).all()}
         for number in numbers.tolist():
-            own, total, encode = (parts[part][place == number] for part in ("own", "total", "encode"))
-            enough = len(own) >= FEWEST_IN_A_ROUND
-            columns["own_p50"].append(float(np.median(own)) if enough else np.nan)
+            here = place == number
+            own, total, enough = parts["own"][here], parts["total"][here], here.sum() >= FEWEST_IN_A_ROUND
+            own_p50.append(float(np.median(own)) if enough else np.nan)
             p95 = np.quantile(total, 0.95, method="inverted_cdf") if len(total) >= MINIMUM_FOR_P95 else np.nan
-            columns["total_p95"].append(float(p95))
-            for key, seconds in (("own_mean", own), ("total_mean", total), ("encode_mean", encode)):
-                columns[key].append(float(seconds.mean()) if enough else np.nan)
-        disturbed = samples.turn_round[samples.disturbed]
-        arrays = {key: np.array(values, np.float64) for key, values in columns.items()}
-        return RoundFigures(numbers, np.isin(numbers, disturbed), **arrays)
+            total_p95.append(float(p95))
+            for part, values in means.items():
+                values.append(float(np.nanmean(parts[part][here])) if enough else np.nan)
+        disturbed = np.isin(numbers, samples.turn_round[samples.disturbed])
+        shown = {part: np.array(values, np.float64) for part, values in means.items()}
+        return RoundFigures(numbers, disturbed, np.array(own_p50), np.array(total_p95), shown)
 
     def _parts_of(self, name: str) -> dict[str, Floats]:
         """Seconds of every answered sample: stages, own part and total; NaN for what the system does not have."""
@@ -200,6 +199,7 @@ class LoadFigures:
             rng = np.random.default_rng([self._seed, 11])
             drawn = [self._pools[encoder].at(samples.query[rows], rng) for encoder in samples.encoders]
             found["encode"] = np.sum(drawn, axis=0)
+            found |= {f"encode {encoder}": each for encoder, each in zip(samples.encoders, drawn, strict=True)}
         if self._load.mode == "closed":
             found["total"] = found["own"] + (found["encode"] if samples.encoders else 0.0)
         return found

@@ -13,6 +13,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test may rest on how fast or idle its machine is.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 # Before the suite's modules are imported, so that their failures show values.
 pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws")

@@ -199,3 +199,39 @@ def test_usages_are_additive(first: int, second: int) -> None:
         return found
 
     assert usd(first) + usd(second) == pytest.approx(usd(first + second))
+
+
+def test_money_from_time_has_the_interval_of_that_time() -> None:
+    rounds = np.array([0.017, 0.019, 0.018, 0.018])  # seconds of a query, the search's .9 s / 50 = .018 on the mean
+    cost = system_cost(managed(), PRICES, machine_usd_per_hour=2.0, machine_seconds=rounds, disturbed=True)
+    # Student, 3 degrees of freedom: 3.182 · .000816 / 2 = .00130 s, of 2 $ / 3600 s, for 1,000 queries: .00072 $
+    assert cost.per_1000_queries_usd == pytest.approx(2.5116)
+    assert cost.per_1000_queries_interval_usd == pytest.approx((2.5116 - 0.000722, 2.5116 + 0.000722), abs=1e-6)
+    assert cost.disturbed and cost.as_dict()["per_1000_queries_interval_usd"] is not None
+
+
+@pytest.mark.parametrize("rounds", [None, np.array([0.018]), np.array([0.018, np.nan])])
+def test_one_round_gives_no_interval(rounds: Any) -> None:
+    cost = system_cost(managed(), PRICES, machine_usd_per_hour=2.0, machine_seconds=rounds)
+    assert (cost.per_1000_queries_interval_usd, cost.disturbed) == (None, False)
+
+
+def test_what_is_billed_alone_has_no_interval() -> None:
+    assert system_cost(managed(), PRICES, machine_seconds=np.full(9, 0.018)).per_1000_queries_interval_usd is None
+
+
+def test_a_query_whose_time_was_not_measured_has_no_price() -> None:
+    untimed = [Work("encoder", "queries", 50, "cohere", "embed-v5.0-fast", Usage(requests=1, tokens=1000)),
+               Work("search", "queries", 50)]  # fmt: skip
+    assert system_cost(untimed, PRICES, machine_usd_per_hour=2.0).per_1000_queries_usd is None
+    assert system_cost(untimed, PRICES).per_1000_queries_usd == pytest.approx(0.0016)  # what is billed is known
+
+
+def test_a_projection_carries_the_interval() -> None:
+    size = Projection(documents=1000, queries_per_month=2000)
+    cost = system_cost(
+        managed(), PRICES, machine_usd_per_hour=2.0, projection=size, machine_seconds=np.array([0.017, 0.019])
+    )
+    assert cost.per_1000_queries_interval_usd is not None
+    low, high = cost.per_1000_queries_interval_usd
+    assert cost.projected["monthly_interval_usd"] == pytest.approx((2 * low, 2 * high))

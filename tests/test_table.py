@@ -45,6 +45,13 @@ def stage(p50: float | None, p95: float | None, samples: int = 300, p99: float |
     return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "samples": samples}
 
 
+def faster(ratio: float, interval: tuple[float, float], verdict: str, decide: int | None = None) -> dict[str, Any]:
+    return {
+        "ratio": ratio, "interval": interval, "p": 0.01, "p_corrected": 0.02, "verdict": verdict, "rounds": 10,
+        "rounds_to_decide": decide,
+    }  # fmt: skip
+
+
 def latency(total: dict[str, Any], **keys: Any) -> dict[str, Any]:
     return {
         "load": "closed-1", "mode": "closed", "workers": 1, "measured_at": "2026-03-01T12:00:00Z", "reused": False,
@@ -72,7 +79,7 @@ def system(name: str, figures: dict[str, Any], **keys: Any) -> dict[str, Any]:
 def everything() -> Result:
     """One system of every kind."""
     nothing = measures(None, None, None)
-    times = latency(stage(1.2, 3.4), search=stage(1.1, 3.1))
+    times = latency(stage(1.2, 3.4), search=stage(1.1, 3.1), own=stage(1.2, 3.4))
     opened = latency(
         stage(None, None), load="open-200qps", mode="open", workers=None, rate=200.0, saturated=True,
         achieved_per_second=150.04, wait=stage(None, None),
@@ -88,11 +95,20 @@ def everything() -> Result:
             "hybrid", measures(0.61, 0.78, 0.57), against_baseline=against(0.05, 0.08, "undecided", 1200),
             latency=latency(
                 stage(9.04, 123.4), encode=stage(7.0, 11.0), search=stage(1.4, 2.6), fuse=stage(0.08, 0.1),
-                reused=True, agreement=0.9,
+                own=stage(1.5, 2.7), reused=True, agreement=0.9, rounds=10, disturbed_rounds=2,
             ),
+            latency_against_baseline={
+                "own p50": faster(1.25, (1.2, 1.304), "slower"),
+                "total p95": faster(1.02, (0.96, 1.084), "not_slower"),
+            },
+            cost={"parts": [], "machine_usd_per_hour": 1.0, "per_1000_queries_usd": 0.0025, "disturbed": True,
+                  "per_1000_queries_interval_usd": (0.0024, 0.0026)},
             loads=[times], notes=["its live rankings differ from those that were judged: the latency is flagged"],
         ),
         system("dense", measures(0.66, 0.8, 0.6), against_baseline=against(0.1, 0.04, "better"),
+               latency=latency(stage(8.5, None, 40), encode=stage(7.0, 11.0), search=stage(0.9, None, 40),
+                               own=stage(0.9, None, 40)),
+               latency_against_baseline={"own p50": faster(1.001, (0.9, 1.114), "undecided", 12)},
                ann_recall={"10": 1.0}, index=index("exact", flat=True, reproducible=True), build_seconds=0.04,
                index_bytes=1_500_000, memory=memory("this process", 700, 703.25, None)),
         system("ivf-pq", measures(0.6, 0.7, 0.5), against_baseline=against(0.04, 0.05, "not_worse"), loss=loss,
@@ -121,6 +137,13 @@ def everything() -> Result:
             "primary": "nDCG@10",
             "margin": 0.02,
             "detectable_difference": 0.0912,
+            "latency_margin": 1.1,
+            "encoding": [
+                {"encoder": "minilm", "load": "closed-1", "latency": stage(7.0, 11.0, 340),
+                 "systems": ["hybrid", "dense"], "disturbed_rounds": 2},
+                {"encoder": "minilm", "load": "open-200qps", "latency": stage(9.0, 12.0, 340), "systems": ["hybrid"]},
+            ],
+            "latency_notes": ["closed-1: 2 of 10 rounds were disturbed, and no time was left to take them again"],
             "work": {
                 "texts_embedded": {"computed": 862, "reused": 0}, "indexes_built": {"computed": 2, "reused": 1},
                 "queries_searched": {"computed": 150, "reused": 100},
@@ -136,6 +159,7 @@ def few(**keys: Any) -> Result:
     given = everything().model_dump()
     plain = {
         **given, "status": "success", "baseline": None, "margin": None, "detectable_difference": None, "warnings": [],
+        "encoding": [], "latency_notes": [],
         "provenance": {}, "work": {}, "dataset": {**given["dataset"], "notes": [], "only_positives": False},
         "systems": [system("bm25", measures(0.56, 0.73, 0.52))],
     }  # fmt: skip

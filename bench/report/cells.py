@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.results import Ingest, Latency, Memory, SystemResult
+from bench.results import Ingest, Latency, Memory, StageLatency, SystemResult
 
 DASH = "–"
+DISTURBED = "*"
 
 
 def number(value: float | None) -> str:
@@ -45,9 +46,17 @@ def pair(latency: Latency | None) -> str:
     """p50 / p95 of the total."""
     if latency is None or latency.total is None:
         return DASH
-    if latency.saturated:
-        return "saturated"
-    return f"{milliseconds(latency.total.p50_ms)} / {milliseconds(latency.total.p95_ms)}"
+    return "saturated" if latency.saturated else marked(stage_pair(latency.total), latency)
+
+
+def stage_pair(stage: StageLatency | None) -> str:
+    """p50 / p95 of a part."""
+    return DASH if stage is None else f"{milliseconds(stage.p50_ms)} / {milliseconds(stage.p95_ms)}"
+
+
+def marked(text: str, latency: Latency) -> str:
+    """With the mark of figures that rounds are part of which something else disturbed."""
+    return text + DISTURBED if latency.disturbed_rounds and text != DASH else text
 
 
 def seconds(value: float | None) -> str:

@@ -87,7 +87,7 @@ def _front_title(front: Front) -> str:
 
 
 def _front_table(front: Front) -> list[list[str]]:
-    table = [["", "system", front.measure, "p95 ms", "per second", "disk MiB"]]
+    table = [["", "system", front.measure, "p95 ms", "per second", "disk MiB", "not told apart from"]]
     for system in front.systems:
         table.append(
             [
@@ -97,9 +97,10 @@ def _front_table(front: Front) -> list[list[str]]:
                 milliseconds(system.p95_ms),
                 DASH if system.per_second is None else f"{system.per_second:,.0f}",
                 mebibytes(system.bytes),
+                ", ".join(system.not_told_apart),
             ]
         )
-    return table
+    return table if any(system.not_told_apart for system in front.systems) else [row[:-1] for row in table]
 
 
 def notes(result: Result) -> list[str]:
@@ -111,6 +112,12 @@ def notes(result: Result) -> list[str]:
         f"· settings were chosen on {first.chosen_on:,} queries, where the one-sided 95 % lower bound had to reach the "
         f"target, and are reported on the other {first.reported_on:,}"
     ]
+    alike = dict.fromkeys(
+        (" and ".join(sorted((str(row.system), name))), number(row.target))
+        for row in result.targets
+        for name in row.not_told_apart
+    )
+    lines += [f"· at {target} the times of {pair_} cannot be told apart" for pair_, target in alike]
     below = [
         f"{row.engine} at {number(row.target)}"
         for row in result.targets

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.report import equal_recall
+from bench.report import equal_recall, latency
 from bench.report.cells import (
     DASH,
+    DISTURBED,
     build_peak,
     heading,
     mebibytes,
@@ -19,11 +20,9 @@ from bench.report.cells import (
     without_unknown,
     written,
 )
-from bench.results import Latency, MeasureValue, Result, StageLatency, SystemResult
+from bench.results import MeasureValue, Result, SystemResult
 from bench.wording import counted
 
-BUSY_SHARE = 0.2  # from here on, latencies are the neighbours' as much as the system's
-_STAGES = ("wait", "encode", "search", "fuse", "rerank", "total")
 _COMPANIONS = ("Recall@10", "MRR@10")
 _VERDICTS = {"better": "better", "worse": "worse", "undecided": "undecided", None: DASH}
 
@@ -32,7 +31,9 @@ def render(result: Result, *, folder: str | None = None) -> str:
     """The whole table of a result, ending in a line break. folder: where the full result lies."""
     blocks = [
         "\n".join([_headline(result), *_grid(_main_table(result))]),
-        _section("p50 / p95 ms by stage", _stage_table(result)),
+        _section("p50 / p95 ms by stage, of one query alone", latency.stage_table(result)),
+        _section("p50 / p95 ms of encoding a query, shared by its systems", latency.encoding_table(result)),
+        _section(f"times against {result.baseline}, round by round [95 %]", latency.against_table(result)),
         _section(f"where {result.primary} goes", _loss_table(result)),
         _section("all measures", _measures_table(result)),
         _section("what the indexes take", _index_table(result)),
@@ -68,7 +69,9 @@ def _main_table(result: Result) -> list[list[str]]:
         header += [f"against {result.baseline}", "change", "verdict"]
     header += [m.replace("Recall@", "R@") for m in companions] + [f"ANN@{k}" for k in ann]
     timed = any(s.latency for s in result.systems)
-    header += ["p50 / p95 ms"] if timed else []
+    owned = any(s.latency and s.latency.own for s in result.systems)
+    header += ["own p50 ms"] if owned else []
+    header += ["total p50 / p95"] if timed else []
     header += ["USD / 1,000 queries"] if _priced(result) else []
     rows = [header]
     for system in result.systems:
@@ -77,30 +80,10 @@ def _main_table(result: Result) -> list[list[str]]:
             row += list(_against(system, result))
         row += [_mean(system.measures.get(m)) for m in companions]
         row += [number(system.ann_recall.get(k)) for k in ann]
+        row += [latency.own_p50(system.latency)] if owned else []
         row += [pair(system.latency)] if timed else []
         row += [_cost(system)] if _priced(result) else []
         rows.append(row)
-    return rows
-
-
-def _stage_table(result: Result) -> list[list[str]]:
-    timed = [s for s in result.systems if s.latency is not None]
-    stages = [name for name in _STAGES if any(_stage(s.latency, name) for s in timed)]
-    stages = [name for name in stages if name != "wait" or any((_p50(s.latency, "wait") or 0) >= 0.05 for s in timed)]
-    if len(stages) < 2:
-        return []
-    rows = [["system", *stages, "n", "distinct"]]
-    for system in timed:
-        assert system.latency is not None
-        total = system.latency.total
-        rows.append(
-            [
-                system.name,
-                *(_stage_pair(system.latency, name) for name in stages),
-                f"{total.samples:,}" if total else "0",
-                f"{system.latency.distinct_queries:,}",
-            ]
-        )
     return rows
 
 
@@ -146,7 +129,7 @@ def _index_table(result: Result) -> list[list[str]]:
 
 
 def _load_table(result: Result) -> list[list[str]]:
-    if all(len(s.loads) < 2 and all(load.mode == "closed" for load in s.loads) for s in result.systems):
+    if not latency.shows_loads(result):
         return []
     rows = [["system", "load", "p50 / p95 / p99 ms", "wait p95", "achieved / s", "failed", ""]]
     for system in result.systems:
@@ -193,7 +176,8 @@ def _notes(result: Result, folder: str | None) -> list[str]:
     lines += _build_note(result)
     lines += _spread_notes(result)
     lines += equal_recall.notes(result)
-    lines += _busy_note(result)
+    lines += latency.notes(result)
+    lines += [f"! {note}" for note in result.latency_notes]
     lines += _memory_note(result)
     lines += _timing_notes(result)
     lines += _work_note(result)
@@ -270,17 +254,6 @@ def _tracker_notes(result: Result) -> Iterable[str]:
         yield from (f"  {note}" for note in tracked.notes)
 
 
-def _busy_note(result: Result) -> list[str]:
-    shares = [s.latency.others_share for s in result.systems if s.latency is not None and s.latency.others_share]
-    worst = max(shares, default=0.0)
-    if worst < BUSY_SHARE:
-        return []
-    return [
-        f"! other programs took up to {100 * worst:.0f} % of this machine's processors while latencies were measured: "
-        "take them again on a quiet machine with --remeasure"
-    ]
-
-
 def _work_note(result: Result) -> list[str]:
     work = result.work
     parts = {
@@ -331,20 +304,6 @@ def _against(system: SystemResult, result: Result) -> tuple[str, str, str]:
     return f"{signed(against.difference)}{interval}", change, verdict
 
 
-def _stage(latency: Latency | None, name: str) -> StageLatency | None:
-    return getattr(latency, name, None)
-
-
-def _stage_pair(latency: Latency | None, name: str) -> str:
-    stage = _stage(latency, name)
-    return DASH if stage is None else f"{milliseconds(stage.p50_ms)} / {milliseconds(stage.p95_ms)}"
-
-
-def _p50(latency: Latency | None, name: str) -> float | None:
-    stage = _stage(latency, name)
-    return stage.p50_ms if stage is not None else None
-
-
 def _priced(result: Result) -> bool:
     """Whether money is on the sheet: something bills, or the machine has a price."""
     return any(_bills(s) or (s.cost or {}).get("machine_usd_per_hour") is not None for s in result.systems)
@@ -358,7 +317,9 @@ def _cost(system: SystemResult) -> str:
     """Dollars per 1,000 queries. A model without a price is unknown; a system nobody bills for has none."""
     value = (system.cost or {}).get("per_1000_queries_usd")
     if value is not None:
-        return f"{value:,.4f}"
+        interval = (system.cost or {}).get("per_1000_queries_interval_usd")
+        mark = DISTURBED if (system.cost or {}).get("disturbed") else ""
+        return f"{value:,.4f}" + (f" [{interval[0]:,.4f}, {interval[1]:,.4f}]{mark}" if interval else "")
     return "unknown" if _bills(system) else DASH
 
 

@@ -177,6 +177,24 @@ def test_with_a_price_of_the_machine_local_work_costs_its_time(tmp_path: Path, s
     assert bm25.cost["per_1000_queries_usd"] == pytest.approx(1000 * parts["search"]["usd"] / 12)
 
 
+def test_without_a_live_measurement_the_machines_part_of_a_query_has_no_price(tmp_path: Path, service: StandIn) -> None:
+    small.collection(tmp_path / "data")
+    _, result = small.measure(tmp_path, spec(latency=False, machine_usd_per_hour=3.6))
+    for system in result.systems:
+        assert system.cost is not None and system.cost["per_1000_queries_usd"] is None
+        assert system.cost["corpus_usd"] is not None  # a corpus is embedded and indexed in batches anyway
+
+
+def test_money_from_time_has_an_interval_over_the_rounds(tmp_path: Path, service: StandIn) -> None:
+    small.collection(tmp_path / "data")
+    timed = spec(latency={"samples": 6, "seconds": 5, "turn_seconds": 0.001}, machine_usd_per_hour=3.6)
+    _, result = small.measure(tmp_path, timed)
+    cost = small.by_name(result)["bm25"].cost
+    assert cost is not None
+    low, high = cost["per_1000_queries_interval_usd"]
+    assert low < cost["per_1000_queries_usd"] < high
+
+
 def test_an_encoder_of_ones_own_is_local_work_that_max_cost_asks_no_price_of(tmp_path: Path, service: StandIn) -> None:
     small.collection(tmp_path / "data")
     own = {"adapter": "openai", "model": "stand-in-512", "dimension": 512, "base_url": f"{service.url}/v1", **CALLS}
