@@ -17,11 +17,12 @@ VENV_PYTHON := $(BIN)/python
 VENV_READY := .venv/.installed
 include weaviate.mk
 
-.PHONY: help quickstart managed-demo test lint perf schema clean
+.PHONY: help quickstart managed-demo test test-slow lint perf schema clean
 
 help:
 	@echo "make quickstart   install, then compare six pipelines on a corpus made on the spot"
-	@echo "make test         install, then run the tests"
+	@echo "make test         install, then run ruff, mypy and the tests but for the slow ones"
+	@echo "make test-slow    the slow tests: broken files by the ten thousand, clusters, whole calibrations"
 	@echo "make managed-demo managed models against a local one, offline: stand-in services answer"
 	@echo "make weaviate     build a Weaviate server with Go; weaviate-up and weaviate-down start and stop it"
 	@echo "make lint         ruff and mypy"
@@ -35,11 +36,11 @@ quickstart: .venv/.installed
 managed-demo: .venv/.installed-test
 	$(BIN)/python -m tests.standin -- $(BIN)/bench run configs/managed_vs_local.yaml
 
-test: .venv/.installed-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest $(PYTEST_ARGS)
+test: lint
+	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: .venv/.installed-test
+	$(BIN)/pytest -m slow $(PYTEST_ARGS)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
