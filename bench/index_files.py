@@ -1,0 +1,49 @@
+"""Digests of an index's files: damage is found before an index is used, not in its rankings.
+
+An engine that reads a flipped byte of its own files answers with other documents and no word about it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+# Small enough for a processor's cache, so that memory is passed once. 750 MB take .33 s; a memory map .25 s, but a map
+# of a file that another program cuts short ends the process.
+_CHUNK_BYTES = 1 << 18
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Size and xxh3 digest of every file below a folder, by its path from there; a link's is what it points to."""
+    return {name: _digest(path) for name, path in _files(folder)}
+
+
+def damaged_files(folder: Path, kept: Mapping[str, str]) -> list[str]:
+    """Those of the kept files that are not there or are not what they were. What an engine has added since is none."""
+    there = dict(_files(folder))
+    return [name for name in sorted(kept) if name not in there or _digest(there[name]) != kept[name]]
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _digest(path: Path) -> str:
+    import xxhash
+
+    if path.is_symlink():
+        return f"link:{path.readlink()}"
+    digest, size = xxhash.xxh3_128(), 0
+    buffer = memoryview(bytearray(_CHUNK_BYTES))
+    try:
+        with path.open("rb", buffering=0) as file:
+            while read := file.readinto(buffer):
+                digest.update(buffer[:read])
+                size += read
+    except OSError as error:  # what cannot be read is not what it was
+        return f"unreadable:{error.errno}"
+    return f"{size}:{digest.hexdigest()}"
