@@ -165,34 +165,39 @@ class Cache:
         _write_arrays(self.folder / kind / f"{key}.npz", arrays)
 
     def index_ref(self, key: str) -> dict[str, Any] | None:
-        """What `keep_index` stored for a whole index, None where there is none."""
-        try:
-            return json.loads((self.folder / "indexes" / key / "ref.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
+        """What `keep_index` stored for a whole index, None where there is none, or none that is what was stored."""
+        return _read_record(self._index_ref(key))
+
+    def has_index_ref(self, key: str) -> bool:
+        """Whether something lies where `keep_index` stores, be it damaged."""
+        return os.path.lexists(self._index_ref(key))
+
+    def _index_ref(self, key: str) -> Path:
+        return self.folder / "indexes" / key / "ref.json"
 
     def index_folder(self, key: str) -> Path:
         """An empty folder for the engine's files; what an interrupted build left there is deleted."""
         folder = self.folder / "indexes" / key
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "data").mkdir(parents=True)
         return folder / "data"
 
     def begin_index(self, folder: Path, ref: Mapping[str, Any]) -> None:
         """Note in an index's folder what its engine holds of it if the build does not end."""
-        write_atomically(folder / "begun.json", json.dumps(ref).encode())
+        _write_record(folder / "begun.json", ref)
 
     def begun_indexes(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Folders of builds that did not end, of indexes to keep and of scratch ones, with what was noted."""
         for folder in sorted([*(self.folder / "indexes").glob("*"), *self.folder.glob(f"{SCRATCH}*")]):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-                begun = json.loads((folder / "begun.json").read_text(encoding="utf-8"))
-                if not (folder / "ref.json").exists():
-                    yield folder, begun
+            begun = _read_record(folder / "begun.json")
+            if begun is not None and not (folder / "ref.json").exists():
+                yield folder, begun
 
     def keep_index(self, key: str, ref: Mapping[str, Any]) -> None:
         """Mark an index as whole."""
-        write_atomically(self.folder / "indexes" / key / "ref.json", json.dumps(ref).encode())
+        _write_record(self._index_ref(key), ref)
 
     def index_refs(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """All whole indexes: key and what was kept."""
@@ -301,6 +306,30 @@ class Segments:
             return np.full(len(digests), -1, dtype=np.int64)
         at = np.minimum(np.searchsorted(self._sorted, digests), len(self._sorted) - 1)
         return np.where(self._sorted[at] == digests, self._order[at], -1)
+
+
+def _write_record(path: Path, record: Mapping[str, Any]) -> None:
+    write_atomically(path, json.dumps({**_unsealed(record), "digest": _record_digest(record)}).encode())
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or "ref" not in record:
+        return None
+    # One from before records had a digest has no other key that came with it or later.
+    whole = record.get("digest") == _record_digest(record) if record.keys() & {"digest", "files", "build_id"} else True
+    return _unsealed(record) if whole else None
+
+
+def _record_digest(record: Mapping[str, Any]) -> str:
+    return content_key(json.loads(json.dumps(_unsealed(record))))
+
+
+def _unsealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "digest"}
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> None:

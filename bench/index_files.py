@@ -5,7 +5,9 @@ An engine that reads a flipped byte of its own files answers with other document
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,28 +17,38 @@ _CHUNK_BYTES = 1 << 18
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """Size and xxh3 digest of every file below a folder, by its path from there; a link's is what it points to."""
+    """Size and xxh3 digest of every file below a folder, by its path from there; a link's is what it points to.
+    Raises OSError for what may not be read, or cannot because too many files are open."""
     return {name: _digest(path) for name, path in _files(folder)}
 
 
 def damaged_files(folder: Path, kept: Mapping[str, str]) -> list[str]:
-    """Those of the kept files that are not there or are not what they were. What an engine has added since is none."""
+    """Those of the kept files that are not there or are not what they were. What an engine has added since is none.
+    Raises OSError as `file_digests` does: what this process may not read is not damaged."""
     there = dict(_files(folder))
     return [name for name in sorted(kept) if name not in there or _digest(there[name]) != kept[name]]
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for parent, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder, onerror=_unless_gone):
         for name in names:
             path = Path(parent, name)
             yield path.relative_to(folder).as_posix(), path
 
 
+def _unless_gone(error: OSError) -> None:
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        raise error
+
+
 def _digest(path: Path) -> str:
     import xxhash
 
-    if path.is_symlink():
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
         return f"link:{path.readlink()}"
+    if not stat.S_ISREG(mode):  # to open a pipe would wait for somebody to write
+        return f"kind:{stat.S_IFMT(mode)}"
     digest, size = xxhash.xxh3_128(), 0
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     try:
@@ -44,6 +56,8 @@ def _digest(path: Path) -> str:
             while read := file.readinto(buffer):
                 digest.update(buffer[:read])
                 size += read
-    except OSError as error:  # what cannot be read is not what it was
-        return f"unreadable:{error.errno}"
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return "unreadable"  # a bad sector: it is not what it was
     return f"{size}:{digest.hexdigest()}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -25,14 +25,12 @@ from adapters.base import (
     AdapterUnavailable,
     Context,
     Corpus,
-    EffectiveIndex,
     Encoder,
     Event,
     Filter,
     Flags,
     Floats,
     Hits,
-    IndexMissing,
     IndexRef,
     Place,
     Queries,
@@ -45,7 +43,6 @@ from adapters.base import (
     Store,
     UnknownIds,
     Usage,
-    Warned,
     WrongAnswer,
     without_direction,
 )
@@ -57,6 +54,7 @@ from bench.embedding import Embedding, Vectors
 from bench.expansion import StoreChoice, System
 from bench.failures import Failed, Failure, as_failure, closing, failure_of
 from bench.fusion import reciprocal_rank, weighted_scores
+from bench.kept_index import BuiltIndex, KeptIndexes, foreign_vectors, index_record
 from bench.measures import canonical, id_ranks
 from bench.memory import BuildMemory, of_build
 from bench.own_documents import left_out
@@ -69,19 +67,6 @@ QUERIES_PER_CHUNK = 512
 ROLES: tuple[Role, ...] = ("document", "query")
 ROWS_PER_BATCH = 8192
 _COLUMNS_LAYOUT = 2  # how stores hold the columns that filters ask; raised with it, it rebuilds the indexes with such
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltIndex:
-    """An index as it stands, with what its build took and what the engine says it is."""
-
-    store: Store
-    ref: IndexRef
-    effective: EffectiveIndex
-    key: str
-    build_seconds: float
-    build_memory: BuildMemory
-    built_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,22 +266,33 @@ class Pipeline:
 
     def _index(self, system: System, key: str) -> BuiltIndex:
         assert system.store is not None
-        store = self.store(system.store)
-        kept = self.cache.index_ref(key)
-        if kept is not None and self._holds_undirected(system, kept["ref"]):
-            store.drop(IndexRef.from_dict(kept["ref"]))
-            kept = None
+        store, label = self.store(system.store), system.store.name
+        indexes = KeptIndexes(self.cache, self._tell)
+
+        def vectors() -> Floats | None:
+            encoder = system.document_encoder
+            return None if encoder is None else self.vectors(encoder, "document").array
+
+        undirected = bool(len(self.undirected(system, "document")))
+        kept = indexes.find(key, store, label, vectors, undirected=undirected)
         if kept is not None:
-            try:
-                ref = IndexRef.from_dict(kept["ref"])
-                memory = BuildMemory(**kept.get("build_memory", {}))  # an older record holds none
-                effective = store.effective(ref)
-                built = BuiltIndex(store, ref, effective, key, kept["build_seconds"], memory, kept["built_at"])
-            except IndexMissing:
-                self.emit(Warned(system.store.name, "the index is gone from its engine and is built again."))
-            else:
-                self.work.indexes_built.reused += 1
-                return built
+            self.work.indexes_built.reused += 1
+            return kept
+        ref, seconds, memory = self._build(system, key)
+        if ref.details.get("reused") and (cause := foreign_vectors(store, ref, vectors)) is not None:
+            indexes.lost(store, ref, label, cause)
+            ref, seconds, memory = self._build(system, key)
+        if ref.details.get("reused"):  # an engine that kept the index itself says how long its build took
+            seconds = float(ref.details["build_seconds"])
+            memory = BuildMemory()
+        built = indexes.keep(key, store, ref, seconds, memory)
+        self.work.indexes_built.computed += 1
+        return built
+
+    def _build(self, system: System, key: str) -> tuple[IndexRef, float, BuildMemory]:
+        """Build an index in its folder of the cache; what it is, the seconds and the memory that it took."""
+        assert system.store is not None
+        store = self.store(system.store)
         folder = self.cache.index_folder(key)
         vectors = self.vectors(system.document_encoder, "document") if system.document_encoder else None
         with (
@@ -318,19 +314,7 @@ class Pipeline:
                 dimension=dimension,
             )
             seconds = time.perf_counter() - began
-        if ref.details.get("reused"):  # an engine that kept the index itself says how long its build took
-            seconds = float(ref.details["build_seconds"])
-            memory = BuildMemory()
-        built_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        effective = store.effective(ref)
-        details = {"build_seconds": seconds, "build_memory": asdict(memory), "built_at": built_at}
-        self.cache.keep_index(key, {**index_record(store, ref), **details})
-        self.work.indexes_built.computed += 1
-        return BuiltIndex(store, ref, effective, key, seconds, memory, built_at)
-
-    def _holds_undirected(self, system: System, ref: Mapping[str, Any]) -> bool:
-        """Whether a kept index was built when documents without a direction were not yet told apart, and has some."""
-        return "withheld" not in ref and bool(len(self.undirected(system, "document")))
+        return ref, seconds, memory
 
     def server_memory(self, choice: StoreChoice) -> int | None:
         """Resident bytes of a store's server; None, with one warning, where it should tell them and does not."""
@@ -439,7 +423,9 @@ class Pipeline:
         # What was found before vectors without a direction were told apart is not what is found now.
         apart = any(len(self.undirected(system, role)) for role in ROLES)
         names = {start: f"{key}/{'directed-' if apart else ''}{start}" for start in starts}
-        kept = {start: self.cache.read("candidates", name) for start, name in names.items()}
+        # What another build of an index found does not speak of this one.
+        build_id = "" if system.store.kind.reproducible else self.index(system, build).build_id
+        kept = {start: self._kept_candidates(name, build_id) for start, name in names.items()}
         todo = [start for start in starts if kept[start] is None]
         for start, arrays in kept.items():
             if arrays is not None:
@@ -472,7 +458,8 @@ class Pipeline:
                     here = UnknownIds(found.count - before.count, found.of - before.of, found.example)
                     unknown += here
                     if not failed and not here.all:  # what failed is asked again by the next run
-                        arrays = {"rows": part.rows, "scores": part.scores, **_told(here)}
+                        stamp = {"build": np.array(build_id)} if build_id else {}
+                        arrays = {"rows": part.rows, "scores": part.scores, **stamp, **_told(here)}
                         self.cache.write("candidates", names[start], arrays)
                     advance(stop - start)
         self.work.queries_searched.computed += missing
@@ -483,6 +470,10 @@ class Pipeline:
             )
         self._unknown[key] = unknown
         return self.ordered(self.without_own(hits, limit), limit, failures)
+
+    def _kept_candidates(self, name: str, build_id: str) -> dict[str, npt.NDArray[Any]] | None:
+        arrays = self.cache.read("candidates", name)
+        return arrays if arrays is not None and str(arrays.get("build", "")) == build_id else None
 
     def unknown_ids(self, system: System, build: int = 0) -> UnknownIds:
         """The documents that a system's search or run file found and the corpus does not hold."""
@@ -729,17 +720,6 @@ def fuse(system: System, rows: Sequence[Rows], scores: Sequence[Floats]) -> Hits
     if system.fusion.by == "rrf":
         return reciprocal_rank(rows, system.fusion.weights, constant=system.fusion.rrf_k)
     return weighted_scores(rows, scores, system.fusion.weights)
-
-
-def index_record(store: Store, ref: IndexRef) -> dict[str, Any]:
-    """What it takes to drop an index later, as the cache keeps it."""
-    return {
-        "ref": ref.as_dict(),
-        "adapter": store.name,
-        "index": _dump(store.index),
-        "connection": _dump(store.connection),
-        "base": str(store.context.base),
-    }
 
 
 def _dump(options: Any) -> dict[str, Any]:

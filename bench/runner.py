@@ -116,6 +116,7 @@ class _Run:
         self.health: dict[str, tuple[str, ...]] = {}
         self.timings: Timings = Timings({}, 0)
         self.result = self._started()
+        pipeline.emit = self._tell
 
     def execute(self) -> Result:
         write_result(self.folder, self.result)
@@ -500,7 +501,6 @@ class _Run:
     def _close(self) -> None:
         """Close the adapters once the result is safe: one may hang, or take the process with it."""
         told = len(self.result.warnings)
-        self.pipeline.emit = self._tell
         self.pipeline.close()
         if len(self.result.warnings) > told:
             write_result(self.folder, self.result)

@@ -11,7 +11,8 @@ from adapters.base import Floats, IndexRef, Place, Similarity
 from bench.artifacts import SCRATCH, new_folder
 from bench.expansion import System
 from bench.failures import closing
-from bench.pipeline import Pipeline, index_record
+from bench.kept_index import index_record
+from bench.pipeline import Pipeline
 
 
 @contextmanager

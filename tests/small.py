@@ -133,6 +133,18 @@ def bench(*arguments: str | Path) -> Outcome:
     return outcome
 
 
+def older_record(path: Path, *forgotten: str) -> None:
+    """Rewrite an index's record as a version before digests and stamps of builds left it, and without further keys of
+    it (`build_memory`, `ref.withheld`)."""
+    record = json.loads(path.read_text())
+    for key in ("digest", "files", "build_id"):
+        record.pop(key, None)
+    for name in forgotten:
+        *parents, key = name.split(".")
+        del (record[parents[0]] if parents else record)[key]
+    path.write_text(json.dumps(record))
+
+
 def by_name(result: Result) -> dict[str, SystemResult]:
     return {system.name: system for system in result.systems}
 

@@ -25,6 +25,7 @@ from .arrays import (
     Corpus,
     EffectiveIndex,
     Encoded,
+    Floats,
     Hits,
     Identity,
     IndexRef,
@@ -501,6 +502,19 @@ class Store(Adapter):
         """Ids of the processes on this machine that serve the index beside this one: none for what runs in this process
         or on another machine; None where they cannot be told. Their processor time is not another program's."""
         return () if self.embedded else None
+
+    def index_folder(self, ref: IndexRef) -> Path | None:
+        """The folder that holds this index's files and no others. A file there that is not what it was after the build
+        is damage, and the index is built again. None where the files are out of reach, or searches change them."""
+        return Path(ref.folder) if self.embedded else None
+
+    def stored_vectors(self, ref: IndexRef, rows: Rows) -> Floats | None:
+        """The vectors that a server holds of these rows (n,): float32 (n, dimension), NaN for a row that it lacks. They
+        are compared with those it was given before an index is used again. None where it cannot be asked.
+
+        Raises IndexMissing, AdapterUnavailable, AdapterTimeout.
+        """
+        return None
 
     def drop(self, ref: IndexRef) -> None:
         """Delete the index from the engine. The folder of an embedded engine is deleted by the caller."""

@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import AdapterRejected, IndexMissing, InvalidOptions, NotIndexed, Similarity, vectors_of
+from adapters.base import (
+    AdapterRejected,
+    Floats,
+    IndexMissing,
+    InvalidOptions,
+    NotIndexed,
+    Rows,
+    Similarity,
+    vectors_of,
+)
 
 from ._fields import MetaFields
 from ._weaviate_client import ServerLink
@@ -206,6 +215,19 @@ def _holds(collection: Collection, batch: pa.RecordBatch) -> bool:
         if vectors is not None and not np.array_equal(np.asarray(held.vector.get(VECTOR, ()), np.float32), vectors[i]):
             return False
     return True
+
+
+def stored_vectors(collection: Collection, rows: Rows, dimension: int) -> Floats:
+    """The vectors of these rows' objects, (n, dimension); NaN for one that it lacks, or of another dimension."""
+    vectors = np.full((len(rows), dimension), np.nan, np.float32)
+    wanted = {_uuid(int(row)): place for place, row in enumerate(rows)}
+    with collection.link.errors():
+        found = collection.handle.query.fetch_objects_by_ids(list(wanted), limit=len(wanted), include_vector=True)
+    for held in found.objects:
+        vector = np.asarray(held.vector.get(VECTOR, ()), np.float32)
+        if held.uuid in wanted and vector.shape == (dimension,):
+            vectors[wanted[held.uuid]] = vector
+    return vectors
 
 
 def _create(collection: Collection, mark: Mark, fields: MetaFields, similarity: Similarity, *, vectors: bool) -> None:

@@ -264,6 +264,12 @@ class LanceDbStore(Store):
             with self._reached():
                 self._connect(ref.folder).drop_table(ref.name, ignore_missing=True)
 
+    def index_folder(self, ref: IndexRef) -> Path | None:
+        uri = self._uri
+        if uri is None:
+            return Path(ref.folder)
+        return None if "://" in uri else Path(uri) / f"{ref.name}.lance"
+
     @property
     def _uri(self) -> str | None:
         """Where the tables lie, if not in the cache; a relative folder starts at the experiment file."""

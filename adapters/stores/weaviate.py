@@ -15,12 +15,14 @@ from adapters.base import (
     Consumes,
     Context,
     EffectiveIndex,
+    Floats,
     Identity,
     IndexMissing,
     IndexRef,
     InvalidOptions,
     NotIndexed,
     Place,
+    Rows,
     Similarity,
     Store,
 )
@@ -30,7 +32,7 @@ from . import weaviate_server
 from ._fields import MetaFields
 from ._rows import folder_bytes
 from ._weaviate_client import ServerLink
-from ._weaviate_collection import Collection, build, insert, settle
+from ._weaviate_collection import Collection, build, insert, settle, stored_vectors
 from ._weaviate_fields import check_columns
 from ._weaviate_options import WeaviateConnection, WeaviateIndex, WeaviateQuery
 from ._weaviate_schema import Mark, class_definition, class_name, differences, vector_config
@@ -183,12 +185,23 @@ class WeaviateStore(Store):
 
     def _verify(self, collection: Collection, ref: IndexRef) -> Mapping[str, Any]:
         schema = collection.schema()
+        mark = Mark.read(schema.get("description"))
+        if mark is not None and mark.seconds not in (None, ref.details.get("build_seconds", mark.seconds)):
+            raise IndexMissing(
+                f"Collection {collection.name} on {self._link.address} was built anew by another run; what it finds "
+                "has to be asked again."
+            )
         if ref.rows and (held := collection.count()) != ref.rows:
             raise IndexMissing(
                 f"Collection {collection.name} on {self._link.address} holds {held} rows, the index was built of "
                 f"{ref.rows}; it has to be built again."
             )
         return schema
+
+    def stored_vectors(self, ref: IndexRef, rows: Rows) -> Floats:
+        collection = self._at(ref.name)
+        collection.schema()  # of a collection that is gone the server says that it holds none of the objects
+        return stored_vectors(collection, rows, ref.dimension or 0)
 
     def describe(self, ref: IndexRef) -> EffectiveIndex:
         collection = self._at(ref.name)
