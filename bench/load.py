@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import AdapterError, AdapterUnavailable, Rows
+from adapters.base import AdapterError, AdapterUnavailable, Hits, Rows
 from bench.failures import Failure, close_all, failure_of
 from bench.live import STAGES, LiveSystem, State
 
@@ -292,16 +292,27 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
                 if step.encoder is not None:
                     encoding[worker.encoders.index(step.encoder)] = own
             before = after
+        end = clock()
+        _let_go(state, worker.name)
     except AdapterError as error:
         failure = error
     except BaseException as error:
-        end = clock()  # a traceback takes a while to write
+        end = end or clock()  # a traceback takes a while to write
         ended = failure_of(error)
     end = end or clock()
     origin = start if planned is None else planned
     spent[_WAIT] = max(0.0, start - origin) + paused
     spent[_TOTAL] = end - origin
     return _Asked(query, failure, origin - began, spent, encoding, worker, state, ended)
+
+
+def _let_go(state: State, name: str) -> None:
+    """Keep nothing of a query but its ranking, copied: an engine whose answers are all held needs new memory for each,
+    as it would not where a user reads them and goes on."""
+    hits = state.found.get(name)
+    state.vectors, state.found = {}, {}
+    if hits is not None:
+        state.found[name] = Hits(hits.rows.copy(), hits.scores.copy())
 
 
 def overlap(found: Rows, expected: Rows) -> float:

@@ -18,14 +18,15 @@ from bench.config import load_experiment
 from bench.disturbance import Observed, Sighting
 from bench.expansion import System
 from bench.experiment_file import LoadPoint
-from bench.latency import Subject, measure
+from bench.latency import WARM_UP_AGAIN, Subject, measure
 from bench.live import LiveSystem, PartsOfRun
+from bench.memory import Reading
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.timing_figures import LoadFigures
 
 DIMENSION, CENTRES, NOISE, QUERIES = 384, 200, 0.6, 200
-ROUNDS, SAMPLES = 40, 200
+ROUNDS = 40
 AT_MOST = 1.05  # of the bare client's p50
 
 
@@ -69,16 +70,6 @@ def system_on(folder: Path, rows: int, store: Mapping[str, Any]) -> Iterator[tup
             pipeline.close()
 
 
-class _KeptOpen(LiveSystem):
-    """Opened once for all rounds: an engine that caches per handle is as warm as it is for the bare client."""
-
-    def close(self) -> None:
-        """Left open; `shut` closes it."""
-
-    def shut(self) -> None:
-        super().close()
-
-
 class _Unwatched:
     """The two are compared turn by turn: nothing is to be taken again for what disturbs one of them."""
 
@@ -94,45 +85,40 @@ class _Unwatched:
 
 
 def search_ratio(title: str, pipeline: Pipeline, system: System, bare: Callable[[int], object]) -> float:
-    """p50 of a query in the latency pass over that of a bare client loop, in many short turns, so that what else the
-    machine does meets both; prints both.
+    """p50 of a query in the latency pass over that of a bare client loop, in many turns, so that what else the machine
+    does meets both; prints both. A turn of the client comes right before each of the harness, both warmed up.
 
     bare: searches with the query of a number, as little as the client lets one do for rows and scores.
     """
-    live = _KeptOpen(PartsOfRun(pipeline), system)
     expected = pipeline.ranking(system).rows
-    load = LoadPoint(samples=SAMPLES, seconds=600.0, turn_seconds=1e-3)
     order = np.random.default_rng(0).permutation(len(expected)).tolist()
+    client: list[float] = []  # p50 by turn
 
-    def harness() -> float:
-        subject = Subject("it", lambda: live, expected, SAMPLES)
-        taken = measure(load, [subject], seed=0, emit=lambda event: None, watch=_Unwatched)
-        assert not taken["it"].failed.any()
-        total = LoadFigures(load, taken, seed=0).latency("it").total
-        assert total is not None and total.p50_ms is not None
-        return total.p50_ms / 1000
-
-    def client(count: int = SAMPLES) -> float:
+    def turn_of_the_client() -> Reading:
+        for query in order[:WARM_UP_AGAIN]:
+            bare(query)
         spent: list[float] = []
-        for query in order[:count]:
+        for query in order:
             began = time.perf_counter()
             bare(query)
             spent.append(time.perf_counter() - began)
-        return statistics.median(spent)
+        client.append(statistics.median(spent))
+        return lambda: None
 
-    client(len(order))
-    harness()
-    pairs: list[tuple[float, float]] = []
-    for turn in range(ROUNDS):
-        if turn % 2:
-            of_harness, of_client = harness(), client()
-        else:
-            of_client, of_harness = client(), harness()
-        pairs.append((of_harness, of_client))
-    live.shut()
-    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-    print(f"{title}, p50 of {SAMPLES} queries in each of {ROUNDS} rounds taken in turns:")
-    for name, values in zip(("harness", "bare"), zip(*pairs, strict=True), strict=True):
+    load = LoadPoint(samples=ROUNDS * QUERIES, seconds=600.0, rounds=ROUNDS, turn_seconds=1e-3)
+    subject = Subject(
+        "it",
+        lambda: LiveSystem(PartsOfRun(pipeline), system),
+        expected,
+        ROUNDS * QUERIES,
+        memory=turn_of_the_client,  # it is asked for as a turn begins
+    )
+    taken = measure(load, [subject], seed=0, emit=lambda event: None, watch=_Unwatched)
+    assert not taken["it"].failed.any()
+    harness = LoadFigures(load, taken, seed=0).rounds()["it"].own_p50.tolist()
+    ratio: float = statistics.median(ours / theirs for ours, theirs in zip(harness, client, strict=True))
+    print(f"{title}, p50 of {QUERIES} queries in each of {ROUNDS} rounds taken in turns:")
+    for name, values in (("harness", harness), ("bare", client)):
         low, middle, high = (1000 * v for v in (min(values), statistics.median(values), max(values)))
         print(f"  {name:8} {middle:6.3f} ms  [{low:.3f}, {high:.3f}]")
     print(f"  harness / bare client, median of the rounds: {ratio:.3f} (at most {AT_MOST:.2f})", flush=True)
