@@ -27,7 +27,8 @@ def main() -> None:
         def bare(query: int) -> object:
             search = table.search(queries[query], query_type="vector", vector_column_name="vector")
             search = search.distance_type("cosine").nprobes(NPROBES).limit(LIMIT).select(["row", "_distance"])
-            return search.to_arrow()
+            found = search.to_arrow()
+            return found.column("row").to_numpy(), found.column("_distance").to_numpy()
 
         ratio = search_ratio(f"LanceDB IVF_FLAT, {ROWS:,} × 384, nprobes {NPROBES}", pipeline, system, bare)
     if ratio > AT_MOST:
