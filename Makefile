@@ -34,7 +34,7 @@ quickstart: .venv/.installed
 	$(BIN)/bench run configs/quickstart.yaml
 
 managed-demo: .venv/.installed-test
-	$(BIN)/python -m tests.standin -- $(BIN)/bench run configs/managed_vs_local.yaml
+	$(BIN)/python -P -m tests.standin -- $(BIN)/bench run configs/managed_vs_local.yaml
 
 test: lint
 	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
@@ -48,7 +48,7 @@ lint: .venv/.installed-test
 	$(BIN)/mypy
 
 perf: .venv/.installed-test
-	$(BIN)/python -m tests.perf
+	$(BIN)/python -P -m tests.perf
 
 schema: .venv/.installed
 	$(BIN)/bench schema > configs/schema.json

@@ -24,8 +24,15 @@ _INSTEAD = {"embed": "embed-v5.0-pro or embed-v5.0-fast", "rerank": "rerank-v5.0
 class Cohere(Service):
     """The service, with a client that is made at the first call."""
 
-    def __init__(self, options: CallOptions) -> None:
-        super().__init__("Cohere", options, own_address=OWN_ADDRESS, address_env="CO_API_URL", key_env="CO_API_KEY")
+    def __init__(self, options: CallOptions, own_addresses: frozenset[str] = frozenset()) -> None:
+        super().__init__(
+            "Cohere",
+            options,
+            own_address=OWN_ADDRESS,
+            address_env="CO_API_URL",
+            key_env="CO_API_KEY",
+            own_addresses=own_addresses,
+        )
         self._options = options
         self._making = threading.Lock()
         self._client: Any = None

@@ -19,6 +19,7 @@ from .base import (
     AdapterRejected,
     AdapterTimeout,
     AdapterUnavailable,
+    Contact,
     ModelNotFound,
     Options,
 )
@@ -117,6 +118,7 @@ class Service:
         own_address: str | None,
         address_env: str | None,
         key_env: str | None,
+        own_addresses: frozenset[str] = frozenset(),
     ) -> None:
         given = options.base_url or (os.environ.get(address_env) if address_env else None) or own_address
         assert given is not None
@@ -126,7 +128,11 @@ class Service:
         self.answered: Callable[[], None] = lambda: None
         self.url = given.rstrip("/")
         self.address = None if own_address and _same_place(self.url, own_address) else without_credentials(self.url)
-        self.key_variable = options.api_key_env or key_env
+        self.named_by_file = (
+            options.base_url is not None and self.address is not None and options.base_url not in own_addresses
+        )
+        # A file that somebody else wrote must not draw a key to its address: it has to name the variable as well.
+        self.key_variable = options.api_key_env or (None if self.named_by_file else key_env)
 
     @property
     def key(self) -> str | None:
@@ -140,6 +146,10 @@ class Service:
                 f"{self.title} needs an API key. Set it: export {self.key_variable}=…, or name the variable that holds "
                 "it: api_key_env: NAME"
             )
+
+    def contact(self) -> Contact:
+        """Who is called, and whose key goes there."""
+        return Contact(self.url_shown, self.key_variable, own=not self.named_by_file)
 
     def hooks(self, library: Any) -> dict[str, list[Callable[[Any], None]]]:
         """Event hooks for the client of an HTTP library (httpx, or one with its interface) that calls this service.
@@ -232,8 +242,17 @@ class Service:
                 f"exhausted ({status}): {said} Check the account's plan and billing."
             )
         elif status in (401, 403):
-            where = f"the key in {self.key_variable}" if self.key else f"a call without a key ({self.key_variable})"
-            final = AdapterRejected(f"{self.at} refused {where} ({status}): {said}")
+            if self.key:
+                final = AdapterRejected(f"{self.at} refused the key in {self.key_variable} ({status}): {said}")
+            elif self.key_variable is None:
+                final = AdapterRejected(
+                    f"{self.at} refused a call without a key ({status}): {said} The file names this address, so it "
+                    "must name the variable too whose key goes there: api_key_env: NAME"
+                )
+            else:
+                final = AdapterRejected(
+                    f"{self.at} refused a call without a key ({self.key_variable} is not set) ({status}): {said}"
+                )
         elif status == 404:
             final = ModelNotFound(f"{self.at} does not have it (404): {said}")
         else:

@@ -1,6 +1,13 @@
 """`python -m bench`."""
 
-from bench.cli import main
+import sys
+
+# `python -m` looks for modules in the current folder first, and that may be a stranger's.
+_own = __file__.rpartition("bench")[0].rstrip("/\\")
+if not sys.flags.safe_path and sys.path[0] != _own:
+    del sys.path[0]
+
+from bench.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adapters.base import Floats, NotIndexed, Similarity
+from adapters.base import Floats, NotIndexed, Similarity, asks_others
 from bench.expansion import System
 from bench.failures import failure_of
 from bench.pipeline import Pipeline
@@ -49,6 +49,10 @@ class BuildTimes:
 
     def sentence(self, system: System) -> str:
         """`about 12 s (estimated from two samples, of 2,000 and 8,000 rows)`, or why nothing can be said."""
+        assert system.store is not None
+        contacts = self._pipeline.store(system.store).contacts()
+        if asks_others(contacts):
+            return f"time not estimated, a dry run does not ask {contacts[0].host}"
         documents = self._pipeline.dataset.documents
         sizes = sorted({min(rows, documents) for rows in SAMPLE_ROWS})
         samples: list[Sample] = []

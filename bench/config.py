@@ -17,13 +17,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from adapters import registry
-from adapters.base import DatasetInvalid, Filter, InvalidOptions, open_text, resolve_path
+from adapters.base import Context, DatasetInvalid, Filter, InvalidOptions, open_text, resolve_path
 from bench.artifacts import content_key
 from bench.expansion import System, expand_systems
 from bench.experiment_file import ExperimentFile, LoadPoint
 from bench.failures import failure_of
 from bench.measures import Measure
-from bench.overrides import override, written
+from bench.overrides import addresses_given, override, written
 from bench.places import BESIDE_ADAPTER, elsewhere, holding, known_keys
 from bench.suggestions import advice, meant, suggestion
 from bench.yaml_text import parse_yaml
@@ -58,7 +58,8 @@ class Experiment:
     """A valid experiment, its matrix expanded.
 
     resolved: the file with --set applied, as result.json keeps it. hash: 12 hex digits of everything in it that
-    can change a result (so not the cache's place).
+    can change a result (so not the cache's place). own_addresses: what --set gave for addresses; all others are the
+    file's, which somebody else may have written.
     """
 
     name: str
@@ -78,6 +79,11 @@ class Experiment:
     settings: ExperimentFile
     resolved: Mapping[str, Any]
     hash: str
+    own_addresses: frozenset[str] = frozenset()
+
+    def context(self, vector_dimension: int | None = None) -> Context:
+        """What its adapters may know of it."""
+        return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses)
 
     @property
     def primary(self) -> Measure:
@@ -105,7 +111,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = (), *, working_direct
         raise ConfigFaults([f"{file}: expected a mapping that starts with `experiment: NAME`."])
     reader = Reader(file, _base(path))
     reader.faults += override(raw, overrides, (working_directory or Path.cwd()).resolve())
-    return reader.read(raw)
+    return replace(reader.read(raw), own_addresses=addresses_given(overrides))
 
 
 def _base(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 The parent deals out a turn's queries and names the moment at which all begin; each child sends its share from threads
 and gives back what it measured. They speak pickles over the child's standard input and output; the child is
-`python -m bench.generators`.
+`python -P -m bench.generators`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from bench.load import Assignment, Carried, Sent, Threads
 LEAD_SECONDS = 0.05  # from dealing out a turn to its beginning, so that no child is late
 # Of a processor. Threads of one process kept up 800 Weaviate queries a second, at .37 of a processor, adding 2.8 ms to
 # the median; at 1,600 a second, which takes .61, they added 10.8 ms and lost a fifth of the rate, two processes 3.7 ms
-# and a tenth: python -m tests.perf.clients, on two processors with the server beside them.
+# and a tenth: python -P -m tests.perf.clients, on two processors with the server beside them.
 SHARE_FOR_ONE = 0.5
 
 
@@ -209,8 +209,10 @@ class Processes:
 class _Child:
     def __init__(self) -> None:
         # Adapters may be importable only because this process can import them.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-        command = [sys.executable, "-m", "bench.generators"]
+        # The folder that the user stands in may be a stranger's: no module of it may stand for one that is meant.
+        places = [*(path for path in sys.path if path), str(Path(__file__).resolve().parent.parent)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
+        command = [sys.executable, "-P", "-m", "bench.generators"]
         # In a session of its own, so that Ctrl-C reaches the parent alone, which then closes the pipe.
         self._process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -40,6 +41,23 @@ def override(raw: dict[str, Any], overrides: Sequence[str], working_directory: P
     for steps in given:
         _resolve(raw, steps, working_directory)
     return faults
+
+
+# The options of adapters that say where something is.
+_ADDRESS = ("base_url", "url", "host", "port", "cloud", "grpc_host", "grpc_port", "metrics_url", "app_url", "uri")
+_PLACES = frozenset({*_ADDRESS, "storage_options"})
+
+
+def addresses_given(overrides: Sequence[str]) -> frozenset[str]:
+    """The addresses, hosts and ports that --set gives: the user's own, whatever the file says. Faults are passed over;
+    `override` names them."""
+    found: set[str] = set()
+    for text in overrides:
+        key, _, value = text.partition("=")
+        with suppress(_Fault):
+            steps, parsed = _steps(key.strip()), _parsed(value)
+            found |= {str(leaf) for path, leaf in _leaves(parsed, steps) if _PLACES.intersection(path)}
+    return frozenset(found)
 
 
 class _Fault(Exception):
@@ -118,7 +136,9 @@ def _resolve(raw: dict[str, Any], steps: Steps, working_directory: Path) -> None
         value = node[steps[-1]]
     except (KeyError, IndexError, TypeError):
         return  # a later --set has put something else above it
-    for below, text in list(_texts(value, steps)):
+    for below, text in list(_leaves(value, steps)):
+        if not isinstance(text, str):
+            continue
         kind = _path_kind(raw, below)
         if kind is None or "://" in text or text.startswith("package:"):
             continue
@@ -133,15 +153,16 @@ def _resolve(raw: dict[str, Any], steps: Steps, working_directory: Path) -> None
             holder[below[-1]] = str(path)
 
 
-def _texts(value: Any, steps: Steps) -> Iterator[tuple[Steps, str]]:
-    if isinstance(value, str):
-        yield steps, value
-    elif isinstance(value, Mapping):
+def _leaves(value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
+    """Every value below these steps that is no mapping and no list."""
+    if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _texts(item, (*steps, key))
+            yield from _leaves(item, (*steps, key))
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            yield from _texts(item, (*steps, i))
+            yield from _leaves(item, (*steps, i))
+    else:
+        yield steps, value
 
 
 def _path_kind(raw: Mapping[str, Any], steps: Steps) -> str | None:

@@ -23,7 +23,6 @@ from adapters.base import (
     AdapterError,
     AdapterRejected,
     AdapterUnavailable,
-    Context,
     Corpus,
     Encoder,
     Event,
@@ -93,7 +92,7 @@ class Pipeline:
         self.emit = emit
         self.work = Work()
         self.systems = {system.name: system for system in experiment.systems}
-        self.context = Context(experiment.base, dataset.vector_dimension, experiment.settings.seed)
+        self.context = experiment.context(dataset.vector_dimension)
         self.budget: Budget = NoBudget()
         self._encoders: dict[str, Encoder] = {}
         self._stores: dict[str, Store] = {}

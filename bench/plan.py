@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 import numpy as np
 
-from adapters.base import RECKONING_ERROR, Encoder, InvalidOptions, Role, TextRows
+from adapters.base import RECKONING_ERROR, Encoder, InvalidOptions, Role, TextRows, asks_others, hub_offline
 from bench import lexical
 from bench.artifacts import locked
 from bench.build_time import BuildTimes
-from bench.config import Experiment
+from bench.config import ConfigFaults, Experiment
 from bench.costing import Costs, encoders_in_use
 from bench.embedding import PLURAL
 from bench.evaluation import Evaluator
@@ -29,16 +30,26 @@ from bench.timing import EVERYONE
 from bench.timing_plan import is_live, least_turns, pass_notes, samples_wanted
 from bench.wording import counted
 
+_HUB_NOT_ASKED = (
+    "A dry run asks nobody, not the Hugging Face hub either. The run itself downloads what is not here yet; to plan it "
+    "first, download it: hf download NAME"
+)
 _SAMPLE = 24  # texts that are embedded to estimate the rate
 
 
 def plan(experiment: Experiment, cache: Path, *, emit: Emit, remeasure: bool = False) -> str:
-    """The plan as plain text. Nothing is billed; local encoders embed a few texts so that time can be estimated.
+    """The plan as plain text. Nothing is billed; local encoders embed a few texts so that time can be estimated. Nobody
+    is asked but servers of the user's own on this machine that take no key.
 
     Raises ConfigFaults, CacheBusy as a run would.
     """
-    with locked(cache, "The cache"):
-        pipeline, costs = prepare(experiment, cache, emit, remeasure=remeasure)
+    with locked(cache, "The cache"), hub_offline():
+        try:
+            pipeline, costs = prepare(experiment, cache, emit, remeasure=remeasure, alone=True)
+        except ConfigFaults as error:
+            if any(re.search(r"\bhub\b", fault) for fault in error.faults):
+                raise ConfigFaults([*error.faults, _HUB_NOT_ASKED]) from error
+            raise
         try:
             return _Plan(pipeline, costs, remeasure).text()
         finally:
@@ -113,6 +124,8 @@ class _Plan:
     def _duration(self, encoder: Encoder, role: Role, missing: int) -> str:
         if encoder.bills:
             return ""
+        if asks_others(encoder.contacts()):
+            return f", time not estimated, a dry run does not ask {encoder.contacts()[0].host}"
         texts = self.pipeline.dataset.document_texts if role == "document" else self.pipeline.dataset.query_texts
         rng = np.random.default_rng(self.experiment.settings.seed)
         sample = [texts[int(i)] for i in rng.choice(len(texts), min(_SAMPLE, len(texts)), replace=False)]

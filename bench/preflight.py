@@ -26,6 +26,7 @@ from adapters.base import (
     Similarity,
     Store,
     WrongAnswer,
+    asks_others,
 )
 from bench.artifacts import Cache
 from bench.config import ConfigFaults, Experiment, Part
@@ -41,27 +42,33 @@ from bench.suggestions import suggestion
 
 
 def prepare(
-    experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False
+    experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False, alone: bool = False
 ) -> tuple[Pipeline, Costs]:
     """Load the dataset, check every adapter in use, check the systems against both, and the bill against `max_cost`.
 
-    Raises ConfigFaults.
+    alone: nobody is asked but servers of the user's own on this machine that take no key. Raises ConfigFaults.
     """
-    check = _Preflight(experiment, emit)
+    check = _Preflight(experiment, emit, alone)
     dataset = check.dataset(cache_folder)
     if dataset is None:
         pipeline = Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit)
         check.adapters(pipeline, without_data=True)
         pipeline.close()
         raise ConfigFaults(check.faults)
-    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure)
+    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure, alone=alone)
 
 
 def prepare_over(
-    dataset: Dataset, experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False
+    dataset: Dataset,
+    experiment: Experiment,
+    cache_folder: Path,
+    emit: Emit,
+    *,
+    remeasure: bool = False,
+    alone: bool = False,
 ) -> tuple[Pipeline, Costs]:
     """As `prepare`, over a dataset that is loaded."""
-    check = _Preflight(experiment, emit)
+    check = _Preflight(experiment, emit, alone)
     pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
     check.adapters(pipeline)
     check.systems(pipeline)
@@ -86,6 +93,7 @@ def load_data(experiment: Experiment, cache_folder: Path) -> Dataset:
 class _Preflight:
     experiment: Experiment
     emit: Emit
+    alone: bool = False
     faults: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
@@ -118,7 +126,7 @@ class _Preflight:
         source: DatasetSource | None = None
         dataset: Dataset | None = None
         with self.naming("dataset"):
-            source = part.kind(part.options, Context(self.experiment.base, None, self.experiment.settings.seed))
+            source = part.kind(part.options, self.experiment.context())
             source.check()
             dataset = load_dataset(
                 source,
@@ -162,7 +170,8 @@ class _Preflight:
         """Whether an adapter can work; a fault is named otherwise."""
         with self.naming(key_path):
             adapter = make()
-            adapter.check()
+            left_alone = self.alone and asks_others(adapter.contacts())
+            (adapter.check_alone if self.alone else adapter.check)()
             identity: Any = adapter.identity
             if not isinstance(identity, Identity):
                 raise WrongAnswer(f"adapter {adapter.name}: identity is {identity!r}, not an Identity.")
@@ -171,8 +180,9 @@ class _Preflight:
                     _check_encoder(adapter)
                 case Store():
                     _ = adapter.uses_text
-                    with suppress(AdapterError):  # a server that is away is told of by the run
-                        adapter.health()
+                    if not left_alone:
+                        with suppress(AdapterError):  # a server that is away is told of by the run
+                            adapter.health()
         return key_path not in self.broken
 
     # -- money ---------------------------------------------------------------------------------------------------

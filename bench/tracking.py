@@ -48,7 +48,7 @@ class Tracking:
     @classmethod
     def of(cls, experiment: Experiment) -> Tracking:
         """The trackers that an experiment names."""
-        context = Context(experiment.base, None, experiment.settings.seed)
+        context = experiment.context()
         parts = experiment.trackers.items()
         return cls({name: _maker(part.kind, part.options, context) for name, part in parts})
 

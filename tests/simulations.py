@@ -1,4 +1,4 @@
-"""Are the verdicts calibrated? Drawn from per-query values of real runs: `python -m tests.simulations`.
+"""Are the verdicts calibrated? Drawn from per-query values of real runs: `python -P -m tests.simulations`.
 
 Populations are the nDCG@10, MRR and Hit@10 of BM25, of all-MiniLM-L6-v2 and of static vectors on labelled
 collections (BENCH_TEST_DATA, or shared/data beside the repository). Test sets are drawn from them with replacement,

@@ -1,6 +1,6 @@
 """The table, fixed by a golden file; every kind of note has its sentence.
 
-`python -m tests.test_table > tests/golden/table.txt` writes the file anew after a change that was meant.
+`python -P -m tests.test_table > tests/golden/table.txt` writes the file anew after a change that was meant.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def few(**keys: Any) -> Result:
 
 def test_the_table_is_the_golden_one() -> None:
     assert render(everything(), folder="results/docs/x") == GOLDEN.read_text(encoding="utf-8"), (
-        "if the change was meant: python -m tests.test_table > tests/golden/table.txt"
+        "if the change was meant: python -P -m tests.test_table > tests/golden/table.txt"
     )
 
 

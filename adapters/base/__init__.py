@@ -29,6 +29,7 @@ from .arrays import (
     vectors_of,
 )
 from .comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
+from .contacts import Contact, asks_others, is_loopback
 from .contracts import (
     Adapter,
     Consumes,
@@ -72,6 +73,7 @@ from .events import (
 )
 from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
 from .filters import Condition, Filter, column_of
+from .offline import hub_is_offline, hub_offline
 from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
 from .reading import numbered_lines, open_matrix, open_text
 from .tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
@@ -88,6 +90,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "Consumes",
+    "Contact",
     "Context",
     "Corpus",
     "DatasetInvalid",
@@ -144,6 +147,7 @@ __all__ = [
     "WrongAnswer",
     "all_times",
     "ann_recall",
+    "asks_others",
     "check_hits",
     "check_vectors",
     "column_of",
@@ -153,6 +157,9 @@ __all__ = [
     "exact_top_k",
     "hit_threshold",
     "holds_path",
+    "hub_is_offline",
+    "hub_offline",
+    "is_loopback",
     "numbered_lines",
     "of_ordinary_length",
     "open_matrix",

@@ -98,11 +98,13 @@ class Context:
     base: folder that relative paths in the config start from.
     vector_dimension: dimension of the vectors that the dataset carries, None if it carries none.
     seed: the experiment's seed.
+    own_addresses: what the command line gave for addresses, hosts and ports; any other in the options is the file's.
     """
 
     base: Path = Path()
     vector_dimension: int | None = None
     seed: int = 0
+    own_addresses: frozenset[str] = frozenset()
 
     def path(self, given: str | Path) -> Path:
         """Where a path of the options leads. Raises InvalidOptions when it holds an undefined variable."""

@@ -44,6 +44,7 @@ from .arrays import (
     numbers,
     returned,
 )
+from .contacts import Contact, asks_others
 from .directions import Counted, all_ordinary, of_ordinary_length
 from .errors import AdapterRejected, InvalidOptions, InvalidVectors, MissingDependency, NotIndexed, WrongAnswer
 from .events import Delivery, Event
@@ -83,6 +84,18 @@ class Adapter(ABC):
         """Raise an AdapterError for whatever can be known to fail before the run: a model that is not there, a
         missing key, a server that does not answer. Cheap: seconds at most, nothing billed."""
         if error := self.missing():
+            raise error
+
+    def contacts(self) -> Sequence[Contact]:
+        """Whom this adapter talks to, known from its options and the environment alone; none for one that works on
+        this machine by itself."""
+        return ()
+
+    def check_alone(self) -> None:
+        """As `check`, but whoever a dry run must leave alone is not asked."""
+        if not asks_others(self.contacts()):
+            self.check()
+        elif error := self.missing():
             raise error
 
     def remarks(self) -> Sequence[str]:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ..base import (
+    Contact,
     Context,
     Encoded,
     Encoder,
@@ -68,6 +69,12 @@ class ManagedEncoder(Encoder):
         super().check()
         self.service.check_key()
         _ = self.dimension
+
+    def contacts(self) -> Sequence[Contact]:
+        return [self.service.contact()]
+
+    def check_alone(self) -> None:
+        self.check()
 
     def close(self) -> None:
         self._transport.close()

@@ -72,7 +72,7 @@ class CohereEncoder(ManagedEncoder):
     Options = CohereOptions
 
     def __init__(self, options: CohereOptions, context: Context = Context()) -> None:
-        self.service: Cohere = Cohere(options)
+        self.service: Cohere = Cohere(options, context.own_addresses)
         super().__init__(options, context)
 
     def check(self) -> None:

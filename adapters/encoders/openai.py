@@ -27,7 +27,8 @@ _ONE_SIZE = frozenset({"text-embedding-ada-002"})
 
 class OpenAIOptions(CallOptions):
     """base_url: of a compatible server, with the path that its embeddings stand below (often /v1). Given without
-    api_key_env, the server is one's own: its work is local and nobody bills it. One that bills needs api_key_env.
+    api_key_env, the server gets no key and is one's own: its work is local and nobody bills it. One that bills needs
+    api_key_env.
 
     dimensions: asks the service for shortened vectors. dimension: how long the vectors of a model are that is not in
     the list here; nothing is asked for. batch_size: texts per request, 2,048 at OpenAI, 32 elsewhere unless given
@@ -53,7 +54,12 @@ class OpenAIEncoder(ManagedEncoder):
 
     def __init__(self, options: OpenAIOptions, context: Context = Context()) -> None:
         self.service = Service(
-            "OpenAI", options, own_address=OWN_ADDRESS, address_env="OPENAI_BASE_URL", key_env="OPENAI_API_KEY"
+            "OpenAI",
+            options,
+            own_address=OWN_ADDRESS,
+            address_env="OPENAI_BASE_URL",
+            key_env="OPENAI_API_KEY",
+            own_addresses=context.own_addresses,
         )
         super().__init__(options, context)
         own = options.base_url is not None and options.api_key_env is None and self.service.address is not None
@@ -175,6 +181,11 @@ class OpenAIEncoder(ManagedEncoder):
                     )
                 except openai.OpenAIError as error:
                     raise AdapterError(self.service.scrubbed(error)) from self.service.showable(error)
+                if self.service.named_by_file:
+                    # The SDK takes these from the environment, and no file may draw them to an address of its own:
+                    # OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_ADMIN_KEY, OPENAI_CUSTOM_HEADERS.
+                    self._client.organization = self._client.project = self._client.admin_api_key = None
+                    self._client._custom_headers = {}
         return self._client
 
 

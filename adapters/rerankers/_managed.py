@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..base import Context, Floats, Queries, Reranker, Rows, Scored, Usage, reckoned_tokens
+from ..base import Contact, Context, Floats, Queries, Reranker, Rows, Scored, Usage, reckoned_tokens
 from ..service import CallOptions, RequestRefused, Service
 from ..transport import PROBE, Answer, Job, Transport, shortened
 
@@ -42,6 +42,12 @@ class ManagedReranker(Reranker):
         """Raises AdapterRejected without a key. Calls nobody."""
         super().check()
         self.service.check_key()
+
+    def contacts(self) -> Sequence[Contact]:
+        return [self.service.contact()]
+
+    def check_alone(self) -> None:
+        self.check()
 
     def close(self) -> None:
         self._transport.close()

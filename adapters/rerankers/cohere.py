@@ -31,7 +31,7 @@ class CohereReranker(ManagedReranker):
     Options = CohereRerankOptions
 
     def __init__(self, options: CohereRerankOptions, context: Context = Context()) -> None:
-        self.service: Cohere = Cohere(options)
+        self.service: Cohere = Cohere(options, context.own_addresses)
         super().__init__(options, context)
 
     def check(self) -> None:

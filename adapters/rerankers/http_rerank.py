@@ -44,7 +44,14 @@ class RerankApiReranker(ManagedReranker):
     Options = RerankApiOptions
 
     def __init__(self, options: RerankApiOptions, context: Context = Context()) -> None:
-        self.service = Service("The rerank server", options, own_address=None, address_env=None, key_env=None)
+        self.service = Service(
+            "The rerank server",
+            options,
+            own_address=None,
+            address_env=None,
+            key_env=None,
+            own_addresses=context.own_addresses,
+        )
         super().__init__(options, context)
         self.bills = options.api_key_env is not None  # a server without a key is one's own
         self._making = threading.Lock()

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from adapters._scripts import Writing
-from adapters.base import AdapterRejected, FilePath, InvalidOptions, Options
+from adapters.base import AdapterRejected, Contact, FilePath, InvalidOptions, Options, is_loopback
 
+from ..service import without_credentials
 from .weaviate_server import Server, local_cluster, local_server
 
 Kind: TypeAlias = Literal["hnsw", "flat", "dynamic", "hfresh"]
@@ -298,11 +299,32 @@ class WeaviateConnection(Options):
                     f"set. Set it: export {self.api_key_env}=…"
                 )
             return key
-        started = next((server for server in self._started_here() if server.pid() is not None), None)
+        started = self._running_here()
         if started is not None:
             return started.key
-        named = {"host", "port", "url", "cloud"} & self.model_fields_set
-        return None if named else os.environ.get(DEFAULT_KEY_ENV)
+        return os.environ.get(DEFAULT_KEY_ENV) if not self._named else None
+
+    def contacts(self, own_addresses: frozenset[str]) -> Sequence[Contact]:
+        """The server, its gRPC port and its metrics, and the variable whose key the first two are shown."""
+        started = self._running_here() is not None
+        variable = self.api_key_env or (DEFAULT_KEY_ENV if not self._named and not started else None)
+        named = {str(getattr(self, name)) for name in self._named}
+        own = (started and self.api_key_env is None) or named <= own_addresses
+        found = [Contact(without_credentials(self.address), variable, own)]
+        if self.grpc[0] != urlsplit(self.address).hostname:
+            found.append(Contact(f"grpc://{self.grpc[0]}:{self.grpc[1]}", variable, own))
+        return [*found, *(Contact(url, None, url in own_addresses) for url in _several(self.metrics_url))]
+
+    @property
+    def _named(self) -> frozenset[str]:
+        """The options that say where the server is, as far as they are given."""
+        return frozenset({"host", "port", "url", "cloud", "grpc_host", "grpc_port"} & self.model_fields_set)
+
+    def _running_here(self) -> Server | None:
+        """A server that the Makefile started at this address and that runs; None where gRPC goes elsewhere."""
+        if not is_loopback(self.grpc[0]):
+            return None
+        return next((server for server in self._started_here() if server.pid() is not None), None)
 
 
 def _several(given: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
@@ -25,6 +25,7 @@ from adapters.base import (
     AdapterTimeout,
     AdapterUnavailable,
     Consumes,
+    Contact,
     Context,
     EffectiveIndex,
     Filter,
@@ -42,6 +43,8 @@ from adapters.base import (
     UnknownIds,
 )
 from adapters.base.processes import is_this_machine
+
+from ..service import without_credentials
 
 Json: TypeAlias = Any
 Scalar: TypeAlias = str | int | float | bool
@@ -76,6 +79,8 @@ class HttpIndex(Options):
     def _no_secret(cls, url: str) -> str:
         if urlsplit(url).username or urlsplit(url).password:
             raise ValueError("the URL holds a name or a password. Send the key by api_key_env instead.")
+        if "{" in urlsplit(url).netloc:
+            raise ValueError("the host of the URL cannot be a placeholder. Write it out.")
         return url
 
     @field_validator("headers")
@@ -168,6 +173,10 @@ class HttpStore(Store):
     def server_processes(self) -> tuple[int, ...] | None:
         """None for a service on this machine: which processes it has beside the one that listens is not known."""
         return None if is_this_machine(urlsplit(self.index.url).hostname or "") else ()
+
+    def contacts(self) -> Sequence[Contact]:
+        url, variable = self.index.url, self.connection.api_key_env
+        return [Contact(without_credentials(url), variable, own=url in self.context.own_addresses)]
 
     def close(self) -> None:
         if self._client is not None:

@@ -21,6 +21,7 @@ from adapters.base import (
     AdapterRejected,
     AdapterUnavailable,
     Consumes,
+    Contact,
     EffectiveIndex,
     Filter,
     Floats,
@@ -47,6 +48,8 @@ from ._lancedb_options import DEFAULT_NPROBES, TOKENIZERS, LanceDbIndex, LanceDb
 from ._lancedb_table import batches_for, rows_for, where_clause
 from ._rows import folder_bytes
 
+_ADDRESSES = ("endpoint", "endpoint_url", "base_url", "authority", "host")  # how such storage options end
+_ON_THIS_MACHINE = ("file://", "memory://", "file-object-store://")
 _VECTOR_INDEX, _TEXT_INDEX = "vector_idx", "text_idx"
 _BATCH = 256  # queries in one request of a search with many
 # "A good rule of thumb is to run optimize if you have added or modified 100,000 or more records or run more than 20
@@ -55,10 +58,12 @@ _OPTIMIZE_ROWS, _OPTIMIZE_INSERTS = 100_000, 20
 
 
 class LanceDbConnection(Options):
-    """Where the tables lie. Credentials come from the variables that the provider's own tools read."""
+    """Where the tables lie. Credentials come from the variables that the provider's own tools read. An address among
+    the storage options gets them only where api_key_env names the variable, such as AWS_SECRET_ACCESS_KEY."""
 
     uri: FolderOrUri | None = Field(None, description="folder, or s3://, gs://, az://…; default: the cache")
     storage_options: dict[str, str] = Field({}, description="of the object storage, such as endpoint or region")
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
     @field_validator("uri")
     @classmethod
@@ -117,8 +122,37 @@ class LanceDbStore(Store):
     def shortcomings(self, rows: int, dimension: int | None) -> tuple[str, ...]:
         return () if dimension is None else self.index.shortcomings(rows, dimension)
 
+    def contacts(self) -> Sequence[Contact]:
+        uri, variable = self._uri or "", self.connection.api_key_env
+        if "://" not in uri or uri.startswith(_ON_THIS_MACHINE):
+            return ()
+        if not self._addresses:
+            return [Contact(uri, variable, own=True)]
+        return [Contact(each, variable, own=each in self.context.own_addresses) for each in self._addresses]
+
+    @property
+    def _addresses(self) -> list[str]:
+        """The addresses among the storage options."""
+        given = self.connection.storage_options.items()
+        return [value for key, value in given if key.lower().endswith(_ADDRESSES)]
+
+    def _refuse_to_draw_credentials(self) -> None:
+        """The engine takes credentials from the environment by itself. Raises InvalidOptions where they would go to an
+        address of the file and the file does not name them."""
+        options = {key.lower().removeprefix("aws_"): value for key, value in self.connection.storage_options.items()}
+        unsigned = options.get("skip_signature", "").lower() in ("true", "1")
+        foreign = [each for each in self._addresses if each not in self.context.own_addresses]
+        if foreign and not unsigned and self.connection.api_key_env is None:
+            raise InvalidOptions(
+                f"they name the address {foreign[0]}, and the credentials of the environment would go there. If they "
+                "may, name the variable: api_key_env: AWS_SECRET_ACCESS_KEY. For storage that wants none, set "
+                'skip_signature: "true".',
+                key="storage_options",
+            )
+
     def check(self) -> None:
         super().check()
+        self._refuse_to_draw_credentials()
         if self.connection.uri is not None:
             with self._reached():
                 self._connect("").list_tables()
@@ -279,6 +313,7 @@ class LanceDbStore(Store):
     def _connect(self, folder: str) -> Any:
         import lancedb
 
+        self._refuse_to_draw_credentials()
         return lancedb.connect(self._uri or folder, storage_options=self.connection.storage_options or None)
 
     def _table(self, ref: IndexRef) -> Any:

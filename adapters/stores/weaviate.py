@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from adapters.base import (
     AdapterRejected,
     AdapterUnavailable,
     Consumes,
+    Contact,
     Context,
     EffectiveIndex,
     Floats,
@@ -50,7 +51,7 @@ class WeaviateStore(Store):
 
     Searches come from threads, one client for all: against a server of known pause they added 2.5 to 3.3 ms to the
     median where the asynchronous client added 2.5 to 4.6, until one process was too busy, which more processes cure
-    better than an event loop does (`python -m tests.perf.clients`, bench/generators.py). One way to call serves
+    better than an event loop does (`python -P -m tests.perf.clients`, bench/generators.py). One way to call serves
     every store and every stage.
     """
 
@@ -93,6 +94,10 @@ class WeaviateStore(Store):
         except (AdapterUnavailable, AdapterRejected):
             version = "unknown"  # `check` tells why, before anything is built
         return Identity("weaviate", "weaviate", settings={"server_version": version, "layout": 1})
+
+    def contacts(self) -> Sequence[Contact]:
+        found: Sequence[Contact] = self.connection.contacts(self.context.own_addresses)
+        return found
 
     def check(self) -> None:
         super().check()

@@ -10,6 +10,8 @@ import hashlib
 import json
 import math
 import os
+import re
+import shlex
 import subprocess
 import sys
 from abc import abstractmethod
@@ -20,6 +22,11 @@ from typing import Any, ClassVar
 from ..base import Delivery, Event, QueryScored, RunStarted, SystemFinished, Tracker
 from ..service import scrub
 
+_MAY_BE_SECRET = re.compile(
+    r"KEY|TOKEN|SECRET|PASS|PWD$|CREDENTIAL|AUTH|COOKIE|_PAT$|_SAS|CONNECTION_STRING|CUSTOM_HEADERS|USERNAME|_DSN$"
+    r"|^AWS_|^AZURE_|^GOOGLE_|^DATABRICKS_|^MLFLOW_|^BRAINTRUST_",
+    re.IGNORECASE,
+)
 AGAIN = "bench track {folder} sends it later"
 
 
@@ -72,6 +79,11 @@ class SendingTracker(Tracker):
         """Variables for the sender beyond this process's own."""
         return {}
 
+    @property
+    def own_variables(self) -> tuple[str, ...]:
+        """What the names of variables begin with that the sender may have though they may hold secrets."""
+        return ()
+
     def systems(self, started: RunStarted) -> Iterable[tuple[str, Mapping[str, Any], list[QueryScored]]]:
         """Name, entry of result.json and rows of each system, the baseline first."""
         names = list(dict.fromkeys([*started.systems, *self._rows, *self._entries]))
@@ -83,7 +95,7 @@ class SendingTracker(Tracker):
 
     @property
     def _later(self) -> str:
-        folder = self._started.folder if self._started else "RESULT"
+        folder = shlex.quote(self._started.folder) if self._started else "RESULT"
         return AGAIN.format(folder=folder) + "."
 
     def _run(self, parcel: Mapping[str, Any], seconds: float) -> tuple[list[dict[str, Any]], str | None]:
@@ -95,7 +107,7 @@ class SendingTracker(Tracker):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **self.environment()},
+            env={**self._inherited(), **self.environment()},
         ) as process:
             data = json.dumps(parcel, default=str).encode()
             late = False
@@ -115,6 +127,15 @@ class SendingTracker(Tracker):
             last = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no word of why"]
             return told, f"sending ended early: {last[0]}"
         return told, None
+
+    def _inherited(self) -> dict[str, str]:
+        """This process's variables without those that may hold a secret of somebody else's."""
+        own = self.own_variables
+        return {
+            name: value
+            for name, value in os.environ.items()
+            if not _MAY_BE_SECRET.search(name) or (own and name.startswith(own))
+        }
 
     def _scrubbed(self, text: str) -> str:
         return scrub(text, [os.environ.get(name) for name in self.key_variables])

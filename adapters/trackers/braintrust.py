@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ..base import Context, Options, QueryScored, RunStarted
+from ..base import Contact, Context, Options, QueryScored, RunStarted
+from ..service import without_credentials
 from ._sending import SendingTracker, numbers, row_id, scores_within_bounds
 
 
@@ -23,6 +24,9 @@ class BraintrustDataset(Options):
 
     name: str
     mode: Literal["push", "take"] = "push"
+
+
+OWN_ADDRESS = "https://www.braintrust.dev"
 
 
 class BraintrustOptions(Options):
@@ -53,8 +57,28 @@ class BraintrustTracker(SendingTracker):
         super().__init__(options, context)
         self.key_variables = (options.api_key_env,)  # type: ignore[misc]
 
+    @property
+    def _named_by_file(self) -> bool:
+        """Whether the file says where rows and key go."""
+        return self.options.app_url is not None and self.options.app_url not in self.context.own_addresses
+
+    def contacts(self) -> Sequence[Contact]:
+        address = self.options.app_url or os.environ.get("BRAINTRUST_APP_URL") or OWN_ADDRESS
+        unnamed = self._named_by_file and "api_key_env" not in self.options.model_fields_set
+        variable = None if unnamed else self.options.api_key_env
+        return [Contact(without_credentials(address), variable, own=not self._named_by_file)]
+
+    @property
+    def own_variables(self) -> tuple[str, ...]:
+        return () if self._named_by_file else ("BRAINTRUST_",)
+
     def obstacle(self) -> str | None:
         name = self.options.api_key_env
+        if self.contacts()[0].variable is None:
+            return (
+                "app_url names an address, and the file does not say whose key may go there, so nothing was sent. "
+                f"Write it beside app_url: api_key_env: {name};"
+            )
         return None if os.environ.get(name, "").strip() else f"{name} is not set, so nothing was sent. Set it;"
 
     def environment(self) -> Mapping[str, str]:

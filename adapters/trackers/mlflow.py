@@ -5,27 +5,32 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+import site
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ..base import Context, Options, PathText, QueryScored, RunStarted
+from ..base import Contact, Context, Options, PathText, QueryScored, RunStarted
+from ..service import without_credentials
 from ._sending import SendingTracker, numbers
 
 _CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD")
+_OF_THE_USERS_CONFIGURATION = ("databricks", "uc")
 _NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")  # mlflow's rule for names of metrics and parameters
 
 
 class MlflowOptions(Options):
     """uri: a tracking server, or a folder for files; by default MLFLOW_TRACKING_URI, else the folder mlruns beside
     the experiment file. name: of the MLflow experiment, the experiment's own unless given. A server's credentials
-    are read from MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD."""
+    are read from MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD. A server that the file names gets none of them, but
+    the token in the variable that api_key_env names."""
 
     uri: PathText | None = None
     name: str | None = None
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     timeout_seconds: float = Field(20.0, gt=0)
     max_retries: int = Field(4, ge=0, le=20)
 
@@ -42,12 +47,50 @@ class MlflowTracker(SendingTracker):
 
     def __init__(self, options: MlflowOptions, context: Context = Context()) -> None:
         super().__init__(options, context)
+        self.key_variables = (*_CREDENTIALS, *([options.api_key_env] if options.api_key_env else []))  # type: ignore[misc]
 
     def obstacle(self) -> str | None:
-        return None
+        name = self.options.api_key_env
+        if name is None or os.environ.get(name, "").strip():
+            return None
+        return f"{name} is not set, so nothing was sent. Set it;"
+
+    @property
+    def _named_by_file(self) -> bool:
+        """Whether the file names a server; the address behind `databricks` is the user's own."""
+        return self.options.uri is not None and self._asks_server and self.options.uri not in self.context.own_addresses
+
+    @property
+    def _asks_server(self) -> bool:
+        scheme, sign, _ = self._uri().partition("://")
+        return not sign or scheme.lower() not in ("file", "sqlite")
+
+    def contacts(self) -> Sequence[Contact]:
+        if not self._asks_server:
+            return ()
+        given = next((name for name in _CREDENTIALS if os.environ.get(name)), None)
+        variable = self.options.api_key_env or (None if self._named_by_file else given)
+        uri = self._uri()
+        address = without_credentials(uri) if "://" in uri else uri
+        by_user = uri.partition("://")[0].startswith(_OF_THE_USERS_CONFIGURATION)
+        return [Contact(address, variable, own=by_user or not self._named_by_file)]
+
+    @property
+    def own_variables(self) -> tuple[str, ...]:
+        """Credentials that MLflow finds by itself go where the user said, and to no address of a file."""
+        if self._named_by_file and not self.contacts()[0].own:
+            return ()
+        return ("MLFLOW_", "DATABRICKS_", "AWS_", "AZURE_", "GOOGLE_")
 
     def environment(self) -> Mapping[str, str]:
+        credentials: dict[str, str] = {}
+        if not self.own_variables:
+            # MLflow and its kin look for credentials in files of the home folder as well; packages may lie there too.
+            credentials = {"HOME": os.devnull, "USERPROFILE": os.devnull, "PYTHONUSERBASE": site.getuserbase()}
+        if (name := self.options.api_key_env) is not None:
+            credentials["MLFLOW_TRACKING_TOKEN"] = os.environ.get(name, "").strip()
         return {
+            **credentials,
             # A folder is asked for by name here; mlflow 3 wants that confirmed.
             "MLFLOW_ALLOW_FILE_STORE": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -1,4 +1,4 @@
-"""All perf scripts, one after the other: `python -m tests.perf`, or `python -m tests.perf lancedb` for one."""
+"""All perf scripts, one after the other: `python -P -m tests.perf`, or `python -P -m tests.perf lancedb` for one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What Weaviate's client adds to a query, called from threads, from asyncio and from threads of two processes.
 
-Run: python -m tests.perf.clients. The server is a stand-in, a process of its own that answers every search after a
+Run: python -P -m tests.perf.clients. The server is a stand-in, a process of its own that answers every search after a
 known pause with the same ten hits: whatever a query takes longer is the client's. The pauses are chosen so that the
 workers of each row together offer the rate it names.
 """

@@ -1,4 +1,4 @@
-"""A query through the harness against a bare LanceDB loop on the same table: `python -m tests.perf.lancedb`."""
+"""A query through the harness against a bare LanceDB loop on the same table: `python -P -m tests.perf.lancedb`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How much of what the allowed concurrency makes possible reaches a service that takes 50 ms a call.
 
-Run: python -m tests.perf.managed. The service is a process of its own on loopback that has every answer ready before
+Run: python -P -m tests.perf.managed. The service is a process of its own on loopback that has every answer ready before
 the clock starts, so that it takes the 50 ms and no more.
 """
 

@@ -1,4 +1,4 @@
-"""How much faster the measures are than pytrec_eval on the same rankings: `python -m tests.perf.measures`.
+"""How much faster the measures are than pytrec_eval on the same rankings: `python -P -m tests.perf.measures`.
 
 Both start from what they are made for, integer-coded arrays here and dictionaries there, and both sort, cut and
 measure; building the dictionaries and coding the judgements is not timed. They take turns in one process. "here"

@@ -1,4 +1,4 @@
-"""A query and loading, through the harness against the bare client of one server: `python -m tests.perf.weaviate`.
+"""A query and loading, through the harness against the bare client of one server: `python -P -m tests.perf.weaviate`.
 
 Starts a server of its own from the local binary, on free ports with its data in a scratch folder; without the binary
 it says how to get one and measures nothing.

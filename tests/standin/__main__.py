@@ -1,4 +1,4 @@
-"""Start the stand-in services: python -m tests.standin --port 8765, or run a command against them: -- COMMAND"""
+"""Start the stand-in services: python -P -m tests.standin --port 8765, or run a command against them: -- COMMAND"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import KINDS, Faults, StandIn
 
 def main() -> None:
     """Serve until interrupted; the lines on stdout point the SDKs here."""
-    parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -P -m tests.standin", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="how long every call takes")
     parser.add_argument("--fault-rate", type=float, default=0.0, help="share of requests that go wrong")

@@ -1,6 +1,6 @@
 """Knocks at every port of freshly started servers from an address that is not loopback, without a key.
 
-`python -m tests.weaviate.listening FOLDER NODES` in a network namespace of its own, which it gives a second address.
+`python -P -m tests.weaviate.listening FOLDER NODES` in a network namespace of its own, which it gives a second address.
 Prints JSON: by port, what the server answers to each call; "refused" where nobody listens for strangers.
 """
 

@@ -1,0 +1,48 @@
+"""The Hugging Face hub left alone for a while: what is in its local cache is used, nothing is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+# What the packages made of the variables when they were imported.
+_SETTINGS = (
+    ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
+    ("datasets.config", "HF_HUB_OFFLINE"),
+    ("datasets.config", "HF_DATASETS_OFFLINE"),
+)
+
+
+def hub_is_offline() -> bool:
+    """Whether the user has told the hub's packages to stay away from it."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+@contextmanager
+def hub_offline() -> Iterator[None]:
+    """Ask the hub for nothing within, whether or not its packages are imported already."""
+    variables = {name: os.environ.get(name) for name in _VARIABLES}
+    settings: list[tuple[Any, str, Any]] = [
+        (sys.modules[module], name, getattr(sys.modules[module], name))
+        for module, name in _SETTINGS
+        if module in sys.modules and hasattr(sys.modules[module], name)
+    ]
+    os.environ |= dict.fromkeys(_VARIABLES, "1")
+    for loaded, name, _ in settings:
+        setattr(loaded, name, True)
+    try:
+        yield
+    finally:
+        for variable, value in variables.items():
+            if value is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = value
+        if not hub_is_offline():  # a package that was imported within read the variables as they were then
+            settings += [(sys.modules[module], name, False) for module, name in _SETTINGS if module in sys.modules]
+        for loaded, name, before in reversed(settings):
+            setattr(loaded, name, before)
