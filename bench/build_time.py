@@ -52,7 +52,7 @@ class BuildTimes:
         assert system.store is not None
         contacts = self._pipeline.store(system.store).contacts()
         if asks_others(contacts):
-            return f"time not estimated, a dry run does not ask {contacts[0].host}"
+            return f"unless it is kept there; time not estimated, a dry run does not ask {contacts[0].host}"
         documents = self._pipeline.dataset.documents
         sizes = sorted({min(rows, documents) for rows in SAMPLE_ROWS})
         samples: list[Sample] = []

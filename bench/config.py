@@ -59,7 +59,8 @@ class Experiment:
 
     resolved: the file with --set applied, as result.json keeps it. hash: 12 hex digits of everything in it that
     can change a result (so not the cache's place). own_addresses: what --set gave for addresses; all others are the
-    file's, which somebody else may have written.
+    file's, which somebody else may have written. alone: this is a dry run, which asks nobody but servers of the user's
+    own on this machine that take no key.
     """
 
     name: str
@@ -80,10 +81,11 @@ class Experiment:
     resolved: Mapping[str, Any]
     hash: str
     own_addresses: frozenset[str] = frozenset()
+    alone: bool = False
 
     def context(self, vector_dimension: int | None = None) -> Context:
         """What its adapters may know of it."""
-        return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses)
+        return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses, self.alone)
 
     @property
     def primary(self) -> Measure:

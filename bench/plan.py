@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def plan(experiment: Experiment, cache: Path, *, emit: Emit, remeasure: bool = F
     """
     with locked(cache, "The cache"), hub_offline():
         try:
-            pipeline, costs = prepare(experiment, cache, emit, remeasure=remeasure, alone=True)
+            pipeline, costs = prepare(replace(experiment, alone=True), cache, emit, remeasure=remeasure)
         except ConfigFaults as error:
             if any(re.search(r"\bhub\b", fault) for fault in error.faults):
                 raise ConfigFaults([*error.faults, _HUB_NOT_ASKED]) from error

@@ -42,20 +42,20 @@ from bench.suggestions import suggestion
 
 
 def prepare(
-    experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False, alone: bool = False
+    experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False
 ) -> tuple[Pipeline, Costs]:
     """Load the dataset, check every adapter in use, check the systems against both, and the bill against `max_cost`.
 
-    alone: nobody is asked but servers of the user's own on this machine that take no key. Raises ConfigFaults.
+    Raises ConfigFaults.
     """
-    check = _Preflight(experiment, emit, alone)
+    check = _Preflight(experiment, emit)
     dataset = check.dataset(cache_folder)
     if dataset is None:
         pipeline = Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit)
         check.adapters(pipeline, without_data=True)
         pipeline.close()
         raise ConfigFaults(check.faults)
-    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure, alone=alone)
+    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure)
 
 
 def prepare_over(
@@ -65,10 +65,9 @@ def prepare_over(
     emit: Emit,
     *,
     remeasure: bool = False,
-    alone: bool = False,
 ) -> tuple[Pipeline, Costs]:
     """As `prepare`, over a dataset that is loaded."""
-    check = _Preflight(experiment, emit, alone)
+    check = _Preflight(experiment, emit)
     pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
     check.adapters(pipeline)
     check.systems(pipeline)
@@ -93,7 +92,6 @@ def load_data(experiment: Experiment, cache_folder: Path) -> Dataset:
 class _Preflight:
     experiment: Experiment
     emit: Emit
-    alone: bool = False
     faults: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
@@ -170,8 +168,8 @@ class _Preflight:
         """Whether an adapter can work; a fault is named otherwise."""
         with self.naming(key_path):
             adapter = make()
-            left_alone = self.alone and asks_others(adapter.contacts())
-            (adapter.check_alone if self.alone else adapter.check)()
+            left_alone = self.experiment.alone and asks_others(adapter.contacts())
+            (adapter.check_alone if self.experiment.alone else adapter.check)()
             identity: Any = adapter.identity
             if not isinstance(identity, Identity):
                 raise WrongAnswer(f"adapter {adapter.name}: identity is {identity!r}, not an Identity.")

@@ -99,12 +99,14 @@ class Context:
     vector_dimension: dimension of the vectors that the dataset carries, None if it carries none.
     seed: the experiment's seed.
     own_addresses: what the command line gave for addresses, hosts and ports; any other in the options is the file's.
+    alone: a dry run; whoever `asks_others` finds among an adapter's contacts is not asked for anything.
     """
 
     base: Path = Path()
     vector_dimension: int | None = None
     seed: int = 0
     own_addresses: frozenset[str] = frozenset()
+    alone: bool = False
 
     def path(self, given: str | Path) -> Path:
         """Where a path of the options leads. Raises InvalidOptions when it holds an undefined variable."""

@@ -26,6 +26,7 @@ from adapters.base import (
     Rows,
     Similarity,
     Store,
+    asks_others,
 )
 from adapters.base.processes import is_this_machine, listeners, named
 
@@ -90,7 +91,8 @@ class WeaviateStore(Store):
     def identity(self) -> Identity:
         """The server's version is part of it: another version may build another index and answer at another speed."""
         try:
-            version = self._link.version
+            left_alone = self.context.alone and asks_others(self.contacts())
+            version = "unknown" if left_alone else self._link.version
         except (AdapterUnavailable, AdapterRejected):
             version = "unknown"  # `check` tells why, before anything is built
         return Identity("weaviate", "weaviate", settings={"server_version": version, "layout": 1})

@@ -71,7 +71,7 @@ def reranker(adapter: str, **options: Any) -> Callable[[Context], Any]:
 
 
 def small_corpus() -> Corpus:
-    return Corpus(["d0"], ["a text"])
+    return Corpus(["a text"])
 
 
 def small_rows() -> Rows:
