@@ -77,6 +77,7 @@ def experiment(folder: Path, service: Service) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["bench", "python -m bench"])
 def test_a_run_with_processes_and_trackers_runs_no_module_of_the_folder_it_starts_in(
     start: str, tmp_path: Path, service: Service
