@@ -86,8 +86,9 @@ class Bm25Options(Options):
         packages = {"stem": ["PyStemmer"], "jieba": ["jieba"]}.get(self.tokenizer, [])
         return {name: version(name) for name in ["bm25s", *packages]}
 
-    def check(self, adapter: str) -> None:
-        """Raise MissingDependency or InvalidOptions for what this tokenizer lacks."""
+    def check(self, adapter: str, under: str = "") -> None:
+        """Raise MissingDependency or InvalidOptions for what this tokenizer lacks. under: where the options stand, such
+        as `index.`."""
         if self.tokenizer == "stem":
             if importlib.util.find_spec("Stemmer") is None:
                 raise MissingDependency(adapter, "PyStemmer", "stemmer")
@@ -95,7 +96,9 @@ class Bm25Options(Options):
 
             if self.language not in Stemmer.algorithms():
                 known = ", ".join(sorted(Stemmer.algorithms()))
-                raise InvalidOptions(f"There is no stemmer for {self.language!r}. Known: {known}.", key="language")
+                raise InvalidOptions(
+                    f"There is no stemmer for {self.language!r}. Known: {known}.", key=f"{under}language"
+                )
         if self.tokenizer == "jieba" and importlib.util.find_spec("jieba") is None:
             raise MissingDependency(adapter, "jieba", "chinese")
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.base import DatasetSource, Floats, InvalidOptions, Rows
+from adapters.base import DatasetSource, Floats, InvalidOptions, Rows, listed
 
 from .integrity import Check, Dangling, DatasetFaults, full_texts, has_text, vector_matrix
 from .own_documents import own_documents
@@ -143,9 +143,8 @@ class Dataset:
         name = column if column.startswith("meta.") else f"meta.{column}"
         if name not in self.queries.column_names:
             have = [n for n in self.queries.column_names if n.startswith("meta.")]
-            raise InvalidOptions(
-                f"The queries have no column {name}. They have: {', '.join(have) or 'no meta columns'}.", key="cluster"
-            )
+            there = listed(have, [name]) if have else "no meta columns"
+            raise InvalidOptions(f"The queries have no column {name}. They have: {there}.", key="cluster")
         values = scalars(self.queries.column(name))
         found = pc.index_in(values, value_set=pc.unique(values.drop_null()))
         codes: npt.NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)

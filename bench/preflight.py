@@ -39,6 +39,7 @@ from bench.integrity import DatasetFaults
 from bench.pipeline import Pipeline
 from bench.stages import Emit
 from bench.suggestions import suggestion
+from bench.trec import read_run
 
 
 def prepare(
@@ -53,6 +54,7 @@ def prepare(
     if dataset is None:
         pipeline = Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit)
         check.adapters(pipeline, without_data=True)
+        check.run_files()
         pipeline.close()
         raise ConfigFaults(check.faults)
     return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure)
@@ -70,6 +72,7 @@ def prepare_over(
     check = _Preflight(experiment, emit)
     pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
     check.adapters(pipeline)
+    check.run_files()
     check.systems(pipeline)
     costs = check.costs(pipeline, remeasure)
     if check.faults or costs is None:
@@ -214,6 +217,13 @@ class _Preflight:
             with self.naming(system.key_path):
                 self._system(pipeline, system)
 
+    def run_files(self) -> None:
+        """Read every run file, so that all that cannot be read are named together: a ranking takes the ids of all."""
+        for system in self.experiment.systems:
+            if system.run is not None:
+                with self.naming(f"{system.key_path}.run"):
+                    read_run(system.run)
+
     def _system(self, pipeline: Pipeline, system: System) -> None:
         dataset = pipeline.dataset
         if system.filter is not None and not system.filter.mask(dataset.corpus).any():
@@ -227,7 +237,8 @@ class _Preflight:
         if system.filter is not None and system.store is not None:
             columns = [f"meta.{field}" for field in system.filter.fields]
             pipeline.store(system.store).check_columns(dataset.corpus.select(columns))
-        if system.run is not None:
+        unread = any(f"{each.key_path}.run" in self.broken for each in self.experiment.systems)
+        if system.run is not None and not unread:
             gaps = pipeline.run_gaps(system)
             if gaps.foreign == gaps.queries:
                 raise InvalidOptions(

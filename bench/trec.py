@@ -181,6 +181,8 @@ def _entry(path: Path, number: int, line: str) -> tuple[str, str, float]:
     fields = _FIELD.findall(line)
     try:
         query, _, document, _, score, *rest = fields
+        if not score.isascii() or "_" in score:  # Python's float takes 1_0 and digits of other scripts
+            raise ValueError
         value = float(score)
     except ValueError:
         raise ConfigFaults([_expected(path, number, line)]) from None

@@ -46,6 +46,12 @@ def columns(count: int, *, exact_numbers: bool = True) -> dict[str, pa.Array]:
         "meta.ratings": cycled([[0.5, -0.0], [], None, [0.1]], count, pa.list_(pa.float64())),
         "meta.flags": cycled([[True], [False, True], None, [], [False]], count, pa.list_(pa.bool_())),
         "meta.none": pa.nulls(count),
+        # A name that differs from another in capitals alone, and names that engines have columns of.
+        "meta.Good": cycled([False, True], count, pa.bool_()),
+        "meta.row": cycled([3, 1, 2], count, pa.int64()),
+        "meta.id": cycled(["x", "y"], count, pa.string()),
+        "meta.vector": cycled(["v", "w", None], count, pa.string()),
+        "meta._additional": cycled([1, 2], count, pa.int64()),
     }
 
 
@@ -65,6 +71,11 @@ ASKED: dict[str, list[Any]] = {
     "ratings": [0.5, 0, 0.1],
     "flags": [True, False],
     "none": ["a", 1],
+    "Good": [True, False],
+    "row": [2],
+    "id": ["y"],
+    "vector": ["w"],
+    "_additional": [2],
 }
 LISTED = ("tags", "years", "ratings", "flags")
 

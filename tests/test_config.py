@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -353,6 +354,17 @@ def test_a_filter_over_a_column_that_is_not_there_is_refused(tmp_path: Path, dat
     (tmp_path / "data").symlink_to(data)
     message = refused(tmp_path, small.spec([{**BM25, "filter": {"language": "en"}}]))
     assert "bench.yaml: systems[0].filter.language: The corpus has no column meta.language. It has: lang" in message
+
+
+def test_of_many_columns_a_message_lists_some_and_those_spelled_alike_first(tmp_path: Path, data: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    rows = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
+    further = {f"c{i}": i for i in range(500)}
+    small.write_jsonl(folder / "corpus.jsonl", [{**row, **further} for row in rows])
+    message = refused(tmp_path, small.spec([{**BM25, "filter": {"langs": "en"}}]))
+    assert "no column meta.langs. It has: lang, c0, c1, " in message
+    assert message.count(", c") < 20 and " more." in message
 
 
 def test_a_filter_that_nothing_passes_is_refused(tmp_path: Path, data: Path) -> None:

@@ -76,6 +76,21 @@ def test_a_run_whose_documents_are_all_unknown_is_refused_before_the_start(tmp_p
     assert not (tmp_path / "results").exists()
 
 
+def test_every_run_file_that_cannot_be_read_is_named_beside_all_other_faults(tmp_path: Path) -> None:
+    beir(tmp_path, ["d1", "d2"], ["q1", "q2"])
+    (tmp_path / "empty.trec").write_text("")
+    (tmp_path / "short.trec").write_text("q1 Q0 d1\n")
+    (tmp_path / "file.trec").write_text(trec([("q1", "d1")]))
+    systems = [RUN, {"name": "a", "run": "empty.trec"}, {"name": "b", "run": "short.trec"}, {"store": "bm25"}]
+    spec = experiment(*systems, stores={"bm25": {"adapter": "bm25", "index": {"tokenizer": "stem", "language": "xx"}}})
+    outcome = small.bench("run", small.write(tmp_path, spec), "--output", tmp_path / "results")
+    assert outcome.exit_code == 2
+    lines = outcome.stderr.strip().splitlines()
+    assert len(lines) == 3, lines
+    for part in ("empty.trec: the run is empty", "short.trec:1: expected `query", "stores.bm25.index.language: "):
+        assert part in outcome.stderr
+
+
 def test_unknown_ids_of_a_run_are_counted_and_told(tmp_path: Path) -> None:
     beir(tmp_path, ["d1", "d2"], ["q1", "q2"])
     (tmp_path / "file.trec").write_text(

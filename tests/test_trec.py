@@ -103,6 +103,8 @@ def test_ranks_are_ignored_and_scores_decide(tmp_path: Path) -> None:
         ("q 1 Q0 d1 1 0.5 x", r"run\.trec:2: expected .*An id cannot hold a blank; write %20"),
         ("q1 Q0 d1 1 1e39 x", r"run\.trec:2: the score 1e39 is not a finite number"),
         ("q1 Q0 d1 1 nan x", r"run\.trec:2: the score nan is not a finite number"),
+        ("q1 Q0 d1 1 1_0 x", r"run\.trec:2: expected"),
+        ("q1 Q0 d1 1 ١٢ x", r"run\.trec:2: expected"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path: Path, line: str, message: str) -> None:

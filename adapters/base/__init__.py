@@ -77,6 +77,7 @@ from .offline import hub_is_offline, hub_offline
 from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
 from .reading import numbered_lines, open_matrix, open_text
 from .tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
+from .wording import listed
 
 __all__ = [
     "EMPTY_ROW",
@@ -160,6 +161,7 @@ __all__ = [
     "hub_is_offline",
     "hub_offline",
     "is_loopback",
+    "listed",
     "numbered_lines",
     "of_ordinary_length",
     "open_matrix",

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from .comparing import Comparison, NotComparable, Scalar, comparable, comparison_for, date_in, passed, shown
 from .errors import InvalidOptions
+from .wording import listed
 
 Operator: TypeAlias = Literal["eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte"]
 
@@ -103,10 +104,9 @@ def column_of(condition: Condition, names: list[str]) -> str:
     """The column that a condition is about. Raises InvalidOptions where it is not among the names."""
     name = f"meta.{condition.field}"
     if name not in names:
-        have = ", ".join(n.removeprefix("meta.") for n in names if n.startswith("meta."))
-        raise InvalidOptions(
-            f"The corpus has no column {name}. It has: {have or 'no meta columns'}.", key=f"filter.{condition.field}"
-        )
+        have = [n.removeprefix("meta.") for n in names if n.startswith("meta.")]
+        there = listed(have, [condition.field]) if have else "no meta columns"
+        raise InvalidOptions(f"The corpus has no column {name}. It has: {there}.", key=f"filter.{condition.field}")
     return name
 
 

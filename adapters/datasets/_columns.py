@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..base import DatasetInvalid, shape_of
+from ..base import DatasetInvalid, listed, shape_of
 
 
 def column_of(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
     """A column by name. Raises DatasetInvalid that lists what is there."""
     if name not in table.column_names:
-        raise DatasetInvalid(where, f'has no column "{name}". It has: {", ".join(table.column_names) or "none"}.')
+        raise DatasetInvalid(where, f'has no column "{name}". It has: {listed(table.column_names, [name])}.')
     return table.column(name)
 
 
@@ -113,7 +113,7 @@ def named(table: pa.Table, candidates: Sequence[str], where: str) -> str:
         if name in table.column_names:
             return name
     raise DatasetInvalid(
-        where, f"has no column named {' or '.join(candidates)}. It has: {', '.join(table.column_names) or 'none'}."
+        where, f"has no column named {' or '.join(candidates)}. It has: {listed(table.column_names, candidates)}."
     )
 
 

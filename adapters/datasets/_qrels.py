@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ..base import DatasetInvalid, numbered_lines
+from ..base import DatasetInvalid, listed, numbered_lines
 from ._reading import csv_cells, ending, identifier, is_whole, records, whole_grade
 from ._tables import QrelsTable
 
@@ -117,9 +117,7 @@ def named_columns(names: Sequence[str], where: str) -> Columns:
                 f"{' and '.join(fitting)} could both be the column of {role}s. Remove one, or name it {standard}.",
             )
         if not fitting:
-            raise DatasetInvalid(
-                where, f"has no column of {role}s. It has: {', '.join(names) or 'none'}. Name it {standard}."
-            )
+            raise DatasetInvalid(where, f"has no column of {role}s. It has: {listed(names)}. Name it {standard}.")
         chosen.append((exact or fitting)[0])
     return Columns(*chosen)
 

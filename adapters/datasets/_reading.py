@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..base import DatasetInvalid, numbered_lines, open_text
+from ..base import DatasetInvalid, listed, numbered_lines, open_text
 
 BATCH_ROWS = 10_000
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -190,7 +190,7 @@ def identifier(row: Mapping[str, Any], key: str, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if key not in row:
-        raise DatasetInvalid(where, f'has no "{key}". It has: {", ".join(map(str, row)) or "nothing"}.')
+        raise DatasetInvalid(where, f'has no "{key}". It has: {listed(row, [key])}.')
     if value == "":
         raise DatasetInvalid(where, f'"{key}" is empty. Give every row an id.')
     raise DatasetInvalid(where, f'"{key}" must be a string, got {kind_of(value)}.')
@@ -202,7 +202,7 @@ def required_text(row: Mapping[str, Any], key: str, where: str) -> str:
     if isinstance(value, str):
         return value
     if key not in row:
-        raise DatasetInvalid(where, f'has no "{key}". It has: {", ".join(map(str, row)) or "nothing"}.')
+        raise DatasetInvalid(where, f'has no "{key}". It has: {listed(row, [key])}.')
     raise DatasetInvalid(where, f'"{key}" must be a string, got {kind_of(value)}.')
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, Tables, open_text
+from ..base import DatasetInvalid, DatasetSource, FilePath, Tables, listed, open_text
 from ._reading import is_text, optional_text, records, required_text, whole_grade
 from ._records import Numbering, merged_note
 from ._tables import QrelsTable, TextTable
@@ -207,7 +207,7 @@ def _judged(path: Path, corpus: pa.Table) -> tuple[pa.Table, pa.Table, tuple[str
             qrels.add(f"q{number}", document, 1 if grade in (None, "") else whole_grade(grade, where), line)
             continue
         if "answer" not in row:
-            raise DatasetInvalid(where, f'has neither "document" nor "answer". It has: {", ".join(row)}.')
+            raise DatasetInvalid(where, f'has neither "document" nor "answer". It has: {listed(row)}.')
         answer = _plain(optional_text(row, "answer", where) or "")
         if not answer:
             raise DatasetInvalid(where, '"answer" is empty: every document would contain it.')

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, Tables
+from ..base import DatasetInvalid, DatasetSource, FilePath, Tables, listed
 from ._reading import records
 from ._records import PairColumns, pair_tables
 
@@ -73,9 +73,9 @@ class Pairs(DatasetSource):
             if passage is None and label is None:
                 raise DatasetInvalid(
                     str(path),
-                    f"has no column of passages or labels. Set `passage` or `label` to one of: {', '.join(there)}.",
+                    f"has no column of passages or labels. Set `passage` or `label` to one of: {listed(there)}.",
                 )
         for name in filter(None, (options.query, passage, label, options.title, options.grade)):
             if name not in there:
-                raise DatasetInvalid(str(path), f'has no column "{name}". It has: {", ".join(there)}.')
+                raise DatasetInvalid(str(path), f'has no column "{name}". It has: {listed(there, [name])}.')
         return PairColumns(options.query, passage, label, options.title, options.grade)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.base import Comparison, Filter, InvalidOptions, NotComparable, Shape, comparable, shape_of
+from adapters.base import Comparison, Filter, InvalidOptions, NotComparable, comparable, shape_of
 
-from ._fields import MetaFields
+from ._fields import Asked, MetaFields
 
 _OPERATORS = {"gt": "greater_than", "gte": "greater_or_equal", "lt": "less_than", "lte": "less_or_equal"}
 _TYPES = {"text": "text", "nothing": "text", "bool": "boolean", "int": "int", "time": "int", "number": "number"}
@@ -22,17 +23,28 @@ _LONGEST_NAME = 230  # characters after the first; source: Weaviate's schema.Pro
 _TIMES, _HELD = "_time", "_held"
 
 
-def property_name(field: str) -> str:
+def property_name(field: str, escaped: str = r"[^0-9A-Za-z]") -> str:
     """The property that holds `meta.<field>`; different fields, with an ending or not, never meet in one."""
-    return "meta_" + re.sub(r"[^0-9A-Za-z]", lambda found: f"_{ord(found[0]):x}_", field)
+    return "meta_" + re.sub(escaped, lambda found: f"_{ord(found[0]):x}_", field)
+
+
+def property_names(fields: Iterable[str]) -> dict[str, str]:
+    """The property of each field of a collection. The server takes `Row` for `row`, so that capitals are escaped where
+    two fields differ in them alone."""
+    plain = {field: property_name(field) for field in fields}
+    times = Counter(name.lower() for name in plain.values())
+    return {
+        field: name if times[name.lower()] == 1 else property_name(field, r"[^0-9a-z]") for field, name in plain.items()
+    }
 
 
 def properties_of(fields: MetaFields, *, range_filters: bool) -> list[dict[str, Any]]:
     """Their part of the class: each field's values, its times where it has them, and whether it has a value at all,
     which the server's own `not equal` does not ask."""
     found = []
+    names = property_names(fields.shapes)
     for field, shape in fields.shapes.items():
-        name = property_name(field)
+        name = names[field]
         found.append(_property(name, _TYPES[shape.kind], shape.many, range_filters=range_filters))
         if field in fields.dated:
             found.append(_property(name + _TIMES, "int", False, range_filters=range_filters))
@@ -53,8 +65,9 @@ def _property(name: str, kind: str, many: bool, *, range_filters: bool) -> dict[
 def values_of(fields: MetaFields, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
     """One dict of properties for each row; a null is left out, so that no filter passes it."""
     columns: dict[str, list[Any]] = {}
+    names = property_names(fields.shapes)
     for field, values, times in fields.held(batch):
-        name = property_name(field)
+        name = names[field]
         told = values.to_pylist()
         columns[name] = [_sent_or_none(value, field) for value in told]
         columns[name + _HELD] = [None if value is None else True for value in told]
@@ -68,13 +81,14 @@ def native_filter(filter: Filter, fields: MetaFields) -> Any:
     """The client's filter. Raises InvalidOptions for an unknown column or a value of another type."""
     from weaviate.classes.query import Filter as Native
 
-    return Native.all_of([_asked(*asked) for asked in fields.asked(filter)])
+    names = property_names(fields.shapes)
+    return Native.all_of([_asked(names[asked.field], asked) for asked in fields.asked(filter)])
 
 
-def _asked(field: str, shape: Shape, comparison: Comparison) -> Any:
+def _asked(name: str, asked: Asked) -> Any:
     from weaviate.classes.query import Filter as Native
 
-    name, comparison = property_name(field), _finite(comparison)
+    field, comparison = asked.field, _finite(asked.comparison)
     of = Native.by_property(name + _TIMES if comparison.as_time else name)
     held = Native.by_property(name + _HELD).equal(True)
     values = [_sent(value, field) for value in comparison.values]

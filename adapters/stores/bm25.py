@@ -57,7 +57,7 @@ class Bm25Store(Store):
 
     def check(self) -> None:
         super().check()
-        self.index.check(self.name)
+        self.index.check(self.name, "index.")
 
     def unmatched(self, documents: Sequence[str], queries: Sequence[str]) -> Unmatched | None:
         return unmatched_before(documents, queries, self.index)

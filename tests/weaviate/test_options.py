@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from adapters.base import AdapterRejected, AdapterUnavailable, InvalidOptions, Similarity
 from adapters.registry import load
 from adapters.stores._fields import MetaFields
-from adapters.stores._weaviate_fields import property_name
+from adapters.stores._weaviate_fields import property_name, property_names
 from adapters.stores._weaviate_schema import Mark, class_name
 from adapters.stores.weaviate import WeaviateStore
 from adapters.stores.weaviate_server import Ports
@@ -205,6 +205,9 @@ def test_different_fields_never_meet_in_one_property() -> None:
     names = ["year", "Year", "a.b", "a_b", "a b", "ä", "a_2e_b", "日"]
     assert len({property_name(name) for name in names}) == len(names)
     assert property_name("year") == "meta_year"
+    # The server takes names that differ in capitals alone for one.
+    assert len({name.lower() for name in property_names(names).values()}) == len(names)
+    assert property_names(["Year", "ä"]) == {"Year": property_name("Year"), "ä": property_name("ä")}
     assert class_name("a1-b2") == "Bench_a1_b2"
 
 
