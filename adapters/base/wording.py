@@ -9,10 +9,11 @@ _LISTED = 12  # names that a message lists: a table may have thousands of column
 
 
 def listed(names: Iterable[object], wanted: Sequence[str] = ()) -> str:
-    """`a, b, c`, and of many names the first with `and 488 more`. wanted: those not found; what is spelled like one of
-    them comes first. `none` for no name."""
-    every = [str(name) for name in names]
+    """`a, b, c`, and of many names some with `and 488 more`, first those that are spelled like what was wanted. `none`
+    for no name."""
+    every = list(dict.fromkeys(map(str, names)))
+    if len(every) <= _LISTED:
+        return ", ".join(every) or "none"
     close = [found for word in wanted for found in difflib.get_close_matches(word, every, n=3)]
-    ordered = list(dict.fromkeys((*close, *every)))
-    more = f" and {len(ordered) - _LISTED:,} more" if len(ordered) > _LISTED else ""
-    return (", ".join(ordered[:_LISTED]) or "none") + more
+    first = list(dict.fromkeys((*close, *every)))[:_LISTED]
+    return f"{', '.join(first)} and {len(every) - _LISTED:,} more"
