@@ -6,7 +6,6 @@ is told by its type, its message and the adapter's own frames. KeyboardInterrupt
 
 from __future__ import annotations
 
-import errno
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from adapters.base import AdapterError, AdapterTimeout, AdapterUnavailable, NotIndexed, Warned
-from bench.refusals import refusal
+from adapters.base import (
+    AdapterError,
+    AdapterTimeout,
+    AdapterUnavailable,
+    DatasetInvalid,
+    InvalidOptions,
+    NotIndexed,
+    OutOfMemory,
+    Warned,
+)
+from bench.refusals import refusal, refused_by_system
 
 LONGEST_MESSAGE = 600
 """Characters of a foreign message that a result holds; the whole of it stands in the traceback."""
@@ -75,13 +83,14 @@ def failure_of(error: BaseException) -> Failure:
     given = error
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
         error = error.__cause__  # Python's own wrapping, of what was raised under a generator (PEP 479)
-    foreign = not isinstance(error, AdapterError)
+    refused = _refused(error)
+    foreign = not isinstance(error, AdapterError) and refused is None
     failure = Failure(
         cause=told(error),
         foreign=foreign,
         frames=_own_frames(error) if foreign else (),
         traceback=_whole(given) if foreign else None,
-        status="not_indexed" if isinstance(error, NotIndexed) else "error",
+        status="not_indexed" if isinstance(error, NotIndexed) and refused is None else "error",
         passing=isinstance(error, AdapterUnavailable | AdapterTimeout),
     )
     _let_go(given)
@@ -91,13 +100,21 @@ def failure_of(error: BaseException) -> Failure:
 def told(error: BaseException) -> str:
     """An exception as one line: an adapter's own words, or the type and the message of a foreign one."""
     message = _message(error)
+    if (refused := _refused(error)) is not None:
+        return refusal(refused) if refused is error or not message else f"{refusal(refused)} ({message})"
     if isinstance(error, AdapterError) and message:
         return message
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return refusal(error)
     if isinstance(error, MemoryError):
         message = f"out of memory{': ' if message else ''}{message}"
     return f"{_type_name(type(error))}: {message}" if message else f"{_type_name(type(error))} (it says nothing more)"
+
+
+def _refused(error: BaseException) -> OSError | None:
+    """What the operating system refused, where an adapter could not know it better: it says itself which file of the
+    user's, or which option, stands in the way."""
+    if isinstance(error, InvalidOptions | DatasetInvalid | OutOfMemory):
+        return None
+    return refused_by_system(error)
 
 
 @contextmanager

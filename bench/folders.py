@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
 
 from adapters.base import Event, event_as_dict
+from bench.artifacts import write_atomically
 from bench.config import ConfigFaults, Experiment
 from bench.failures import failure_of
 from bench.results import RESULT_FILE, ResultUnreadable, read_result
 
 Listener = Callable[[Event], None]
+
+EVENTS_FILE = "events.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,33 @@ class Relay:
                 self(failure.warned("events", "one of their listeners failed and hears no more of this run"))
 
 
-def event_writer(log: TextIO) -> Listener:
-    """A listener that writes each event as one line of JSON, at once."""
+class EventLog:
+    """A listener that writes each event to a result's folder as one line of JSON, at once."""
 
-    def write(event: Event) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / EVENTS_FILE
+        self._file = self._opened()
+
+    def __call__(self, event: Event) -> None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        log.write(json.dumps({"at": at, **event_as_dict(event)}, ensure_ascii=False, default=str) + "\n")
-        log.flush()
+        line = json.dumps({"at": at, **event_as_dict(event)}, ensure_ascii=False, default=str) + "\n"
+        self._file.write(line.encode("utf-8", "backslashreplace"))
 
-    return write
+    def restore(self) -> bool:
+        """Write the file again where it was removed or replaced, and go on in it; whether that was so. What has been
+        written stays readable, after its removal too, while it is open here."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+                return False
+        self._file.seek(0)
+        write_atomically(self._path, self._file.read())
+        self.close()
+        self._file = self._opened()
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _opened(self) -> FileIO:
+        # Unbuffered: what a full disk refused is not tried again when the file is closed.
+        return self._path.open("ab+", buffering=0)

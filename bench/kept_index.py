@@ -4,10 +4,13 @@ another user overwrote, answers with other documents and no word about it."""
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from bench.artifacts import Cache
 from bench.failures import closing
 from bench.index_files import damaged_files, file_digests
 from bench.memory import BuildMemory
+from bench.refusals import full_disk, refused_by_system
 from bench.stages import Emit
 from bench.wording import counted
 
@@ -134,6 +138,20 @@ def foreign_vectors(store: Store, ref: IndexRef, vectors: Vectors) -> str | None
     if not differing:
         return None
     return f"{differing} of {counted(len(rows), 'stored vector')} that were compared are not those it was built of"
+
+
+@contextmanager
+def room_given_back(folder: Path) -> Iterator[None]:
+    """What a build that fails inside has written to its folder is deleted: other indexes need the room. Where no room
+    was left, that is what failed, whatever the engine made of it."""
+    try:
+        yield
+    except BaseException as error:
+        full = None if refused_by_system(error) or not folder.is_dir() else full_disk(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        if full is not None and isinstance(error, Exception):
+            raise full from error
+        raise
 
 
 def _damage(store: Store, ref: IndexRef, record: Mapping[str, Any], vectors: Vectors) -> str | None:

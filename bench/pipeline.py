@@ -53,7 +53,7 @@ from bench.embedding import Embedding, Vectors
 from bench.expansion import StoreChoice, System
 from bench.failures import Failed, Failure, as_failure, closing, failure_of
 from bench.fusion import reciprocal_rank, weighted_scores
-from bench.kept_index import BuiltIndex, KeptIndexes, foreign_vectors, index_record
+from bench.kept_index import BuiltIndex, KeptIndexes, foreign_vectors, index_record, room_given_back
 from bench.measures import canonical, id_ranks
 from bench.memory import BuildMemory, of_build
 from bench.own_documents import left_out
@@ -304,14 +304,15 @@ class Pipeline:
             begun = IndexRef(place.name, str(folder), self.dataset.documents, dimension, similarity)
             self.cache.begin_index(folder.parent, index_record(store, begun))
             began = time.perf_counter()
-            ref = store.build(
-                self.batches(
-                    store, vectors.array if vectors else None, fields=self.asked_fields(system), advance=advance
-                ),
-                place=place,
-                similarity=similarity,
-                dimension=dimension,
-            )
+            with room_given_back(folder):
+                ref = store.build(
+                    self.batches(
+                        store, vectors.array if vectors else None, fields=self.asked_fields(system), advance=advance
+                    ),
+                    place=place,
+                    similarity=similarity,
+                    dimension=dimension,
+                )
             seconds = time.perf_counter() - began
         return ref, seconds, memory
 

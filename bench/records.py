@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.base import QueryScored
+from bench.artifacts import write_atomically
 from bench.evaluation import Evaluated
 from bench.pipeline import Pipeline
 from bench.timing import Timings
@@ -43,9 +44,9 @@ def _per_query(pipeline: Pipeline, evaluated: Evaluated) -> Iterator[pa.Table]:
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
-    temporary = path.with_name(f".writing-{path.name}")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    write_atomically(path, buffer.getvalue().to_pybytes())
 
 
 def scored_queries(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+from collections.abc import Iterator
 
 _ANOTHER_PLACE = "or name another place (results: --output DIR, cache: --cache DIR)."
 _CURES = {
@@ -18,7 +20,15 @@ _CURES = {
     errno.ELOOP: "Correct the symbolic links, which lead in a circle.",
     errno.EMFILE: "Let this process open more files: ulimit -n 4096",
     errno.ENFILE: "Close other programs: this machine can open no more files.",
+    errno.EFBIG: f"Let this process write larger files (ulimit -f unlimited), {_ANOTHER_PLACE}",
+    errno.EIO: f"Look whether the disk fails, {_ANOTHER_PLACE}",
 }
+_PLACES = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
+"""What is also refused to connections, and said by services: the system's own refusal names a file."""
+_RESOURCES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EROFS})
+_NOTHING_FREE = 1 << 16  # bytes: less than one page of an engine's file
+# As Rust and Python write the number of an error that they wrap.
+_NUMBER = re.compile(r"\((?:os error) (\d+)\)|\[Errno (\d+)\]")
 
 
 def refusal(error: OSError) -> str:
@@ -33,6 +43,59 @@ def refusal(error: OSError) -> str:
     sentence = f"{place}: {what[:1].lower()}{what[1:]}." if place is not None else f"{what}."
     cure = _CURES.get(error.errno or 0)
     return f"{sentence} {cure}" if cure else sentence
+
+
+def refused_by_system(error: BaseException) -> OSError | None:
+    """What disk, file handles or permissions refused, where that is behind an exception; None where it is not.
+
+    Engines wrap it: it is looked for in the causes, and in the messages of those that are written in other languages.
+    Whoever meets it has an experiment that is right on a machine that is not.
+    """
+    for each in _behind(error):
+        if isinstance(each, OSError) and each.errno is not None:
+            if each.errno in _RESOURCES or (each.errno in _PLACES and each.filename is not None):
+                return each
+            continue
+        if (number := _number_in(_text(each))) is not None:
+            return OSError(number, os.strerror(number))
+    return None
+
+
+def full_disk(folder: str | os.PathLike[str]) -> OSError | None:
+    """The refusal of a file system on which nothing is free, for an engine that does not say why it failed."""
+    state = os.statvfs(folder)
+    if state.f_bavail * state.f_frsize >= _NOTHING_FREE:
+        return None
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(folder))
+
+
+def _number_in(message: str) -> int | None:
+    for found in _NUMBER.finditer(message):
+        number = int(found[1] or found[2])
+        if number in _RESOURCES | _PLACES:
+            return number
+    return next((number for number in _RESOURCES if os.strerror(number) in message), None)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as second:  # an exception of a third party may fail even at saying what it is
+        if isinstance(second, KeyboardInterrupt):
+            raise
+        return ""
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, and what led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                yield from _behind(each)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def unwritable_text(error: UnicodeEncodeError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,14 @@ from bench.embedding import PLURAL
 from bench.evaluation import Evaluated, Evaluator, mean_over_queries, means
 from bench.expansion import System
 from bench.failures import Failure, failure_of
-from bench.folders import Listener, Places, Relay, event_writer, open_folder
+from bench.folders import EventLog, Listener, Places, Relay, open_folder
 from bench.fronts import EqualRecall
 from bench.latency_comparison import against_baseline, comparable
 from bench.pipeline import Pipeline
 from bench.preflight import prepare
 from bench.records import scored_queries, write_tables
 from bench.results import (
+    RESULT_FILE,
     Index,
     MeasureValue,
     Memory,
@@ -80,13 +81,12 @@ def run(
         stack.callback(pipeline.close)
         folder, resumed = open_folder(experiment, places.output)
         stack.enter_context(locked(folder, "The result folder"))
-        log = stack.enter_context((folder / "events.jsonl").open("a", encoding="utf-8"))
-        write = event_writer(log)
+        write = stack.enter_context(closing(EventLog(folder)))
         for event in early:
             write(event)
         tracking = Tracking.of(experiment)
         relay.listeners = [write, *listeners, tracking]
-        return folder, _Run(experiment, pipeline, costs, folder, relay, tracking, remeasure, resumed).execute()
+        return folder, _Run(experiment, pipeline, costs, folder, relay, write, tracking, remeasure, resumed).execute()
 
 
 class _Run:
@@ -97,6 +97,7 @@ class _Run:
         costs: Costs,
         folder: Path,
         emit: Listener,
+        log: EventLog,
         tracking: Tracking,
         remeasure: bool,
         resumed: bool,
@@ -107,11 +108,13 @@ class _Run:
         self.costs = costs
         self.folder = folder
         self.emit = emit
+        self.log = log
         self.tracking = tracking
         self.remeasure = remeasure
         self.resumed = resumed
         self.evaluator = Evaluator(pipeline)
         self.evaluated: dict[str, Evaluated] = {}
+        self.written: set[Path] = set()
         self.entries: dict[str, SystemResult] = {}
         self.health: dict[str, tuple[str, ...]] = {}
         self.timings: Timings = Timings({}, 0)
@@ -269,12 +272,28 @@ class _Run:
             failed = counted(int(evaluated.failed.sum()), "query", "failed")
             errors.insert(0, f"{failed}: {'; '.join(evaluated.failures[:3])}")
         entry.error = "; ".join(errors) or None
+        self._write_runs(evaluated)
+        self.evaluated[system.name] = evaluated
+
+    def _write_runs(self, evaluated: Evaluated) -> list[Path]:
+        """Write a system's rankings that do not stand in the folder; their files."""
+        system, written = evaluated.system, []
         for build, ranking in enumerate(evaluated.rankings):
             suffix = "" if build == 0 else f".build{build + 1}"
-            ids, query_ids = self.pipeline.document_ids, self.pipeline.dataset.query_ids
             path = self.folder / "runs" / f"{system.file_name}{suffix}.trec"
-            write_run(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
-        self.evaluated[system.name] = evaluated
+            if path not in self.written or not path.is_file():
+                ids, query_ids = self.pipeline.document_ids, self.pipeline.dataset.query_ids
+                write_run(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
+                written.append(path)
+        self.written.update(written)
+        return written
+
+    def _restore(self) -> None:
+        """Write again what somebody removed from the folder while the run lasted."""
+        missing = [self.folder / RESULT_FILE] if not (self.folder / RESULT_FILE).is_file() else []
+        missing += [path for evaluated in self.evaluated.values() for path in self._write_runs(evaluated)]
+        if self.log.restore() or missing:
+            self._warn("run", "files of its result folder were removed while it lasted; they are written again.")
 
     def _tell_refused(self, system: System, entry: SystemResult, refused: Sequence[Refused]) -> None:
         """What is missing because a model's service refused it, and what a reranker did not read whole."""
@@ -478,6 +497,7 @@ class _Run:
         self.result.detectable_difference = self.evaluator.detectable_difference(self.evaluated)
         self.result.status = status
         self.result.finished_at = _now()
+        self._restore()
         if status != "cancelled":
             write_tables(self.folder, self.pipeline, self.evaluated.values(), self.timings)
             for event in self._queries():

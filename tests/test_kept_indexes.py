@@ -22,7 +22,7 @@ STORES: dict[str, dict[str, Any]] = {
     "pq": {"adapter": "lancedb", "index": {"type": "IVF_PQ", "num_partitions": 2, "num_sub_vectors": 4}},
     "hnsw": {"adapter": "lancedb", "index": {"type": "IVF_HNSW_FLAT", "num_partitions": 1}},
     "words": {"adapter": "lancedb", "index": {"full_text": True}, "query": {"mode": "hybrid"}},
-    "elsewhere": {"adapter": "lancedb", "connection": {"uri": "tables"}},
+    "elsewhere": {"adapter": "lancedb", "uri": "tables"},
     "faiss": {"adapter": "faiss", "index": {"type": "IVF_FLAT", "nlist": 8}, "query": {"nprobe": 2}},
     "graph": {"adapter": "faiss", "index": {"type": "HNSW"}},
 }

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from adapters.base import AdapterRejected, AdapterUnavailable, IndexMissing, InvalidOptions, NotIndexed
 from bench.artifacts import Cache, new_folder, write_atomically
+from bench.failures import failure_of
 from bench.refusals import refusal
 from tests import small
 from tests.conftest import REPOSITORY
@@ -197,3 +199,45 @@ def test_everything_that_a_run_leaves_has_the_modes_that_the_umask_gives(project
     left = [*(project / "out").rglob("*"), *(project / "cache").rglob("*")]
     modes = {str(path): (stat.S_IMODE(path.stat().st_mode), 0o750 if path.is_dir() else 0o640) for path in left}
     assert {path: oct(mode) for path, (mode, right) in modes.items() if mode != right} == {}
+
+
+def chained(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "/c/x")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (NotIndexed("LanceDB: IO error: No space left on device (os error 28)"), "the disk is full. Free space"),
+        (NotIndexed("faiss: write error: 3 != 4 (No space left on device)"), "the disk is full. Free space"),
+        (chained(NotIndexed("it failed"), FULL), "the disk is full (/c/x). Free space"),
+        (chained(AdapterUnavailable("check credentials"), RuntimeError("x (os error 24)")), "too many open files."),
+        (OSError(errno.EMFILE, "Too many open files", "/c/x"), "/c/x: too many open files. Let this process open"),
+        (OSError(errno.EFBIG, "File too large", "/c/x"), "/c/x: file too large. Let this process write larger files"),
+        (chained(IndexMissing("gone"), PermissionError(errno.EACCES, "Permission denied", "/c/x")), "/c/x: permission"),
+        (ExceptionGroup("two", [ValueError(), FULL]), "the disk is full (/c/x). Free space"),
+    ],
+)
+def test_what_the_system_refuses_is_an_error_with_its_cause_however_an_engine_wraps_it(
+    error: Exception, sentence: str
+) -> None:
+    failure = failure_of(error)
+    assert (failure.status, failure.foreign) == ("error", False)
+    assert failure.cause.lower().startswith(sentence.lower())
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotIndexed("k-means needs 256 rows"), "not_indexed"),
+        (chained(AdapterUnavailable("no answer"), PermissionError(errno.EACCES, "Permission denied")), "error"),
+        (AdapterRejected("403: Permission denied for this key"), "error"),
+        (InvalidOptions("uri: No space left on device"), "error"),
+    ],
+)
+def test_what_an_engine_or_a_service_refuses_keeps_its_own_words(error: Exception, status: str) -> None:
+    assert (failure_of(error).cause, failure_of(error).status) == (str(error), status)

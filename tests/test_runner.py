@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from adapters.base import Event, StageStarted
 from bench.results import read_result
 from tests import small
 
@@ -480,3 +481,31 @@ def test_adding_a_system_changes_no_figure_of_the_others(folder: Path) -> None:
     _, alone = small.measure(folder, small.spec([BM25]))
     _, both = small.measure(folder, small.spec([DENSE, BM25], encoders=WORDS))
     assert small.by_name(both)["bm25"].measures == alone.systems[0].measures
+
+
+# -- the result folder -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", ["folder", "runs", "events.jsonl", "result.json"])
+def test_what_is_removed_from_the_result_folder_in_mid_run_is_there_at_the_end(folder: Path, gone: str) -> None:
+    experiment = small.spec([BM25, DENSE], encoders=WORDS)
+    undisturbed, wanted = small.measure(folder, experiment)
+
+    def remove(event: Event) -> None:
+        """When the second of two systems is searched: the first has been written."""
+        if isinstance(event, StageStarted) and (event.stage, event.label) == ("search", "dense"):
+            (made,) = (path for path in (folder / "results" / "small").iterdir() if path != undisturbed)
+            path = made if gone == "folder" else made / gone
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    shutil.rmtree(folder / "cache")
+    made, result = small.measure(folder, experiment, listeners=[remove])
+    assert made != undisturbed
+    assert result.status == "success"
+    assert small.means(read_result(made)) == small.means(wanted)
+    names = ["runs/bm25.trec", "runs/dense.trec", "per_query.parquet"]
+    for name in names:
+        assert (made / name).read_bytes() == (undisturbed / name).read_bytes(), name
+    kinds = [json.loads(line)["event"] for line in (made / "events.jsonl").read_text().splitlines()]
+    assert (kinds[0], kinds[-1]) == ("RunStarted", "RunFinished")
+    assert any("were removed while it lasted" in text for text in read_result(made).warnings)
