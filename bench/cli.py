@@ -318,6 +318,9 @@ def _refuse(faults: tuple[str, ...] | list[str]) -> NoReturn:
 def _say(line: str) -> None:
     if sys.stderr is None:  # closed: print would take standard output in its place
         return
+    from bench.secrets import redacted
+
+    line = redacted(line)
     with suppress(OSError):  # nobody can be told that nobody can be told
         print(line, file=sys.stderr)
 
@@ -327,7 +330,9 @@ _PLAIN = str.maketrans({"·": "-", "►": ">", "–": "-", "±": "+-", "×": "x"
 
 
 def _print(text: str) -> None:
-    out = sys.stdout
+    from bench.secrets import redacted
+
+    text, out = redacted(text), sys.stdout
     if out is None:
         raise OSError(errno.EBADF, "it is closed, so the results cannot be shown", "standard output")
     if not _can_be_printed(text):

@@ -25,13 +25,12 @@ from bench.failures import failure_of
 from bench.measures import Measure
 from bench.overrides import addresses_given, override, written
 from bench.places import BESIDE_ADAPTER, elsewhere, holding, known_keys
+from bench.secrets import is_secret, looks_secret, redacted, secret_in_address
 from bench.suggestions import advice, meant, suggestion
 from bench.yaml_text import parse_yaml
 
-_SECRET = re.compile(r"(api_?key|secret|password|(^|_)token|access_key)$", re.IGNORECASE)
-_LOOKS_SECRET = re.compile(r"^(sk-|sk_|hf_|co_|Bearer )[A-Za-z0-9_-]{16,}$")
-# A user alone is a secret in a web address; elsewhere it may be a container of Azure's or a login.
-_CREDENTIALS_IN_URL = re.compile(r"https?://[^/?#\s]*@|[a-z][a-z0-9+.-]*://[^/?#\s]*:[^/?#\s]*@", re.IGNORECASE)
+_LONGEST_MEASURE = 200  # characters
+_LONGEST_SHOWN = 300  # characters of a value in a fault
 
 
 class ConfigFaults(Exception):
@@ -139,7 +138,9 @@ class Reader:
     def fault(self, key_path: str, message: str) -> None:
         if key_path in self._read_as:
             return
+        message = message if len(message) <= 4 * _LONGEST_SHOWN else f"{message[: 4 * _LONGEST_SHOWN]} …"
         text = f"{self.file}: {key_path}{'' if not key_path or message.startswith(':') else ' '}{message}"
+        text = redacted(text)
         if text not in self.faults:  # an entry of `systems` that stands for several is read once for each
             self.faults.append(text)
 
@@ -247,7 +248,7 @@ class Reader:
         if isinstance(node, dict):
             for key, value in node.items():
                 here = f"{path}.{key}" if path else str(key)
-                if isinstance(value, str) and (_SECRET.search(str(key)) or _LOOKS_SECRET.match(value)):
+                if isinstance(value, str) and is_secret(str(key), value, below=path):
                     self.fault(
                         here,
                         "looks like a secret written into the file. Put it into an environment variable and, where "
@@ -257,13 +258,16 @@ class Reader:
                     self._refuse_secrets(value, here)
         elif isinstance(node, list):
             for i, item in enumerate(node):
-                self._refuse_secrets(item, f"{path}[{i}]")
-        elif isinstance(node, str) and _CREDENTIALS_IN_URL.search(node):
+                if isinstance(item, str) and looks_secret(item):
+                    self.fault(f"{path}[{i}]", "looks like a secret written into the file. Leave it out.")
+                else:
+                    self._refuse_secrets(item, f"{path}[{i}]")
+        elif isinstance(node, str) and (held := secret_in_address(node)):
             self.fault(
                 path,
-                "carries a user or a password in its address, which every result would repeat. Write the address "
-                "without them. Put the key into an environment variable and, where the provider's usual variable is "
-                "not it, name the variable: api_key_env: NAME",
+                f"carries {held} in its address, which every result would repeat. Write the address without. Put the "
+                "key into an environment variable and, where the provider's usual variable is not it, name the "
+                "variable: api_key_env: NAME",
             )
 
     def model_faults(
@@ -302,7 +306,7 @@ class Reader:
             else:
                 message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
                 given = item.get("input")
-                told = isinstance(given, str | int | float | bool) and not _CREDENTIALS_IN_URL.search(str(given))
+                told = isinstance(given, str | int | float | bool) and len(str(given)) <= _LONGEST_SHOWN
                 shown = f" (given: {given!r})" if told else ""
                 self.fault(key_path, f"{message[:1].lower()}{message[1:]}{shown}.".replace("..", "."))
 
@@ -375,11 +379,13 @@ class Reader:
                         raise ValueError("a cut-off without a measure before it; write nDCG@10")
                     measures.append(replace(measures[-1], cutoff=item))
                 else:
+                    if len(item) > _LONGEST_MEASURE:
+                        raise ValueError("no measure is spelt so long")
                     first, *cutoffs = [piece.strip() for piece in re.split(r",(?![^()]*\))", item)]
                     measures.append(Measure.parse(first))
                     measures += [replace(measures[-1], cutoff=int(c)) for c in cutoffs]
             except ValueError as error:
-                self.fault(f"{key_path}[{i}]", f"({item}): {error}")
+                self.fault(f"{key_path}[{i}]", f"({str(item)[:_LONGEST_MEASURE]}): {error}")
         if not items:
             self.fault(key_path, "is empty. The first measure decides; write for example [nDCG@10, Recall@10].")
         return tuple(dict.fromkeys(measures))

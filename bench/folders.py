@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from adapters.base import Event, event_as_dict
+from adapters.base import Event, QueryScored, event_as_dict
 from bench.artifacts import write_atomically
 from bench.config import ConfigFaults, Experiment
 from bench.failures import failure_of
 from bench.results import RESULT_FILE, ResultUnreadable, read_result
+from bench.secrets import redacted_event
 
 Listener = Callable[[Event], None]
 
@@ -82,7 +83,9 @@ class EventLog:
 
     def __call__(self, event: Event) -> None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        line = json.dumps({"at": at, **event_as_dict(event)}, ensure_ascii=False, default=str) + "\n"
+        # A query's row is data: its ids and texts stand as the dataset has them.
+        shown = event if isinstance(event, QueryScored) else redacted_event(event)
+        line = json.dumps({"at": at, **event_as_dict(shown)}, ensure_ascii=False, default=str) + "\n"
         self._file.write(line.encode("utf-8", "backslashreplace"))
 
     def restore(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.artifacts import write_atomically
+from bench.secrets import redacted_values
 
 FORMAT = 1
 RESULT_FILE = "result.json"
@@ -386,7 +387,7 @@ class Result(_Model):
 
 def write_result(folder: Path, result: Result) -> None:
     """Replace result.json whole."""
-    text = json.dumps(result.model_dump(mode="json"), ensure_ascii=False, indent=1, allow_nan=False)
+    text = json.dumps(redacted_values(result.model_dump(mode="json")), ensure_ascii=False, indent=1, allow_nan=False)
     write_atomically(folder / RESULT_FILE, (text + "\n").encode("utf-8"))
 
 

@@ -26,6 +26,7 @@ from adapters.base import (
 from bench.config import Experiment
 from bench.failures import Failure, as_failure, closing, failure_of
 from bench.results import Result
+from bench.secrets import redacted_event
 
 SECONDS_TO_DELIVER = 120.0
 _FOLLOWED = (RunStarted, SystemFinished, QueryScored, RunFinished)
@@ -56,6 +57,7 @@ class Tracking:
         """Hand an event on. Events of stages stay out: they come while something is being timed."""
         if not isinstance(event, _FOLLOWED):
             return
+        event = event if isinstance(event, QueryScored) else redacted_event(event)
         for name, tracker in self._trackers.items():
             if name not in self.failures:
                 with self._noting(name):

@@ -10,6 +10,12 @@ from typing import Any
 import yaml
 
 _DEEPEST = 100
+_LONGEST = 300_000  # characters of a file
+_LONGEST_TEXT = 100_000  # characters of one value
+_LONGEST_KEY = 500
+_LONGEST_NUMBER = 100
+_MOST_MERGED = 10_000  # keys that `<<` brings in
+_MOST_NODES = 20_000  # values as they are written, aliases counted once
 _MOST = 100_000  # values; a few lines of aliases to aliases make billions
 
 
@@ -18,6 +24,8 @@ def parse_yaml(text: str) -> Any:
 
     Raises ValueError that says where it is no YAML, or holds what an experiment cannot hold.
     """
+    if len(text) > _LONGEST:
+        raise ValueError(f"it has over {_LONGEST:,} characters, which no experiment needs. Put data into files.")
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
@@ -31,8 +39,62 @@ def parse_yaml(text: str) -> Any:
     return value
 
 
+_TOO_DEEP = "mappings and lists are nested too deeply"
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets the later of two equal keys win in silence; a benchmark's file must not."""
+    """YAML lets the later of two equal keys win in silence; a benchmark's file must not. Nor may a few lines keep the
+    parser busy for hours: by nesting, numbers of a million digits, or merged mappings that double at each step."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._nodes = self._merged = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._nodes += 1
+        if self._nodes > _MOST_NODES:
+            many = f"more than {_MOST_NODES:,} values, which no experiment needs"
+            raise yaml.composer.ComposerError(None, None, many, self.get_mark())
+        return super().compose_node(parent, index)
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        # The scanner goes over every open level at every token.
+        if self.flow_level >= _DEEPEST:
+            raise yaml.scanner.ScannerError(None, None, _TOO_DEEP, self.get_mark())
+        super().fetch_flow_collection_start(token)
+
+    def add_indent(self, column: int) -> bool:
+        if len(self.indents) >= _DEEPEST:
+            raise yaml.scanner.ScannerError(None, None, _TOO_DEEP, self.get_mark())
+        added: bool = super().add_indent(column)
+        return added
+
+    def flatten_mapping(self, node: Any) -> None:
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if each is node:
+                        raise yaml.constructor.ConstructorError(None, None, "it is merged into itself", key.start_mark)
+                    if isinstance(each, yaml.MappingNode):
+                        self.flatten_mapping(each)
+                        self._merged += len(each.value)
+                    if self._merged > _MOST_MERGED:
+                        many = f"`<<` brings in more than {_MOST_MERGED:,} keys"
+                        raise yaml.constructor.ConstructorError(None, None, many, key.start_mark)
+        super().flatten_mapping(node)
+
+    def construct_yaml_int(self, node: Any) -> Any:
+        return super().construct_yaml_int(_short(node))
+
+    def construct_yaml_float(self, node: Any) -> Any:
+        return super().construct_yaml_float(_short(node))
+
+
+def _short(node: Any) -> Any:
+    if len(node.value) > _LONGEST_NUMBER:
+        long = f"a number of more than {_LONGEST_NUMBER} characters; put a text into quotes"
+        raise yaml.constructor.ConstructorError(None, None, long, node.start_mark)
+    return node
 
 
 def _unique_mapping(loader: Any, node: Any) -> dict[Any, Any]:
@@ -43,6 +105,9 @@ def _unique_mapping(loader: Any, node: Any) -> dict[Any, Any]:
         if key_node.tag == "tag:yaml.org,2002:merge":
             continue
         key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, str) and len(key) > _LONGEST_KEY:
+            long = f"a key of more than {_LONGEST_KEY} characters"
+            raise yaml.constructor.ConstructorError(None, None, long, key_node.start_mark)
         if isinstance(key, list | dict | set):
             raise yaml.constructor.ConstructorError(
                 None, None, "a key cannot be a list or mapping", key_node.start_mark
@@ -55,6 +120,8 @@ def _unique_mapping(loader: Any, node: Any) -> dict[Any, Any]:
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:int", _UniqueKeyLoader.construct_yaml_int)
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:float", _UniqueKeyLoader.construct_yaml_float)
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
@@ -73,6 +140,8 @@ def _check(value: Any) -> None:
             raise ValueError(f"{path}: {leaf} is no number that an experiment can hold.")
         if isinstance(leaf, int) and not -(2**63) <= leaf < 2**64:
             raise ValueError(f"{path}: a whole number must fit 64 bits.")
+        if isinstance(leaf, str) and len(leaf) > _LONGEST_TEXT:
+            raise ValueError(f"{path}: a text of more than {_LONGEST_TEXT:,} characters has no place in an experiment.")
         if isinstance(leaf, str) and not _is_text(leaf):
             raise ValueError(
                 f"{f'{path}: ' if path else ''}{leaf!r} holds half of a surrogate pair, which is no Unicode text."

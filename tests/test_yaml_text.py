@@ -22,9 +22,9 @@ FAULTS = {
     "a: !!binary aGk=\n": "a: a value of the kind bytes has no place in an experiment.",
     "a: !!set {x, y}\n": "a: a value of the kind set has no place in an experiment.",
     "a: &a [*a]\n": "line 1, column 4: found unconstructable recursive node.",
-    "a: " + "[" * 200 + "]" * 200: "a",
-    "a: " + "[" * 5000: "its mappings and lists are nested too deeply.",
-    "seed: " + "9" * 5000: "a value cannot be read: ",
+    "a: " + "[" * 200 + "]" * 200: "line 1, column 104: mappings and lists are nested too deeply.",
+    "a: " + "[" * 5000: "line 1, column 104: mappings and lists are nested too deeply.",
+    "seed: " + "9" * 5000: "line 1, column 7: a number of more than 100 characters",
 }
 
 
