@@ -8,12 +8,17 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from bench.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from adapters.base import Contact
 
 
 class _Commands(TyperGroup):
@@ -65,6 +70,10 @@ CacheOption = Annotated[
     typer.Option("--cache", metavar="DIR", parser=_path, help="Folder of the cache [default: .bench-cache]."),
 ]
 
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Send keys to the addresses that the file names with a variable, unasked.")
+]
+
 
 @app.command()
 def run(
@@ -79,6 +88,7 @@ def run(
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Take the latencies again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Run an experiment and print its table."""
     from bench.artifacts import CacheBusy
@@ -86,10 +96,13 @@ def run(
     from bench.folders import Places
     from bench.progress import Progress
     from bench.runner import run as run_experiment
+    from bench.trust import contacts_of
 
     try:
         experiment = load_experiment(_config_path(config), set_ or [])
         places = Places(output, _cache_folder(cache, experiment.settings.cache, experiment.base))
+        if not dry_run:
+            _agree_to_keys(contacts_of(experiment), trust)
         with Progress(enabled=not quiet) as progress:
             if dry_run:
                 from bench.plan import plan
@@ -219,6 +232,7 @@ def track(
         str | None, typer.Option(help="Send to this tracker only, or to one the experiment did not name.")
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long delivery may take.")] = 120.0,
+    trust: TrustOption = False,
 ) -> None:
     """Send a finished result to its trackers, such as what did not arrive when it was run."""
     from adapters.base import AdapterError
@@ -232,6 +246,7 @@ def track(
             tracking(event)
     except (ResultUnreadable, AdapterError) as error:
         _refuse([str(error)])
+    _agree_to_keys(tracking.contacts(), trust)
     deliveries = tracking.deliver(seconds)
     for delivery in deliveries:
         _print(f"{delivery}\n")
@@ -253,6 +268,7 @@ def export_training(
     encoder: Annotated[str | None, typer.Option(help="Encoder for cosine [default: the file's first].")] = None,
     set_: Overrides = None,
     cache: CacheOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
     from bench.artifacts import CacheBusy, check_writable
@@ -260,6 +276,7 @@ def export_training(
     from bench.export_training import export_training as export
     from bench.failures import failure_of
     from bench.progress import Progress
+    from bench.trust import contacts_of
 
     if negatives not in ("random", "bm25", "cosine"):
         _refuse([f"--negatives {negatives}: known are random, bm25 and cosine."])
@@ -267,6 +284,7 @@ def export_training(
     try:
         experiment = load_experiment(_config_path(config), [f"dataset.split={split}", *(set_ or [])])
         place = _cache_folder(cache, experiment.settings.cache, experiment.base)
+        _agree_to_keys(contacts_of(experiment), trust)
         with Progress() as progress:
             done = export(
                 experiment,
@@ -290,6 +308,26 @@ def export_training(
     _print(f", {counted(done.skipped, 'query')} without a relevant passage left out\n" if done.skipped else "\n")
     for note in done.notes:
         _say(note)
+
+
+def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool) -> None:
+    """Announce each key that goes to an address of the file, and ask where somebody can answer."""
+    from bench.trust import keys_to_announce, known_hosts_file
+
+    known = known_hosts_file(typer.get_app_dir)
+    for key_path, contact in keys_to_announce(contacts, known):
+        _say(f"{key_path}: {contact.variable} goes to {contact.host} ({contact.address}), which the file names.")
+        if trust:
+            continue
+        if sys.stdin is None or not sys.stdin.isatty():
+            _refuse(
+                [
+                    f"Nothing was sent. If it may go there: --trust, or write the line "
+                    f'"{contact.host} {contact.variable}" into {known}'
+                ]
+            )
+        if input("Send it? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise typer.Exit(2)
 
 
 def _config_path(config: Path | None) -> Path:

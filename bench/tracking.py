@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from adapters import registry
 from adapters.base import (
+    Contact,
     Context,
     Delivery,
     Event,
@@ -52,6 +53,14 @@ class Tracking:
         context = experiment.context()
         parts = experiment.trackers.items()
         return cls({name: _maker(part.kind, part.options, context) for name, part in parts})
+
+    def contacts(self) -> dict[str, Sequence[Contact]]:
+        """Whom the trackers send to, by their key paths."""
+        found: dict[str, Sequence[Contact]] = {}
+        for name, tracker in self._trackers.items():
+            with self._noting(name):
+                found[f"trackers.{name}"] = tracker.contacts()
+        return found
 
     def __call__(self, event: Event) -> None:
         """Hand an event on. Events of stages stay out: they come while something is being timed."""

@@ -221,3 +221,31 @@ def test_a_run_of_a_strangers_file_sends_no_key(keys: None, tmp_path: Path) -> N
         assert leaked(seen) == []
         small.bench("run", stranger(tmp_path, seen.url), *places, "--set", "stores.w.url=http://127.0.0.1:9")
         assert leaked(seen) == []
+
+
+def named(folder: Path, url: str) -> Path:
+    """An experiment whose file names an address and the variable whose key goes there."""
+    small.collection(folder / "data", documents=30, queries=4)
+    e = {"adapter": "openai", "model": "m", "dimension": 4, "base_url": url, "api_key_env": "OPENAI_API_KEY", **QUICK}
+    systems = [{"name": "e", "encoder": "e"}]
+    return small.write(folder, small.spec(systems, encoders={"e": e}, latency=False))
+
+
+def test_a_key_to_an_address_of_a_file_is_announced_and_waits_for_the_users_word(
+    keys: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CONFIG", str(tmp_path / "configuration"))
+    places = ("--quiet", "--cache", tmp_path / "cache", "--output", tmp_path / "results")
+    with recording(401) as seen:
+        host = seen.url.removeprefix("http://")
+        path = named(tmp_path, seen.url)
+        refused = small.bench("run", path, *places)
+        assert (refused.exit_code, seen.requests) == (2, [])
+        assert f"OPENAI_API_KEY goes to {host}" in refused.stderr and "--trust" in refused.stderr
+        trusted = small.bench("run", path, *places, "--trust")
+        assert f"OPENAI_API_KEY goes to {host}" in trusted.stderr and leaked(seen) == ["OPENAI_API_KEY", "the mark"]
+        (tmp_path / "configuration").mkdir()
+        (tmp_path / "configuration" / "known_hosts").write_text(f"{host} OPENAI_API_KEY\n")
+        before = len(seen.requests)
+        known = small.bench("run", path, *places)
+        assert "goes to" not in known.stderr and len(seen.requests) > before
