@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.artifacts import Cache
+from bench.config import ConfigFaults
 from bench.results import Result
 from tests import small
 
@@ -207,3 +208,53 @@ def test_one_changed_digit_in_a_record_is_damage(folder: Path) -> None:
     assert [*Cache(folder / "cache").index_refs()] == []
     _, again = small.measure(folder, spec)
     assert (again.work.indexes_built.computed, numbers(again)) == (1, numbers(first))
+
+
+# -- what is kept beside indexes ---------------------------------------------------------------------------------------
+
+BESIDE = {
+    "vectors": "vectors/**/*.npz",
+    "scores": "scores/**/*.npz",
+    "candidates": "candidates/**/*.npz",
+    "timings": "timings/**/*.npz",
+    "datasets": "datasets/**/*",
+    "begun": "indexes/*/begun.json",
+}
+
+
+def check_beside(folder: Path, kinds: Iterable[str], harms: Iterable[str]) -> None:
+    """The numbers of the undisturbed run, or an error that names the file; never other numbers with success."""
+    spec = experiment("exact", "bm25", latency={"samples": 3, "seconds": 5} if "timings" in kinds else False)
+    spec["systems"].append({"name": "reranked", "store": "bm25", "reranker": "again", "depth": 20})
+    undisturbed = numbers(small.measure(folder, spec)[1])
+    shutil.copytree(folder / "cache", folder / "whole", symlinks=True)
+    for kind in kinds:
+        paths = [path.relative_to(folder) for path in files(folder / "cache", BESIDE[kind])]
+        assert paths, kind
+        for harm in harms:
+            shutil.rmtree(folder / "cache")
+            shutil.rmtree(folder / "results")
+            shutil.copytree(folder / "whole", folder / "cache", symlinks=True)
+            for path in paths:
+                HARMS[harm](folder / path)
+            case = f"{harm}: {kind}"
+            try:
+                _, again = small.measure(folder, spec)
+            except (ConfigFaults, OSError) as error:
+                assert any(path.name in str(error) for path in paths), case
+                continue
+            if again.status == "success":
+                assert numbers(again) == undisturbed, case
+            else:
+                told = " ".join(system.error or "" for system in again.systems)
+                assert any(path.name in told for path in paths), (case, told)
+
+
+def test_what_is_kept_beside_indexes_is_made_again_where_it_is_damaged(folder: Path) -> None:
+    check_beside(folder, ["vectors", "scores", "candidates", "datasets", "begun"], ["flip"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", BESIDE)
+def test_every_harm_to_what_is_kept_beside_indexes_changes_no_number(folder: Path, kind: str) -> None:
+    check_beside(folder, [kind], HARMS)
