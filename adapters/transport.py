@@ -340,7 +340,7 @@ class Sizes:
 
     @property
     def remark(self) -> str | None:
-        if not self._halved:
+        if not self._halved or not self._largest_answered:  # what was never answered is an error, told as one
             return None
         return (
             f"{self._halved:,} of its requests, of up to {self._largest_refused:,} texts, were refused and sent again "

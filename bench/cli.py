@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -22,11 +23,18 @@ if TYPE_CHECKING:
 
 
 class _Commands(TyperGroup):
-    """The commands. What the operating system refuses them is told in one sentence, wherever it comes up."""
+    """The commands. What the operating system refuses them is told in one sentence, wherever it comes up: while options
+    are read too, of which --help prints."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        return self._telling(super().make_context, *args, **extra)
 
     def invoke(self, ctx: Any) -> Any:
+        return self._telling(super().invoke, ctx)
+
+    def _telling(self, step: Callable[..., Any], *args: Any, **extra: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            return step(*args, **extra)
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read the output has gone, as `head` does
                 raise

@@ -24,7 +24,7 @@ from bench.experiment_file import ExperimentFile, LoadPoint
 from bench.failures import failure_of
 from bench.measures import Measure
 from bench.overrides import addresses_given, override, written
-from bench.places import BESIDE_ADAPTER, elsewhere, holding, known_keys
+from bench.places import BESIDE_ADAPTER, elsewhere, holding, known_keys, of_parts
 from bench.secrets import is_secret, looks_secret, redacted, secret_in_address
 from bench.suggestions import advice, meant, suggestion
 from bench.yaml_text import parse_yaml
@@ -211,7 +211,9 @@ class Reader:
         try:
             return ExperimentFile.model_validate(raw)
         except ValidationError as error:
-            self.model_faults(error, "", ExperimentFile)
+            unknown = [str(_steps(e)[-1]) for e in error.errors(include_url=False) if e["type"] == "extra_forbidden"]
+            in_parts = {place: keys for word in unknown for place, keys in of_parts(raw, word).items()}
+            self.model_faults(error, "", ExperimentFile, in_parts)
             corrected = self._corrected(raw, error, ExperimentFile, "")
             try:
                 return ExperimentFile.model_validate(corrected)
@@ -308,7 +310,9 @@ class Reader:
                 given = item.get("input")
                 told = isinstance(given, str | int | float | bool) and len(str(given)) <= _LONGEST_SHOWN
                 shown = f" (given: {given!r})" if told else ""
-                self.fault(key_path, f"{message[:1].lower()}{message[1:]}{shown}.".replace("..", "."))
+                about_path = message.startswith(("the variable ", "there is no home ", "a path "))
+                sentence = f"{message[:1].lower()}{message[1:]}{'' if about_path else shown}.".replace("..", ".")
+                self.fault(key_path, f": {sentence}" if about_path else sentence)
 
     def part(self, role: registry.RoleName, name: str, spec: Mapping[str, Any], key_path: str) -> Part | None:
         """A named part with its options validated; None after naming the fault."""
@@ -443,7 +447,8 @@ def _advice(
     known = known_keys(model, above)
     if in_adapter and (held := holding(item["input"], known)) and meant(str(last), known) is None:
         return f"What it holds ({', '.join(held)}) belongs {BESIDE_ADAPTER}."
-    return advice(str(last), known, {**other_places, **elsewhere(model, above)})
+    places = {**other_places, **elsewhere(model, above)} if in_adapter else {**elsewhere(model, above), **other_places}
+    return advice(str(last), known, places)
 
 
 def _is_union_tag(step: str | int) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import Encoder, Reranker, Role
+from adapters.base import Encoder, Identity, Reranker, Role, Store
 from bench.config import Experiment
 from bench.costing import encoders_in_use
 from bench.dataset import Dataset
 from bench.embedding import PLURAL
 from bench.expansion import System
+from bench.failures import failure_of
+from bench.folders import Listener
 from bench.pipeline import Pipeline
 from bench.results import DatasetInfo
 
@@ -39,27 +42,37 @@ def dataset_info(dataset: Dataset) -> DatasetInfo:
     )
 
 
-def origins(pipeline: Pipeline) -> dict[str, Any]:
+def origins(pipeline: Pipeline, emit: Listener) -> dict[str, Any]:
     """base: the folder of the experiment file, from which its relative paths start. addresses: what answered in a
     provider's place; a result obtained through one says so wherever shown. servers: each engine outside this process,
     with its version and address."""
     systems = pipeline.experiment.systems
-    adapters: dict[str, Encoder | Reranker] = {
+    asked: dict[str, Encoder | Reranker | Store] = {
         f"encoders.{name}": encoder for (name, _), encoder in encoders_in_use(pipeline).items()
     }
-    adapters |= {f"rerankers.{s.reranker}": pipeline.reranker(s.reranker) for s in systems if s.reranker}
+    asked |= {f"rerankers.{s.reranker}": pipeline.reranker(s.reranker) for s in systems if s.reranker}
+    addresses = {name: identity.address for name, identity in _identities(asked, emit) if identity.address}
+    outside = {system.store.name: system.store for system in systems if system.store and not system.store.kind.embedded}
+    engines = {name: pipeline.store(choice) for name, choice in outside.items()}
     return {
         "base": str(pipeline.experiment.base),
-        "addresses": {name: adapter.identity.address for name, adapter in adapters.items() if adapter.identity.address},
+        "addresses": addresses,
         "servers": {
-            system.store.name: {
-                **pipeline.store(system.store).identity.as_dict(),
-                "connection": system.store.connection.model_dump(mode="json"),
-            }
-            for system in systems
-            if system.store is not None and not system.store.kind.embedded
+            name: {**identity.as_dict(), "connection": outside[name].connection.model_dump(mode="json")}
+            for name, identity in _identities(engines, emit)
         },
     }
+
+
+def _identities(asked: Mapping[str, Encoder | Reranker | Store], emit: Listener) -> Iterator[tuple[str, Identity]]:
+    """What each adapter is. One that said so before the start and raises now is a warning; its systems fail."""
+    for name, adapter in asked.items():
+        try:
+            identity = adapter.identity
+        except BaseException as error:
+            emit(failure_of(error).warned(name, "the result does not say what answered"))
+        else:
+            yield name, identity
 
 
 def undirected(dataset: Dataset, role: Role, positions: npt.NDArray[np.intp]) -> str:

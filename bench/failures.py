@@ -26,6 +26,7 @@ from adapters.base import (
     Warned,
 )
 from bench.refusals import refusal, refused_by_system
+from bench.wording import writable
 
 LONGEST_MESSAGE = 600
 """Characters of a foreign message that a result holds; the whole of it stands in the traceback."""
@@ -157,7 +158,7 @@ def _type_name(kind: type[BaseException]) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        text = " ".join(str(error).split())
+        text = writable(" ".join(str(error).split()))
     except BaseException as second:  # an exception of a third party may fail even at saying what it is
         if _is_the_users(second):
             raise
@@ -169,11 +170,11 @@ def _message(error: BaseException) -> str:
 
 def _whole(error: BaseException) -> str:
     try:
-        return "".join(traceback.format_exception(error))
+        return writable("".join(traceback.format_exception(error)))
     except BaseException as second:  # a property of a foreign exception that raises, such as its __notes__
         if _is_the_users(second):
             raise
-        return "".join(traceback.format_tb(error.__traceback__)) + told(error)
+        return writable("".join(traceback.format_tb(error.__traceback__)) + told(error))
 
 
 def _own_frames(error: BaseException) -> tuple[str, ...]:
@@ -191,7 +192,7 @@ def _walk(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
     for frame, line in traceback.walk_tb(trace):
         code = frame.f_code
         module = str(frame.f_globals.get("__name__", ""))
-        yield module, f"{_shown(code.co_filename)}:{line} in {code.co_name}"
+        yield module, writable(f"{_shown(code.co_filename)}:{line} in {code.co_name}")
 
 
 def _shown(file: str) -> str:

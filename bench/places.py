@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from adapters import registry
 from bench.experiment_file import ExperimentFile
 
 BESIDE_ADAPTER = "beside adapter"
@@ -39,7 +40,32 @@ def elsewhere(model: type[BaseModel], location: Sequence[str | int]) -> dict[str
 
 def of_store(kind: Any, own: str) -> dict[str, list[str]]:
     """The keys of a store's other sections than its own (Index, Query or Connection), by how each is called."""
-    return {place: list(getattr(kind, name).model_fields) for place, name in _SECTIONS.items() if name != own}
+    found = {place: list(getattr(kind, name).model_fields) for place, name in _SECTIONS.items() if name != own}
+    return {**found, "to the encoder": ["similarity"]}
+
+
+def of_parts(raw: Mapping[str, Any], word: str) -> dict[str, list[str]]:
+    """The parts of a file whose adapter has an option of exactly that name, by how each is called."""
+    found: dict[str, list[str]] = {}
+    for section in ("stores", "encoders", "rerankers"):
+        parts = raw.get(section)
+        for name, spec in parts.items() if isinstance(parts, Mapping) else ():
+            path = f"under {section}.{name}"
+            for place, options in _options_of(section, spec):
+                if word in options.model_fields:
+                    found[f"{path}{place}"] = [word]
+    return found
+
+
+def _options_of(section: Any, spec: Any) -> Iterator[tuple[str, type[BaseModel]]]:
+    try:
+        kind = registry.load(section, spec["adapter"])
+    except BaseException:  # a fault of its own, which is told where the part is read
+        return
+    if section == "stores":
+        yield from ((".index", kind.Index), (".query", kind.Query), ("", kind.Connection))
+    else:
+        yield "", kind.Options
 
 
 def _nested(model: type[BaseModel], above: str) -> Iterator[tuple[str, list[str]]]:

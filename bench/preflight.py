@@ -308,7 +308,9 @@ def _check_encoder(encoder: Encoder) -> None:
     if not isinstance(encoder.dimension, int | np.integer) or encoder.dimension < 1:
         raise WrongAnswer(f"encoder {encoder.name}: dimension is {encoder.dimension!r}, not a whole number from 1 on.")
     if not isinstance(encoder.similarity, Similarity):
-        raise WrongAnswer(f"encoder {encoder.name}: similarity is {encoder.similarity!r}, not a Similarity.")
+        raise WrongAnswer(
+            f"encoder {encoder.name}: similarity is {encoder.similarity!r}, expected Similarity.COSINE, DOT or L2."
+        )
     for role in get_args(Role):
         _ = encoder.space, encoder.role_settings(role)
 

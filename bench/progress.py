@@ -14,6 +14,7 @@ from rich.console import Console
 from adapters.base import Event, StageAdvanced, StageFinished, StageStarted, SystemFinished, Warned
 from bench.wording import counted, singular
 
+_MOST_FRAMES = 20
 _VERBS = {
     "load": "reading",
     "encode": "embedding with",
@@ -108,12 +109,20 @@ class Progress:
             self._line(text)
             if tuple(frames) not in self._framed:  # what several systems share fails each of them
                 self._framed.add(tuple(frames))
-                for frame in frames:
+                for frame in _shortened(frames):
                     self._line(f"  {frame}")
 
     def _line(self, text: str) -> None:
         with suppress(OSError):  # a terminal that is gone must not end a run
             self._console.print(text, markup=False, soft_wrap=True)
+
+
+def _shortened(frames: Sequence[str]) -> list[str]:
+    """A screen of frames: endless recursion makes a thousand, which all stand in events.jsonl."""
+    if (left_out := len(frames) - _MOST_FRAMES) <= 0:
+        return list(frames)
+    half = _MOST_FRAMES // 2
+    return [*frames[:half], f"… {counted(left_out, 'frame')} between", *frames[-half:]]
 
 
 def _describe(stage: str, label: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ from bench.timing_figures import RoundFigures
 from bench.timing_notes import client_notes
 from bench.tracking import Tracking
 from bench.trec import write_run
-from bench.wording import counted
+from bench.wording import counted, writable
 
 TRUNCATED_SHARE_THAT_WARNS = 0.01
 
@@ -143,7 +144,7 @@ class _Run:
 
     def _started(self) -> Result:
         dataset = dataset_info(self.pipeline.dataset)
-        origin = {**provenance.provenance(), **origins(self.pipeline)}
+        origin = {**provenance.provenance(), **origins(self.pipeline, self.emit)}
         return Result(
             status="started",
             experiment=dict(self.experiment.resolved),
@@ -163,6 +164,8 @@ class _Run:
 
     def _tell(self, event: Event) -> None:
         """Hand an event on, and keep a warning for whoever reads the result."""
+        if isinstance(event, Warned):  # an adapter's words may hold what no file takes
+            event = replace(event, message=writable(event.message))
         self.emit(event)
         if isinstance(event, Warned):
             text = f"{event.about}: {event.message}" if event.about != "dataset" else event.message

@@ -1,6 +1,8 @@
-"""Numbers with the words they count."""
+"""Numbers with the words they count, and words that a file and a terminal can take."""
 
 from __future__ import annotations
+
+import unicodedata
 
 _PLURALS = {"index": "indexes", "query": "queries", "batch": "batches"}
 
@@ -20,3 +22,12 @@ def plural(noun: str) -> str:
     """Of the last word, which is the one that takes it: `hard negative` makes `hard negatives`."""
     first, _, last = noun.rpartition(" ")
     return f"{first} {_PLURALS.get(last, f'{last}s')}".lstrip()
+
+
+def writable(text: str) -> str:
+    """Text of foreign origin, with half surrogate pairs and control characters written out as in Python (`\\ud83d`).
+    No file takes the former, and a terminal obeys the latter. Line ends and tabs stay."""
+    if text.isprintable():
+        return text
+    unsafe = {char for char in set(text) if unicodedata.category(char) in ("Cc", "Cs")} - set("\n\t")
+    return text.translate({ord(char): char.encode("unicode_escape").decode() for char in unsafe})

@@ -572,7 +572,7 @@ def test_vectors_of_another_dimension_than_the_corpus_are_refused(tmp_path: Path
 def test_an_undefined_variable_in_any_path_is_a_fault_that_names_it(tmp_path: Path, keys: dict[str, Any]) -> None:
     found = faults(tmp_path, {**with_systems(BM25), **keys})
     assert len(found) == 1
-    assert "the variable NO_SUCH_VARIABLE in the path" in found[0]
+    assert ": the variable NO_SUCH_VARIABLE in the path" in found[0]
     assert "is not set. Set it: export NO_SUCH_VARIABLE=…" in found[0]
 
 

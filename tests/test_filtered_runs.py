@@ -129,6 +129,9 @@ def test_systems_with_and_without_a_filter_share_an_index(folder: Path) -> None:
         ({"lang": date(2024, 1, 1)}, "meta.lang holds 'en', which is no date"),
         ({"tags": {"gt": "a"}}, "meta.tags holds lists, which have no order"),
         ({"lang": False}, "Write it in quotes"),
+        ({"tweet_id": "7"}, "Write a number, without quotes"),
+        ({"meta.lang": "en"}, "The corpus has no column meta.meta.lang. Did you mean lang?"),
+        ({"Lang": "en"}, "The corpus has no column meta.Lang. Did you mean lang?"),
     ],
 )
 def test_a_fault_of_a_filter_is_told_once_and_names_its_field(folder: Path, condition: Any, message: str) -> None:

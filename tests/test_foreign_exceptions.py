@@ -392,3 +392,34 @@ def test_a_dry_run_and_a_clean_up_say_what_was_raised(folder: Path) -> None:
     assert cleaned.exit_code == 1
     assert "KeyError: 'planted'" in cleaned.stderr and "Traceback" not in cleaned.stderr
     assert "1 index could not be dropped" in cleaned.stdout
+
+
+@pytest.mark.parametrize("hook", ["encode", "prepare"])
+def test_a_message_that_no_file_can_hold_ends_one_system(folder: Path, hook: str) -> None:
+    """Half of a surrogate pair, which is no Unicode text, and a control character that a terminal would obey."""
+    trap = {"role": {"hook": hook, "kind": "UnwritableError"}}
+    exit_code, result, outcome, made = run(
+        folder, experiment(encoders=trap if hook == "encode" else None, rerankers=trap if hook == "prepare" else None)
+    )
+    assert exit_code == 1
+    others_are_measured(result)
+    assert result.systems[-1].error == r"ValueError: planted \ud83d \x1b[31m"
+    assert r"planted \ud83d" in outcome.stderr
+    events = [json.loads(line) for line in (made / "events.jsonl").read_text("utf-8").splitlines()]
+    assert any(r"planted \ud83d" in (event.get("traceback") or "") for event in events)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5])
+def test_an_identity_that_raises_later_ends_one_system(folder: Path, after: int) -> None:
+    """It answers when it is asked before the start, and raises when the run asks again."""
+    trap = {"late": {"hook": "identity", "kind": "SystemExit", "after": after}}
+    exit_code, result, _, _ = run(folder, experiment(encoders=trap, rerankers=trap))
+    assert exit_code in (0, 1)  # a run may ask fewer times
+    others_are_measured(result)
+
+
+def test_endless_recursion_shows_a_screen_of_frames(folder: Path) -> None:
+    _, result, outcome, _ = run(folder, experiment(encoders={"deep": {"hook": "encode", "kind": "RecursionError"}}))
+    others_are_measured(result)
+    assert len([line for line in outcome.stderr.splitlines() if line.startswith("  ")]) < 30
+    assert "frames between" in outcome.stderr

@@ -113,6 +113,23 @@ def test_standard_output_that_takes_nothing_is_one_sentence(tmp_path: Path) -> N
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+def test_help_that_cannot_be_printed_is_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = command(tmp_path, *arguments, stdout=full)
+    assert done.returncode == 2
+    assert done.stderr.startswith("the disk is full")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+def test_a_device_that_never_ends_is_refused_where_a_file_is_read(tmp_path: Path) -> None:
+    outcome = small.bench("run", "/dev/zero")
+    assert outcome.exit_code == 2
+    assert outcome.stderr == "/dev/zero: is a device, expected a file.\n"
+
+
 def test_standard_output_that_is_closed_is_one_sentence(tmp_path: Path) -> None:
     program = f"exec {sys.executable} -m bench schema >&-"
     done = subprocess.run(

@@ -125,6 +125,12 @@ def faults(folder: Path, experiment: Any, *overrides: str) -> list[str]:
         ({"stores": {"bm25": {"adaptr": "bm25"}}}, "stores.bm25.adaptr is unknown. Did you mean adapter?"),
         ({"stores": {"bm25": {"type": "bm25"}}}, "stores.bm25.type is unknown. Did you mean adapter?"),
         ({"dataset": {"adapter": "beir", "pth": "data"}}, "dataset.pth is unknown. Did you mean path?"),
+        ({"k1": 0.9}, "k1 is unknown. It belongs under stores.bm25.index."),
+        ({"systems": [{**BM25, "k1": 0.9}]}, "systems[0].k1 is unknown. It belongs under stores.bm25.index."),
+        (
+            {"stores": {"bm25": {"adapter": "lancedb", "index": {"type": "none", "metric": "cosine"}}}},
+            "stores.bm25.index.metric is unknown. Did you mean similarity? It belongs to the encoder.",
+        ),
     ],
 )  # fmt: skip
 def test_a_key_under_the_wrong_section_is_one_fault_that_says_where_it_belongs(

@@ -121,8 +121,7 @@ def comparison_for(operator: str, value: Any, kind: pa.DataType) -> Comparison:
         raise NotComparable("holds lists of texts. Write the date in quotes to find that text among them")
     for item in values:
         if not _compares(item, "time" if as_time else shape.kind):
-            cure = ". Write it in quotes to compare it as text" if shape.kind == "text" else ""
-            raise NotComparable(f"holds {kind}, which does not compare with {shown(item)}{cure}")
+            raise NotComparable(f"holds {kind}, which does not compare with {shown(item)}. {_CURES[shape.kind]}")
     if as_time or shape.kind == "time":
         values = tuple(microseconds(item) for item in values)  # type: ignore[arg-type]
     if operator in ("in", "eq", "not_in", "ne"):
@@ -175,6 +174,10 @@ def shown(value: Any) -> str:
     return f"the date {value.isoformat()}" if isinstance(value, date) else repr(value)
 
 
+_CURES: dict[Kind, str] = {
+    "bool": "Write true or false", "int": "Write a number, without quotes", "number": "Write a number, without quotes",
+    "text": "Write it in quotes to compare it as text", "time": "Write a date, such as 2024-11-01",
+}  # fmt: skip
 _ORDERED: dict[str, Callable[[Any, Any], bool]] = {
     "gt": lambda a, b: a > b, "gte": lambda a, b: a >= b, "lt": lambda a, b: a < b, "lte": lambda a, b: a <= b,
 }  # fmt: skip

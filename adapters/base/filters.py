@@ -105,8 +105,12 @@ def column_of(condition: Condition, names: list[str]) -> str:
     name = f"meta.{condition.field}"
     if name not in names:
         have = [n.removeprefix("meta.") for n in names if n.startswith("meta.")]
-        there = listed(have, [condition.field]) if have else "no meta columns"
-        raise InvalidOptions(f"The corpus has no column {name}. It has: {there}.", key=f"filter.{condition.field}")
+        plain = condition.field.removeprefix("meta.")
+        near = next((n for n in have if n == plain), None) or next(
+            (n for n in have if n.lower() == plain.lower()), None
+        )
+        cure = f"Did you mean {near}?" if near else f"It has: {listed(have, [plain]) if have else 'no meta columns'}."
+        raise InvalidOptions(f"The corpus has no column {name}. {cure}", key=f"filter.{condition.field}")
     return name
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import stat
 import tokenize
 import warnings
 import zlib
@@ -112,6 +114,10 @@ def _open_bytes(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
     """A file's bytes, decompressed, and the first of them."""
     try:
         with path.open("rb") as raw:
+            if not raw.seekable():
+                raise DatasetInvalid(str(path), "is a pipe or a device, and is read more than once. Save it as a file.")
+            if stat.S_ISCHR(os.fstat(raw.fileno()).st_mode):  # some, such as /dev/zero, never end
+                raise DatasetInvalid(str(path), "is a device, expected a file.")
             packed = raw.read(len(_GZIP)) == _GZIP
             raw.seek(0)
             # By its first bytes, not by its name: a download often loses or keeps the ending wrongly.

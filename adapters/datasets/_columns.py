@@ -75,10 +75,11 @@ def as_meta(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return as_meta(column.cast(kind.value_type))
     if pa.types.is_boolean(kind) or kind == pa.string():
         return column
-    if pa.types.is_unsigned_integer(kind) and kind.bit_width == 64:
-        return column.cast(pa.string())
     if pa.types.is_integer(kind):
-        return column.cast(pa.int64())
+        try:
+            return column.cast(pa.int64())
+        except pa.ArrowInvalid:  # beyond what an engine's whole numbers hold
+            return column.cast(pa.string())
     if pa.types.is_floating(kind):
         return column.cast(pa.float64())
     if pa.types.is_decimal(kind) or pa.types.is_date(kind) or pa.types.is_timestamp(kind):

@@ -128,8 +128,15 @@ def scores_in_order(service: Service, found: Sequence[tuple[Any, Any]], count: i
     Raises Retryable unless every document has exactly one finite score.
     """
     scores = np.full(count, np.nan, dtype=np.float32)
-    if sorted(int(index) for index, _ in found) != list(range(count)):
-        raise service.malformed(f"{len(found)} scores for {count} documents")
+    indexes = [int(index) for index, _ in found]
+    strange = next((index for index in indexes if not 0 <= index < count), None)
+    if strange is not None:
+        raise service.malformed(f"a score for document {strange}, and it was sent documents 0 to {count - 1}")
+    if len(set(indexes)) < len(indexes):
+        twice = next(index for place, index in enumerate(indexes) if index in indexes[:place])
+        raise service.malformed(f"two scores for document {twice} of 0 to {count - 1}")
+    if len(indexes) != count:
+        raise service.malformed(f"{len(indexes)} scores for {count} documents")
     for index, score in found:
         scores[int(index)] = math.nan if score is None else float(score)
     if not np.isfinite(scores).all():

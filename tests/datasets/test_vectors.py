@@ -76,6 +76,17 @@ def test_parquet_carries_all_in_one_file(folder: Path) -> None:
     assert meta.slice(0, 1).to_pylist() == [{"meta.lang": "en", "meta.tags": ["x"], "meta.ok": True}]
 
 
+@pytest.mark.parametrize("kind", [pa.uint64(), pa.uint8(), pa.int16()])
+def test_whole_numbers_of_any_width_are_numbers(folder: Path, kind: pa.DataType) -> None:
+    """Only what 64 bits with a sign cannot hold becomes text: no engine has a type for it."""
+    table = pa.table({"id": ["a", "b"], "vector": VECTORS[:2].tolist(), "size": pa.array([3, 7], kind)})
+    pq.write_table(table, folder / "sizes.parquet")
+    assert source(folder, corpus="sizes.parquet").load().corpus.column("meta.size").type == pa.int64()
+    beyond = table.set_column(2, "size", pa.array([3, 2**64 - 1], pa.uint64()))
+    pq.write_table(beyond, folder / "sizes.parquet")
+    assert source(folder, corpus="sizes.parquet").load().corpus.column("meta.size").to_pylist()[1] == str(2**64 - 1)
+
+
 def test_kept_vectors_are_mapped_in_one_piece(folder: Path) -> None:
     many = np.random.default_rng(0).standard_normal((25_000, 16)).astype(np.float32)
     np.save(folder / "corpus.npy", many)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from adapters.base import Corpus, ModelNotFound, Queries, Scored
+from adapters.rerankers._managed import scores_in_order
 from adapters.rerankers.http_rerank import RerankApiOptions, RerankApiReranker
+from adapters.transport import Retryable
 from tests.standin import StandIn
 
 DOCUMENTS = [f"a {thing} of {stuff} {i}" for i, (thing, stuff) in enumerate(
@@ -118,3 +120,18 @@ def test_a_server_that_gives_the_best_few_is_asked_for_all(best_few: tuple[str, 
     url, asked = best_few
     assert np.isfinite(score(server(url)).scores).all()
     assert [body["top_n"] for body in asked] == [75]
+
+
+@pytest.mark.parametrize(
+    ("indexes", "told"),
+    [
+        ([0, 0, 2], "two scores for document 0 of 0 to 2"),
+        ([0, 1, 3], "a score for document 3, and it was sent documents 0 to 2"),
+        ([0, 1, -1], "a score for document -1, and it was sent documents 0 to 2"),
+        ([0, 1], "2 scores for 3 documents"),
+    ],
+)
+def test_an_answer_about_other_documents_is_told_by_what_is_wrong(indexes: list[int], told: str) -> None:
+    service = server("http://127.0.0.1:1").service
+    with pytest.raises(Retryable, match=told):
+        scores_in_order(service, [(index, 0.5) for index in indexes], 3)
