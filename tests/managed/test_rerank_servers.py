@@ -14,7 +14,7 @@ import pytest
 from adapters.base import Corpus, ModelNotFound, Queries, Scored
 from adapters.rerankers._managed import scores_in_order
 from adapters.rerankers.http_rerank import RerankApiOptions, RerankApiReranker
-from adapters.transport import Retryable
+from adapters.service import Retryable
 from tests.standin import StandIn
 
 DOCUMENTS = [f"a {thing} of {stuff} {i}" for i, (thing, stuff) in enumerate(
