@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.index_files import damaged_files, file_digests
 from tests.perf.searching import system_on
 
-ROWS, AT_MOST = 50_000, 0.02
+ROWS, AT_MOST = 20_000, 0.02
 
 
 def main() -> None:
