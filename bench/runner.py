@@ -267,6 +267,7 @@ class _Run:
         entry.ann_recall = {str(k): mean_over_queries(v) for k, v in evaluated.ann.items()}
         if (warning := self.evaluator.few_neighbours(evaluated)) is not None:
             self._warn(system.name, warning)
+        self._tell_emptiness(entry, evaluated)
         entry.loss = self.evaluator.loss(evaluated)
         entry.builds = self._each_build(evaluated)
         entry.status = "partial" if evaluated.partial else "success"
@@ -327,6 +328,16 @@ class _Run:
         entry.notes += notes
         for note in notes:
             self.emit(Warned(entry.name, note))
+
+    def _tell_emptiness(self, entry: SystemResult, evaluated: Evaluated) -> None:
+        """That a system found nothing at all, where nothing else tells why: it may not work and pass as a weak one."""
+        judged = self.pipeline.dataset.judged
+        told = judged in (entry.queries_without_terms, entry.queries_without_direction)
+        if told or evaluated.failed.any() or any((ranking.rows >= 0).any() for ranking in evaluated.rankings):
+            return
+        note = f"it found nothing for any of {counted(judged, 'query')}: ask it one of them by hand"
+        entry.notes.append(note)
+        self.emit(Warned(entry.name, note))
 
     def _undirected(self, system: System, role: Role) -> int:
         """How many vectors have no direction; said once of each encoder, by name."""

@@ -184,6 +184,21 @@ def test_a_service_whose_ids_are_all_unknown_is_an_error_and_is_asked_again(tmp_
         service.stop()
 
 
+def test_a_service_that_finds_nothing_for_any_query_is_told_of(tmp_path: Path) -> None:
+    beir(tmp_path, ["d1", "d2"], ["q0", "q1"])
+    for answers, notes in (
+        ([[], []], ["it found nothing for any of 2 queries: ask it one of them by hand"]),
+        ([["d1"], []], []),
+    ):
+        service = serving(answers)
+        try:
+            spec = experiment({"name": "theirs", "store": "theirs"}, **http(service.url))
+            _, result = small.measure(tmp_path, spec)
+            assert (result.systems[0].status, result.systems[0].notes) == ("success", notes)
+        finally:
+            service.stop()
+
+
 def test_a_query_in_an_address_reaches_the_service_as_it_stands(tmp_path: Path) -> None:
     asked: list[str] = []
 
