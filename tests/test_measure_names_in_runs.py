@@ -65,7 +65,7 @@ def test_of_a_collection_of_one_grade_two_document_each_recall_from_two_is_one_h
 
 
 def test_targets_and_bare_cutoffs_take_their_names(folder: Path) -> None:
-    keys: dict[str, Any] = {"targets": {"r(rel=2)@10": [0.1]}, "latency": {"samples": 30, "seconds": 10}}
+    keys: dict[str, Any] = {"targets": {"r(rel=2)@10": [0.1]}, "latency": {"samples": 30, "turn_seconds": 0.001}}
     _, result = small.measure(folder, spec(measures=["Recall(rel=2)@10", 5, "ndcg(dcg=exp-log2)@10,3"], **keys))
     names = ["Recall(rel=2)@10", "Recall(rel=2)@5", "nDCG(dcg='exp-log2')@10", "nDCG(dcg='exp-log2')@3"]
     assert list(result.systems[0].measures) == names

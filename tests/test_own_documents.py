@@ -119,7 +119,7 @@ def test_it_is_left_out_under_a_filter(folder: Path) -> None:
 
 
 def test_live_rankings_are_those_that_were_judged(folder: Path) -> None:
-    plan = {"samples": 12, "seconds": 20}
+    plan = {"samples": 12, "turn_seconds": 0.001}
     _, result = small.measure(folder, spec(latency=plan))
     assert {s.name: s.latency.agreement for s in result.systems if s.latency} == {
         system["name"]: 1.0 for system in SYSTEMS if system not in (RUN, SYSTEMS[5])
@@ -127,14 +127,14 @@ def test_live_rankings_are_those_that_were_judged(folder: Path) -> None:
 
 
 def test_targets_are_met_without_it(folder: Path) -> None:
-    keys: dict[str, Any] = {"targets": {"ANN@5": [0.5]}, "latency": {"samples": 30, "seconds": 20}}
+    keys: dict[str, Any] = {"targets": {"ANN@5": [0.5]}, "latency": {"samples": 30, "turn_seconds": 0.001}}
     _, result = small.measure(folder, spec(SYSTEMS[:2], **keys))
     assert [(row.engine, row.mean) for row in result.targets] == [("exact", 1.0), ("faiss", 1.0)]
 
 
 def test_rows_written_meanwhile_are_found_again_without_it(folder: Path) -> None:
     writing = {"name": "writing", "seconds": 5, "ingest": {"rows_per_second": 100, "batch": 2, "share": 0.2}}
-    _, result = small.measure(folder, spec(SYSTEMS[:2], latency=[{"samples": 12}, writing]))
+    _, result = small.measure(folder, spec(SYSTEMS[:2], latency=[{"samples": 12, "turn_seconds": 0.001}, writing]))
     found = [system.loads[1].ingest for system in result.systems]
     assert [each.found_after if each else None for each in found] == [1.0, 1.0]
 

@@ -181,7 +181,7 @@ def test_figures_by_round_are_those_of_its_samples_alone() -> None:
     figures = found.rounds()["x"]
     assert figures.own_p50 == pytest.approx([0.0505, 0.007, np.nan], nan_ok=True)  # 4 samples stand for no round
     assert figures.total_p95 == pytest.approx([0.095, np.nan, np.nan], nan_ok=True)  # under 100 there is none
-    assert figures.own_mean == pytest.approx([0.0505, 0.007, np.nan], nan_ok=True)
+    assert figures.means["own"] == pytest.approx([0.0505, 0.007, np.nan], nan_ok=True)
 
 
 def test_the_pool_is_drawn_from_by_the_seed() -> None:

@@ -59,8 +59,11 @@ def test_a_column_that_the_server_cannot_hold_is_refused_beforehand(
 
 
 def test_a_quiet_run_over_a_server_writes_nothing_to_the_screen_and_counts_what_it_cannot_answer(
-    synchronous: dict[str, Any], tmp_path: Path
+    synchronous: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("BENCH_CONFIG", str(tmp_path))
+    known = f"{synchronous['host']}:{synchronous['port']} {synchronous['api_key_env']}\n"
+    (tmp_path / "known_hosts").write_text(known, encoding="utf-8")
     small.collection(tmp_path / "data", documents=40, queries=6)
     rows = [{"_id": "q0", "text": "猫是一种"}, *({"_id": f"q{i}", "text": "copper violin"} for i in range(1, 6))]
     small.write_jsonl(tmp_path / "data" / "queries.jsonl", rows)
