@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 _MAGIC = b"RBA1"
 _DIGEST_BYTES = 16
+_ADDRESS = "address"  # of the artefact within its file; files of earlier versions have none
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -336,6 +337,7 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
     # One array after another, the first of them the names: a zip archive of as many small arrays takes twice as long,
     # and every answer of a managed model is a file.
     buffer = io.BytesIO()
+    arrays = {_ADDRESS: np.array(_address(path)), **arrays}
     for array in (np.array(list(arrays)), *arrays.values()):
         np.save(buffer, array, allow_pickle=False)
     payload = buffer.getbuffer()
@@ -358,4 +360,13 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     first = np.load(file, allow_pickle=False)
     if isinstance(first, np.lib.npyio.NpzFile):  # written by an earlier version: what was paid for is kept
         return {name: first[name] for name in first.files}
-    return {str(name): np.load(file, allow_pickle=False) for name in first}
+    arrays = {str(name): np.load(file, allow_pickle=False) for name in first}
+    if str(arrays.pop(_ADDRESS, _address(path))) != _address(path):  # whole, and another artefact's
+        path.unlink(missing_ok=True)
+        return None
+    return arrays
+
+
+def _address(path: Path) -> str:
+    """Which artefact a file is: its key, and what stands before it."""
+    return f"{path.parent.name}/{path.stem}"

@@ -185,3 +185,18 @@ def test_flags_are_counted_and_unknown_where_an_earlier_version_kept_none(tmp_pa
     segments.append(digests[3:], {"scores": np.ones(1)})
     assert segments.flagged(digests[:3], "truncated") == 2
     assert segments.flagged(digests, "truncated") is None
+
+
+def test_a_whole_file_under_the_name_of_another_is_no_answer(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for key in ("a", "b"):
+        cache.write("candidates", key, {"rows": np.array([ord(key)])})
+    (tmp_path / "candidates" / "b.npz").replace(tmp_path / "candidates" / "a.npz")
+    assert cache.read("candidates", "a") is None
+
+
+def test_a_cache_that_was_moved_is_the_same_cache(tmp_path: Path) -> None:
+    Cache(tmp_path / "here").write("candidates", "a/0", {"rows": np.array([1])})
+    (tmp_path / "here").rename(tmp_path / "there")
+    kept = Cache(tmp_path / "there").read("candidates", "a/0")
+    assert kept is not None and list(kept) == ["rows"] and kept["rows"].tolist() == [1]

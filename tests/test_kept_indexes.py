@@ -76,6 +76,7 @@ def replace_by_folder(path: Path) -> None:
 
 
 def replace_by_link(path: Path) -> None:
+    """Links of one folder then lead to the same file: what is whole may be another's."""
     path.rename(path.with_name("moved"))
     path.symlink_to("moved")
 
@@ -233,7 +234,7 @@ def check_beside(folder: Path, kinds: Iterable[str], harms: Iterable[str]) -> No
         assert paths, kind
         for harm in harms:
             shutil.rmtree(folder / "cache")
-            shutil.rmtree(folder / "results")
+            shutil.rmtree(folder / "results", ignore_errors=True)  # a run that could not start left none
             shutil.copytree(folder / "whole", folder / "cache", symlinks=True)
             for path in paths:
                 HARMS[harm](folder / path)
