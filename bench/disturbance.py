@@ -19,14 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-# On two processors with two busy loops beside, the share was .5 and more and the p50 of a turn of one second up to
-# twice its quiet value; with nothing else running it was under .05, on a desktop in use under .1.
+# Turns of one second on two processors: with two busy loops beside them the share was .67 to .70, with nothing else
+# running .00 to .01.
 SHARE_THAT_DISTURBS = 0.2
 # A share is counted in ticks of 10 ms: in a turn shorter than this, one or two of them would pass for a busy machine.
 SECONDS_FOR_A_SHARE = 0.25
-# A probe takes 9 ms of processor time; beside two busy loops on two processors it took 28 to 50 ms. Once interrupted
-# by a program that wakes for 4 ms, it stays below.
-SLOWNESS_THAT_DISTURBS = 1.5
+# A probe takes 9 ms of processor time; there it took 1.9 to 3.1 times as long, and with nothing else running up to 1.7
+# times, when the host of the virtual machine took 4 or 6 ms of it.
+SLOWNESS_THAT_DISTURBS = 1.8
 STANDSTILL_THAT_DISTURBS = 0.5
 _TICK_SECONDS = 0.05
 _PROBE = bytes(range(256)) * 256
