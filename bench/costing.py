@@ -266,7 +266,7 @@ class Costs:
                 built = self._pipeline.index(node)
                 parts[f"index {built.key}"] = Work("index", "corpus", documents, seconds=built.build_seconds)
             if node.reranker is not None:
-                usage, _ = self._pipeline.rerank_usage(node, depth)
+                usage = self._pipeline.rerank_usage(node, depth)
                 stage = "rerank" if "rerank" in live else None  # one clock for all of a query's rerankers
                 time = live.pop("rerank", nothing)
                 reranker = self._pipeline.reranker(node.reranker)

@@ -358,6 +358,8 @@ class EqualRecall:
         values = [self._values(name, measure) for name in (one, other)]
         first, second = (of.mean(axis=0) for of in values if of is not None)
         common = ~(np.isnan(first) | np.isnan(second))  # a query without direction has no recall
+        if not common.any():
+            return False
         clusters = None if self._evaluator.clusters is None else self._evaluator.clusters[common]
         compared = compare_family(first[common], {other: second[common]}, margin=None, rng=rng, clusters=clusters)
         return compared[other].verdict != "undecided"

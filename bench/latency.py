@@ -131,6 +131,7 @@ class _Pass:
         seconds = turn_seconds(load, len(subjects))
         self._measured = [_Measured(load, subject, seconds, self._children, emit) for subject in subjects]
         self._observed: list[list[Observed]] = []  # by round
+        self._longest = 0.0  # seconds of a round
 
     def carry_out(self, watch: Callable[[], Watching]) -> dict[str, Samples]:
         watching = watch()
@@ -152,16 +153,14 @@ class _Pass:
 
     def _rounds(self, label: str, rounds: Sequence[int], watch: Watching, until: float = math.inf) -> None:
         """Carry out rounds. until: no round begins that would not be over by then, or that is no longer wanted."""
-        began = time.perf_counter()
-        done, lasted = 0, 0.0
-        if self._observed:
-            lasted = self._longest
-            if began + lasted > until:
-                return
+        began, done = time.perf_counter(), 0
+        if began + self._longest > until:
+            return
         self._emit(StageStarted("latency", label, len(rounds) * len(self._measured), "turns"))
         for number in rounds:
             start = time.perf_counter()
-            if start + lasted > until or (until < math.inf and self._undisturbed(watch) >= self._load.planned_rounds):
+            wanted = until == math.inf or self._undisturbed(watch) < self._load.planned_rounds
+            if start + self._longest > until or not wanted:
                 break
             self._observed.append([])
             # The order is drawn for all, so that it does not depend on who is still there.
@@ -172,10 +171,8 @@ class _Pass:
                     self._observed[-1] += one.take_turn(number, rng, watch)
                 done += 1
                 self._emit(StageAdvanced("latency", label, done))
-            lasted = self._longest = max(lasted, time.perf_counter() - start)
+            self._longest = max(self._longest, time.perf_counter() - start)
         self._emit(StageFinished("latency", label, time.perf_counter() - began, done, 0))
-
-    _longest = 0.0
 
     def _disturbed(self, watch: Watching) -> dict[int, str]:
         """By round, what disturbed it."""

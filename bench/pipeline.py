@@ -640,9 +640,9 @@ class Pipeline:
         texts = self.dataset.document_texts if role == "document" else self.dataset.query_texts
         return self.once(("text sizes", role, tokens), lambda: tokens.sizes(texts))  # type: ignore[no-any-return]
 
-    def rerank_usage(self, system: System, depth: int | None, build: int = 0) -> tuple[Usage, float]:
-        """What scoring a system's candidates costs who scores nothing else, and the seconds it took. depth: what a
-        fusion wants of it as a leg."""
+    def rerank_usage(self, system: System, depth: int | None, build: int = 0) -> Usage:
+        """What scoring a system's candidates uses where nothing else is scored. depth: what a fusion wants of it as a
+        leg."""
         assert system.reranker is not None
         rows, _ = self.scorable(system, self.candidates(system, system.scored(depth), build).rows)
         return self.pair_scores(system.reranker).usage(rows)

@@ -92,20 +92,20 @@ class PairScores:
         """How many distinct pairs of these candidates have no score yet."""
         return int(self._wanted(self._pairs(rows), rows >= 0).sum())
 
-    def usage(self, rows: Rows) -> tuple[Usage, float]:
-        """What scoring these candidates costs who scores nothing else, and the seconds it took.
+    def usage(self, rows: Rows) -> Usage:
+        """What scoring these candidates uses where nothing else is scored.
 
         Tokens belong to pairs, whoever asked for them first. A search unit belongs to a request: it is as reported
         where one request scored just a query's candidates, and reckoned from the texts where systems share pairs.
         """
         digests, present = self._pairs(rows), rows >= 0
         totals = self._segments.total(digests[present], "usage.")
-        seconds = totals.pop("seconds", 0.0)
+        totals.pop("seconds", None)  # of batches: what a query takes is measured live
         usage = usage_from(totals)
         if totals.get("search_units"):
             alone = [self._request_units(i, rows[i], digests[i]) for i in np.flatnonzero(present.any(axis=1)).tolist()]
             usage = replace(usage, search_units=sum(alone))
-        return usage, seconds
+        return usage
 
     def _request_units(self, query: int, rows: Rows, digests: Digests) -> int:
         own = digests[rows >= 0]
