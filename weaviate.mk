@@ -1,7 +1,7 @@
 # A Weaviate server without Docker: built once with Go, started on loopback. The version is pinned in
-# adapters/stores/weaviate_server.py, which needs the standard library alone.
+# adapters/servers/weaviate.py, which needs the standard library alone.
 VENV_PYTHON ?= .venv/bin/python
-WEAVIATE := $(VENV_PYTHON) -P -m adapters.stores.weaviate_server
+WEAVIATE := $(VENV_PYTHON) -P -m adapters.servers.weaviate
 
 .PHONY: weaviate weaviate-up weaviate-down weaviate-cluster-up weaviate-cluster-down weaviate-status
 

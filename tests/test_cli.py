@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.stores import weaviate_server
+from adapters.servers import weaviate as weaviate_server
 from tests import small
 from tests.conftest import REPOSITORY
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from adapters.stores.weaviate_server import Ports
+from adapters.servers.weaviate import Ports
 
 SPAWNED = multiprocessing.get_context("spawn")
 DIMENSION, HITS, SECONDS = 384, 10, 6.0

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Floats, IndexRef, Place, Similarity
-from adapters.stores import weaviate_server
+from adapters.servers import weaviate as weaviate_server
+from adapters.servers.weaviate import Ports, Server
 from adapters.stores.weaviate import WeaviateStore
-from adapters.stores.weaviate_server import Ports, Server
 from tests.perf.searching import AT_MOST, clustered, search_ratio, system_on
 from tests.stores.arrays import batches
 

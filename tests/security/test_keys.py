@@ -13,7 +13,7 @@ import pytest
 
 from adapters import registry
 from adapters.base import AdapterError, Context, Corpus, InvalidOptions, Queries, Rows, TextRows, Tracker
-from adapters.stores._weaviate_options import WeaviateConnection
+from adapters.stores.weaviate.options import WeaviateConnection
 from tests import small
 from tests.security.recording import MARK, VARIABLES, Recorder, planted, recording
 from tests.trackers.test_trackers import events

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from adapters.base import Context
-from adapters.stores import weaviate_server
-from adapters.stores.weaviate_server import Ports, Server
+from adapters.servers import weaviate as weaviate_server
+from adapters.servers.weaviate import Ports, Server
 from tests.conftest import absent
 
 METRICS = {"PROMETHEUS_MONITORING_ENABLED": "true"}

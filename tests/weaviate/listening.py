@@ -15,7 +15,7 @@ from pathlib import Path
 
 import grpc
 
-from adapters.stores.weaviate_server import Ports, Server, cluster, start_cluster
+from adapters.servers.weaviate import Ports, Server, cluster, start_cluster
 
 ADDRESS = "10.99.0.1"
 HTTP_CALLS = (

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from adapters.base import AdapterRejected, AdapterUnavailable, IndexRef, Place, Queries, Similarity
-from adapters.stores.weaviate_server import Ports, Server, cluster, start_cluster
+from adapters.servers.weaviate import Ports, Server, cluster, start_cluster
 
 from .conftest import METRICS, connection_of, revive, store_at
 from .corpora import DIMENSION, build, corpus, recall, with_columns

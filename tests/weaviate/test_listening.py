@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from adapters.base import AdapterRejected
-from adapters.stores import weaviate_server
-from adapters.stores._weaviate_credentials import Credentials
-from adapters.stores._weaviate_options import WeaviateConnection
-from adapters.stores.weaviate_server import Ports, Server
+from adapters.servers import weaviate as weaviate_server
+from adapters.servers._weaviate_credentials import Credentials
+from adapters.servers.weaviate import Ports, Server
+from adapters.stores.weaviate.options import WeaviateConnection
 from tests.conftest import REPOSITORY, absent
 
 from .conftest import connection_of, store_at

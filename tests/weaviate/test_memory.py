@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.stores import weaviate_server
-from adapters.stores._weaviate_options import WeaviateConnection
-from adapters.stores.weaviate_server import Ports, ServerFailed
+from adapters.servers import weaviate as weaviate_server
+from adapters.servers.weaviate import Ports, ServerFailed
+from adapters.stores.weaviate.options import WeaviateConnection
 from bench.results import SystemResult
 from tests import small
 

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from adapters.base import AdapterRejected, AdapterUnavailable, InvalidOptions, Similarity
 from adapters.registry import load
+from adapters.servers.weaviate import Ports
 from adapters.stores._fields import MetaFields
-from adapters.stores._weaviate_fields import property_name, property_names
-from adapters.stores._weaviate_schema import Mark, class_name
 from adapters.stores.weaviate import WeaviateStore
-from adapters.stores.weaviate_server import Ports
+from adapters.stores.weaviate.fields import property_name, property_names
+from adapters.stores.weaviate.schema import Mark, class_name
 
 from .conftest import store_at
 

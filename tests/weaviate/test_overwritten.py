@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from adapters.base import IndexMissing, IndexRef, Place, Similarity
-from adapters.stores._weaviate_collection import _uuid
-from adapters.stores._weaviate_schema import Mark
+from adapters.stores.weaviate.collection import _uuid
+from adapters.stores.weaviate.schema import Mark
 from bench.artifacts import Cache
 from bench.kept_index import foreign_vectors
 from bench.results import Result

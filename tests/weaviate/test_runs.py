@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from adapters.base import Event, IndexRef, Queries, StageAdvanced, StageFinished, Warned
-from adapters.stores.weaviate_server import Ports, Server, cluster, start_cluster
+from adapters.servers.weaviate import Ports, Server, cluster, start_cluster
 from bench.artifacts import Cache
 from bench.pipeline import QUERIES_PER_CHUNK, ROWS_PER_BATCH
 from bench.results import Result, SystemResult

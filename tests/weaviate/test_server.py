@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from adapters.stores import weaviate_server
-from adapters.stores._weaviate_credentials import Credentials
-from adapters.stores.weaviate_server import ENVIRONMENT, IMAGE, Ports, Server, ServerFailed, cluster
+from adapters.servers import weaviate as weaviate_server
+from adapters.servers._weaviate_credentials import Credentials
+from adapters.servers.weaviate import ENVIRONMENT, IMAGE, Ports, Server, ServerFailed, cluster
 from tests.conftest import REPOSITORY
 
 SINGLE = "weaviate"
@@ -93,7 +93,7 @@ def test_a_taken_port_is_named(server_binary: Path, tmp_path: Path) -> None:
 
 def test_the_tool_runs_on_the_standard_library_alone() -> None:
     program = (
-        "import sys, adapters.stores.weaviate_server as server\n"
+        "import sys, adapters.servers.weaviate as server\n"
         "assert server.main(['status']) == 0\n"
         "assert not {'weaviate', 'pydantic', 'numpy', 'pyarrow'} & set(sys.modules)\n"
     )

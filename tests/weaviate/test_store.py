@@ -27,9 +27,9 @@ from adapters.base import (
     Similarity,
     exact_top_k,
 )
-from adapters.stores._weaviate_schema import class_name
+from adapters.servers.weaviate import Ports
 from adapters.stores.weaviate import WeaviateStore
-from adapters.stores.weaviate_server import Ports
+from adapters.stores.weaviate.schema import class_name
 from tests.stores.arrays import batches
 
 from .conftest import store_at

@@ -1,7 +1,7 @@
 """A Weaviate server on this machine without Docker: build, start, stop, and a cluster of three on one host.
 
 The one place that pins the server's version. Needs the standard library alone:
-`python -P -m adapters.stores.weaviate_server build|up|down|cluster-up|cluster-down|status`.
+`python -P -m adapters.servers.weaviate build|up|down|cluster-up|cluster-down|status`.
 """
 
 from __future__ import annotations
@@ -429,7 +429,7 @@ def status() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -P -m adapters.stores.weaviate_server", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -P -m adapters.servers.weaviate", description=__doc__)
     parser.add_argument("command", choices=("build", "up", "down", "cluster-up", "cluster-down", "status"))
     command = parser.parse_args(arguments).command
     try:

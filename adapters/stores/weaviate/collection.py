@@ -23,11 +23,11 @@ from adapters.base import (
     vectors_of,
 )
 
-from ._fields import MetaFields
-from ._weaviate_client import ServerLink
-from ._weaviate_fields import values_of
-from ._weaviate_options import TRAINED, WeaviateIndex
-from ._weaviate_schema import (
+from .._fields import MetaFields
+from .client import ServerLink
+from .fields import values_of
+from .options import TRAINED, WeaviateIndex
+from .schema import (
     ROW,
     TEXT,
     VECTOR,

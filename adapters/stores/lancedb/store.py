@@ -41,12 +41,12 @@ from adapters.base import (
     Store,
     Unmatched,
 )
+from adapters.inference import first_line, lacks_memory
 
-from ..inference import first_line, lacks_memory
-from ._fields import MetaFields
-from ._lancedb_options import DEFAULT_NPROBES, TOKENIZERS, LanceDbIndex, LanceDbQuery
-from ._lancedb_table import batches_for, rows_for, where_clause
-from ._rows import folder_bytes
+from .._fields import MetaFields
+from .._rows import folder_bytes
+from .options import DEFAULT_NPROBES, TOKENIZERS, LanceDbIndex, LanceDbQuery
+from .table import batches_for, rows_for, where_clause
 
 _ADDRESSES = ("endpoint", "endpoint_url", "base_url", "authority", "host")  # how such storage options end
 _ON_THIS_MACHINE = ("file://", "memory://", "file-object-store://")

@@ -29,16 +29,16 @@ from adapters.base import (
     asks_others,
 )
 from adapters.base.processes import is_this_machine, listeners, named
+from adapters.servers import weaviate as weaviate_server
 
-from . import weaviate_server
-from ._fields import MetaFields
-from ._rows import folder_bytes
-from ._weaviate_client import ServerLink
-from ._weaviate_collection import Collection, build, insert, settle, stored_vectors
-from ._weaviate_fields import check_columns
-from ._weaviate_options import WeaviateConnection, WeaviateIndex, WeaviateQuery
-from ._weaviate_schema import Mark, class_definition, class_name, differences, vector_config
-from ._weaviate_session import WeaviateSession
+from .._fields import MetaFields
+from .._rows import folder_bytes
+from .client import ServerLink
+from .collection import Collection, build, insert, settle, stored_vectors
+from .fields import check_columns
+from .options import WeaviateConnection, WeaviateIndex, WeaviateQuery
+from .schema import Mark, class_definition, class_name, differences, vector_config
+from .session import WeaviateSession
 
 _MINIMUM = {"hfresh": (1, 36), "rq": (1, 32), "dynamic": (1, 25)}  # server versions
 

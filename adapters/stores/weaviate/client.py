@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from adapters.base import AdapterError, AdapterRejected, AdapterTimeout, AdapterUnavailable, IndexMissing
+from adapters.servers import weaviate as weaviate_server
 
-from . import weaviate_server
-from ._weaviate_options import DEFAULT_KEY_ENV, WeaviateConnection
+from .options import DEFAULT_KEY_ENV, WeaviateConnection
 
 _T = TypeVar("_T")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from adapters.base import AdapterRejected, Similarity
 
-from ._fields import MetaFields
-from ._weaviate_fields import properties_of
-from ._weaviate_options import TRAINED, WeaviateIndex
+from .._fields import MetaFields
+from .fields import properties_of
+from .options import TRAINED, WeaviateIndex
 
 ROW, TEXT, VECTOR = "row", "text", "default"
 _DISTANCE = {Similarity.COSINE: "cosine", Similarity.DOT: "dot", Similarity.L2: "l2-squared"}

@@ -25,11 +25,11 @@ from adapters.base import (
     Unmatched,
 )
 
-from ._fields import MetaFields
-from ._weaviate_collection import Collection
-from ._weaviate_fields import native_filter
-from ._weaviate_options import TOKENIZATIONS, WeaviateQuery
-from ._weaviate_schema import ROW, TEXT, query_settings, reconfigured, vector_config
+from .._fields import MetaFields
+from .collection import Collection
+from .fields import native_filter
+from .options import TOKENIZATIONS, WeaviateQuery
+from .schema import ROW, TEXT, query_settings, reconfigured, vector_config
 
 _Found: TypeAlias = tuple[list[int], list[float]]
 _FUSION = {"relative_score": "RELATIVE_SCORE", "ranked": "RANKED"}

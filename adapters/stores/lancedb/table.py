@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from adapters.base import Comparison, Filter, Shape
 
-from ._fields import MetaFields
+from .._fields import MetaFields
 
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _LEAST = -(2**63)

@@ -12,9 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from adapters._scripts import Writing
 from adapters.base import AdapterRejected, Contact, FilePath, InvalidOptions, Options, is_loopback
-
-from ..service import without_credentials
-from .weaviate_server import Server, local_cluster, local_server
+from adapters.servers.weaviate import Server, local_cluster, local_server
+from adapters.service import without_credentials
 
 Kind: TypeAlias = Literal["hnsw", "flat", "dynamic", "hfresh"]
 Quantizer: TypeAlias = Literal["none", "pq", "bq", "sq", "rq"]
