@@ -1,5 +1,6 @@
 """The contracts of the adapters and the values that cross them. Everything here is public."""
 
+from .adapter import Adapter, Consumes, NoOptions, Options
 from .arrays import (
     EMPTY_ROW,
     EMPTY_SCORE,
@@ -30,19 +31,9 @@ from .arrays import (
 )
 from .comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
 from .contacts import Contact, asks_others, is_loopback
-from .contracts import (
-    Adapter,
-    Consumes,
-    DatasetSource,
-    Encoder,
-    NoOptions,
-    Options,
-    Reranker,
-    Session,
-    Store,
-    Tracker,
-)
+from .dataset_source import DatasetSource
 from .directions import of_ordinary_length, without_direction
+from .encoder import Encoder
 from .errors import (
     AdapterError,
     AdapterRejected,
@@ -76,7 +67,11 @@ from .filters import Condition, Filter, column_of
 from .offline import hub_is_offline, hub_offline
 from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
 from .reading import numbered_lines, open_matrix, open_text
+from .reranker import Reranker
+from .session import Session
+from .store import Store
 from .tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
+from .tracker import Tracker
 from .wording import listed
 
 __all__ = [

@@ -1,0 +1,82 @@
+"""What the contracts of all roles share. Public methods check and batch; an author fills in the small core (the `_`
+methods).
+
+Every adapter is one class in one file with `name`, an `Options` model, and what to install. Heavy packages are
+imported inside the methods that need them. The constructor takes validated options and a Context, and does
+nothing slow: no model is loaded and no server called before `check` or the first use.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC
+from collections.abc import Sequence
+from types import TracebackType
+from typing import ClassVar, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from .contacts import Contact, asks_others
+from .errors import MissingDependency
+
+Consumes: TypeAlias = Literal["vector", "text"]
+
+
+class Options(BaseModel):
+    """Base of every options model: unknown keys are faults, instances do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoOptions(Options):
+    """For adapters that have nothing to set."""
+
+
+class Adapter(ABC):
+    """What all roles share."""
+
+    name: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]] = ()  # importable packages beyond the standard library
+    extra: ClassVar[str | None] = None  # the extra of this distribution that brings them
+
+    @classmethod
+    def missing(cls) -> MissingDependency | None:
+        """The first package that is not installed, as the error to raise; imports nothing."""
+        for package in cls.requires:
+            if importlib.util.find_spec(package) is None:
+                return MissingDependency(cls.name, package, cls.extra)
+        return None
+
+    def check(self) -> None:
+        """Raise an AdapterError for whatever can be known to fail before the run: a model that is not there, a
+        missing key, a server that does not answer. Cheap: seconds at most, nothing billed."""
+        if error := self.missing():
+            raise error
+
+    def contacts(self) -> Sequence[Contact]:
+        """Whom this adapter talks to, known from its options and the environment alone; none for one that works on
+        this machine by itself."""
+        return ()
+
+    def check_alone(self) -> None:
+        """As `check`, but whoever a dry run must leave alone is not asked."""
+        if not asks_others(self.contacts()):
+            self.check()
+        elif error := self.missing():
+            raise error
+
+    def remarks(self) -> Sequence[str]:
+        """Sentences on how its work went that the reader of a result must know. Called when a run's work is done."""
+        return ()
+
+    def close(self) -> None:
+        """Give back connections and memory. Called once; the adapter is not used afterwards."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
