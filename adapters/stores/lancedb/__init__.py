@@ -1,5 +1,6 @@
 """LanceDB as a store: options, the table's columns, building and searching, each a file."""
 
-from .store import LanceDbSession, LanceDbStore
+from .session import LanceDbSession
+from .store import LanceDbStore
 
 __all__ = ["LanceDbSession", "LanceDbStore"]

@@ -15,43 +15,34 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from adapters._scripts import advice
 from adapters.base import (
     AdapterError,
-    AdapterRejected,
     AdapterUnavailable,
     Consumes,
     Contact,
     EffectiveIndex,
-    Filter,
-    Floats,
     FolderOrUri,
-    Hits,
     Identity,
     IndexMissing,
     IndexRef,
     InvalidOptions,
     NotIndexed,
     Options,
-    OutOfMemory,
     Place,
-    Queries,
-    Session,
     Similarity,
     Store,
-    Unmatched,
 )
-from adapters.inference import first_line, lacks_memory
 
 from .._fields import MetaFields
 from .._rows import folder_bytes
-from .options import DEFAULT_NPROBES, TOKENIZERS, LanceDbIndex, LanceDbQuery
-from .table import batches_for, rows_for, where_clause
+from .errors import told
+from .options import LanceDbIndex, LanceDbQuery
+from .session import LanceDbSession, vector_query
+from .table import batches_for, rows_for
 
 _ADDRESSES = ("endpoint", "endpoint_url", "base_url", "authority", "host")  # how such storage options end
 _ON_THIS_MACHINE = ("file://", "memory://", "file-object-store://")
 _VECTOR_INDEX, _TEXT_INDEX = "vector_idx", "text_idx"
-_BATCH = 256  # queries in one request of a search with many
 # "A good rule of thumb is to run optimize if you have added or modified 100,000 or more records or run more than 20
 # data modification operations." Source: lancedb 0.40, Table.optimize. New rows are scanned until then.
 _OPTIMIZE_ROWS, _OPTIMIZE_INSERTS = 100_000, 20
@@ -171,7 +162,7 @@ class LanceDbStore(Store):
             # The engine reads in threads of its own and wraps what the batches raised.
             if rows.failure is not None:
                 raise rows.failure from None
-            raise _told(error, f"LanceDB could not write the table {place.name}") from error
+            raise told(error, f"LanceDB could not write the table {place.name}") from error
         details: dict[str, Any] = {"fields": rows.fields.dump()}
         if table.count_rows():
             self._index(table, similarity, dimension)
@@ -192,7 +183,7 @@ class LanceDbStore(Store):
                 table.create_index("text", config=lancedb.index.FTS(**given), name=_TEXT_INDEX)
                 self._check_covered(table, _TEXT_INDEX)
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
-            raise _told(error, f"LanceDB could not build {self.index.type}", NotIndexed) from error
+            raise told(error, f"LanceDB could not build {self.index.type}", NotIndexed) from error
 
     def _check_covered(self, table: Any, name: str) -> Any:
         """The engine's statistics of an index that covers every row; NotIndexed otherwise."""
@@ -229,7 +220,7 @@ class LanceDbStore(Store):
                 table.optimize()
                 inserts, rows = 0, 0
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
-            raise _told(error, f"LanceDB could not add {batch.num_rows:,} rows to the table {ref.name}") from error
+            raise told(error, f"LanceDB could not add {batch.num_rows:,} rows to the table {ref.name}") from error
         self._unoptimized[ref.name] = inserts, rows
 
     def _settle(self, ref: IndexRef) -> None:
@@ -237,7 +228,7 @@ class LanceDbStore(Store):
         try:
             self._handle(ref).optimize()
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
-            raise _told(error, f"LanceDB could not index what was added to {ref.name}", NotIndexed) from error
+            raise told(error, f"LanceDB could not index what was added to {ref.name}", NotIndexed) from error
 
     def describe(self, ref: IndexRef) -> EffectiveIndex:
         table = self._table(ref)
@@ -260,7 +251,7 @@ class LanceDbStore(Store):
                 f"The index compares by {found.distance_type}, searches by {ref.similarity}: LanceDB would scan every "
                 "vector. Build the index again."
             )
-        plan = _vector_query(table, np.ones(ref.dimension or 1, np.float32), ref.similarity, 1).explain_plan()
+        plan = vector_query(table, np.ones(ref.dimension or 1, np.float32), ref.similarity, 1).explain_plan()
         if "ANNSubIndex" not in plan:
             raise NotIndexed(f"LanceDB's plan of a search does not use the index:\n{plan}")
         partitions = _partition_statistics(table)
@@ -339,176 +330,6 @@ class LanceDbStore(Store):
                 f"LanceDB cannot reach {self._uri or 'its folder'}: {error}. Check connection.uri, "
                 "storage_options and the credentials in the environment."
             ) from error
-
-
-def _told(error: Exception, what: str, kind: type[AdapterError] = AdapterRejected) -> AdapterError:
-    """What an error of the engine comes to: a lack of memory, or that kind."""
-    if lacks_memory(error):
-        return OutOfMemory(
-            f"{what}: no memory is left in this process. Take an index type with PQ or SQ, or fewer documents. "
-            f"({first_line(error)})"
-        )
-    return kind(f"{what}: {error}")
-
-
-class LanceDbSession(Session):
-    """Searches are safe from many threads once configured.
-
-    effective: what the query options amount to on this index: mode, nprobes, partitions, and whether a search goes
-    through all of them.
-    """
-
-    def __init__(self, ref: IndexRef, table: Any, index: LanceDbIndex) -> None:
-        super().__init__(ref)
-        self._table = table
-        self._index = index
-        self._where: tuple[Filter, str] | None = None
-        self.configure(LanceDbQuery())
-
-    def configure(self, options: Any) -> None:
-        """Raises InvalidOptions for query options that this index has no use for."""
-        options.check(self._index)
-        super().configure(options)
-        self._settings: list[tuple[str, int]] = []
-        self.effective: dict[str, Any] = {"mode": options.mode}
-        partitions = self.ref.details.get("partitions")
-        if options.mode != "text" and partitions is not None and not options.bypass_vector_index:
-            least, most = self._probes(options)
-            if (least, most) != (DEFAULT_NPROBES, DEFAULT_NPROBES):
-                bounds = [("minimum_nprobes", least), ("maximum_nprobes", most)]
-                self._settings += [("nprobes", most)] if least == most else bounds  # a call less in every search
-            self.effective |= {"nprobes": most, "partitions": partitions, "exhaustive": least >= partitions}
-        for name in ("refine_factor", "ef"):
-            if (value := getattr(options, name)) is not None:
-                self._settings.append((name, value))
-                self.effective[name] = value
-        # Codes of SQ and PQ are compared by the squared distance of unit vectors, 2·(1 - cosine); rescoring with
-        # the vectors themselves gives 1 - cosine again.
-        codes = self._index.quantised and self._index.type != "IVF_RQ"
-        approximate = codes and options.refine_factor is None and not options.bypass_vector_index
-        self._cosine_scale = np.float32(0.5 if approximate else 1.0)
-
-    @staticmethod
-    def _probes(options: Any) -> tuple[int, int]:
-        if options.nprobes is not None:
-            return options.nprobes, options.nprobes
-        least = options.minimum_nprobes or min(DEFAULT_NPROBES, options.maximum_nprobes or DEFAULT_NPROBES)
-        return least, options.maximum_nprobes or max(DEFAULT_NPROBES, least)
-
-    def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
-        mode, ef = self.options.mode, self.options.ef
-        if ef is not None and ef < limit * (self.options.refine_factor or 1):
-            raise InvalidOptions(
-                f"ef {ef} is smaller than the {limit * (self.options.refine_factor or 1)} candidates that a search for "
-                f"{limit} asks the graph for. Raise ef or lower k, depth or refine_factor.",
-                key="query.ef",
-            )
-        where = None if filter is None else self._condition(filter)
-        try:
-            if mode == "vector":
-                return self._by_vector(queries, limit, where)
-            return self._by_text(queries, limit, where)
-        except (RuntimeError, ValueError, OSError, MemoryError) as error:
-            raise _told(error, f"LanceDB refused the search of {self.ref.name}") from error
-
-    def _by_vector(self, queries: Queries, limit: int, where: str | None) -> Hits:
-        vectors = queries.vectors
-        if vectors is None:
-            raise InvalidOptions("A search by vector was given no vectors.", key="query.mode")
-        if len(vectors) == 1:
-            found = self._vector_query(vectors[0], limit, where).to_arrow()
-            count = found.num_rows
-            if count == limit:  # as a user's own loop would take them: nothing to fill up
-                scores = self._scores(found.column("_distance").to_numpy())
-                return Hits(found.column("row").to_numpy().reshape(1, limit), scores.reshape(1, limit))
-            hits = Hits.empty(1, limit)
-            hits.rows[0, :count] = found.column("row").to_numpy()
-            hits.scores[0, :count] = self._scores(found.column("_distance").to_numpy())
-            return hits
-        hits = Hits.empty(len(vectors), limit)
-        for start in range(0, len(vectors), _BATCH):
-            found = self._vector_query(vectors[start : start + _BATCH], limit, where).to_arrow()
-            query = found.column("query_index").to_numpy()
-            order = np.argsort(query, kind="stable")
-            query = query[order]
-            place = np.arange(len(query)) - np.searchsorted(query, query)
-            hits.rows[start + query, place] = found.column("row").to_numpy()[order]
-            hits.scores[start + query, place] = self._scores(found.column("_distance").to_numpy()[order])
-        return hits
-
-    def _vector_query(self, vectors: Floats, limit: int, where: str | None) -> Any:
-        return self._refined(_vector_query(self._table, vectors, self.ref.similarity, limit), where)
-
-    def _refined(self, query: Any, where: str | None) -> Any:
-        for name, value in self._settings:
-            getattr(query, name)(value)
-        if self.options.bypass_vector_index:
-            query.bypass_vector_index()
-        return query if where is None else query.where(where)
-
-    def _by_text(self, queries: Queries, limit: int, where: str | None) -> Hits:
-        from lancedb.query import MatchQuery
-
-        if queries.texts is None:
-            raise InvalidOptions("A search by text was given no texts.", key="query.mode")
-        hits = Hits.empty(len(queries), limit)
-        for i, text in enumerate(queries.texts):
-            match = MatchQuery(text, "text")
-            if self.options.mode == "text":
-                query = self._table.search(match, query_type="fts", fts_columns="text").select(["row", "_score"])
-                query = query.limit(limit) if where is None else query.limit(limit).where(where)
-                found, name = query.to_arrow(), "_score"
-            else:
-                found, name = self._hybrid(match, queries, i, limit, where).to_arrow(), "_relevance_score"
-            rows, scores = found.column("row").to_numpy(), found.column(name).to_numpy()
-            order = np.lexsort((rows, -scores))  # the engine leaves equal scores in any order
-            hits.rows[i, : len(rows)] = rows[order]
-            hits.scores[i, : len(rows)] = scores[order]
-        return hits
-
-    def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
-        """The engine tokenizes on its own: a query holds no term of the index if it finds nothing by text alone."""
-        from lancedb.query import MatchQuery
-
-        if self._index.text_options is None:
-            return None
-        flags = np.zeros(len(texts), np.bool_)
-        for i, text in enumerate(texts):
-            search = self._table.search(MatchQuery(text, "text"), query_type="fts", fts_columns="text")
-            flags[i] = not search.select(["row"]).limit(1).to_arrow().num_rows
-        lost = [text for text, flag in zip(texts, flags, strict=True) if flag]
-        return Unmatched(flags, advice(lost, TOKENIZERS, option="index.full_text.base_tokenizer"))
-
-    def _hybrid(self, match: Any, queries: Queries, i: int, limit: int, where: str | None) -> Any:
-        from lancedb.rerankers import LinearCombinationReranker, RRFReranker
-
-        if queries.vectors is None:
-            raise InvalidOptions("A hybrid search was given no vectors.", key="query.mode")
-        options = self.options
-        fuse = RRFReranker(options.rrf_k) if options.fuse == "rrf" else LinearCombinationReranker(options.weight)
-        query = self._table.search(query_type="hybrid", vector_column_name="vector", fts_columns="text")
-        query = query.vector(queries.vectors[i]).text(match).distance_type(str(self.ref.similarity)).limit(limit)
-        return self._refined(query.select(["row"]), where).rerank(fuse)
-
-    def _scores(self, distances: Floats) -> Floats:
-        """Larger is better: LanceDB gives 1 - cosine, 1 - dot, or the squared Euclidean distance."""
-        if self.ref.similarity is Similarity.L2:
-            return -distances
-        if self.ref.similarity is Similarity.DOT:
-            return 1 - distances
-        return 1 - self._cosine_scale * distances
-
-    def _condition(self, filter: Filter) -> str:
-        """The filter in SQL; the last one is kept, because systems search under one filter."""
-        if self._where is None or self._where[0] != filter:
-            self._where = (filter, where_clause(filter, MetaFields.load(self.ref.details.get("fields"))))
-        return self._where[1]
-
-
-def _vector_query(table: Any, vectors: Floats, similarity: Similarity, limit: int) -> Any:
-    # Without a metric LanceDB takes the index's, and l2 where none is used; with another one it scans silently.
-    query = table.search(vectors, vector_column_name="vector", query_type="vector")
-    return query.distance_type(str(similarity)).limit(limit).select(["row", "_distance"])
 
 
 def _partition_statistics(table: Any) -> dict[str, Any]:
