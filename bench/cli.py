@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from bench.wording import counted
+from bench.messages.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,11 +38,11 @@ class _Commands(TyperGroup):
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read the output has gone, as `head` does
                 raise
-            from bench.refusals import refusal
+            from bench.messages.refusals import refusal
 
             _refuse([refusal(error)])
         except UnicodeEncodeError as error:
-            from bench.refusals import unwritable_text
+            from bench.messages.refusals import unwritable_text
 
             _refuse([unwritable_text(error)])
 
@@ -99,12 +99,12 @@ def run(
     trust: TrustOption = False,
 ) -> None:
     """Run an experiment and print its table."""
-    from bench.artifacts import CacheBusy
-    from bench.config import ConfigFaults, load_experiment
-    from bench.folders import Places
+    from bench.cache.artifacts import CacheBusy
+    from bench.experiment.reader import ConfigFaults, load_experiment
+    from bench.experiment.trust import contacts_of
     from bench.progress import Progress
-    from bench.runner import run as run_experiment
-    from bench.trust import contacts_of
+    from bench.run.folder import Places
+    from bench.run.runner import run as run_experiment
 
     try:
         experiment = load_experiment(_config_path(config), set_ or [])
@@ -113,7 +113,7 @@ def run(
             _agree_to_keys(contacts_of(experiment), trust)
         with Progress(enabled=not quiet) as progress:
             if dry_run:
-                from bench.plan import plan
+                from bench.run.plan import plan
 
                 text = plan(experiment, places.cache, emit=progress, remeasure=remeasure)
             else:
@@ -149,7 +149,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an experiment that is there.")] = False,
 ) -> None:
     """Look at a folder of data and write a commented experiment for it."""
-    from bench.init import NothingFound, write_experiment
+    from bench.experiment.starter import NothingFound, write_experiment
 
     target = output or folder / CONFIG_NAME
     if target.exists() and not force:
@@ -177,10 +177,10 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Drop built indexes from their engines, and with --all everything computed so far."""
-    from bench.artifacts import CacheBusy
-    from bench.clean import clean as clean_cache
-    from bench.clean import contents
-    from bench.config import ConfigFaults, load_experiment
+    from bench.cache.artifacts import CacheBusy
+    from bench.cache.clean import clean as clean_cache
+    from bench.cache.clean import contents
+    from bench.experiment.reader import ConfigFaults, load_experiment
 
     if index and everything:
         _refuse(["--index and --all exclude each other."])
@@ -227,8 +227,8 @@ def schema(
     result: Annotated[bool, typer.Option("--result", help="The schema of result.json instead.")] = False,
 ) -> None:
     """Print the JSON schema of experiment files, for editors."""
-    from bench.results import result_schema
-    from bench.schema import experiment_schema
+    from bench.experiment.schema import experiment_schema
+    from bench.results.model import result_schema
 
     _print_json(result_schema() if result else experiment_schema())
 
@@ -244,8 +244,8 @@ def track(
 ) -> None:
     """Send a finished result to its trackers, such as what did not arrive when it was run."""
     from adapters.base import AdapterError
-    from bench.results import ResultUnreadable, read_result
-    from bench.tracking import Tracking, base_of, replay, trackers_for
+    from bench.results.model import ResultUnreadable, read_result
+    from bench.run.tracking import Tracking, base_of, replay, trackers_for
 
     try:
         result = read_result(folder)
@@ -279,12 +279,12 @@ def export_training(
     trust: TrustOption = False,
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
-    from bench.artifacts import CacheBusy, check_writable
-    from bench.config import ConfigFaults, load_experiment
-    from bench.export_training import export_training as export
-    from bench.failures import failure_of
+    from bench.cache.artifacts import CacheBusy, check_writable
+    from bench.experiment.reader import ConfigFaults, load_experiment
+    from bench.experiment.trust import contacts_of
+    from bench.messages.failures import failure_of
     from bench.progress import Progress
-    from bench.trust import contacts_of
+    from bench.train.export import export_training as export
 
     if negatives not in ("random", "bm25", "cosine"):
         _refuse([f"--negatives {negatives}: known are random, bm25 and cosine."])
@@ -320,7 +320,7 @@ def export_training(
 
 def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool) -> None:
     """Announce each key that goes to an address of the file, and ask where somebody can answer."""
-    from bench.trust import keys_to_announce, known_hosts_file
+    from bench.experiment.trust import keys_to_announce, known_hosts_file
 
     known = known_hosts_file(typer.get_app_dir)
     for key_path, contact in keys_to_announce(contacts, known):
@@ -364,7 +364,7 @@ def _refuse(faults: tuple[str, ...] | list[str]) -> NoReturn:
 def _say(line: str) -> None:
     if sys.stderr is None:  # closed: print would take standard output in its place
         return
-    from bench.secrets import redacted
+    from bench.messages.secrets import redacted
 
     line = redacted(line)
     with suppress(OSError):  # nobody can be told that nobody can be told
@@ -376,7 +376,7 @@ _PLAIN = str.maketrans({"·": "-", "►": ">", "–": "-", "±": "+-", "×": "x"
 
 
 def _print(text: str) -> None:
-    from bench.secrets import redacted
+    from bench.messages.secrets import redacted
 
     text, out = redacted(text), sys.stdout
     if out is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from adapters import registry
-from bench.failures import failure_of
-from bench.provenance import machine, packages
+from bench.machine.provenance import machine, packages
+from bench.messages.failures import failure_of
 
 _KEYS = {"cohere": "CO_API_KEY", "openai": "OPENAI_API_KEY", "braintrust": "BRAINTRUST_API_KEY"}
 

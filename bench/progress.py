@@ -12,7 +12,7 @@ import rich.progress
 from rich.console import Console
 
 from adapters.base import Event, StageAdvanced, StageFinished, StageStarted, SystemFinished, Warned
-from bench.wording import counted, singular
+from bench.messages.wording import counted, singular
 
 _MOST_FRAMES = 20
 _VERBS = {

@@ -20,11 +20,11 @@ from itertools import combinations
 
 import numpy as np
 
-from bench.experiment_file import LoadPoint
-from bench.latency import Subject, measure
-from bench.latency_verdicts import compare_rounds
-from bench.live import State, Step
-from bench.timing_figures import LoadFigures, RoundFigures
+from bench.experiment.file import LoadPoint
+from bench.latency.figures import LoadFigures, RoundFigures
+from bench.latency.steps import State, Step
+from bench.latency.turns import Subject, measure
+from bench.statistics.latency_verdicts import compare_rounds
 
 QUERIES = 200
 WORK = 20  # hashes of a query, some 2 ms

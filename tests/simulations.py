@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bench.significance import compare_builds, compare_family, mean_interval
+from bench.statistics.significance import compare_builds, compare_family, mean_interval
 
 Values: TypeAlias = npt.NDArray[np.float64]
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -17,10 +17,10 @@ from click.testing import Result as Outcome
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.config import load_experiment
-from bench.folders import Listener, Places
-from bench.results import Result, SystemResult
-from bench.runner import run
+from bench.experiment.reader import load_experiment
+from bench.results.model import Result, SystemResult
+from bench.run.folder import Listener, Places
+from bench.run.runner import run
 
 HERE = Path(__file__).resolve().parent
 ODD = "odd_adapters"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import REPOSITORY
+from tests.conftest import REPOSITORY
 
 HEAVY = {
     "torch", "lancedb", "weaviate", "transformers", "sentence_transformers", "datasets", "pandas", "cohere", "pydantic",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.results import Ingest, Latency, Memory, StageLatency, SystemResult
+from bench.results.model import Ingest, Latency, Memory, StageLatency, SystemResult
 
 DASH = "–"
 DISTURBED = "*"

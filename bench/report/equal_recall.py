@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.report.cells import DASH, mebibytes, milliseconds, number, pair, seconds
-from bench.results import Front, Result, Target
+from bench.results.model import Front, Result, Target
 
 
 def tables(result: Result) -> Iterator[tuple[str, list[list[str]]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.report.cells import DASH, DISTURBED, marked, milliseconds, stage_pair
-from bench.results import Latency, LatencyAgainst, Result
+from bench.results.model import Latency, LatencyAgainst, Result
 
 _OWN_STAGES = ("wait", "search", "fuse", "rerank")
 _SUPPORT = {"p50": 20, "p95": 100, "p99": 1000}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bench.messages.wording import counted
 from bench.report import equal_recall, latency
 from bench.report.cells import (
     DASH,
@@ -20,8 +21,7 @@ from bench.report.cells import (
     without_unknown,
     written,
 )
-from bench.results import MeasureValue, Result, SystemResult
-from bench.wording import counted
+from bench.results.model import MeasureValue, Result, SystemResult
 
 _COMPANIONS = ("Recall@10", "MRR@10")
 _VERDICTS = {"better": "better", "worse": "worse", "undecided": "undecided", None: DASH}

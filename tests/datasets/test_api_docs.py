@@ -9,7 +9,7 @@ import pytest
 
 from adapters.base import Context, MissingDependency, Tables
 from adapters.datasets.api_docs import ApiDocs, documented, normalised, split_of
-from bench.dataset import load_dataset
+from bench.data.dataset import load_dataset
 
 REST = "\n\n" + "It does so without looking at anything else, for as long as there is something left to do. " * 3
 

@@ -12,9 +12,9 @@ import pytest
 
 from adapters.base import Context
 from adapters.datasets.vectors import VectorFiles
-from bench.config import ConfigFaults, load_experiment
-from bench.dataset import DatasetFaults, load_dataset
-from bench.preflight import prepare
+from bench.data.dataset import DatasetFaults, load_dataset
+from bench.experiment.reader import ConfigFaults, load_experiment
+from bench.run.preflight import prepare
 
 
 def faults(folder: Path, **options: Any) -> list[str]:

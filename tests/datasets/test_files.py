@@ -10,7 +10,7 @@ import pytest
 
 from adapters.base import Context, DatasetInvalid, Tables
 from adapters.datasets.files import TextFiles
-from bench.dataset import DatasetFaults, load_dataset
+from bench.data.dataset import DatasetFaults, load_dataset
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import pytest
 from adapters.base import Context, DatasetInvalid, Tables
 from adapters.datasets.beir import BeirFolder
 from adapters.datasets.vectors import VectorFiles
-
-from .test_beir import write
+from tests.datasets.test_beir import write
 
 WANTED = [("q1", "d1", 2), ("q1", "d2", 0)]
 

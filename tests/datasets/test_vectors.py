@@ -12,7 +12,7 @@ import pytest
 
 from adapters.base import Context, DatasetInvalid, InvalidOptions
 from adapters.datasets.vectors import VectorFiles
-from bench.dataset import Dataset, load_dataset
+from bench.data.dataset import Dataset, load_dataset
 
 VECTORS = np.arange(12, dtype=np.float32).reshape(4, 3)
 

@@ -12,8 +12,7 @@ from adapters.base import Context, Encoder
 from adapters.encoders.precomputed import PrecomputedEncoder, PrecomputedOptions
 from adapters.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersOptions
 from adapters.testing import EncoderConformance
-
-from ..models import tiny_bert
+from tests.models import tiny_bert
 
 
 def local(folder: Path, **options: Any) -> Encoder:

@@ -16,9 +16,8 @@ import pytest
 from adapters import registry
 from adapters.base import AdapterError, Context, InvalidOptions, ModelNotFound, Role, Similarity, TextRows
 from adapters.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersOptions
-
-from ..conftest import MINILM, REPOSITORY
-from ..models import tiny_bert
+from tests.conftest import MINILM, REPOSITORY
+from tests.models import tiny_bert
 
 TEXTS = ["how to sort an array", "sort the elements of an array in place", "a recipe for apple pie", "bake a pie"]
 

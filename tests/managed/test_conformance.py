@@ -8,9 +8,8 @@ import pytest
 
 from adapters.base import Encoder, Reranker
 from adapters.testing import EncoderConformance, RerankerConformance
+from tests.managed import test_encoders, test_rerankers
 from tests.standin import StandIn
-
-from . import test_encoders, test_rerankers
 
 
 class TestCohere(EncoderConformance):

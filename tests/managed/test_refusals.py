@@ -13,13 +13,12 @@ import pytest
 from adapters.base import AdapterRejected, Corpus, Encoder, Queries, Reranker, TextRows
 from adapters.service import CallOptions, RequestRefused, Service
 from adapters.transport import shortened
-from bench.scoring import unscored_last
+from bench.quality.scoring import unscored_last
 from tests import small
+from tests.managed.test_encoders import MAKERS, TEXTS, openai
+from tests.managed.test_rerankers import CANDIDATES, DOCUMENTS, QUERIES
+from tests.managed.test_rerankers import MAKERS as RERANKERS
 from tests.standin import StandIn
-
-from .test_encoders import MAKERS, TEXTS, openai
-from .test_rerankers import CANDIDATES, DOCUMENTS, QUERIES
-from .test_rerankers import MAKERS as RERANKERS
 
 CALLS: dict[str, Any] = {"backoff_seconds": 0.001, "max_retries": 5, "timeout_seconds": 10}
 FAST = {"adapter": "cohere", "model": "embed-v5.0-fast", "output_dimension": 256, "batch_size": 16, **CALLS}

@@ -24,9 +24,8 @@ from adapters.base import (
 )
 from adapters.rerankers.cohere import CohereReranker, CohereRerankOptions
 from adapters.rerankers.http_rerank import RerankApiOptions, RerankApiReranker
+from tests.managed.conftest import PLANTED_KEY
 from tests.standin import KINDS, Faults, StandIn
-
-from .conftest import PLANTED_KEY
 
 QUICK: dict[str, Any] = {"backoff_seconds": 0.001, "timeout_seconds": 10.0}
 DOCUMENTS = ["iron melts at great heat", "a violin has four strings", "bread needs flour and water", "mars is red", ""]

@@ -10,13 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from bench.config import load_experiment
-from bench.folders import Places
-from bench.results import Result
-from bench.runner import run
+from bench.experiment.reader import load_experiment
+from bench.results.model import Result
+from bench.run.folder import Places
+from bench.run.runner import run
+from tests.managed.conftest import PLANTED_KEY
 from tests.standin import KINDS, Faults, StandIn
-
-from .conftest import PLANTED_KEY
 
 NOUNS = ["arrays", "water", "planets", "bread", "violins", "iron", "rivers", "bridges", "clocks", "maps"]
 ABOUT = ["how it is made", "why it breaks", "where it was found first", "what it costs", "who sells it", "its history"]

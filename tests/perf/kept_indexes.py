@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.index_files import damaged_files, file_digests
+from bench.cache.index_files import damaged_files, file_digests
 from tests.perf.searching import system_on
 
 ROWS, AT_MOST = 20_000, 0.02

@@ -23,9 +23,9 @@ from adapters.encoders._managed import ManagedEncoder
 from adapters.encoders.cohere import CohereEncoder, CohereOptions
 from adapters.encoders.openai import OpenAIEncoder, OpenAIOptions
 from adapters.rerankers.cohere import CohereReranker, CohereRerankOptions
-from bench.artifacts import Segments, text_digests
-from bench.scoring import PairScores
-from bench.stages import Count
+from bench.cache.artifacts import Segments, text_digests
+from bench.quality.scoring import PairScores
+from bench.quality.stages import Count
 
 LATENCY_SECONDS = 0.05
 CONCURRENCY = 8

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytrec_eval
 
-from bench.measures import Judgements, Measure, canonical, evaluate, id_ranks
+from bench.statistics.measures import Judgements, Measure, canonical, evaluate, id_ranks
 
 QUERIES, DEPTH, DOCUMENTS, JUDGED = 20_000, 100, 100_000, 10
 ROUNDS = 5

@@ -13,17 +13,17 @@ import numpy as np
 import yaml
 
 from adapters.base import Floats
-from bench.artifacts import locked
-from bench.config import load_experiment
-from bench.disturbance import Observed, Sighting
-from bench.expansion import System
-from bench.experiment_file import LoadPoint
-from bench.latency import WARM_UP_AGAIN, Subject, measure
-from bench.live import LiveSystem, PartsOfRun
-from bench.memory import Reading
-from bench.pipeline import Pipeline
-from bench.preflight import prepare
-from bench.timing_figures import LoadFigures
+from bench.cache.artifacts import locked
+from bench.experiment.file import LoadPoint
+from bench.experiment.matrix import System
+from bench.experiment.reader import load_experiment
+from bench.latency.disturbance import Observed, Sighting
+from bench.latency.figures import LoadFigures
+from bench.latency.steps import LiveSystem, PartsOfRun
+from bench.latency.turns import WARM_UP_AGAIN, Subject, measure
+from bench.machine.memory import Reading
+from bench.quality.pipeline import Pipeline
+from bench.run.preflight import prepare
 
 DIMENSION, CENTRES, NOISE, QUERIES = 384, 200, 0.6, 200
 ROUNDS = 40

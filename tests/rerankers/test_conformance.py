@@ -10,8 +10,7 @@ from adapters.base import Reranker
 from adapters.rerankers.bi_encoder import BiEncoderOptions, BiEncoderReranker
 from adapters.rerankers.cross_encoder import CrossEncoderOptions, CrossEncoderReranker
 from adapters.testing import RerankerConformance
-
-from ..models import tiny_cross_encoder
+from tests.models import tiny_cross_encoder
 
 
 class TestCrossEncoder(RerankerConformance):

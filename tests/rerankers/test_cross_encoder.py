@@ -14,9 +14,8 @@ import pytest
 
 from adapters.base import AdapterError, Corpus, InvalidOptions, ModelNotFound, Queries
 from adapters.rerankers.cross_encoder import CrossEncoderOptions, CrossEncoderReranker
-
-from ..conftest import REPOSITORY
-from ..models import TOPICS, tiny_bert, tiny_cross_encoder, topic_document
+from tests.conftest import REPOSITORY
+from tests.models import TOPICS, tiny_bert, tiny_cross_encoder, topic_document
 
 DOCUMENTS = [topic_document(topic, np.random.default_rng(i)) for i, topic in enumerate(TOPICS)]
 QUERIES = Queries(texts=list(TOPICS))

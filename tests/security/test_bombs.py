@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.config import ConfigFaults, load_experiment
-from bench.results import ResultUnreadable, read_result
+from bench.experiment.reader import ConfigFaults, load_experiment
+from bench.results.model import ResultUnreadable, read_result
 from tests import small
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests import small
+from tests.latency.test_generators import first_documents
 from tests.search_service import Service
-from tests.test_generators import first_documents
 
 # Of the standard library, of packages, of what packages look for and do without, and this project's own names.
 PLANTED = [

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from adapters.base import Warned
-from bench.config import ConfigFaults, load_experiment
-from bench.folders import EventLog
-from bench.secrets import is_secret, redacted
+from bench.experiment.reader import ConfigFaults, load_experiment
+from bench.messages.secrets import is_secret, redacted
+from bench.run.folder import EventLog
 from tests import small
 
 REPOSITORY = Path(__file__).parents[2]

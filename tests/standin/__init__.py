@@ -7,7 +7,7 @@ own models. Faults are injected on demand, and every text whose answer was sent 
 
 from __future__ import annotations
 
-from .faults import KINDS, Faults
-from .server import StandIn
+from tests.standin.faults import KINDS, Faults
+from tests.standin.server import StandIn
 
 __all__ = ["KINDS", "Faults", "StandIn"]

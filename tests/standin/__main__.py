@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from . import KINDS, Faults, StandIn
+from tests.standin import KINDS, Faults, StandIn
 
 
 def main() -> None:

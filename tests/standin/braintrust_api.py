@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .wire import Answer, Refusal, Request
+from tests.standin.wire import Answer, Refusal, Request
 
 if TYPE_CHECKING:
-    from .server import StandIn
+    from tests.standin.server import StandIn
 
 ROWS_PER_PAGE = 1000
 

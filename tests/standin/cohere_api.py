@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .meaning import EMBEDDING_MODELS, RERANK_MODELS, Floats, meaning
-from .wire import Answer, Refusal, Request
+from tests.standin.meaning import EMBEDDING_MODELS, RERANK_MODELS, Floats, meaning
+from tests.standin.wire import Answer, Refusal, Request
 
 if TYPE_CHECKING:
-    from .server import StandIn
+    from tests.standin.server import StandIn
 
 TEXTS_PER_CALL = 96
 DOCUMENTS_PER_CALL = 10_000

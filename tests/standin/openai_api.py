@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .meaning import EMBEDDING_MODELS, Floats, meaning
-from .wire import Answer, Refusal, Request
+from tests.standin.meaning import EMBEDDING_MODELS, Floats, meaning
+from tests.standin.wire import Answer, Refusal, Request
 
 if TYPE_CHECKING:
-    from .server import StandIn
+    from tests.standin.server import StandIn
 
 INPUTS_PER_CALL = 2048
 TOKENS_PER_CALL = 300_000

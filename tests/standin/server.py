@@ -17,9 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from . import braintrust_api, cohere_api, openai_api, tei_api
-from .faults import FaultPlan, Faults
-from .wire import Answer, Refusal, Request
+from tests.standin import braintrust_api, cohere_api, openai_api, tei_api
+from tests.standin.faults import FaultPlan, Faults
+from tests.standin.wire import Answer, Refusal, Request
 
 Route = tuple[str, re.Pattern[str], Callable[["StandIn", Request], Answer]]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .meaning import meaning
-from .wire import Answer, Refusal, Request
+from tests.standin.meaning import meaning
+from tests.standin.wire import Answer, Refusal, Request
 
 if TYPE_CHECKING:
-    from .server import StandIn
+    from tests.standin.server import StandIn
 
 MODEL = "rerank-v5.0-fast"  # a server has one
 TEXTS_PER_CALL = 32

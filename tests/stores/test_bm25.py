@@ -14,8 +14,7 @@ from adapters._bm25 import Bm25Options
 from adapters.base import Corpus, Filter, Hits, InvalidOptions, Queries
 from adapters.rerankers.bm25 import Bm25Reranker
 from adapters.stores.bm25 import Bm25Store
-
-from .arrays import build, make
+from tests.stores.arrays import build, make
 
 TEXTS = ["apple pie recipe", "banana bread recipe", "apple banana", "", "cherry"]
 

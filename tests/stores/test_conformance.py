@@ -10,8 +10,7 @@ from adapters.stores.bm25 import Bm25Store
 from adapters.stores.exact import ExactStore
 from adapters.stores.lancedb import LanceDbStore
 from adapters.testing import StoreConformance
-
-from .arrays import make
+from tests.stores.arrays import make
 
 
 class TestExact(StoreConformance):

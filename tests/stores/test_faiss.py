@@ -27,8 +27,7 @@ from adapters.base import (
 from adapters.registry import load
 from adapters.stores.faiss import FaissStore
 from adapters.testing import StoreConformance
-
-from .arrays import build, clustered, make
+from tests.stores.arrays import build, clustered, make
 
 DIMENSION = 32
 

@@ -12,9 +12,8 @@ import pytest
 
 from adapters.base import Filter, InvalidOptions, Place, Queries, Similarity
 from adapters.registry import load
-
-from ..filtering import batches, columns, conditions, expected
-from .arrays import make
+from tests.filtering import batches, columns, conditions, expected
+from tests.stores.arrays import make
 
 COUNT = 90  # more than any two of the cycles need to meet
 VECTORS = np.random.default_rng(3).standard_normal((COUNT, 8)).astype(np.float32)

@@ -32,8 +32,7 @@ from adapters.registry import load
 from adapters.stores.http import HttpStore, _filled
 from tests import small
 from tests.search_service import Answer, Service
-
-from .arrays import build
+from tests.stores.arrays import build
 
 TEXTS = ["red fox", "red dog", "blue dog", "green cat"]
 

@@ -29,8 +29,7 @@ from adapters.base import (
     exact_top_k,
 )
 from adapters.stores.lancedb import LanceDbSession, LanceDbStore
-
-from .arrays import batches, build, clustered, make
+from tests.stores.arrays import batches, build, clustered, make
 
 DIMENSION = 32
 FAMILIES = ["IVF_FLAT", "IVF_SQ", "IVF_PQ", "IVF_RQ", "IVF_HNSW_FLAT", "IVF_HNSW_SQ", "IVF_HNSW_PQ"]

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.registry import load
-
-from .arrays import make
+from tests.stores.arrays import make
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import pytest
 from adapters._store_laws import NearnessLaws, StoreSuite
 from adapters.base import Similarity, Store
 from adapters.testing import StoreConformance
-
-from .conftest import store_at
+from tests.weaviate.conftest import store_at
 
 
 class OnServer(StoreSuite):

@@ -13,9 +13,8 @@ import pytest
 
 from adapters.base import AdapterRejected, AdapterUnavailable, IndexRef, Place, Queries, Similarity
 from adapters.servers.weaviate import Ports, Server, cluster, start_cluster
-
-from .conftest import METRICS, connection_of, revive, store_at
-from .corpora import DIMENSION, build, corpus, recall, with_columns
+from tests.weaviate.conftest import METRICS, connection_of, revive, store_at
+from tests.weaviate.corpora import DIMENSION, build, corpus, recall, with_columns
 
 ROWS = 4000
 SECONDS = 30  # "within seconds": the client's own pauses take 63

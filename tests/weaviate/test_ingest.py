@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import small
-
-from .conftest import answered
+from tests.weaviate.conftest import answered
 
 ADDRESS = ("host", "port", "grpc_port", "url", "api_key_env")
 

@@ -19,8 +19,7 @@ from adapters.servers._weaviate_credentials import Credentials
 from adapters.servers.weaviate import Ports, Server
 from adapters.stores.weaviate.options import WeaviateConnection
 from tests.conftest import REPOSITORY, absent
-
-from .conftest import connection_of, store_at
+from tests.weaviate.conftest import connection_of, store_at
 
 # What a stranger may be told: that nobody listens, that a key is wanted, that there is no such call.
 HARMLESS = ("refused", "401", "404 404 page not found", "UNAUTHENTICATED", "UNIMPLEMENTED")

@@ -11,11 +11,10 @@ import pytest
 from adapters.servers import weaviate as weaviate_server
 from adapters.servers.weaviate import Ports, ServerFailed
 from adapters.stores.weaviate.options import WeaviateConnection
-from bench.results import SystemResult
+from bench.results.model import SystemResult
 from tests import small
-
-from .conftest import store_at
-from .corpora import build, corpus
+from tests.weaviate.conftest import store_at
+from tests.weaviate.corpora import build, corpus
 
 
 def told(folder: Path, connection: dict[str, Any]) -> tuple[SystemResult, list[str]]:

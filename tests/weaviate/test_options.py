@@ -19,8 +19,7 @@ from adapters.stores._fields import MetaFields
 from adapters.stores.weaviate import WeaviateStore
 from adapters.stores.weaviate.fields import property_name, property_names
 from adapters.stores.weaviate.schema import Mark, class_name
-
-from .conftest import store_at
+from tests.weaviate.conftest import store_at
 
 Index, Query, Connection = WeaviateStore.Index, WeaviateStore.Query, WeaviateStore.Connection
 

@@ -12,13 +12,12 @@ import pytest
 from adapters.base import IndexMissing, IndexRef, Place, Similarity
 from adapters.stores.weaviate.collection import _uuid
 from adapters.stores.weaviate.schema import Mark
-from bench.artifacts import Cache
-from bench.kept_index import foreign_vectors
-from bench.results import Result
+from bench.cache.artifacts import Cache
+from bench.quality.kept_index import foreign_vectors
+from bench.results.model import Result
 from tests import small
 from tests.stores.arrays import batches
-
-from .conftest import store_at
+from tests.weaviate.conftest import store_at
 
 ROWS, OVERWRITTEN = 600, range(100, 400)  # half of the rows: a sample of 256 of 600 cannot miss them
 

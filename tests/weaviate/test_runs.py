@@ -14,12 +14,11 @@ import pytest
 
 from adapters.base import Event, IndexRef, Queries, StageAdvanced, StageFinished, Warned
 from adapters.servers.weaviate import Ports, Server, cluster, start_cluster
-from bench.artifacts import Cache
-from bench.pipeline import QUERIES_PER_CHUNK, ROWS_PER_BATCH
-from bench.results import Result, SystemResult
+from bench.cache.artifacts import Cache
+from bench.quality.pipeline import QUERIES_PER_CHUNK, ROWS_PER_BATCH
+from bench.results.model import Result, SystemResult
 from tests import small
-
-from .conftest import METRICS, answered, connection_of, revive, store_at
+from tests.weaviate.conftest import METRICS, answered, connection_of, revive, store_at
 
 ROWS = ROWS_PER_BATCH + 1500  # more batches than may be under way: the last are never reached
 QUERIES = QUERIES_PER_CHUNK + 60

@@ -31,9 +31,8 @@ from adapters.servers.weaviate import Ports
 from adapters.stores.weaviate import WeaviateStore
 from adapters.stores.weaviate.schema import class_name
 from tests.stores.arrays import batches
-
-from .conftest import store_at
-from .corpora import DIMENSION, build, corpus, recall, search, with_columns
+from tests.weaviate.conftest import store_at
+from tests.weaviate.corpora import DIMENSION, build, corpus, recall, search, with_columns
 
 ROWS = 1200
 

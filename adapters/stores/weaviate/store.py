@@ -52,8 +52,8 @@ class WeaviateStore(Store):
 
     Searches come from threads, one client for all: against a server of known pause they added 2.5 to 3.3 ms to the
     median where the asynchronous client added 2.5 to 4.6, until one process was too busy, which more processes cure
-    better than an event loop does (`python -P -m tests.perf.clients`, bench/generators.py). One way to call serves
-    every store and every stage.
+    better than an event loop does (`python -P -m tests.perf.clients`, bench/latency/processes.py). One way to call
+    serves every store and every stage.
     """
 
     name = "weaviate"

@@ -1,0 +1,1 @@
+"""What is kept between runs, addressed by what it was computed from."""

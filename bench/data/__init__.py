@@ -1,0 +1,1 @@
+"""What is searched: three tables become a dataset whose parts fit each other."""

@@ -1,0 +1,436 @@
+"""The matrix: entries of `systems` with lists, and stores with lists of options, become one System each."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from adapters import registry
+from adapters.base import Filter, InvalidOptions, Role, resolve_path
+from bench.cache.artifacts import content_key
+from bench.experiment.places import of_store
+from bench.messages.failures import failure_of
+from bench.messages.suggestions import meant, suggestion
+from bench.statistics.measures import Measure
+
+if TYPE_CHECKING:
+    from bench.experiment.file import ExperimentFile, SystemEntry
+    from bench.experiment.reader import Part, Reader
+
+_FILE_UNSAFE = re.compile(r"[^A-Za-z0-9._+=,()>-]+")
+_FILE_LENGTH = 200
+_SECTIONS = ("index", "query")
+_PART_NAME = re.compile(r"[a-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChoice:
+    """A store part with one combination of its index and query options."""
+
+    name: str
+    adapter: str
+    kind: type[Any]
+    index: Any
+    query: Any
+    connection: Any
+    key_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """Legs are names of systems. rrf: sum of weight / (rrf_k + rank). weighted: sum of weight × min-max score."""
+
+    by: Literal["rrf", "weighted"]
+    legs: tuple[str, ...]
+    weights: tuple[float, ...]
+    rrf_k: int
+
+    def as_dict(self) -> dict[str, Any]:
+        weights = dict(zip(self.legs, self.weights, strict=True))
+        return {"by": self.by, "legs": list(self.legs), "weights": weights} | (
+            {"rrf_k": self.rrf_k} if self.by == "rrf" else {}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One pipeline: a source of candidates (store, fusion or run file), then perhaps a reranker.
+
+    depth: candidates asked for where fusion or a reranker follows. k: length of the final ranking.
+    """
+
+    name: str
+    key_path: str
+    document_encoder: str | None = None
+    query_encoder: str | None = None
+    store: StoreChoice | None = None
+    fusion: Fusion | None = None
+    run: Path | None = None
+    reranker: str | None = None
+    depth: int = 100
+    k: int = 10
+    filter: Filter | None = None
+    shared_space: bool = False
+
+    @property
+    def limit(self) -> int:
+        """How many documents its source of candidates is asked for."""
+        return self.depth if self.reranker else self.k
+
+    def scored(self, depth: int | None) -> int:
+        """How many candidates its reranker scores. depth: what a fusion wants of it as a leg, None where it is none."""
+        return max(self.depth, depth or 0)
+
+    @property
+    def encoders(self) -> list[tuple[str, Role]]:
+        """The encoders of its index and of its queries, each with what it encodes."""
+        named: list[tuple[str | None, Role]] = [(self.document_encoder, "document"), (self.query_encoder, "query")]
+        return [(name, role) for name, role in named if name is not None]
+
+    @property
+    def file_name(self) -> str:
+        """The name, safe for files, and no longer than file systems take it with an ending."""
+        safe = _FILE_UNSAFE.sub("_", self.name)
+        return safe if len(safe) <= _FILE_LENGTH else f"{safe[:_FILE_LENGTH]}-{content_key(self.name)[:12]}"
+
+
+def expand_systems(
+    reader: Reader,
+    settings: ExperimentFile,
+    measures: Sequence[Measure],
+    encoders: Mapping[str, Part],
+    rerankers: Mapping[str, Part],
+) -> list[System]:
+    """All systems of an experiment, in file order. Faults go to the reader."""
+    return _Expansion(reader, settings, measures, encoders, rerankers).systems()
+
+
+class _Expansion:
+    def __init__(
+        self,
+        reader: Reader,
+        settings: ExperimentFile,
+        measures: Sequence[Measure],
+        encoders: Mapping[str, Part],
+        rerankers: Mapping[str, Part],
+    ) -> None:
+        self.reader = reader
+        self.settings = settings
+        self.cutoff = max((m.cutoff for m in (*measures, *self._target_measures())), default=10)
+        self.encoders = encoders
+        self.rerankers = rerankers
+        self._stores: dict[str, list[tuple[StoreChoice, dict[str, Any]]]] = {}
+
+    def _target_measures(self) -> Iterator[Measure]:
+        for name in self.settings.targets:
+            try:
+                yield Measure.parse(name)
+            except ValueError:
+                continue  # named as a fault where the targets are read
+
+    def systems(self) -> list[System]:
+        found: list[System] = []
+        for i, entry in enumerate(self.settings.systems):
+            found += self._entry(entry, f"systems[{i}]")
+        self._refuse_duplicates(found)
+        return self._resolve_fusions(found)
+
+    # -- one entry -----------------------------------------------------------------------------------------------
+
+    def _entry(self, entry: SystemEntry, path: str) -> Iterator[System]:
+        sources = [name for name in ("run", "fuse") if getattr(entry, name) is not None]
+        if entry.encoder is not None or entry.store is not None:
+            sources.append("encoder/store")
+        if len(sources) != 1:
+            have = " and ".join(sources) or "none of them"
+            self.reader.fault(path, f"needs one source of candidates: encoder/store, fuse or run (it has {have}).")
+            self.reader.lost.append(entry.name)
+            return
+        for choices in self._choices(entry, path):
+            system = self._system(entry, path, choices)
+            if system is not None:
+                yield system
+
+    def _choices(self, entry: SystemEntry, path: str) -> Iterator[dict[str, Any]]:
+        """Every combination of the entry's lists; the key `swept` holds what belongs in the name."""
+        axes: dict[str, list[Any]] = {
+            "encoder": _listed(entry.encoder),
+            "store": _listed(entry.store),
+            "run": _listed(entry.run),
+            "fuse": entry.fuse if entry.fuse and isinstance(entry.fuse[0], list) else [entry.fuse],
+            "by": _listed(entry.by),
+            "reranker": _listed(entry.reranker),
+            "depth": _listed(entry.depth),
+            "rrf_k": _listed(entry.rrf_k),
+            "filter": _listed(entry.filter),
+        }
+        for values in itertools.product(*axes.values()):
+            choice = dict(zip(axes, values, strict=True))
+            swept = {name: choice[name] for name, options in axes.items() if len(options) > 1}
+            stores = self._store(choice["store"], path) if choice["store"] else [(None, {})]
+            if not stores:
+                self.reader.lost.append(entry.name)
+            for store, store_swept in stores:
+                yield {**choice, "store": store, "swept": swept, "store_swept": store_swept}
+
+    def _system(self, entry: SystemEntry, path: str, choice: dict[str, Any]) -> System | None:
+        document, query = self._encoder_pair(choice["encoder"], path)
+        store: StoreChoice | None = choice["store"]
+        if store is None and document is not None:
+            store = self._default_store(path)
+        reranker = choice["reranker"]
+        if reranker is not None and reranker not in self.settings.rerankers:
+            self._unknown(f"{path}.reranker", reranker, "rerankers", self.settings.rerankers)
+        k = entry.k if entry.k is not None else self.cutoff
+        system = System(
+            name=_name(entry, choice, document, query),
+            key_path=path,
+            document_encoder=document,
+            query_encoder=query,
+            store=store,
+            fusion=self._fusion(entry, choice, path),
+            run=resolve_path(self.reader.base, choice["run"]) if choice["run"] else None,
+            reranker=reranker,
+            depth=choice["depth"],
+            k=k,
+            filter=self._filter(choice["filter"], path),
+            shared_space=entry.shared_space,
+        )
+        self._check(system, path)
+        return system
+
+    def _check(self, system: System, path: str) -> None:
+        if system.k < self.cutoff:
+            self.reader.fault(f"{path}.k", f"({system.k}) is below the cut-off of a measure ({self.cutoff}).")
+        if (system.reranker or system.fusion) and system.k > system.depth:
+            self.reader.fault(f"{path}.k", f"({system.k}) is larger than the depth ({system.depth}). Raise depth.")
+        if system.depth < 1 or system.k < 1:
+            self.reader.fault(f"{path}.{'depth' if system.depth < 1 else 'k'}", "must be at least 1.")
+        if system.run is not None and not _is_file(system.run):
+            self.reader.fault(f"{path}.run", f": there is no file {system.run}.")
+        if system.store is not None:
+            self._check_needs(system, system.store, path)
+
+    def _check_needs(self, system: System, store: StoreChoice, path: str) -> None:
+        """Whether the system has an encoder exactly if its searches consume vectors."""
+        try:
+            needs = store.kind(store.index, store.connection).consumes(store.query)
+        except InvalidOptions as error:
+            message = f"{store.key_path}.{error.key}" if error.key else store.key_path
+            self.reader.fault(message, f": {error}")
+            return
+        except BaseException as error:
+            failure_of(error)  # named with the faults of the other adapters, when the run is prepared
+            return
+        if "vector" in needs and system.document_encoder is None:
+            self.reader.fault(path, f"searches {store.name} by vector and so needs an encoder.")
+        if "vector" not in needs and system.document_encoder is not None:
+            self.reader.fault(f"{path}.encoder", f"is not used: {store.name} searches by text. Remove the encoder.")
+
+    def _filter(self, spec: Any, path: str) -> Filter | None:
+        from bench.experiment.reader import parse_filter
+
+        return None if spec is None else parse_filter(self.reader, spec, f"{path}.filter")
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _encoder_pair(self, spec: Any, path: str) -> tuple[str | None, str | None]:
+        if spec is None:
+            return None, None
+        pair: tuple[Any, Any]
+        if isinstance(spec, Mapping):
+            if set(spec) != {"document", "query"}:
+                self.reader.fault(f"{path}.encoder", "with two encoders is written {document: NAME, query: NAME}.")
+                return None, None
+            pair = (spec["document"], spec["query"])
+        else:
+            pair = (spec, spec)
+        if not all(isinstance(name, str) for name in pair):
+            self.reader.fault(f"{path}.encoder", "must be the name of an encoder.")
+            return None, None
+        for name in dict.fromkeys(pair):
+            if name not in self.settings.encoders:
+                self._unknown(f"{path}.encoder", name, "encoders", self.settings.encoders)
+        return pair
+
+    def _unknown(self, key_path: str, name: Any, what: str, known: Mapping[str, Any]) -> None:
+        self.reader.not_there(key_path, str(name), f"among the {what}", suggestion(str(name), known))
+
+    def _default_store(self, path: str) -> StoreChoice:
+        kind = registry.load("stores", "exact")
+        return StoreChoice("exact", "exact", kind, kind.Index(), kind.Query(), kind.Connection(), path)
+
+    def _store(self, name: str, path: str) -> list[tuple[StoreChoice | None, dict[str, Any]]]:
+        """Every combination of a store part's options, with the swept ones."""
+        if name not in self.settings.stores:
+            if name == "exact":
+                return [(self._default_store(path), {})]
+            self._unknown(f"{path}.store", name, "stores", self.settings.stores)
+            return []
+        if name not in self._stores:
+            self._stores[name] = self._expand_store(name, self.settings.stores[name])
+        return list(self._stores[name])
+
+    def _expand_store(self, name: str, spec: Mapping[str, Any]) -> list[tuple[StoreChoice, dict[str, Any]]]:
+        path = f"stores.{name}"
+        kind = self.reader.adapter("stores", spec, path)
+        if kind is None:
+            return []
+        spec = self._sections(kind, spec, path)
+        connection = {key: value for key, value in spec.items() if key not in ("adapter", *_SECTIONS)}
+        sections: list[list[tuple[dict[str, Any], dict[str, Any]]]] = []
+        for section in _SECTIONS:
+            values = spec.get(section) or {}
+            if not isinstance(values, Mapping):
+                self.reader.fault(f"{path}.{section}", "must be a mapping of options.")
+                return []
+            sections.append(list(_combinations(values)))
+        connected = self.reader.options(kind.Connection, connection, path, of_store(kind, "Connection"))
+        found: list[tuple[StoreChoice, dict[str, Any]]] = []
+        for (index, index_swept), (query, query_swept) in itertools.product(*sections):
+            checked = (
+                self.reader.options(kind.Index, index, f"{path}.index", of_store(kind, "Index")),
+                self.reader.options(kind.Query, query, f"{path}.query", of_store(kind, "Query")),
+            )
+            if connected is None or checked[0] is None or checked[1] is None:
+                return []  # one combination names the fault; the others would repeat it
+            choice = StoreChoice(name, spec["adapter"], kind, checked[0], checked[1], connected, path)
+            found.append((choice, {**index_swept, **query_swept}))
+        return found
+
+    def _sections(self, kind: Any, spec: Mapping[str, Any], path: str) -> dict[str, Any]:
+        """A store's part with a section that is spelled wrong, which is named, under the name that was meant."""
+        known = [*kind.Connection.model_fields, *_SECTIONS]
+        found = dict(spec)
+        for key, value in spec.items():
+            section = meant(str(key), known) if key not in known and isinstance(value, Mapping) else None
+            if section in _SECTIONS and section not in spec:
+                self.reader.fault(f"{path}.{key}", f"is unknown. Did you mean {section}?")
+                found[section] = found.pop(key)
+        return found
+
+    # -- fusion --------------------------------------------------------------------------------------------------
+
+    def _fusion(self, entry: SystemEntry, choice: dict[str, Any], path: str) -> Fusion | None:
+        legs = choice["fuse"]
+        if legs is None:
+            return None
+        if not isinstance(legs, list) or not all(isinstance(leg, str) for leg in legs):
+            self.reader.fault(f"{path}.fuse", "must be a list of names of systems.")
+            return None
+        if len(legs) < 2 or len(set(legs)) != len(legs):
+            self.reader.fault(f"{path}.fuse", "needs at least two different systems.")
+        weights = entry.weights
+        if isinstance(weights, Mapping):
+            if set(weights) != set(legs):
+                self.reader.fault(f"{path}.weights", f"must name exactly the fused systems: {', '.join(legs)}.")
+            values = tuple(float(weights.get(leg, 1.0)) for leg in legs)
+        else:
+            values = tuple(float(w) for w in weights) if weights is not None else (1.0,) * len(legs)
+            if len(values) != len(legs):
+                self.reader.fault(f"{path}.weights", f"has {len(values)} weights for {len(legs)} fused systems.")
+                values = (1.0,) * len(legs)
+        return Fusion(choice["by"] or "rrf", tuple(legs), values, choice["rrf_k"])
+
+    def _resolve_fusions(self, systems: list[System]) -> list[System]:
+        """Check that legs exist, that none contains itself, and that legs and fusion search under one filter."""
+        by_name = {system.name: system for system in systems}
+        for system in systems:
+            for leg in system.fusion.legs if system.fusion else ():
+                if leg not in by_name:
+                    variants = [name for name in by_name if name.startswith(f"{leg}(")]
+                    hint = f"It stands for several: {', '.join(variants)}." if variants else None
+                    self.reader.not_a_system(f"{system.key_path}.fuse", leg, by_name, hint)
+                elif self._contains(by_name, leg, system.name, set()):
+                    self.reader.fault(f"{system.key_path}.fuse", f": {system.name} would be fused with itself.")
+        if self.reader.faults:
+            return systems
+        for system in systems:
+            filters = {self._effective_filter(by_name, leg) for leg in (system.fusion.legs if system.fusion else ())}
+            if system.fusion and filters != {system.filter}:
+                self.reader.fault(f"{system.key_path}.filter", "must be the same on a fusion and on each of its legs.")
+        return systems
+
+    def _effective_filter(self, systems: Mapping[str, System], name: str) -> Filter | None:
+        return systems[name].filter
+
+    def _contains(self, systems: Mapping[str, System], name: str, wanted: str, seen: set[str]) -> bool:
+        if name == wanted:
+            return True
+        fusion = systems[name].fusion if name in systems and name not in seen else None
+        return fusion is not None and any(self._contains(systems, leg, wanted, seen | {name}) for leg in fusion.legs)
+
+    def _refuse_duplicates(self, systems: Sequence[System]) -> None:
+        seen: dict[str, System] = {}
+        for system in systems:
+            other = seen.setdefault(system.file_name.lower(), system)
+            if other is not system:
+                self.reader.fault(
+                    system.key_path, f"would be called {system.name}, as {other.key_path} is. Give it a `name`."
+                )
+
+
+def _combinations(options: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every combination of the lists in a mapping, with the swept options by name; mappings are entered."""
+    axes: list[list[tuple[Any, dict[str, Any]]]] = []
+    for name, value in options.items():
+        if isinstance(value, list):
+            axes.append([(item, {name: item} if len(value) > 1 else {}) for item in value])
+        elif isinstance(value, Mapping):
+            axes.append(
+                [(inner, {f"{name}.{k}": v for k, v in swept.items()}) for inner, swept in _combinations(value)]
+            )
+        else:
+            axes.append([(value, {})])
+    for values in itertools.product(*axes):
+        chosen = {name: item for name, (item, _) in zip(options, values, strict=True)}
+        yield chosen, {key: item for _, swept in values for key, item in swept.items()}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, or a folder that may not be looked into
+        return False
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) and value else [None if isinstance(value, list) else value]
+
+
+def _name(entry: SystemEntry, choice: dict[str, Any], document: str | None, query: str | None) -> str:
+    """The given name, or encoder + store + reranker; then the options that were swept."""
+    encoder = document if document == query else f"{document}>{query}"
+    swept = dict(choice["store_swept"])
+    parts = {"encoder": encoder, "store": getattr(choice["store"], "name", None), "reranker": choice["reranker"]}
+    if entry.name is None:
+        if choice["run"]:
+            parts["store"] = Path(choice["run"]).stem
+        if choice["fuse"]:
+            parts["store"] = f"{choice['by'] or 'rrf'}[{','.join(str(leg) for leg in choice['fuse'])}]"
+        base = "+".join(str(part) for part in parts.values() if part)
+        swept = {
+            k: v for k, v in choice["swept"].items() if k not in ("encoder", "store", "reranker", "run", "fuse", "by")
+        } | swept
+    else:
+        base = entry.name
+        swept = {k: parts.get(k, v) for k, v in choice["swept"].items()} | swept
+    if not swept:
+        return base
+    return f"{base}({','.join(f'{key}={_shown(value)}' for key, value in swept.items())})"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return " ".join(f"{k}:{_shown(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return "|".join(_shown(v) for v in value)
+    return str(value)

@@ -1,0 +1,81 @@
+"""The JSON schema of experiment files, with the options of every adapter that is here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from adapters import registry
+from bench.experiment.file import ExperimentFile
+from bench.messages.failures import failure_of
+
+
+def experiment_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) for editors. Options may be lists where lists multiply (index and query)."""
+    schema = ExperimentFile.model_json_schema()
+    definitions: dict[str, Any] = schema.setdefault("$defs", {})
+    properties = schema["properties"]
+    properties["dataset"] = _choices("datasets", definitions)
+    # One load point stands for a list of one; false is none. `ExperimentFile` turns both into a list.
+    loads = properties["latency"]
+    several = {key: loads.pop(key) for key in ("type", "items")}
+    loads["anyOf"] = [several, several["items"], {"enum": [False, None]}]
+    for key, role in (
+        ("encoders", "encoders"),
+        ("stores", "stores"),
+        ("rerankers", "rerankers"),
+        ("trackers", "trackers"),
+    ):
+        properties[key] = {
+            "type": "object",
+            "propertyNames": {"pattern": "^[a-z0-9_-]+$"},
+            "additionalProperties": _choices(role, definitions),  # type: ignore[arg-type]
+        }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "retrieval-bench experiment", **schema}
+
+
+def _choices(role: registry.RoleName, definitions: dict[str, Any]) -> dict[str, Any]:
+    """One object per adapter of the role, told apart by its `adapter`."""
+    choices: list[dict[str, Any]] = []
+    for name in registry.names(role):
+        try:
+            kind = registry.load(role, name)
+        except BaseException as error:
+            failure_of(error)
+            continue  # a third party's adapter that does not load has no options to show; the doctor names it
+        properties: dict[str, Any] = {"adapter": {"const": name}}
+        if role == "stores":
+            properties |= _options(kind.Connection, definitions)
+            properties["index"] = _swept(kind.Index, definitions)
+            properties["query"] = _swept(kind.Query, definitions)
+        else:
+            properties |= _options(kind.Options, definitions)
+        required = ["adapter"]
+        if role != "stores":
+            required += [n for n, field in kind.Options.model_fields.items() if field.is_required()]
+        choices.append(
+            {
+                "title": name,
+                "type": "object",
+                "properties": properties,
+                "required": required,
+                "additionalProperties": False,
+            }
+        )
+    return {"oneOf": choices} if choices else {"type": "object"}
+
+
+def _options(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/$defs/{model}")
+    definitions.update(schema.pop("$defs", {}))
+    properties: dict[str, Any] = schema.get("properties", {})
+    return properties
+
+
+def _swept(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    properties = {
+        name: {"anyOf": [option, {"type": "array", "items": option}]}
+        for name, option in _options(model, definitions).items()
+    }
+    return {"type": "object", "properties": properties, "additionalProperties": False}

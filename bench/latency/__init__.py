@@ -1,0 +1,1 @@
+"""The second pass, live: loads, turns, timings, and what they say."""

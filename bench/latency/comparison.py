@@ -1,0 +1,69 @@
+"""What the rounds of the latency pass say of systems: against the baseline, and of two points whether they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from bench.experiment.file import LoadPoint
+from bench.latency.figures import RoundFigures
+from bench.results.model import LatencyAgainst
+from bench.statistics.latency_verdicts import Ratio, compare_rounds
+
+OWN_P50, TOTAL_P95 = "own p50", "total p95"
+
+
+def comparable(load: LoadPoint) -> bool:
+    """Whether rounds under this load point are compared: shorter turns than a second measure the scheduler."""
+    return load.alone and load.turn_seconds >= 1.0
+
+
+def against_baseline(
+    rounds: Mapping[str, RoundFigures],
+    baseline: str,
+    *,
+    margin: float | None,
+    rng: np.random.Generator,
+    never_faster: Collection[str] = (),
+) -> dict[str, dict[str, LatencyAgainst]]:
+    """By system and figure. rounds: of all systems, of one pass. Each figure is a family of its own, of those systems
+    whose rounds all support it."""
+    if baseline not in rounds:
+        return {}
+    found: dict[str, dict[str, LatencyAgainst]] = {name: {} for name in rounds if name != baseline}
+    for figure in (OWN_P50, TOTAL_P95):
+        values = {name: _values(of, figure) for name, of in rounds.items()}
+        if figure == TOTAL_P95:
+            values = {name: seconds for name, seconds in values.items() if not np.isnan(seconds).any()}
+        if (reference := values.pop(baseline, None)) is None:
+            continue
+        ratios = compare_rounds(reference, values, margin=margin, rng=rng, never_faster=never_faster)
+        for name, ratio in ratios.items():
+            found[name][figure] = _against(ratio)
+    return found
+
+
+def told_apart(one: RoundFigures, other: RoundFigures, rng: np.random.Generator, figure: str = OWN_P50) -> bool:
+    """Whether the times of two systems of one pass differ; by own p50 where rounds do not support the figure."""
+    pair = [_values(one, figure), _values(other, figure)]
+    if any(np.isnan(values).any() for values in pair):
+        pair = [_values(one, OWN_P50), _values(other, OWN_P50)]
+    ratio = compare_rounds(pair[0], {"other": pair[1]}, margin=None, rng=rng).get("other")
+    return ratio is not None and ratio.verdict != "undecided"
+
+
+def _values(of: RoundFigures, figure: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return of.total_p95 if figure == TOTAL_P95 else of.own_p50
+
+
+def _against(ratio: Ratio) -> LatencyAgainst:
+    return LatencyAgainst(
+        ratio=ratio.ratio,
+        interval=(ratio.interval.low, ratio.interval.high) if ratio.interval else None,
+        p=ratio.p,
+        p_corrected=ratio.p_corrected,
+        verdict=ratio.verdict,
+        rounds=ratio.rounds,
+        rounds_to_decide=ratio.rounds_to_decide,
+    )

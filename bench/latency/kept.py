@@ -1,0 +1,140 @@
+"""Timings that the cache keeps: their keys, and whether they are still those of what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import Rows
+from bench.cache.artifacts import array_digest, content_key
+from bench.experiment.file import LoadPoint
+from bench.experiment.matrix import System
+from bench.latency import ingest
+from bench.latency.plan import is_live
+from bench.latency.samples import Samples
+from bench.machine.provenance import machine, packages
+from bench.messages.failures import Failure, failure_of
+from bench.quality.pipeline import Pipeline
+
+_TEXTS = ("measured_at", "taken_together")
+_LISTS = ("encoders", "disturbances")
+_ARRAYS = tuple(f.name for f in fields(Samples) if f.name not in (*_TEXTS, *_LISTS, "cut_off"))
+
+
+class Taken(NamedTuple):
+    """What was measured of a system under a load point. written: the rows that were written meanwhile."""
+
+    samples: Samples
+    written: ingest.Written | None = None
+
+
+class _Record(NamedTuple):
+    taken: Taken
+    ranking: str  # digest of the ranking that the live ones were compared with
+
+
+class Kept:
+    """Kept timings of systems under one load point. systems: those whose key is known. keys, found: by name."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        load: LoadPoint,
+        systems: Sequence[System],
+        occasion: str,
+        failed: Callable[[str, LoadPoint, Failure], None] = lambda name, load, failure: None,
+    ) -> None:
+        """failed: is told of a system whose key cannot be known."""
+        self._pipeline, self._load = pipeline, load
+        stages: dict[str, Any] = {}
+        for system in systems:
+            try:
+                stages[system.name] = _stages(pipeline, system)
+            except BaseException as error:
+                failed(system.name, load, failure_of(error))
+        self.systems = [system for system in systems if system.name in stages]
+        # Rounds compare systems, and are kept as they were taken; elsewhere `seconds` is shared by so many.
+        company = sorted(map(content_key, stages.values())) if load.alone else len(stages)
+        self.keys = {name: _key(pipeline, stage, load, company, occasion) for name, stage in stages.items()}
+        self._records = {name: _read(pipeline, key) for name, key in self.keys.items()}
+        self.found = {name: None if one is None else one.taken for name, one in self._records.items()}
+
+    def missing(self, rankings: Mapping[str, Rows] | None, *, remeasure: bool) -> list[System]:
+        """Those that have to be measured: all of them where rounds are compared and not all were taken together.
+        rankings: rows by system, None where they are not known yet."""
+        absent = [s for s in self.systems if remeasure or not self._is_valid(s.name, rankings)]
+        together = {taken.samples.taken_together for taken in self.found.values() if taken is not None}
+        if self._load.alone and (absent or len(together) > 1):
+            return list(self.systems)
+        return absent
+
+    def _is_valid(self, name: str, rankings: Mapping[str, Rows] | None) -> bool:
+        record = self._records[name]
+        if record is None:
+            return False
+        return rankings is None or name not in rankings or record.ranking == _digest(rankings[name])
+
+    def write(self, name: str, taken: Taken, ranking: Rows) -> None:
+        """Keep what was measured."""
+        samples = taken.samples
+        arrays: dict[str, npt.NDArray[Any]] = {field: getattr(samples, field) for field in _ARRAYS}
+        arrays |= {field: np.array(getattr(samples, field)) for field in _TEXTS}
+        arrays |= {field: np.array(getattr(samples, field), dtype=np.str_) for field in _LISTS}
+        arrays["ranking"] = np.array(_digest(ranking))
+        if taken.written is not None:
+            arrays["written"] = np.array(taken.written.model_dump_json())
+        self._pipeline.cache.write("timings", self.keys[name], arrays)
+
+
+def unmeasured(
+    pipeline: Pipeline,
+    load: LoadPoint,
+    systems: Sequence[System],
+    *,
+    remeasure: bool,
+    occasion: str,
+    rankings: Mapping[str, Rows] | None = None,
+) -> list[System]:
+    """Those of the systems that can be asked and have to be measured. rankings: see Kept.missing."""
+    live = [system for system in systems if is_live(pipeline, system)]
+    return Kept(pipeline, load, live, occasion).missing(rankings, remeasure=remeasure)
+
+
+def _digest(ranking: Rows) -> str:
+    return array_digest(ranking)
+
+
+def _read(pipeline: Pipeline, key: str) -> _Record | None:
+    arrays = pipeline.cache.read("timings", key)
+    if arrays is None:
+        return None
+    texts = {name: str(arrays[name]) for name in _TEXTS}
+    lists = {name: tuple(arrays[name].tolist()) for name in _LISTS}
+    samples = Samples(**{name: arrays[name] for name in _ARRAYS}, **texts, **lists)  # type: ignore[arg-type]
+    written = arrays.get("written")
+    taken = Taken(samples, None if written is None else ingest.Written.model_validate_json(str(written)))
+    return _Record(taken, str(arrays["ranking"]))
+
+
+def _key(pipeline: Pipeline, stages: Any, load: LoadPoint, company: Any, occasion: str) -> str:
+    """System, plan, machine and packages. company: what else was measured with it."""
+    plan = {**load.model_dump(mode="json", exclude={"name", "rounds"}), "rounds": load.planned_rounds}
+    seed = pipeline.experiment.settings.seed
+    return content_key([_ARRAYS, stages, plan, company, occasion, seed, machine(), packages()])
+
+
+def _stages(pipeline: Pipeline, system: System) -> Any:
+    legs = [_stages(pipeline, leg) for leg in pipeline.legs(system)]
+    return {
+        "search": pipeline.search_key(system, system.limit) if system.store else None,
+        "connection": system.store.connection.model_dump(mode="json") if system.store else None,
+        "fusion": system.fusion.as_dict() if system.fusion else None,
+        "legs": legs,
+        "reranker": pipeline.score_key(system.reranker) if system.reranker else None,
+        "depth": system.depth,
+        "k": system.k,
+    }

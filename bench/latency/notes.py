@@ -1,0 +1,68 @@
+"""What a reader of latencies must know of the client that sent the queries, and of rounds that were disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.experiment.matrix import System
+from bench.quality.pipeline import Pipeline
+from bench.results.model import Latency
+
+CLIENT_SHARE_THAT_BOUNDS = 0.9
+
+
+def disturbance_notes(latencies: Sequence[Latency]) -> list[str]:
+    """One sentence on the rounds of one load point that were disturbed and count nevertheless. latencies: of all
+    systems under it."""
+    worst = max(latencies, key=lambda latency: latency.disturbed_rounds, default=None)
+    if worst is None or not worst.disturbed_rounds:
+        return []
+    return [
+        f"{worst.load}: {worst.disturbed_rounds} of {worst.rounds} rounds were disturbed, and no others could be taken "
+        f"instead ({worst.disturbances[0]}): measure on a quiet machine with --remeasure"
+    ]
+
+
+def client_notes(pipeline: Pipeline, system: System, loads: Sequence[Latency]) -> list[str]:
+    """One sentence per load point under which the client, not the server it asked, was what a system waited for, or
+    under which it was not put on as many processes as the plan says.
+
+    An embedded engine works in this process, and so do local models: there being busy says nothing.
+    """
+    planned = {point.label: point.processes or 1 for point in pipeline.experiment.loads}
+    notes = [
+        f"under {load.load} the queries came from {load.processes} process, not {planned[load.load]}: an engine, a "
+        "model or a reranker of it works in this one, or there are no more workers"
+        for load in loads
+        if load.processes < planned[load.load]
+    ]
+    most = {point.label: point.max_in_flight for point in pipeline.experiment.loads}
+    notes += [
+        f"under {load.load} the rate was not kept with at most {most[load.load]} queries under way (max_in_flight)"
+        for load in loads
+        if load.saturated
+    ]
+    if _works_here(pipeline, system):
+        return notes
+    return notes + [
+        f"under {load.load} the process that sends the queries{_of(load)} was busy {100 * load.client_share:.0f} % of "
+        "the time: the figures are those of the client, not of the server"
+        for load in loads
+        if load.client_share is not None and load.client_share > CLIENT_SHARE_THAT_BOUNDS
+    ]
+
+
+def _of(load: Latency) -> str:
+    return f" (the busiest of {load.processes})" if load.processes > 1 else ""
+
+
+def _works_here(pipeline: Pipeline, system: System) -> bool:
+    """Whether some stage's own work is done in this process."""
+    if system.fusion is not None:
+        return any(_works_here(pipeline, leg) for leg in pipeline.legs(system))
+    encoder = None if system.query_encoder is None else pipeline.encoder(system.query_encoder)
+    if encoder is not None and encoder.consumes == "text" and not encoder.bills:
+        return True
+    if system.reranker is not None and not pipeline.reranker(system.reranker).bills:
+        return True
+    return system.store is None or system.store.kind.embedded

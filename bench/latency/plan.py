@@ -1,0 +1,83 @@
+"""What the latency pass will take: samples, turns and seconds, known before the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from adapters.base.processes import is_this_machine
+from bench.experiment.file import LoadPoint
+from bench.experiment.matrix import System
+from bench.latency import turns as latency
+from bench.quality.pipeline import Pipeline
+
+
+def is_live(pipeline: Pipeline, system: System) -> bool:
+    """Whether a system can be asked; a run file cannot."""
+    return system.run is None and all(is_live(pipeline, leg) for leg in pipeline.legs(system))
+
+
+def bills(pipeline: Pipeline, system: System) -> bool:
+    """Whether a live query of this system costs money."""
+    encoder = system.query_encoder is not None and pipeline.encoder(system.query_encoder).bills
+    reranker = system.reranker is not None and pipeline.reranker(system.reranker).bills
+    return encoder or reranker or any(bills(pipeline, leg) for leg in pipeline.legs(system))
+
+
+def samples_wanted(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
+    """Measured queries per system: as the plan says, by default fewer where every call is billed, and more where the
+    rows that are written meanwhile decide how long it takes. Where calls are billed it is the most, else what is
+    wanted of a pass that has time for it."""
+    if load.samples is not None:
+        return load.samples
+    if bills(pipeline, system):
+        return latency.DEFAULT_BILLED_SAMPLES
+    return latency.DEFAULT_SAMPLES if load.ingest is None else latency.DEFAULT_SAMPLES_WHILE_WRITING
+
+
+def queries_sent(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
+    """Live queries of a system that bills at most, those of the warm-up among them."""
+    return samples_wanted(pipeline, system, load) + latency.warm_up_queries(load, capped=bills(pipeline, system))
+
+
+def least_turns(pipeline: Pipeline, systems: Sequence[System], load: LoadPoint) -> tuple[int, float]:
+    """How many of the systems have turns that last as long as `turn_seconds` at least, and what these come to."""
+    count = sum(not bills(pipeline, system) for system in systems) if load.alone else 0
+    return count, count * load.planned_rounds * load.turn_seconds
+
+
+def pass_notes(load: LoadPoint) -> list[str]:
+    """How the pass differs from what was asked, and what follows from the plan."""
+    if not load.alone:
+        return []
+    notes: list[str] = []
+    if load.rounds is not None and load.rounds < load.planned_rounds:
+        notes.append(
+            f"{load.label}: {load.rounds} rounds were raised to {load.planned_rounds}, because fewer cannot tell two "
+            "systems apart"
+        )
+    if load.turn_seconds < 1:
+        notes.append(
+            f"{load.label}: turns of {load.turn_seconds:g} s measure the scheduler: there is no verdict on latency"
+        )
+    return notes
+
+
+def servers(pipeline: Pipeline, system: System) -> tuple[int, ...] | None:
+    """Processes on this machine that work for a system beside this one; None where they are not known."""
+    found: set[int] = set()
+    addresses = [pipeline.encoder(system.query_encoder).identity.address] if system.query_encoder is not None else []
+    addresses += [pipeline.reranker(system.reranker).identity.address] if system.reranker is not None else []
+    if any(address is not None and is_this_machine(urlsplit(address).hostname or "") for address in addresses):
+        return None
+    if system.store is not None:
+        own = pipeline.store(system.store).server_processes()
+        if own is None:
+            return None
+        found.update(own)
+    for leg in pipeline.legs(system):
+        below = servers(pipeline, leg)
+        if below is None:
+            return None
+        found.update(below)
+    return tuple(found)

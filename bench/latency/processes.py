@@ -1,0 +1,307 @@
+"""Load from processes of their own: one Python process cannot keep a fast server busy, and its queue would be timed.
+
+The parent deals out a turn's queries and names the moment at which all begin; each child sends its share from threads
+and gives back what it measured. They speak pickles over the child's standard input and output; the child is
+`python -P -m bench.latency.processes`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters import quieten_process
+from adapters.base import (
+    AdapterUnavailable,
+    Context,
+    Encoder,
+    Floats,
+    IndexRef,
+    Reranker,
+    Rows,
+    Store,
+)
+from bench.experiment.matrix import System
+from bench.latency.loops import Assignment, Carried, Sent, Threads
+from bench.latency.steps import LiveSystem, NotLive, Parts
+from bench.messages.failures import Failed, Failure, close_all, closing, failure_of
+
+LEAD_SECONDS = 0.05  # from dealing out a turn to its beginning, so that no child is late
+# Of a processor. Threads of one process kept up 800 Weaviate queries a second, at .37 of a processor, adding 2.8 ms to
+# the median; at 1,600 a second, which takes .61, they added 10.8 ms and lost a fifth of the rate, two processes 3.7 ms
+# and a tenth: python -P -m tests.perf.clients, on two processors with the server beside them.
+SHARE_FOR_ONE = 0.5
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A system that another process can open: its engines are servers and its query vectors are given.
+
+    systems: it and the legs it fuses, by name. vectors: of the queries, by encoder. ranks: of the documents' ids.
+    own_rows: as `Dataset.own_rows`. expected: documents of the quality pass by query position, (n, k).
+    """
+
+    name: str
+    systems: Mapping[str, System]
+    refs: Mapping[str, IndexRef]
+    vectors: Mapping[str, Floats]
+    query_texts: Sequence[str]
+    documents: int
+    ranks: npt.NDArray[np.int32]
+    own_rows: Rows | None
+    context: Context
+    expected: Rows
+
+    @classmethod
+    def of(cls, parts: Parts, system: System, context: Context, expected: Rows) -> Portable | None:
+        """The system, None where some of its work is done in this process: by an embedded engine, by a model, or by a
+        managed one, whose limits per minute are kept here."""
+        systems = {each.name: each for each in _with_legs(parts, system)}
+        if any(each.run or each.reranker or (each.store and each.store.kind.embedded) for each in systems.values()):
+            return None
+        encoders = {each.query_encoder for each in systems.values() if each.query_encoder is not None}
+        vectors = {name: parts.given_vectors(name) for name in encoders}
+        if any(array is None for array in vectors.values()):
+            return None
+        return cls(
+            name=system.name,
+            systems=systems,
+            refs={each.name: parts.built(each)[1] for each in systems.values() if each.store is not None},
+            vectors={name: array for name, array in vectors.items() if array is not None},
+            query_texts=parts.query_texts,
+            documents=parts.documents,
+            ranks=parts.ranks,
+            own_rows=parts.own_rows,
+            context=context,
+            expected=expected,
+        )
+
+
+def _with_legs(parts: Parts, system: System) -> list[System]:
+    return [system, *(each for leg in parts.legs(system) for each in _with_legs(parts, leg))]
+
+
+class _PartsAway:
+    """A portable system's parts in the process it was sent to: connections of its own."""
+
+    def __init__(self, portable: Portable) -> None:
+        self._portable = portable
+        self.documents, self.ranks, self.query_texts = portable.documents, portable.ranks, portable.query_texts
+        self.own_rows = portable.own_rows
+        self._stores: dict[str, Store] = {}
+
+    def legs(self, system: System) -> list[System]:
+        return [self._portable.systems[name] for name in system.fusion.legs] if system.fusion else []
+
+    def built(self, system: System) -> tuple[Store, IndexRef]:
+        choice = system.store
+        assert choice is not None
+        if system.name not in self._stores:
+            self._stores[system.name] = choice.kind(choice.index, choice.connection, self._portable.context)
+        return self._stores[system.name], self._portable.refs[system.name]
+
+    def given_vectors(self, encoder: str) -> Floats | None:
+        return self._portable.vectors[encoder]
+
+    def encoder(self, name: str) -> Encoder:
+        raise NotLive(f"encoder {name} works in another process")
+
+    def reranker(self, name: str) -> Reranker:
+        raise NotLive(f"reranker {name} works in another process")
+
+    def close(self) -> None:
+        close_all(store.close for store in self._stores.values())
+
+
+def wanted_processes(share: float, workers: int) -> int:
+    """How many processes keep each under half a processor, at most one per worker and per processor.
+
+    share: processor seconds per second that the load would take of a single process.
+    """
+    return max(1, min(math.ceil(share / SHARE_FOR_ONE), workers, os.cpu_count() or 1))
+
+
+class Children:
+    """Processes that generate load, started when they are first wanted and shared by all systems of a load point: as
+    many systems as there are may take turns, and there are never more processes than the most that one of them has."""
+
+    def __init__(self) -> None:
+        self._started: list[_Child] = []
+
+    def first(self, count: int) -> list[_Child]:
+        """So many of them. One that has ended is replaced; the systems opened in it are lost."""
+        self._started = [child for child in self._started if child.alive()]
+        self._started += [_Child() for _ in range(count - len(self._started))]
+        return self._started[:count]
+
+    def close(self) -> None:
+        """End them all."""
+        for child in self._started:
+            child.close()
+
+
+class Processes:
+    """Generates load from children, each with its share of the workers; what they send is one turn."""
+
+    def __init__(self, portable: Portable, children: Sequence[_Child], workers: int) -> None:
+        """Raises Failed when a child does not start, or the system cannot be opened there."""
+        self.processes = len(children)
+        self._name = portable.name
+        self._children = children
+        for i, child in enumerate(children):
+            child.ask(self._name, "open", portable, len(range(i, workers, len(children))))
+        self._answers()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The children's process ids."""
+        return tuple(child.pid for child in self._children)
+
+    def configure(self) -> None:
+        """Set the query options in every child. Raises Failed."""
+        self._all("configure")
+
+    def warm_up(self, turn: int, queries: Sequence[int], seconds: float) -> list[Sent]:
+        """Send the queries by one worker of every child."""
+        return [sent for answer in self._all("warm_up", turn, queries, seconds) for sent in answer]
+
+    def carry_out(self, assignment: Assignment) -> Carried:
+        """Send the assignment's queries, all children from the same moment on."""
+        began = time.perf_counter() + LEAD_SECONDS
+        for child, share in zip(self._children, assignment.shares(len(self._children)), strict=True):
+            child.ask(self._name, "carry_out", share.starting(began))
+        carried: list[Carried] = self._answers()
+        return Carried(
+            sent=[one for each in carried for one in each.sent],
+            seconds=max(each.seconds for each in carried),
+            processor_seconds=[own for each in carried for own in each.processor_seconds],
+        )
+
+    def close(self) -> None:
+        """Nothing to do: a child closes its systems when it ends."""
+
+    def _all(self, name: str, *arguments: Any) -> list[Any]:
+        for child in self._children:
+            child.ask(self._name, name, *arguments)
+        return self._answers()
+
+    def _answers(self) -> list[Any]:
+        """One answer of each child, so that none is left over when one of them is a failure."""
+        answers = [child.answer() for child in self._children]
+        for answer in answers:
+            if isinstance(answer, Failure):
+                raise Failed(answer)
+        return answers
+
+
+class _Child:
+    def __init__(self) -> None:
+        # Adapters may be importable only because this process can import them.
+        # The folder that the user stands in may be a stranger's: no module of it may stand for one that is meant.
+        places = [*(path for path in sys.path if path), str(Path(__file__).resolve().parent.parent)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
+        command = [sys.executable, "-P", "-m", "bench.latency.processes"]
+        # In a session of its own, so that Ctrl-C reaches the parent alone, which then closes the pipe.
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, system: str, name: str, *arguments: Any) -> None:
+        """Open a system, or call a method of its load. That the child has ended is told by `answer`."""
+        assert self._process.stdin is not None
+        # By themselves, so that a child that cannot read what an adapter put into them still knows where they end.
+        inner = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
+        message = pickle.dumps((system, name, inner), pickle.HIGHEST_PROTOCOL)
+        with suppress(OSError):
+            self._process.stdin.write(message)
+            self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        """What the call gave, or the failure it ended in."""
+        assert self._process.stdout is not None
+        try:
+            return pickle.load(self._process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            return failure_of(AdapterUnavailable("A process that generates load has ended; its output is above."))
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.close()  # at its end the child closes what it holds
+            self._process.wait(timeout=5)
+        except (OSError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+class _Open:
+    """A system in the process it was sent to."""
+
+    def __init__(self, portable: Portable, workers: int) -> None:
+        self._parts = _PartsAway(portable)
+        self._workers: list[LiveSystem] = []
+        self.threads = Threads(self._workers, portable.expected)
+        try:
+            for _ in range(workers):
+                self._workers.append(LiveSystem(self._parts, portable.systems[portable.name]))
+        except BaseException:
+            list(closing(self.closes))
+            raise
+
+    @property
+    def closes(self) -> list[Callable[[], None]]:
+        """What ends it, in order."""
+        return [self.threads.close, self._parts.close]
+
+
+def main() -> None:
+    """Serve a parent until it closes the pipe."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a package prints must not fall among the answers
+    quieten_process()
+    systems: dict[str, _Open] = {}
+    try:
+        while True:
+            try:
+                system, name, inner = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            try:
+                arguments = pickle.loads(inner)
+                if name == "open":
+                    systems[system] = _Open(*arguments)
+                    answer = None
+                else:
+                    answer = getattr(systems[system].threads, name)(*arguments)
+            except BaseException as error:
+                answer = failure_of(error)
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+    finally:
+        answers.close()
+        for failure in closing(close for each in systems.values() for close in each.closes):
+            sys.stderr.write(f"A system that was measured could not be closed: {failure.where}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""A system as a user meets it: one query at a time through every stage, nothing cached.
+
+The steps only do the work; `bench.latency.turns` holds the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import EMPTY_ROW, Encoder, Floats, Hits, IndexRef, Queries, Reranker, Rows, Session, Store, TextRows
+from bench.data.own_documents import left_out
+from bench.experiment.matrix import System
+from bench.messages.failures import close_all, closing
+from bench.quality.pipeline import Pipeline, fuse
+from bench.statistics.measures import canonical
+
+StageName: TypeAlias = Literal["encode", "search", "fuse", "rerank"]
+STAGES: tuple[StageName, ...] = ("encode", "search", "fuse", "rerank")
+
+
+class NotLive(Exception):
+    """A system that cannot be asked, such as a run file."""
+
+
+@dataclass(slots=True)
+class State:
+    """What the steps of one query pass on."""
+
+    query: int = 0
+    vectors: dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]] = field(default_factory=dict)
+    found: dict[str, Hits] = field(default_factory=dict)
+    waited: float = 0.0  # seconds that the step just done spent in our own rate limiter
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One piece of work and the stage its time belongs to; stage None is not timed (it costs a user nothing).
+    encoder: the one that works, in an encoding step."""
+
+    stage: StageName | None
+    run: Callable[[State], None]
+    encoder: str | None = None
+
+
+class Parts(Protocol):
+    """What live systems are made of; workers share it. documents: how many there are. ranks: of their ids, for ties.
+    own_rows: by query, the own document that no ranking holds, as `Dataset.own_rows`."""
+
+    @property
+    def documents(self) -> int: ...
+
+    @property
+    def ranks(self) -> npt.NDArray[np.int32]: ...
+
+    @property
+    def own_rows(self) -> Rows | None: ...
+
+    @property
+    def query_texts(self) -> Sequence[str]: ...
+
+    def legs(self, system: System) -> list[System]: ...
+
+    def built(self, system: System) -> tuple[Store, IndexRef]: ...
+
+    def given_vectors(self, encoder: str) -> Floats | None:
+        """The dataset's own vectors of the queries, (n, dimension); None where the encoder makes them."""
+
+    def encoder(self, name: str) -> Encoder: ...
+
+    def reranker(self, name: str) -> Reranker:
+        """Prepared, so that it knows the corpus."""
+
+
+class PartsOfRun:
+    """The parts as the run's pipeline has them."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.documents = pipeline.dataset.documents
+        self.ranks = pipeline.ranks
+        self.own_rows = pipeline.dataset.own_rows
+        self.query_texts = pipeline.dataset.query_texts
+
+    def legs(self, system: System) -> list[System]:
+        """The systems that a fusion fuses."""
+        return self._pipeline.legs(system)
+
+    def built(self, system: System) -> tuple[Store, IndexRef]:
+        """The store and its index."""
+        index = self._pipeline.index(system)
+        return index.store, index.ref
+
+    def given_vectors(self, encoder: str) -> Floats | None:
+        """The dataset's own vectors."""
+        given = self._pipeline.encoder(encoder).consumes == "vector"
+        return self._pipeline.vectors(encoder, "query").array if given else None
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of that name."""
+        return self._pipeline.encoder(name)
+
+    def reranker(self, name: str) -> Reranker:
+        """The reranker of that name."""
+        return self._pipeline.prepared(name)
+
+
+class LiveSystem:
+    """One worker's way through a system. Sessions are its own; models are shared."""
+
+    def __init__(self, parts: Parts, system: System) -> None:
+        self.name = system.name
+        self._parts = parts
+        self._system = system
+        self._sessions: list[tuple[Session, object]] = []
+        self._encoded: set[str] = set()
+        try:
+            self.steps: tuple[Step, ...] = tuple(self._plan(system, None))
+        except BaseException:
+            list(closing(session.close for session, _ in self._sessions))  # what is told is why it cannot be opened
+            raise
+        self.encoders: tuple[str, ...] = tuple(step.encoder for step in self.steps if step.encoder is not None)
+
+    def configure(self) -> None:
+        """Set the query options again: a system that shares the index may have changed them."""
+        for session, options in self._sessions:
+            session.configure(options)
+
+    def start(self, query: int) -> State:
+        """The state that the steps of one query pass on."""
+        return State(query)
+
+    def answer(self, state: State) -> Rows:
+        """The final ranking of a finished query: rows (k,), canonical order, not timed."""
+        hits = state.found[self.name]
+        rows, _ = canonical(hits.rows, hits.scores, self._parts.ranks, self._system.k)
+        ranked: Rows = rows[0]
+        return ranked
+
+    def close(self) -> None:
+        """Close the sessions. Raises Failed, when all are closed, for one that raised."""
+        close_all(session.close for session, _ in self._sessions)
+
+    def _plan(self, system: System, depth: int | None) -> list[Step]:
+        """The steps that put a system's hits into the state; depth: how many a fusion wants from it as a leg."""
+        if system.run is not None:
+            raise NotLive(f"{system.name} is a run file; nobody can be asked how long it took.")
+        limit = depth or system.k
+        if system.reranker is not None:
+            limit = system.scored(depth)
+        steps = self._fused(system) if system.fusion is not None else self._searched(system, limit)
+        return steps + (self._reranked(system, limit) if system.reranker is not None else [])
+
+    def _searched(self, system: System, limit: int) -> list[Step]:
+        assert system.store is not None
+        store, ref = self._parts.built(system)
+        session = store.session(ref)
+        self._sessions.append((session, system.store.query))
+        session.configure(system.store.query)
+        needs = store.consumes(system.store.query)
+        texts = self._parts.query_texts
+        encoder = system.query_encoder if "vector" in needs else None
+        name, condition = system.name, system.filter
+        steps = self._encoding(encoder) if encoder else []
+        own = self._parts.own_rows
+        asked = limit if own is None else limit + 1
+
+        def search(state: State) -> None:
+            vectors = state.vectors[encoder] if encoder else None
+            queries = Queries(vectors, [texts[state.query]] if "text" in needs else None)
+            hits = session.search(queries, asked, condition)
+            state.found[name] = hits if own is None else left_out(hits, own[state.query : state.query + 1], limit)
+
+        return [*steps, Step("search", search)]
+
+    def _encoding(self, name: str) -> list[Step]:
+        """One encoder serves all legs and the reranker of a query once."""
+        if name in self._encoded:
+            return []
+        self._encoded.add(name)
+        given = self._parts.given_vectors(name)
+        if given is not None:
+
+            def look_up(state: State) -> None:
+                state.vectors[name] = given[state.query : state.query + 1]
+
+            return [Step(None, look_up)]
+        encoder, texts = self._parts.encoder(name), self._parts.query_texts
+
+        def encode(state: State) -> None:
+            encoded = encoder.encode(TextRows([texts[state.query]]), "query")
+            state.vectors[name] = encoded.vectors
+            state.waited = encoded.usage.waited_seconds
+
+        return [Step("encode", encode, name)]
+
+    def _fused(self, system: System) -> list[Step]:
+        assert system.fusion is not None
+        legs = self._parts.legs(system)
+        steps = [step for leg in legs for step in self._plan(leg, system.depth)]
+
+        def combine(state: State) -> None:
+            found = [state.found[leg.name] for leg in legs]
+            ordered = [canonical(hits.rows, hits.scores, self._parts.ranks, system.depth) for hits in found]
+            state.found[system.name] = fuse(system, [rows for rows, _ in ordered], [scores for _, scores in ordered])
+
+        return [*steps, Step("fuse", combine)]
+
+    def _reranked(self, system: System, limit: int) -> list[Step]:
+        assert system.reranker is not None
+        reranker = self._parts.reranker(system.reranker)
+        texts = self._parts.query_texts
+        encoder = reranker.options.encoder if reranker.needs == "vector" else None
+        steps = self._encoding(encoder) if encoder else []
+        documents = self._parts.documents
+
+        def score(state: State) -> None:
+            hits = state.found[system.name]
+            candidates, _ = canonical(hits.rows, hits.scores, self._parts.ranks, limit)
+            candidates = np.where(candidates < documents, candidates, EMPTY_ROW)
+            queries = Queries(state.vectors[encoder] if encoder else None, [texts[state.query]])
+            scored = reranker.score(queries, candidates)
+            state.found[system.name] = Hits(candidates, scored.scores)
+            state.waited = scored.usage.waited_seconds
+
+        return [*steps, Step("rerank", score)]

@@ -1,0 +1,1 @@
+"""What people are told: failures, refusals, suggestions, and secrets kept out of them."""

@@ -1,0 +1,1 @@
+"""Usage times prices."""

@@ -1,0 +1,1 @@
+"""The first pass, cached and untimed: embed, index, search, fuse, rerank, evaluate."""

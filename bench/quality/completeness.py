@@ -1,0 +1,85 @@
+"""What the services of a system's models refused: documents without a vector, pairs without a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.experiment.matrix import System
+from bench.quality.embedding import PLURAL
+from bench.quality.pipeline import Pipeline
+
+SHARE_OF_A_WHOLE_SYSTEM = 0.01  # that may be missing; with more, a system is partial
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What is missing of one kind. part: of the experiment, as its file names it; what: documents or pairs; count, of:
+    how many are missing of how many; causes: some, each once; effect: what follows for them."""
+
+    part: str
+    what: str
+    count: int
+    of: int
+    causes: tuple[str, ...]
+    effect: str
+
+    @property
+    def partial(self) -> bool:
+        """Whether a system that lacks so much is not what it was meant to be."""
+        return self.count > SHARE_OF_A_WHOLE_SYSTEM * self.of
+
+    @property
+    def share(self) -> str:
+        """How much is missing, and what follows."""
+        return f"{self.count:,} of {self.of:,} {self.what} ({100 * self.count / self.of:.2g} %) {self.effect}"
+
+    def __str__(self) -> str:
+        return f"{self.share}; the first: {self.causes[0]}"
+
+
+def refused(pipeline: Pipeline, system: System) -> list[Refused]:
+    """What is missing of a system that was run, and of the legs that it fuses, each once."""
+    found = {f"{item.part} {item.what}": item for leg in pipeline.legs(system) for item in refused(pipeline, leg)}
+    names = [name for name, role in system.encoders if role == "document"]
+    if system.reranker is not None:
+        reranker = pipeline.reranker(system.reranker)
+        if reranker.needs == "vector":
+            names.append(reranker.options.encoder)
+        elif (item := _pairs(pipeline, system)) is not None:
+            found[f"{item.part} {item.what}"] = item
+    for name in names:
+        vectors = pipeline.vectors(name, "document")
+        if vectors.failures:
+            causes = tuple(dict.fromkeys(vectors.failures.values()))[:3]
+            item = Refused(
+                f"encoders.{name}", PLURAL["document"], len(vectors.failures), len(vectors.array), causes,
+                "have no vector and cannot be found",
+            )  # fmt: skip
+            found[f"{item.part} {item.what}"] = item
+    return list(found.values())
+
+
+def _pairs(pipeline: Pipeline, system: System) -> Refused | None:
+    assert system.reranker is not None
+    rows, _ = pipeline.scorable(system, pipeline.candidates(system, system.scored(None)).rows)
+    found = pipeline.pair_scores(system.reranker).refusals(rows, range(len(rows)))
+    if not found:
+        return None
+    documents, queries = pipeline.dataset.document_ids, pipeline.dataset.query_ids
+    causes = tuple(f"query {queries[query]}, document {documents[row]}: {cause}" for query, row, cause in found[:3])
+    total = int(np.count_nonzero(rows >= 0))
+    effect = "have no score and were ranked last"
+    return Refused(f"rerankers.{system.reranker}", "pairs", len(found), total, causes, effect)
+
+
+def truncated_pairs(pipeline: Pipeline, system: System) -> int | None:
+    """How many pairs of a system and its legs were cut at their reranker's length; None where none is known of or there
+    is no reranker."""
+    counts = [truncated_pairs(pipeline, leg) for leg in pipeline.legs(system)]
+    if system.reranker is not None:
+        rows, _ = pipeline.scorable(system, pipeline.candidates(system, system.scored(None)).rows)
+        counts.append(pipeline.pair_scores(system.reranker).truncated(rows) if (rows >= 0).any() else 0)
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

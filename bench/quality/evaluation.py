@@ -1,0 +1,376 @@
+"""Rankings to figures: measures per query, recall against the oracle, the loss split, comparisons. Touches no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.experiment.matrix import System
+from bench.quality.completeness import Refused, refused
+from bench.quality.oracle import Oracle
+from bench.quality.pipeline import Pipeline, Ranking
+from bench.results.model import Against, Loss, MeasureValue
+from bench.statistics.measures import Judgements, Measure, evaluate
+from bench.statistics.significance import (
+    PRIOR_DEVIATION,
+    Comparison,
+    Interval,
+    compare_builds,
+    compare_exploratory,
+    compare_family,
+    detectable_difference,
+    mean_interval,
+)
+
+ANN_RECALL_THAT_WARNS = 0.5  # at 10
+
+PerQuery = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Evaluated:
+    """One system's figures per query: values by measure, float64 (builds, n), None where not measured, NaN for a query
+    for which the measure is not defined."""
+
+    system: System
+    values: dict[Measure, PerQuery | None]
+    ann: dict[int, PerQuery | None]
+    failed: npt.NDArray[np.bool_]
+    failures: tuple[str, ...]
+    rankings: list[Ranking] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def partial(self) -> bool:
+        """Whether queries failed, or more of what it ranks is missing than a whole system may lack."""
+        return bool(self.failed.any()) or any(item.partial for item in self.refused)
+
+    def per_query(self, measure: Measure) -> PerQuery | None:
+        """Mean over the builds: float64 (n,)."""
+        values = self.values[measure]
+        return None if values is None else values.mean(axis=0)
+
+
+class Evaluator:
+    """Evaluates the systems of one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.experiment = pipeline.experiment
+        self.oracle = Oracle(pipeline)
+        self._judgements: dict[Any, Judgements] = {}
+        column = self.experiment.settings.cluster
+        self.clusters = pipeline.dataset.cluster_codes(column) if column else None
+
+    def _rng(self, *path: int) -> np.random.Generator:
+        """One generator per use, so that a further system or measure changes no other's interval."""
+        return np.random.default_rng([self.experiment.settings.seed, *path])
+
+    def judgements(self, system: System) -> Judgements | None:
+        """The qrels, restricted to the documents that pass the system's filter; None without labels."""
+        if self.pipeline.dataset.qrels is None:
+            return None
+        if system.filter not in self._judgements:
+            coded = self.pipeline.dataset.qrels_coded()
+            whole = Judgements.from_pairs(*coded, query_count=self.pipeline.dataset.judged)
+            eligible = self.pipeline.eligible(system.filter)
+            self._judgements[system.filter] = whole if eligible is None else whole.restrict(eligible)
+        return self._judgements[system.filter]
+
+    def is_dense(self, system: System) -> bool:
+        """Whether candidates come from a search by vector alone, so that recall against exact search is defined."""
+        if system.store is None or system.document_encoder is None:
+            return False
+        return self.pipeline.store(system.store).consumes(system.store.query) == {"vector"}
+
+    def ann_cutoffs(self, system: System) -> tuple[int, ...]:
+        """The cut-offs at which recall against exact search is told."""
+        wanted = [m.cutoff for m in (*self.experiment.measures, *self.experiment.targets) if m.kind == "ANN"]
+        return tuple(sorted(set(wanted) | {min(10, system.k)}))
+
+    # -- per query -----------------------------------------------------------------------------------------------
+
+    def evaluate(self, system: System) -> Evaluated:
+        """Run a system's stages and measure its rankings, once per build."""
+        builds = self.builds(system)
+        rankings = [self.pipeline.ranking(system, build) for build in range(builds)]
+        ann: dict[int, PerQuery | None] = dict.fromkeys(self.ann_cutoffs(system))
+        if self.is_dense(system):
+            per_build = [self._ann(system, build) for build in range(builds)]
+            ann = {k: np.stack([values[k] for values in per_build]) for k in ann}
+        relevance = [self._relevance(system, ranking) for ranking in rankings]
+        values: dict[Measure, PerQuery | None] = {}
+        for measure in self.experiment.measures:
+            if measure.kind == "ANN":
+                values[measure] = ann[measure.cutoff]
+            else:
+                parts = [figures.get(measure) for figures in relevance]
+                values[measure] = None if parts[0] is None else np.stack([p for p in parts if p is not None])
+        failed = np.any([ranking.failed for ranking in rankings], axis=0)
+        failures = tuple(dict.fromkeys(cause for ranking in rankings for cause in ranking.failures))
+        return Evaluated(system, values, ann, failed, failures, rankings, refused(self.pipeline, system))
+
+    def builds(self, system: System) -> int:
+        """How often a system's index is built: more than once only where it has one that training can change."""
+        if any(self.builds(leg) > 1 for leg in self.pipeline.legs(system)):
+            return self.experiment.settings.builds
+        if system.store is None or system.store.kind.reproducible:
+            return 1
+        return self.experiment.settings.builds
+
+    def _relevance(self, system: System, ranking: Ranking) -> dict[Measure, PerQuery | None]:
+        judgements = self.judgements(system)
+        wanted = [m for m in self.experiment.measures if m.kind != "ANN"]
+        if judgements is None:
+            return dict.fromkeys(wanted)
+        figures = evaluate(wanted, ranking.rows, judgements)
+        return {m: None if v is None else np.where(ranking.failed, 0.0, v) for m, v in figures.items()}
+
+    def _ann(self, system: System, build: int) -> dict[int, PerQuery]:
+        failed = self.pipeline.candidates(system, system.limit, build).failed
+        recall = self._recall(system, build, self.ann_cutoffs(system))
+        return {k: np.where(failed & ~np.isnan(values), 0.0, values) for k, values in recall.items()}
+
+    def flat_misses(self, system: System, build: int = 0) -> int:
+        """Queries for which an engine's own flat index did not find exactly what the oracle finds."""
+        failed = self.pipeline.candidates(system, system.limit, build).failed
+        recall = self._recall(system, build, (system.limit,))[system.limit]
+        return int(((recall < 1.0) & ~failed).sum())
+
+    def _recall(self, system: System, build: int, cutoffs: Sequence[int]) -> dict[int, PerQuery]:
+        rows = self.pipeline.candidates(system, system.limit, build).rows
+        return self.oracle.recall(system, rows, cutoffs, max(*self.ann_cutoffs(system), system.limit))
+
+    def few_neighbours(self, evaluated: Evaluated) -> str | None:
+        """What to say of a search by vector that finds so little that it is more likely wrong than coarse."""
+        cutoff = min(10, evaluated.system.k)
+        recall = mean_over_queries(evaluated.ann[cutoff])
+        if recall is None or recall >= ANN_RECALL_THAT_WARNS:
+            return None
+        assert evaluated.system.document_encoder is not None
+        similarity = self.pipeline.encoder(evaluated.system.document_encoder).similarity
+        return (
+            f"ANN@{cutoff} is {recall:.3f}: its search finds less than half of the nearest vectors. Likely causes: the "
+            f"store compares by another metric than the encoder's ({similarity}); vectors are normalised on one side "
+            "only; ids or rows are mixed up; the index or query settings are too coarse."
+        )
+
+    def tracked_scores(self, evaluated: Evaluated) -> dict[str, PerQuery]:
+        """What trackers are told of every query: the experiment's measures, and MRR, Recall and nDCG at 1, 3, 5 and 10
+        where there are judgements and the rankings are long enough."""
+        scores = {str(m): v for m in self.experiment.measures if (v := evaluated.per_query(m)) is not None}
+        judgements = self.judgements(evaluated.system)
+        usual = [
+            Measure(kind, k) for kind in ("MRR", "Recall", "nDCG") for k in (1, 3, 5, 10) if k <= evaluated.system.k
+        ]
+        wanted = [measure for measure in usual if str(measure) not in scores]
+        if judgements is not None and wanted:
+            ranking = evaluated.rankings[0]
+            for measure, values in evaluate(wanted, ranking.rows, judgements).items():
+                if values is not None:
+                    scores[str(measure)] = np.where(ranking.failed, 0.0, values)
+        return scores
+
+    # -- summaries -----------------------------------------------------------------------------------------------
+
+    def interval(self, values: PerQuery, measure: Measure, *path: int) -> Interval:
+        """The interval of a mean over queries."""
+        there = defined(values)
+        clusters = None if self.clusters is None else self.clusters[there]
+        return mean_interval(values[there], rng=self._rng(1, *path), binary=measure.is_binary, clusters=clusters)
+
+    def measure_values(self, evaluated: Evaluated) -> dict[str, MeasureValue]:
+        """Mean and interval of every measure of the experiment."""
+        return {
+            str(measure): self._measure_value(evaluated.per_query(measure), measure, evaluated)
+            for measure in self.experiment.measures
+        }
+
+    def _measure_value(self, values: PerQuery | None, measure: Measure, evaluated: Evaluated) -> MeasureValue:
+        failed = int(evaluated.failed.sum())
+        mean = mean_over_queries(values)
+        if values is None or mean is None:
+            return MeasureValue(mean=None, interval=None, queries=len(evaluated.failed), failed=failed)
+        interval = self.interval(values, measure)
+        count = int(defined(values).sum())
+        return MeasureValue(mean=mean, interval=(interval.low, interval.high), queries=count, failed=failed)
+
+    def loss(self, evaluated: Evaluated) -> list[Loss]:
+        """The primary measure after each stage, from exact search to the final ranking."""
+        measure = self.experiment.primary
+        system = evaluated.system
+        if measure.kind == "ANN" or self.judgements(system) is None:
+            return []
+        rows: list[Loss] = []
+        for leg in self.pipeline.legs(system) or [system]:
+            depth = system.depth if system.fusion else system.limit
+            label = leg.name if system.fusion else None
+            if self.is_dense(leg):
+                rows.append(self._loss("exact", self.oracle.ranking(leg, depth), system, label))
+            if self.is_dense(leg) and leg.store is not None and leg.store.adapter != "exact":
+                rows.append(self._loss("ann", self.pipeline.candidates(leg, depth), system, label))
+            elif system.reranker and not self.is_dense(leg):
+                rows.append(self._loss("retrieved", self.pipeline.candidates(leg, depth), system, label))
+        if system.fusion:
+            rows.append(self._loss("fused", self.pipeline.candidates(system, system.limit), system, None))
+        if system.reranker:
+            rows.append(self._loss("reranked", evaluated.rankings[0], system, None))
+        return rows if len(rows) > 1 else []
+
+    def _loss(self, stage: str, ranking: Ranking, system: System, leg: str | None) -> Loss:
+        measure = self.experiment.primary
+        judgements = self.judgements(system)
+        assert judgements is not None
+        values = evaluate([measure], ranking.rows[:, : max(measure.cutoff, 1)], judgements)[measure]
+        assert values is not None
+        values = np.where(ranking.failed, 0.0, values)
+        interval = self.interval(values, measure)
+        return Loss(
+            stage=stage,
+            measure=str(measure),
+            mean=float(values.mean()),
+            interval=(interval.low, interval.high),
+            leg=leg,
+        )
+
+    # -- comparisons ---------------------------------------------------------------------------------------------
+
+    def compare(self, evaluated: Mapping[str, Evaluated]) -> dict[str, dict[str, Against]]:
+        """Every system against the baseline: the primary measure as one corrected family, the others exploratory."""
+        name = self.experiment.baseline
+        if name is None or name not in evaluated:
+            return {}
+        baseline = evaluated[name]
+        others = {
+            other: e for other, e in evaluated.items() if other != name and e.system.filter == baseline.system.filter
+        }
+        found: dict[str, dict[str, Against]] = {other: {} for other in others}
+        for number, measure in enumerate(self.experiment.measures):
+            reference = baseline.per_query(measure)
+            per_query = {o: v for o, e in others.items() if (v := e.per_query(measure)) is not None}
+            measured = {o: v for o, v in per_query.items() if defined(v).any()}
+            if reference is None or not measured:
+                continue
+            # A family is compared over the queries for which the measure is defined with all of its systems.
+            common = np.logical_and.reduce([defined(v) for v in (reference, *measured.values())])
+            if not common.any():
+                continue
+            if measure == self.experiment.primary:
+                results = self._family(measure, baseline, {o: others[o] for o in measured}, common)
+            else:
+                results = {
+                    o: compare_exploratory(
+                        reference[common], v[common], rng=self._rng(3, number), clusters=self._clusters_of(common)
+                    )
+                    for o, v in measured.items()
+                }
+            for other, comparison in results.items():
+                found[other][str(measure)] = _against(comparison, float(reference[common].mean()))
+        return found
+
+    def _clusters_of(self, queries: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64] | None:
+        return None if self.clusters is None else self.clusters[queries]
+
+    def _family(
+        self, measure: Measure, baseline: Evaluated, others: Mapping[str, Evaluated], common: npt.NDArray[np.bool_]
+    ) -> dict[str, Comparison]:
+        """common: the queries that are compared, bool (n,)."""
+        single = {o for o, e in others.items() if measure.kind == "ANN" and self._one_unseeded_build(e)}
+        if measure.kind == "ANN" and self._one_unseeded_build(baseline):
+            single = set(others)
+        partial = {o for o, e in others.items() if e.partial}
+        values = {o: v[common] for o, e in others.items() if (v := e.per_query(measure)) is not None}
+        reference, clusters = baseline.per_query(measure), self._clusters_of(common)
+        assert reference is not None
+        results = compare_family(
+            reference[common],
+            values,
+            margin=self.experiment.margin,
+            rng=self._rng(2),
+            clusters=clusters,
+            never_better=single | partial,
+        )
+        if measure.kind != "ANN":
+            return results
+        base = baseline.values[measure]
+        for other, e in others.items():
+            own = e.values[measure]
+            if base is not None and own is not None and max(len(base), len(own)) >= 3:
+                results[other] = compare_builds(
+                    base[:, common],
+                    own[:, common],
+                    margin=self.experiment.margin,
+                    rng=self._rng(4),
+                    family=len(values),
+                    clusters=clusters,
+                    may_be_better=other not in single | partial,
+                )
+        return results
+
+    def _one_unseeded_build(self, evaluated: Evaluated) -> bool:
+        system = evaluated.system
+        if system.store is None or system.store.kind.reproducible:
+            return False
+        flat = self.pipeline.index(system).effective.flat
+        values = next((v for v in evaluated.ann.values() if v is not None), None)
+        return not flat and (values is None or len(values) < 3)
+
+    def detectable_difference(self, evaluated: Mapping[str, Evaluated] | None = None) -> float:
+        """The smallest true difference on the primary measure that this test set detects with 80 % power, from the
+        deviations seen (the largest of the family), or before a run from a prior."""
+        measure = self.experiment.primary
+        name = self.experiment.baseline
+        deviations: list[float] = []
+        if evaluated and name is not None and name in evaluated:
+            reference = evaluated[name].per_query(measure)
+            for other, e in evaluated.items():
+                values = e.per_query(measure)
+                if other == name or reference is None or values is None:
+                    continue
+                differences = values - reference
+                differences = differences[defined(differences)]
+                if len(differences) > 1:
+                    deviations.append(float(np.std(differences, ddof=1)))
+        family = max(1, len(self.experiment.systems) - 1)
+        deviation = max(deviations, default=0.0) or PRIOR_DEVIATION
+        return detectable_difference(self.pipeline.dataset.judged, deviation=deviation, family=family)
+
+
+def _against(comparison: Comparison, reference: float) -> Against:
+    interval = comparison.interval
+    return Against.model_validate(
+        {
+            "difference": comparison.difference,
+            "percent": 100 * comparison.difference / reference if reference else None,
+            "interval": (interval.low, interval.high) if interval is not None else None,
+            "p": comparison.p,
+            "p_corrected": comparison.p_corrected,
+            "verdict": comparison.verdict,
+            "queries_to_decide": comparison.queries_to_decide,
+            "wins": comparison.wins,
+            "ties": comparison.ties,
+            "losses": comparison.losses,
+        }
+    )
+
+
+def defined(values: PerQuery) -> npt.NDArray[np.bool_]:
+    """For which queries a measure is defined: recall against exact search is not where that finds nothing."""
+    there: npt.NDArray[np.bool_] = np.logical_not(np.isnan(values))
+    return there
+
+
+def mean_over_queries(values: PerQuery | None) -> float | None:
+    """Mean over the builds and over the queries for which the measure is defined; None where there is none."""
+    if values is None or not defined(values).any():
+        return None
+    return float(values[defined(values)].mean())
+
+
+def means(values: PerQuery | None) -> Sequence[float | None] | None:
+    """Each build's mean over the queries."""
+    return None if values is None else [mean_over_queries(v) for v in values]

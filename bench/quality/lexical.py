@@ -1,0 +1,63 @@
+"""Queries that a lexical index cannot answer, whatever its ranking: none of their terms stands in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adapters.base import AdapterError, Unmatched
+from bench.cache.artifacts import array_digest, content_key
+from bench.experiment.matrix import System
+from bench.quality.pipeline import Pipeline, opened
+
+
+def before(pipeline: Pipeline, system: System) -> Unmatched | None:
+    """What can be known before anything is built; None for a system that does not go by terms, or whose engine alone
+    knows them."""
+    if system.store is None or not _by_text(pipeline, system):
+        return None
+    dataset = pipeline.dataset
+    return pipeline.store(system.store).unmatched(dataset.document_texts, dataset.query_texts)
+
+
+def after(pipeline: Pipeline, system: System) -> Unmatched | None:
+    """As the system's index, or its reranker, tells: the one that lacks more."""
+    found = [each for each in (_of_store(pipeline, system), _of_reranker(pipeline, system)) if each is not None]
+    return max(found, key=lambda each: int(each.queries.sum()), default=None)
+
+
+def sentence(found: Unmatched) -> str | None:
+    """`32 of 40 queries hold no term of its index: …`; None where every query holds one."""
+    if not (count := int(found.queries.sum())):
+        return None
+    advice = f" {found.advice}" if found.advice else ""
+    return f"{count:,} of {len(found.queries):,} queries hold no term of its index: they find nothing by text.{advice}"
+
+
+def _by_text(pipeline: Pipeline, system: System) -> bool:
+    return system.store is not None and "text" in pipeline.store(system.store).consumes(system.store.query)
+
+
+def _of_store(pipeline: Pipeline, system: System) -> Unmatched | None:
+    """Kept, so that a second run asks no engine."""
+    if system.store is None or not _by_text(pipeline, system):
+        return None
+    key = content_key(["unmatched", pipeline.index_key(system), content_key(array_digest(pipeline.query_digests))])
+    if (kept := pipeline.cache.read("candidates", key)) is not None:
+        return Unmatched(kept["queries"].astype(np.bool_), kept["advice"].astype(np.uint8).tobytes().decode() or None)
+    built = pipeline.index(system)
+    try:
+        with opened(built.store, built.ref, pipeline.emit) as session:
+            session.configure(system.store.query)
+            found = session.unmatched(pipeline.dataset.query_texts)
+    except AdapterError:
+        return None  # the searches themselves tell what is wrong with the engine
+    if found is not None:
+        advice = np.frombuffer((found.advice or "").encode(), np.uint8)
+        pipeline.cache.write("candidates", key, {"queries": found.queries, "advice": advice})
+    return found
+
+
+def _of_reranker(pipeline: Pipeline, system: System) -> Unmatched | None:
+    if system.reranker is None or not pipeline.reranker(system.reranker).depends_on_corpus:
+        return None
+    return pipeline.prepared(system.reranker).unmatched(pipeline.dataset.query_texts)

@@ -1,0 +1,170 @@
+"""Scores of (query, document) pairs: each distinct pair of texts is scored once per reranker, whoever asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import Flags, Floats, Rows, Scored, Usage
+from bench.cache.artifacts import Segments, pair_digests
+from bench.quality.stages import Count, Emit, Stage, usage_from
+
+PAIRS_PER_CHUNK = 1024
+
+Digests = npt.NDArray[np.bytes_]
+Positions = npt.NDArray[np.intp]
+
+
+class PairScores:
+    """The scoring stage of one reranker.
+
+    digests: of the queries' and of the documents' texts. score_each: the reranker's parts for queries, by position, and
+    their candidate rows. lots: which queries with candidates are given to it together. units: the search units of one
+    request, by its query's position and its candidates.
+    """
+
+    def __init__(
+        self,
+        *,
+        label: str,
+        segments: Segments,
+        digests: tuple[Digests, Digests],
+        score_each: Callable[[Positions, Rows], Iterator[tuple[Sequence[int], Scored]]],
+        lots: Callable[[Rows], Iterable[Positions]],
+        units: Callable[[int, Rows], int],
+        count: Count,
+        emit: Emit,
+    ) -> None:
+        self._label = label
+        self._segments = segments
+        self._query_digests, self._document_digests = digests
+        self._score_each = score_each
+        self._lots = lots
+        self._units = units
+        self._count = count
+        self._emit = emit
+        self._refused: dict[bytes, str] = {}
+        self._counted: Digests = np.empty(0, self._query_digests.dtype)
+
+    def scores(self, rows: Rows) -> Floats:
+        """Scores of candidates: rows (n, depth), -1 for empty. Returns float32 (n, depth), -inf there and where the
+        model's service refuses the pair."""
+        present = rows >= 0
+        scores = np.full(rows.shape, -np.inf, np.float32)
+        if not present.any():
+            return scores
+        digests = self._pairs(rows)
+        wanted = self._wanted(digests, present)
+        self._tally(digests[present], int(wanted.sum()))
+        if wanted.any():
+            self._compute(np.where(wanted, rows, -1), digests)
+        present &= ~self._is_refused(digests)
+        if present.any():
+            scores[present] = self._segments.gather(digests[present], ["scores"])[0]
+        return scores
+
+    def refusals(self, rows: Rows, queries: Sequence[int]) -> list[tuple[int, int, str]]:
+        """Of these candidates, whose scores were asked for: query, row and cause of those that have none. queries:
+        whose they are."""
+        if not self._refused:
+            return []
+        digests, filled = self._pairs(rows, np.asarray(queries)), np.argwhere(rows >= 0).tolist()
+        found = [(queries[i], int(rows[i, j]), self._refused.get(bytes(digests[i, j]))) for i, j in filled]
+        return [(query, row, cause) for query, row, cause in found if cause is not None]
+
+    def truncated(self, rows: Rows) -> int | None:
+        """How many pairs of these candidates, all scored or refused, were cut at the model's length; None where that
+        is not known."""
+        digests, present = self._pairs(rows), rows >= 0
+        return self._segments.flagged(digests[present & ~self._is_refused(digests)], "truncated")
+
+    def _is_refused(self, digests: Digests) -> Flags:
+        if not self._refused:
+            return np.zeros(digests.shape, np.bool_)
+        return np.isin(digests, np.array(list(self._refused), digests.dtype))
+
+    def pending(self, rows: Rows) -> int:
+        """How many distinct pairs of these candidates have no score yet."""
+        return int(self._wanted(self._pairs(rows), rows >= 0).sum())
+
+    def usage(self, rows: Rows) -> Usage:
+        """What scoring these candidates uses where nothing else is scored.
+
+        Tokens belong to pairs, whoever asked for them first. A search unit belongs to a request: it is as reported
+        where one request scored just a query's candidates, and reckoned from the texts where systems share pairs.
+        """
+        digests, present = self._pairs(rows), rows >= 0
+        totals = self._segments.total(digests[present], "usage.")
+        totals.pop("seconds", None)  # of batches: what a query takes is measured live
+        usage = usage_from(totals)
+        if totals.get("search_units"):
+            alone = [self._request_units(i, rows[i], digests[i]) for i in np.flatnonzero(present.any(axis=1)).tolist()]
+            usage = replace(usage, search_units=sum(alone))
+        return usage
+
+    def _request_units(self, query: int, rows: Rows, digests: Digests) -> int:
+        own = digests[rows >= 0]
+        segment = self._segments.whole(own)
+        return self._units(query, rows) if segment is None else int(segment["usage.search_units"])
+
+    def _pairs(self, rows: Rows, queries: npt.NDArray[np.int64] | None = None) -> Digests:
+        """Digests of candidates, shaped as they are. queries: whose they are, where not all queries' in order."""
+        present = rows >= 0
+        query_of = np.broadcast_to((np.arange(len(rows)) if queries is None else queries)[:, None], rows.shape)
+        digests = np.zeros(rows.shape, dtype=self._query_digests.dtype)
+        digests[present] = pair_digests(self._query_digests[query_of[present]], self._document_digests[rows[present]])
+        return digests
+
+    def _wanted(self, digests: Digests, present: Flags) -> Flags:
+        """Pairs to score, those with equal texts taken once: what was refused is asked for again by the next run."""
+        missing = np.asarray(present & ~self._is_refused(digests), np.bool_)
+        missing[missing] = self._segments.missing(digests[missing])
+        places = np.flatnonzero(missing.ravel())
+        _, first = np.unique(digests.ravel()[places], return_index=True)
+        wanted = np.zeros(missing.shape, dtype=np.bool_)
+        wanted.ravel()[places[first]] = True
+        return wanted
+
+    def _tally(self, digests: Digests, computed: int) -> None:
+        distinct = np.unique(digests)
+        new = np.setdiff1d(distinct, self._counted)
+        self._counted = np.union1d(self._counted, distinct)
+        self._count.computed += computed
+        self._count.reused += len(new) - computed
+
+    def _compute(self, rows: Rows, digests: Digests) -> None:
+        with Stage(self._emit, "rerank", self._label, int((rows >= 0).sum()), "pairs") as advance:
+            for queries in self._lots(rows):
+                began = time.perf_counter()
+                for positions, scored in self._score_each(queries, rows[queries]):
+                    now, chosen = time.perf_counter(), scored.scores > -np.inf
+                    usage = {**scored.usage.as_dict(), "seconds": now - began}
+                    columns: dict[str, npt.NDArray[Any]] = {
+                        f"usage.{key}": np.asarray(value, np.float64) for key, value in usage.items()
+                    }
+                    if scored.truncated is not None:
+                        columns["truncated"] = scored.truncated[chosen]
+                    pairs = digests[queries[np.asarray(positions)]]
+                    if chosen.any():
+                        self._segments.append(pairs[chosen], {"scores": scored.scores[chosen], **columns})
+                    self._refused |= {bytes(pairs[place]): cause for place, cause in scored.failures.items()}
+                    began = now
+                    advance(int(chosen.sum()))
+
+
+def unscored_last(rows: Rows, scores: Floats) -> Floats:
+    """Scores (n, depth) in which candidates without one, -inf, stand behind those of their query that have one, as they
+    were retrieved. rows: -1 for empty places, which stay -inf."""
+    scored = scores > -np.inf
+    behind = (rows >= 0) & ~scored & scored.any(axis=1, keepdims=True)
+    if not behind.any():
+        return scores
+    lowest = np.where(scored, scores, np.float32(np.inf)).min(axis=1, keepdims=True)
+    lowest = np.where(np.isfinite(lowest), lowest, np.float32(0.0))
+    below = lowest - np.maximum(1.0, np.abs(lowest)) * np.float32(1e-3) * np.arange(1, rows.shape[1] + 1)
+    return np.where(behind, below, scores).astype(np.float32)

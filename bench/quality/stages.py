@@ -1,0 +1,89 @@
+"""What the stages of the quality pass share: the count of their work and the events that tell of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from adapters.base import Encoder, Event, Reranker, StageAdvanced, StageFinished, StageStarted, Usage
+from bench.money.cost import Usages
+
+Emit = Callable[[Event], None]
+
+
+class Budget(Protocol):
+    """Watches what is spent."""
+
+    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
+        """How many of the next pieces of work cannot pass the limit. Raises when not even the first is one."""
+
+    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
+        """Count what an answer says it used; where it does not say, the most that it can have used."""
+
+
+class NoBudget:
+    """For work that is not billed or not limited."""
+
+    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
+        """All of it."""
+        return len(most.tokens)
+
+    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
+        """Nothing is counted."""
+
+
+@dataclass(slots=True)
+class Count:
+    """Distinct units of work that a run needed: computed by it, or reused from an earlier one."""
+
+    computed: int = 0
+    reused: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        return {"computed": self.computed, "reused": self.reused}
+
+
+@dataclass(slots=True)
+class Work:
+    """What the quality pass did."""
+
+    texts_embedded: Count = field(default_factory=Count)
+    indexes_built: Count = field(default_factory=Count)
+    queries_searched: Count = field(default_factory=Count)
+    pairs_scored: Count = field(default_factory=Count)
+
+    def as_dict(self) -> dict[str, dict[str, int]]:
+        return {name: getattr(self, name).as_dict() for name in self.__slots__}
+
+
+class Stage:
+    """Emits a stage's events; the value of the context is called with the units just done."""
+
+    def __init__(self, emit: Emit, stage: str, label: str, total: int, unit: str) -> None:
+        self._emit = emit
+        self._stage = stage
+        self._label = label
+        self._total = total
+        self._unit = unit
+        self._done = 0
+
+    def __enter__(self) -> Callable[[int], None]:
+        self._began = time.perf_counter()
+        self._emit(StageStarted(self._stage, self._label, self._total, self._unit))
+        return self._advance
+
+    def _advance(self, units: int) -> None:
+        self._done += units
+        self._emit(StageAdvanced(self._stage, self._label, self._done))
+
+    def __exit__(self, *error: object) -> None:
+        seconds = time.perf_counter() - self._began
+        self._emit(StageFinished(self._stage, self._label, seconds, self._done, 0))
+
+
+def usage_from(totals: Mapping[str, float]) -> Usage:
+    """Usage from summed shares of segments, counts rounded to whole numbers."""
+    whole = {name: round(totals.get(name, 0.0)) for name in ("requests", "tokens", "search_units", "retries")}
+    return Usage(**whole, waited_seconds=totals.get("waited_seconds", 0.0))

@@ -1,0 +1,327 @@
+"""What the systems of a run cost, from what was used and how long it took; and the budget that stops it in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from adapters.base import RECKONING_ERROR, AdapterError, Encoder, Reranker, Role, Rows, Usage
+from bench.experiment.matrix import System
+from bench.latency.kept import unmeasured
+from bench.latency.loops import Floats
+from bench.latency.plan import queries_sent
+from bench.latency.timings import CHOSEN, EVERYONE
+from bench.money.cost import (
+    ABOUT,
+    Of,
+    Prices,
+    Projection,
+    SystemCost,
+    Usages,
+    Work,
+    embedding_usage,
+    load_prices,
+    price_of,
+    reranking_usage,
+    system_cost,
+)
+from bench.quality.pipeline import Pipeline
+
+StageSeconds: TypeAlias = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSeconds:
+    """What a live query takes by part: mean seconds, and means by round, float64 (rounds,). disturbed: whether rounds
+    are among them that something else disturbed."""
+
+    means: StageSeconds
+    rounds: Mapping[str, Floats]
+    disturbed: bool = False
+
+
+class BudgetExceeded(AdapterError):
+    """The next request could take the bill over `max_cost`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """What one part of a run will be billed. usd: None where the model has no price."""
+
+    what: str
+    provider: str
+    model: str
+    usage: Usage
+    usd: float | None
+
+
+class Costs:
+    """Prices of one experiment, applied to its pipeline before, during and after a run."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        """Raises PriceFaults when the experiment's `prices` cannot be read."""
+        self._pipeline = pipeline
+        settings = pipeline.experiment.settings
+        self._prices: Prices = load_prices(settings.prices)
+        self._machine = settings.machine_usd_per_hour
+        self._limit = settings.max_cost
+        self._projection = Projection(**settings.projection.model_dump()) if settings.projection else None
+        self.spent = 0.0
+        self._used: dict[int, Usage] = {}  # by adapter
+
+    # -- before --------------------------------------------------------------------------------------------------
+
+    def bill(self, *, remeasure: bool = False) -> list[BillLine]:
+        """What a run would be billed: texts not embedded yet, pairs to score at most, live queries."""
+        lines: list[BillLine] = []
+        for (name, role), encoder in encoders_in_use(self._pipeline).items():
+            if encoder.bills:
+                sizes = self._pipeline.embedding.sizes_pending(encoder, role)
+                usage = embedding_usage(sizes, ABOUT).total()
+                lines.append(self._line(f"{name}: {len(sizes):,} {role} texts", encoder, usage))
+        queries = self._pipeline.dataset.judged
+        for name in dict.fromkeys(s.reranker for s in self._pipeline.experiment.systems if s.reranker):
+            reranker = self._pipeline.reranker(name)
+            if reranker.bills:
+                depths = [depth for s in self._pipeline.experiment.systems for depth in self._depths(s, name)]
+                usage = sum((self._rankings(queries, depth) for depth in depths), Usage())
+                lines.append(self._line(f"{name}: at most {len(depths) * queries:,} rankings", reranker, usage))
+        return [line for line in lines + self._live_bill(remeasure) if line.usage != Usage()]
+
+    def faults(self, *, remeasure: bool = False) -> list[str]:
+        """Why a run may not start: its bill would pass `max_cost`, or cannot be known."""
+        if self._limit is None:
+            return []
+        lines = self.bill(remeasure=remeasure)
+        unknown = sorted({f"{line.provider} {line.model}" for line in lines if line.usd is None})
+        if unknown:
+            return [f"max_cost cannot be kept: no price is known of {', '.join(unknown)}. Add it under `prices`."]
+        total = sum(line.usd or 0.0 for line in lines)
+        if total > self._limit:
+            return [
+                f"max_cost ({self._limit:g} USD) would be passed: this is estimated at {total:,.4f} USD, "
+                f"± {RECKONING_ERROR:.0%}. See the bill with bench run --dry-run; raise max_cost, or lower the samples "
+                "of the latency pass."
+            ]
+        return []
+
+    def _depths(self, system: System, reranker: str) -> list[int]:
+        """How many candidates a reranker scores for a system, itself or one of its legs: one number per use."""
+        nodes = self._nodes(system, None)
+        return [node.scored(depth) for node, depth in nodes if node.reranker == reranker]
+
+    def _rankings(self, queries: int, depth: int) -> Usage:
+        """What ranking so many documents of the mean length takes for each of so many queries of the mean length."""
+        depth = min(depth, self._pipeline.dataset.documents)
+        query = np.array([self._mean_size("query")])
+        documents = np.full((1, depth), self._mean_size("document"))
+        return _scaled(reranking_usage(query, documents, ABOUT).total(), queries)
+
+    def _live_bill(self, remeasure: bool) -> list[BillLine]:
+        lines: list[BillLine] = []
+        systems = self._pipeline.experiment.systems
+        again = (CHOSEN,) if self._pipeline.experiment.targets else ()
+        for load in self._pipeline.experiment.loads:
+            for occasion in (EVERYONE, *again):
+                for system in unmeasured(self._pipeline, load, systems, remeasure=remeasure, occasion=occasion):
+                    sent = queries_sent(self._pipeline, system, load)
+                    once_more = " if it is chosen for a target" if occasion == CHOSEN else ""
+                    for what, adapter, usage in self._per_live_query(system):
+                        text = f"{system.name}: {sent:,} live queries{once_more}, {what}"
+                        lines.append(self._line(text, adapter, _scaled(usage, sent)))
+        return lines
+
+    def _per_live_query(self, system: System) -> list[tuple[str, Encoder | Reranker, Usage]]:
+        found: dict[str, tuple[str, Encoder | Reranker, Usage]] = {}
+        query = embedding_usage(np.array([self._mean_size("query")]), ABOUT).total()
+        for node, depth in self._nodes(system, None):
+            if node.query_encoder and self._pipeline.encoder(node.query_encoder).bills:
+                # One call serves all legs of a query.
+                found[node.query_encoder] = (node.query_encoder, self._pipeline.encoder(node.query_encoder), query)
+            if node.reranker and self._pipeline.reranker(node.reranker).bills:
+                usage = self._rankings(1, node.scored(depth))
+                found[f"{node.name} reranked"] = (node.reranker, self._pipeline.reranker(node.reranker), usage)
+        return list(found.values())
+
+    def _mean_size(self, role: Role) -> int:
+        """Mean size of a text, by its script."""
+        texts = self._pipeline.dataset.document_texts if role == "document" else self._pipeline.dataset.query_texts
+        step = max(1, len(texts) // 500)
+        sizes = ABOUT.sizes(texts[i] for i in range(0, len(texts), step))
+        return round(float(sizes.mean())) if len(sizes) else 0
+
+    def _line(self, what: str, adapter: Encoder | Reranker, usage: Usage) -> BillLine:
+        identity = adapter.identity
+        usd = price_of(self._prices, identity.provider, identity.model, usage)
+        return BillLine(what, identity.provider, identity.model, usage, usd)
+
+    # -- during --------------------------------------------------------------------------------------------------
+
+    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
+        """How many of the next pieces of work cannot take the bill over `max_cost`, whatever their tokens come to.
+
+        Raises BudgetExceeded when not even the first is one.
+        """
+        price = self._prices.find(adapter.identity.provider, adapter.identity.model)
+        if self._limit is None or not adapter.bills or price is None:
+            return len(most.tokens)
+        dollars = price.of_each(most)
+        count = int(np.searchsorted(np.cumsum(dollars), self._limit - self.spent, side="right"))
+        if not count:
+            raise BudgetExceeded(
+                f"max_cost ({self._limit:g} USD) could be passed: {self.spent:,.4f} USD are spent and the next "
+                f"request to {adapter.identity.model} may cost {float(dollars[0]):,.4f} USD. What was paid for is "
+                "kept; raise max_cost, or run again to spend as much once more."
+            )
+        return count
+
+    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
+        """Count what an answer says it used; where it does not say, the most that it can have used."""
+        if adapter.bills:
+            told = self._line("", adapter, used).usd if used.tokens or used.search_units else None
+            self.spent += (self._line("", adapter, most).usd or 0.0) if told is None else told
+            self._used[id(adapter)] = self._used.get(id(adapter), Usage()) + used
+
+    def live_refusals(
+        self, systems: Sequence[System], rankings: Mapping[str, Rows], *, remeasure: bool, occasion: str = EVERYONE
+    ) -> dict[str, str]:
+        """By system, why its latency is not measured: its live queries could pass `max_cost`. Those of the others are
+        counted as spent. rankings: what kept timings have to belong to, by system."""
+        expected = dict.fromkeys((system.name for system in systems), 0.0)
+        for load in self._pipeline.experiment.loads if self._limit is not None else ():
+            missing = unmeasured(
+                self._pipeline, load, systems, remeasure=remeasure, occasion=occasion, rankings=rankings
+            )
+            for system in missing:
+                sent = queries_sent(self._pipeline, system, load)
+                for what, adapter, usage in self._per_live_query(system):
+                    expected[system.name] += self._line(what, adapter, _scaled(usage, sent)).usd or 0.0
+        refused: dict[str, str] = {}
+        for name, usd in expected.items():
+            if self._limit is not None and usd and self.spent + usd > self._limit:
+                refused[name] = f"its live queries (about {usd:,.4f} USD) could pass max_cost ({self._limit:g} USD)"
+            else:
+                self.spent += usd
+        return refused
+
+    # -- after ---------------------------------------------------------------------------------------------------
+
+    def so_far(self, system: System) -> SystemCost:
+        """Of a system that was not measured: what this run used of the models it needs, by whatever system; no price
+        of a document or a query follows from that."""
+        found: dict[int, Work] = {}
+        for node, _ in self._nodes(system, None):
+            adapters: list[tuple[str, Of, Encoder | Reranker]] = [
+                ("encoder", "corpus" if role == "document" else "queries", self._pipeline.encoder(name))
+                for name, role in self._encoders(node)
+            ]
+            if node.reranker is not None:
+                adapters.append(("reranker", "queries", self._pipeline.reranker(node.reranker)))
+            for part, of, adapter in adapters:
+                if (used := self._used.get(id(adapter))) is not None:
+                    found.setdefault(id(adapter), self._billed(part, of, 0, adapter, used, 0.0))
+        return system_cost(list(found.values()), self._prices, machine_usd_per_hour=self._machine)
+
+    def of(self, system: System, live: LiveSeconds | None) -> SystemCost:
+        """The cost sheet of a system. live: what a query takes, None where that was not measured: the machine's part of
+        a query is then unknown, since times of batches say nothing of it."""
+        work = self._work(system, live.means if live else None)
+        return system_cost(
+            work,
+            self._prices,
+            machine_usd_per_hour=self._machine,
+            projection=self._projection,
+            machine_seconds=None if live is None else self._machine_seconds(work, live),
+            disturbed=live is not None and live.disturbed,
+        )
+
+    def _machine_seconds(self, work: Sequence[Work], live: LiveSeconds) -> Floats | None:
+        """Seconds of this machine that a query takes, by round; None where a part of it is not known by round."""
+        parts = [part for part in work if part.of == "queries" and part.provider is None]
+        columns = [live.rounds.get(part.stage) for part in parts if part.stage is not None]
+        known = [column for column in columns if column is not None]
+        return np.sum(known, axis=0) if known and len(known) == len(columns) else None
+
+    def _work(self, system: System, seconds: StageSeconds | None) -> list[Work]:
+        """The parts of a system and of the legs it fuses, each part once."""
+        queries, documents = self._pipeline.dataset.judged, self._pipeline.dataset.documents
+        live = {stage: value * queries for stage, value in (seconds or {}).items()}
+        nothing = None if seconds is None else 0.0  # the share of a part whose time another part's holds
+        parts: dict[str, Work] = {}
+        for node, depth in self._nodes(system, None):
+            for name, role in self._encoders(node):
+                encoder, vectors = self._pipeline.encoder(name), self._pipeline.vectors(name, role)
+                if encoder.consumes == "vector" or f"{name} {role}" in parts:
+                    continue
+                of: Of = "corpus" if role == "document" else "queries"
+                stage = f"encode {name}" if role == "query" else None
+                time = vectors.seconds if stage is None else live.get(stage, nothing)
+                parts[f"{name} {role}"] = self._billed(
+                    "encoder", of, len(vectors.array), encoder, vectors.usage, time, stage
+                )
+            if node.store is not None:
+                built = self._pipeline.index(node)
+                parts[f"index {built.key}"] = Work("index", "corpus", documents, seconds=built.build_seconds)
+            if node.reranker is not None:
+                usage = self._pipeline.rerank_usage(node, depth)
+                stage = "rerank" if "rerank" in live else None  # one clock for all of a query's rerankers
+                time = live.pop("rerank", nothing)
+                reranker = self._pipeline.reranker(node.reranker)
+                parts[f"reranker {node.name}"] = self._billed(
+                    "reranker", "queries", queries, reranker, usage, time, stage
+                )
+        for stage in ("search", "fuse"):
+            if stage in live:
+                parts[stage] = Work(stage, "queries", queries, seconds=live[stage], stage=stage)
+        if seconds is None and system.run is None:
+            parts["search"] = Work("search", "queries", queries)  # it takes time, and nobody knows how much
+        return list(parts.values())
+
+    def _nodes(self, system: System, depth: int | None) -> list[tuple[System, int | None]]:
+        """The system and the legs it fuses, each with what is wanted of it as a leg."""
+        legs = self._pipeline.legs(system)
+        return [(system, depth), *(node for leg in legs for node in self._nodes(leg, system.depth))]
+
+    def _encoders(self, system: System) -> list[tuple[str, Role]]:
+        return [(name, role) for name, role in encoder_roles(self._pipeline, system) if name is not None]
+
+    def _billed(
+        self,
+        part: str,
+        of: Of,
+        count: int,
+        adapter: Encoder | Reranker,
+        usage: Usage,
+        seconds: float | None,
+        stage: str | None = None,
+    ) -> Work:
+        if not adapter.bills:
+            return Work(part, of, count, seconds=seconds, stage=stage)
+        identity = adapter.identity
+        return Work(part, of, count, identity.provider, identity.model, usage, seconds)
+
+
+def encoders_in_use(pipeline: Pipeline) -> dict[tuple[str, Role], Encoder]:
+    """Every encoder that the systems need, with the role it is needed in."""
+    return {
+        (name, role): pipeline.encoder(name)
+        for system in pipeline.experiment.systems
+        for name, role in encoder_roles(pipeline, system)
+        if name is not None
+    }
+
+
+def encoder_roles(pipeline: Pipeline, system: System) -> list[tuple[str | None, Role]]:
+    """The encoders of one system and of its reranker, by role; None where it has none."""
+    names: list[tuple[str | None, Role]] = [(system.document_encoder, "document"), (system.query_encoder, "query")]
+    if system.reranker and pipeline.reranker(system.reranker).needs == "vector":
+        encoder = pipeline.reranker(system.reranker).options.encoder
+        names += [(encoder, "document"), (encoder, "query")]
+    return names
+
+
+def _scaled(usage: Usage, times: int) -> Usage:
+    return Usage(usage.requests * times, usage.tokens * times, usage.search_units * times)

@@ -1,0 +1,117 @@
+"""What a result says of its parts: the dataset, each system's pipeline, and who answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import Encoder, Identity, Reranker, Role, Store
+from bench.data.dataset import Dataset
+from bench.experiment.matrix import System
+from bench.experiment.reader import Experiment
+from bench.messages.failures import failure_of
+from bench.quality.embedding import PLURAL
+from bench.quality.pipeline import Pipeline
+from bench.results.model import DatasetInfo
+from bench.run.costs import encoders_in_use
+from bench.run.folder import Listener
+
+NAMED = 5  # ids that a sentence names
+
+
+def dataset_info(dataset: Dataset) -> DatasetInfo:
+    """The dataset as result.json holds it."""
+    only_positives = None
+    if dataset.qrels is not None:
+        only_positives = not bool((dataset.qrels_coded().grades <= 0).any())
+    return DatasetInfo(
+        name=dataset.name,
+        split=dataset.split,
+        fingerprint=dataset.fingerprint,
+        documents=dataset.documents,
+        queries=dataset.queries_in_file,
+        judged=dataset.judged,
+        only_positives=only_positives,
+        own_documents_left_out=0 if dataset.own_rows is None else int((dataset.own_rows >= 0).sum()),
+        notes=list(dataset.notes),
+        warnings=list(dataset.warnings),
+        provenance=dict(dataset.provenance),
+    )
+
+
+def origins(pipeline: Pipeline, emit: Listener) -> dict[str, Any]:
+    """base: the folder of the experiment file, from which its relative paths start. addresses: what answered in a
+    provider's place; a result obtained through one says so wherever shown. servers: each engine outside this process,
+    with its version and address."""
+    systems = pipeline.experiment.systems
+    asked: dict[str, Encoder | Reranker | Store] = {
+        f"encoders.{name}": encoder for (name, _), encoder in encoders_in_use(pipeline).items()
+    }
+    asked |= {f"rerankers.{s.reranker}": pipeline.reranker(s.reranker) for s in systems if s.reranker}
+    addresses = {name: identity.address for name, identity in _identities(asked, emit) if identity.address}
+    outside = {system.store.name: system.store for system in systems if system.store and not system.store.kind.embedded}
+    engines = {name: pipeline.store(choice) for name, choice in outside.items()}
+    return {
+        "base": str(pipeline.experiment.base),
+        "addresses": addresses,
+        "servers": {
+            name: {**identity.as_dict(), "connection": outside[name].connection.model_dump(mode="json")}
+            for name, identity in _identities(engines, emit)
+        },
+    }
+
+
+def _identities(asked: Mapping[str, Encoder | Reranker | Store], emit: Listener) -> Iterator[tuple[str, Identity]]:
+    """What each adapter is. One that said so before the start and raises now is a warning; its systems fail."""
+    for name, adapter in asked.items():
+        try:
+            identity = adapter.identity
+        except BaseException as error:
+            emit(failure_of(error).warned(name, "the result does not say what answered"))
+        else:
+            yield name, identity
+
+
+def undirected(dataset: Dataset, role: Role, positions: npt.NDArray[np.intp]) -> str:
+    """The sentence on documents or queries whose vector is zero where vectors are compared by cosine."""
+    ids = dataset.document_ids if role == "document" else dataset.query_ids
+    named = ", ".join(ids[int(position)] for position in positions[:NAMED])
+    named += f" and {len(positions) - NAMED:,} more" if len(positions) > NAMED else ""
+    if len(positions) == 1:
+        have, them, consequence = f"1 {role} has", "it", "It scores 0 and is left out of ANN@k."
+    else:
+        have, them = f"{len(positions):,} {PLURAL[role]} have", "them"
+        consequence = "They score 0 and are left out of ANN@k."
+    cause = f"{have} a zero vector ({named}), which has no direction to compare by cosine"
+    if role == "document":
+        return f"{cause}: no search by vector finds {them}."
+    return f"{cause}: a search by vector finds nothing for {them}. {consequence}"
+
+
+def described(experiment: Experiment, system: System) -> dict[str, Any]:
+    """The pipeline as result.json holds it: enough to tell two systems apart and to find the same one again."""
+    file = experiment.settings
+    encoder = None
+    if system.document_encoder is not None and system.query_encoder is not None:
+        encoder = {
+            "document": {"name": system.document_encoder, **file.encoders[system.document_encoder]},
+            "query": {"name": system.query_encoder, **file.encoders[system.query_encoder]},
+        }
+    store = system.store
+    return {
+        "encoder": encoder,
+        "store": None
+        if store is None
+        else {"name": store.name, "adapter": store.adapter, **store.connection.model_dump(mode="json")},
+        "index": None if store is None else store.index.model_dump(mode="json"),
+        "query": None if store is None else store.query.model_dump(mode="json"),
+        "filter": system.filter.as_dict() if system.filter else None,
+        "fusion": system.fusion.as_dict() if system.fusion else None,
+        "run": system.run.name if system.run else None,
+        "reranker": {"name": system.reranker, **file.rerankers[system.reranker]} if system.reranker else None,
+        "depth": system.depth if system.reranker or system.fusion else None,
+        "k": system.k,
+    }

@@ -1,0 +1,108 @@
+"""The folder of a result: where it is, which one is gone on with, and the events written into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from adapters.base import Event, QueryScored, event_as_dict
+from bench.cache.artifacts import write_atomically
+from bench.experiment.reader import ConfigFaults, Experiment
+from bench.messages.failures import failure_of
+from bench.messages.secrets import redacted_event
+from bench.results.model import RESULT_FILE, ResultUnreadable, read_result
+
+Listener = Callable[[Event], None]
+
+EVENTS_FILE = "events.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """output: folder that holds <experiment>/<time>-<hash>/. cache: folder of the artefacts."""
+
+    output: Path
+    cache: Path
+
+
+def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
+    """The folder to write to: the latest one of the same config that was cut off, else a new one."""
+    parent = output / experiment.name
+    for folder in sorted(parent.glob(f"*-{experiment.hash}"), reverse=True):
+        if folder.is_dir() and not (folder / RESULT_FILE).exists():
+            return folder, True  # killed before its first word
+        try:
+            status = read_result(folder).status
+        except ResultUnreadable as error:
+            if error.newer:
+                raise ConfigFaults([str(error)]) from error
+            continue
+        if status in ("started", "cancelled"):
+            return folder, True
+        break
+    stamp = time.time()
+    while True:
+        folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(stamp))}-{experiment.hash}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            stamp += 1
+            continue
+        return folder, False
+
+
+class Relay:
+    """Hands events to listeners, which may change on the way. One that raises hears no more, and the others are told:
+    what listens to a run must not end what the run is measuring."""
+
+    def __init__(self, listeners: list[Listener]) -> None:
+        self.listeners = listeners
+
+    def __call__(self, event: Event) -> None:
+        for listener in list(self.listeners):
+            try:
+                listener(event)
+            except BaseException as error:
+                failure = failure_of(error)
+                self.listeners = [other for other in self.listeners if other is not listener]
+                self(failure.warned("events", "one of their listeners failed and hears no more of this run"))
+
+
+class EventLog:
+    """A listener that writes each event to a result's folder as one line of JSON, at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / EVENTS_FILE
+        self._file = self._opened()
+
+    def __call__(self, event: Event) -> None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        # A query's row is data: its ids and texts stand as the dataset has them.
+        shown = event if isinstance(event, QueryScored) else redacted_event(event)
+        line = json.dumps({"at": at, **event_as_dict(shown)}, ensure_ascii=False, default=str) + "\n"
+        self._file.write(line.encode("utf-8", "backslashreplace"))
+
+    def restore(self) -> bool:
+        """Write the file again where it was removed or replaced, and go on in it; whether that was so. What has been
+        written stays readable, after its removal too, while it is open here."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+                return False
+        self._file.seek(0)
+        write_atomically(self._path, self._file.read())
+        self.close()
+        self._file = self._opened()
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _opened(self) -> FileIO:
+        # Unbuffered: what a full disk refused is not tried again when the file is closed.
+        return self._path.open("ab+", buffering=0)

@@ -1,0 +1,264 @@
+"""What a run would do: stages to compute, stages cached, size, time, and the smallest difference it could detect."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from adapters.base import RECKONING_ERROR, Encoder, InvalidOptions, Role, TextRows, asks_others, hub_offline
+from bench.cache.artifacts import locked
+from bench.experiment.file import LoadPoint
+from bench.experiment.matrix import System
+from bench.experiment.reader import ConfigFaults, Experiment
+from bench.latency.ingest import rows_held_back
+from bench.latency.kept import Kept
+from bench.latency.plan import is_live, least_turns, pass_notes, samples_wanted
+from bench.latency.timings import EVERYONE
+from bench.latency.turns import QUERIES_IN_A_TURN
+from bench.messages.failures import failure_of
+from bench.messages.wording import counted
+from bench.quality import lexical
+from bench.quality.embedding import PLURAL
+from bench.quality.evaluation import Evaluator
+from bench.quality.pipeline import Pipeline
+from bench.quality.stages import Emit
+from bench.run.build_time import BuildTimes
+from bench.run.costs import Costs, encoders_in_use
+from bench.run.fronts import attainable
+from bench.run.preflight import prepare
+
+_HUB_NOT_ASKED = (
+    "A dry run asks nobody, not the Hugging Face hub either. The run itself downloads what is not here yet; to plan it "
+    "first, download it: hf download NAME"
+)
+_SAMPLE = 24  # texts that are embedded to estimate the rate
+
+
+def plan(experiment: Experiment, cache: Path, *, emit: Emit, remeasure: bool = False) -> str:
+    """The plan as plain text. Nothing is billed; local encoders embed a few texts so that time can be estimated. Nobody
+    is asked but servers of the user's own on this machine that take no key.
+
+    Raises ConfigFaults, CacheBusy as a run would.
+    """
+    with locked(cache, "The cache"), hub_offline():
+        try:
+            pipeline, costs = prepare(replace(experiment, alone=True), cache, emit, remeasure=remeasure)
+        except ConfigFaults as error:
+            if any(re.search(r"\bhub\b", fault) for fault in error.faults):
+                raise ConfigFaults([*error.faults, _HUB_NOT_ASKED]) from error
+            raise
+        try:
+            return _Plan(pipeline, costs, remeasure).text()
+        finally:
+            pipeline.close()
+
+
+class _Plan:
+    def __init__(self, pipeline: Pipeline, costs: Costs, remeasure: bool) -> None:
+        self.remeasure = remeasure
+        self.pipeline = pipeline
+        self.costs = costs
+        self.experiment = pipeline.experiment
+
+    def text(self) -> str:
+        dataset = self.pipeline.dataset
+        lines = [
+            f"{dataset.name} · {dataset.judged:,} of {dataset.queries_in_file:,} queries judged · "
+            f"{counted(dataset.documents, 'document')} · fingerprint {dataset.fingerprint[:12]}",
+            f"{counted(len(self.experiment.systems), 'system')}, first measure {self.experiment.primary}",
+        ]
+        if self.experiment.baseline is not None:
+            smallest = Evaluator(self.pipeline).detectable_difference()
+            lines.append(
+                f"differences under {smallest:.3f} {self.experiment.primary} cannot be detected by this test set "
+                "(80 % power, deviation of differences assumed as in earlier real runs)"
+            )
+        lines += self._targets()
+        lines += self._run_files()
+        lines += ["", "quality pass", *self._embedding(), *self._indexes(), *self._searches(), *self._reranking()]
+        lines += ["", "latency pass", *self._latency(), *self._bill(), "", "systems"]
+        lines += [f"  {system.name}" for system in self.experiment.systems]
+        return "\n".join(lines) + "\n"
+
+    def _targets(self) -> list[str]:
+        """The targets that this many queries cannot show to be reached, whatever the settings."""
+        half = self.pipeline.dataset.judged // 2
+        lines: list[str] = []
+        for measure, targets in self.experiment.targets.items():
+            rng = np.random.default_rng(self.experiment.settings.seed)
+            highest = attainable(half, measure, rng) if half else 0.0
+            if beyond := [f"{target:g}" for target in targets if target > highest]:
+                lines.append(
+                    f"targets {measure} {', '.join(beyond)} cannot be shown reached: {half:,} queries choose, and on "
+                    f"so many a setting that misses nothing is shown to reach {highest:.3f}"
+                )
+        return lines
+
+    def _run_files(self) -> list[str]:
+        return [
+            f"! {system.name}: {sentence}"
+            for system in self.experiment.systems
+            if system.run is not None
+            for sentence in self.pipeline.run_gaps(system).sentences()
+        ]
+
+    def _embedding(self) -> list[str]:
+        lines: list[str] = []
+        for (name, role), encoder in encoders_in_use(self.pipeline).items():
+            missing, total, length = self.pipeline.embedding.pending(encoder, role)
+            if encoder.consumes == "vector":
+                lines.append(f"  {name} ({PLURAL[role]}): vectors come with the dataset")
+            elif not missing:
+                lines.append(f"  {name} ({PLURAL[role]}): {counted(total, 'text')}, all cached")
+            else:
+                size = missing * encoder.dimension * 4 / 2**20
+                lines.append(
+                    f"  {name} ({PLURAL[role]}): {missing:,} of {total:,} texts to embed, {length:,.0f} characters, "
+                    f"{size:,.1f} MiB of vectors{self._duration(encoder, role, missing)}"
+                )
+        return lines
+
+    def _duration(self, encoder: Encoder, role: Role, missing: int) -> str:
+        if encoder.bills:
+            return ""
+        if asks_others(encoder.contacts()):
+            return f", time not estimated, a dry run does not ask {encoder.contacts()[0].host}"
+        texts = self.pipeline.dataset.document_texts if role == "document" else self.pipeline.dataset.query_texts
+        rng = np.random.default_rng(self.experiment.settings.seed)
+        sample = [texts[int(i)] for i in rng.choice(len(texts), min(_SAMPLE, len(texts)), replace=False)]
+        try:
+            list(encoder.encode_each(TextRows(sample[:1]), role))  # loads the model; a text may be refused
+            began = time.perf_counter()
+            list(encoder.encode_each(TextRows(sample), role))
+        except BaseException as error:
+            return f", time not estimated, a few of them cannot be embedded: {failure_of(error).where}"
+        seconds = (time.perf_counter() - began) / len(sample) * missing
+        return f", about {seconds:,.0f} s here"
+
+    def _indexes(self) -> list[str]:
+        lines: list[str] = []
+        seen: set[str] = set()
+        evaluator = Evaluator(self.pipeline)
+        times = BuildTimes(self.pipeline)
+        for system in self.experiment.systems:
+            if system.store is None:
+                continue
+            estimate: str | None = None  # one for all builds of an index
+            for build in range(evaluator.builds(system)):
+                key = self.pipeline.index_key(system, build)
+                if key in seen:
+                    continue
+                seen.add(key)
+                if self.pipeline.cache.index_ref(key):
+                    state = "cached"
+                else:
+                    estimate = estimate or times.sentence(system)
+                    state = f"{self._rows()} to load and index, {estimate}"
+                lines.append(f"  index {self._index_label(system)}{f' build {build + 1}' if build else ''}: {state}")
+                lines += [] if build else [f"    ! {sentence}" for sentence in self._shortcomings(system)]
+        return lines
+
+    def _shortcomings(self, system: System) -> list[str]:
+        """What a default does badly on this data, and how many queries the index cannot answer by text."""
+        assert system.store is not None
+        encoder = system.document_encoder
+        dimension = self.pipeline.encoder(encoder).dimension if encoder else None
+        found = list(self.pipeline.store(system.store).shortcomings(self.pipeline.dataset.documents, dimension))
+        unmatched = lexical.before(self.pipeline, system)
+        told = None if unmatched is None else lexical.sentence(unmatched)
+        return [*found, *([told] if told else [])]
+
+    def _rows(self) -> str:
+        return counted(self.pipeline.dataset.documents, "row")
+
+    def _index_label(self, system: System) -> str:
+        assert system.store is not None
+        encoder = f"{system.document_encoder}+" if system.document_encoder else ""
+        return f"{encoder}{system.store.name}"
+
+    def _searches(self) -> list[str]:
+        keys = {self.pipeline.search_key(s, s.limit) for s in self.experiment.systems if s.store is not None}
+        count = self.pipeline.dataset.judged
+        cached = sum((self.pipeline.cache.folder / "candidates" / key).is_dir() for key in keys)
+        return [f"  searches: {len(keys)} × {counted(count, 'query')}, {cached} of them cached"] if keys else []
+
+    def _reranking(self) -> list[str]:
+        lines: list[str] = []
+        for name in dict.fromkeys(s.reranker for s in self.experiment.systems if s.reranker):
+            depth = max(s.depth for s in self.experiment.systems if s.reranker == name)
+            users = sum(s.reranker == name for s in self.experiment.systems)
+            pairs = users * depth * self.pipeline.dataset.judged
+            lines.append(f"  reranker {name}: at most {counted(pairs, 'pair')} (shared ones are scored once)")
+        return lines
+
+    def _bill(self) -> list[str]:
+        """What a run would be billed, nothing where nothing bills."""
+        lines = self.costs.bill(remeasure=self.remeasure)
+        if not lines:
+            return []
+        shown = [f"  {line.what}: {_dollars(line.usd)} ({line.provider} {line.model})" for line in lines]
+        known = sum(line.usd for line in lines if line.usd is not None)
+        more = " and what has no price" if any(line.usd is None for line in lines) else ""
+        low, high = (_dollars(known * (1 + sign * RECKONING_ERROR)) for sign in (-1, 1))
+        return [
+            "",
+            f"bill, estimated: tokens are reckoned from the texts' scripts, ± {RECKONING_ERROR:.0%}",
+            *shown,
+            f"  total: {_dollars(known)}{more}; probably between {low} and {high}",
+        ]
+
+    def _latency(self) -> list[str]:
+        if not self.experiment.loads:
+            return ["  none"]
+        return [line for load in self.experiment.loads for line in self._load_point(load)]
+
+    def _load_point(self, load: LoadPoint) -> list[str]:
+        live = [system for system in self.experiment.systems if is_live(self.pipeline, system)]
+        kept = Kept(self.pipeline, load, live, EVERYONE)
+        missing = kept.missing(None, remeasure=self.remeasure)
+        seconds = f"{load.seconds:,g} s in all"
+        if load.alone:
+            least = f"a system's turn lasts at least {load.turn_seconds:g} s and {QUERIES_IN_A_TURN} queries"
+            plan = f"about {seconds}, {load.planned_rounds} rounds, {least}"
+        else:
+            plan = f"at most {seconds}, {load.planned_rounds} rounds"
+        samples = max((samples_wanted(self.pipeline, system, load) for system in live), default=0)
+        state = "" if len(missing) == len(live) else f", {len(missing)} of {len(live)} systems to measure"
+        again = "; then again for the settings chosen for targets" if self.experiment.targets else ""
+        lines = [f"  {load.label}: {samples:,} samples a system, {plan}{state}{again}"]
+        absent = sum(found is None for found in kept.found.values())
+        if missing and not self.remeasure and absent < len(missing):
+            lines.append(
+                f"    {absent} of {len(live)} systems have no timings yet: all are measured, because rounds compare "
+                "only within one pass"
+            )
+        count, least_seconds = least_turns(self.pipeline, missing, load)
+        if least_seconds > load.seconds:
+            lines.append(
+                f"    at least {count} systems × {load.planned_rounds} rounds × {load.turn_seconds:g} s = "
+                f"{least_seconds:,g} s, more than the {load.seconds:,g} s asked for"
+            )
+        lines += [f"    {note.removeprefix(f'{load.label}: ')}" for note in pass_notes(load)]
+        return lines + self._ingest(load)
+
+    def _ingest(self, load: LoadPoint) -> list[str]:
+        """What is written during the queries, and that no kept index is written to."""
+        if (plan := load.ingest) is None:
+            return []
+        documents = self.pipeline.dataset.documents
+        try:
+            rows = rows_held_back(plan, documents, load.planned_rounds)
+        except InvalidOptions as error:
+            return [f"    not measured: {error}"]
+        return [
+            f"    {rows:,} rows written at {plan.rows_per_second:,g} a second, {rows / plan.rows_per_second:,.1f} s a "
+            f"system, into a scratch index of the other {documents - rows:,} that is built for each"
+        ]
+
+
+def _dollars(usd: float | None) -> str:
+    return "price unknown" if usd is None else f"{usd:,.4f} USD"

@@ -1,0 +1,332 @@
+"""Everything that can be known before the start: the data, the models, the servers, and whether they fit together.
+
+All faults are collected and named together; nothing is billed and no result folder is made while there is one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from adapters.base import (
+    AdapterError,
+    Context,
+    DatasetSource,
+    Encoder,
+    Identity,
+    InvalidOptions,
+    Reranker,
+    Role,
+    Similarity,
+    Store,
+    WrongAnswer,
+    asks_others,
+)
+from bench.cache.artifacts import Cache
+from bench.data.dataset import Dataset, load_dataset
+from bench.data.integrity import DatasetFaults
+from bench.experiment.matrix import System
+from bench.experiment.reader import ConfigFaults, Experiment, Part
+from bench.messages.failures import closing, failure_of, told
+from bench.messages.suggestions import suggestion
+from bench.money.cost import PriceFaults
+from bench.quality.pipeline import Pipeline
+from bench.quality.stages import Emit
+from bench.quality.trec import read_run
+from bench.run.costs import Costs
+
+
+def prepare(
+    experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False
+) -> tuple[Pipeline, Costs]:
+    """Load the dataset, check every adapter in use, check the systems against both, and the bill against `max_cost`.
+
+    Raises ConfigFaults.
+    """
+    check = _Preflight(experiment, emit)
+    dataset = check.dataset(cache_folder)
+    if dataset is None:
+        pipeline = Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit)
+        check.adapters(pipeline, without_data=True)
+        check.run_files()
+        pipeline.close()
+        raise ConfigFaults(check.faults)
+    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure)
+
+
+def prepare_over(
+    dataset: Dataset,
+    experiment: Experiment,
+    cache_folder: Path,
+    emit: Emit,
+    *,
+    remeasure: bool = False,
+) -> tuple[Pipeline, Costs]:
+    """As `prepare`, over a dataset that is loaded."""
+    check = _Preflight(experiment, emit)
+    pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
+    check.adapters(pipeline)
+    check.run_files()
+    check.systems(pipeline)
+    costs = check.costs(pipeline, remeasure)
+    if check.faults or costs is None:
+        pipeline.close()
+        raise ConfigFaults(list(dict.fromkeys(check.faults)))
+    pipeline.budget = costs
+    return pipeline, costs
+
+
+def load_data(experiment: Experiment, cache_folder: Path) -> Dataset:
+    """The dataset alone. Raises ConfigFaults."""
+    check = _Preflight(experiment, lambda event: None)
+    dataset = check.dataset(cache_folder)
+    if dataset is None:
+        raise ConfigFaults(check.faults)
+    return dataset
+
+
+@dataclass(slots=True)
+class _Preflight:
+    experiment: Experiment
+    emit: Emit
+    faults: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+    def fault(self, key_path: str, message: str) -> None:
+        self.faults.append(f"{self.experiment.file}: {key_path}: {message}")
+
+    @contextmanager
+    def naming(self, key_path: str) -> Iterator[None]:
+        """Turn what an adapter refuses, or raises unforeseen, into a fault at this place."""
+        try:
+            yield
+        except InvalidOptions as error:
+            self.fault(f"{key_path}.{error.key}" if error.key else key_path, told(error))
+            self.broken.add(key_path)
+        except ConfigFaults as error:
+            self.faults += error.faults
+            self.broken.add(key_path)
+        except DatasetFaults as error:
+            self.faults += [f"{self.experiment.file}: {key_path}: {fault}" for fault in error.faults]
+            self.broken.add(key_path)
+        except BaseException as error:
+            self.fault(key_path, failure_of(error).where)
+            self.broken.add(key_path)
+
+    # -- the data ------------------------------------------------------------------------------------------------
+
+    def dataset(self, cache_folder: Path) -> Dataset | None:
+        part = self.experiment.dataset
+        split = getattr(part.options, "split", None)
+        source: DatasetSource | None = None
+        dataset: Dataset | None = None
+        with self.naming("dataset"):
+            source = part.kind(part.options, self.experiment.context())
+            source.check()
+            dataset = load_dataset(
+                source,
+                name=_dataset_name(part, self.experiment.base),
+                split=split,
+                needs_judgements=self.experiment.primary.needs_judgements,
+                dangling=self.experiment.settings.dangling,
+                exclude_self=self.experiment.settings.exclude_self,
+                kept_in=cache_folder / "datasets",
+            )
+        for failure in closing([] if source is None else [source.close]):
+            self.emit(failure.warned("dataset", "it was read and could not be closed"))
+        return dataset
+
+    # -- adapters ------------------------------------------------------------------------------------------------
+
+    def adapters(self, pipeline: Pipeline, *, without_data: bool = False) -> None:
+        """Ask each adapter in use whether it can work. without_data: the dataset is broken, its vectors unknown."""
+        systems = self.experiment.systems
+        used = {name for s in systems for name in (s.document_encoder, s.query_encoder) if name}
+        for name in dict.fromkeys(s.reranker for s in systems if s.reranker):
+            key_path = f"rerankers.{name}"
+            if not self._check(key_path, lambda name=name: pipeline.reranker(name)):  # type: ignore[misc]
+                continue
+            with self.naming(key_path):
+                reranker = pipeline.reranker(name)
+                if reranker.needs == "vector":
+                    encoder = reranker.options.encoder
+                    if encoder not in self.experiment.encoders:
+                        hint = suggestion(encoder, self.experiment.encoders)
+                        raise InvalidOptions(f"{encoder} is not an encoder. {hint}", key="encoder")
+                    used.add(encoder)
+        for name in sorted(used):
+            if without_data and self.experiment.encoders[name].kind.consumes == "vector":
+                continue  # the fault is the dataset's
+            self._check(f"encoders.{name}", lambda name=name: pipeline.encoder(name))  # type: ignore[misc]
+        for choice in {s.store.name: s.store for s in systems if s.store}.values():
+            self._check(choice.key_path, lambda choice=choice: pipeline.store(choice))  # type: ignore[misc]
+
+    def _check(self, key_path: str, make: Callable[[], Encoder | Store | Reranker]) -> bool:
+        """Whether an adapter can work; a fault is named otherwise."""
+        with self.naming(key_path):
+            adapter = make()
+            left_alone = self.experiment.alone and asks_others(adapter.contacts())
+            (adapter.check_alone if self.experiment.alone else adapter.check)()
+            identity: Any = adapter.identity
+            if not isinstance(identity, Identity):
+                raise WrongAnswer(f"adapter {adapter.name}: identity is {identity!r}, not an Identity.")
+            match adapter:
+                case Encoder():
+                    _check_encoder(adapter)
+                case Store():
+                    _ = adapter.uses_text
+                    if not left_alone:
+                        with suppress(AdapterError):  # a server that is away is told of by the run
+                            adapter.health()
+        return key_path not in self.broken
+
+    # -- money ---------------------------------------------------------------------------------------------------
+
+    def costs(self, pipeline: Pipeline, remeasure: bool) -> Costs | None:
+        """Prices and budget; None after naming what is wrong with them."""
+        try:
+            costs = Costs(pipeline)
+        except PriceFaults as error:
+            self.faults += [f"{self.experiment.file}: {fault}" for fault in error.faults]
+            return None
+        if not self.faults:
+            with self.naming("max_cost"):
+                self.faults += [f"{self.experiment.file}: {fault}" for fault in costs.faults(remeasure=remeasure)]
+        return costs
+
+    # -- systems -------------------------------------------------------------------------------------------------
+
+    def systems(self, pipeline: Pipeline) -> None:
+        """Check that each system's parts fit the data and each other."""
+        cluster = self.experiment.settings.cluster
+        if cluster is not None:
+            with self.naming("cluster"):
+                pipeline.dataset.cluster_codes(cluster)
+        for measure in self.experiment.targets:
+            if measure.needs_judgements and pipeline.dataset.qrels is None:
+                self.fault(
+                    "targets", f"{measure} needs judgements, and the dataset has none. Take ANN@{measure.cutoff}."
+                )
+        for system in self.experiment.systems:
+            with self.naming(system.key_path):
+                self._system(pipeline, system)
+
+    def run_files(self) -> None:
+        """Read every run file, so that all that cannot be read are named together: a ranking takes the ids of all."""
+        for system in self.experiment.systems:
+            if system.run is not None:
+                with self.naming(f"{system.key_path}.run"):
+                    read_run(system.run)
+
+    def _system(self, pipeline: Pipeline, system: System) -> None:
+        dataset = pipeline.dataset
+        if system.filter is not None and not system.filter.mask(dataset.corpus).any():
+            raise InvalidOptions("no document passes the filter.", key="filter")
+        if system.filter is not None and system.store is not None and not system.store.kind.filters:
+            raise InvalidOptions(
+                f"store {system.store.adapter} cannot filter. Leave the filter out; what its service shall filter by "
+                "belongs into its own options.",
+                key="filter",
+            )
+        if system.filter is not None and system.store is not None:
+            columns = [f"meta.{field}" for field in system.filter.fields]
+            pipeline.store(system.store).check_columns(dataset.corpus.select(columns))
+        unread = any(f"{each.key_path}.run" in self.broken for each in self.experiment.systems)
+        if system.run is not None and not unread:
+            gaps = pipeline.run_gaps(system)
+            if gaps.foreign == gaps.queries:
+                raise InvalidOptions(
+                    f"{system.run} ranks none of the dataset's queries (it starts with query {gaps.foreign_example!r}, "
+                    f"the dataset with {dataset.query_ids[0]!r}).",
+                    key="run",
+                )
+            if gaps.unknown.all:
+                raise InvalidOptions(
+                    f"{system.run} ranks none of the dataset's documents (it has {gaps.unknown.example!r}, the dataset "
+                    f"{dataset.document_ids[0]!r}). Write the run with the ids of the corpus.",
+                    key="run",
+                )
+        names = dict.fromkeys(name for name in (system.document_encoder, system.query_encoder) if name)
+        if any(f"encoders.{name}" in self.broken for name in names):
+            return
+        encoders = [pipeline.encoder(name) for name in names]
+        if any(encoder.consumes == "text" for encoder in encoders) and not dataset.has_text:
+            raise InvalidOptions("the dataset carries no texts to encode. Use the encoder adapter `precomputed`.")
+        if len(encoders) == 2:
+            self._shared_space(pipeline, system)
+        dimension = encoders[0].dimension if encoders else None
+        similarity: Similarity | None = encoders[0].similarity if encoders else None
+        if system.store is None:
+            return
+        if system.store.key_path in self.broken:
+            return
+        store = pipeline.store(system.store)
+        consumed: frozenset[str] = frozenset()
+        with self.naming(system.store.key_path):
+            consumed = store.consumes(system.store.query)
+            if not isinstance(consumed, Set) or not consumed <= {"vector", "text"}:
+                raise WrongAnswer(f"store {store.name}: consumes returned {consumed!r}, not a set of vector and text.")
+        if not dataset.has_text:
+            reranker = system.reranker if f"rerankers.{system.reranker}" not in self.broken else None
+            if "text" in consumed or (reranker and pipeline.reranker(reranker).needs == "text"):
+                needs = "store" if "text" in consumed else "reranker"
+                raise InvalidOptions(f"the dataset carries no texts, which this {needs} needs.", key=needs)
+        if similarity is not None and not store.compares(similarity):
+            have = " and ".join(store.similarities) or "no metric"
+            raise InvalidOptions(
+                f"store {system.store.adapter} compares vectors by {have}, and those of encoder "
+                f"{system.document_encoder} are meant to be compared by {similarity}. Take another store or encoder.",
+                key="store",
+            )
+        with self.naming(system.store.key_path):
+            store.plan(dataset.documents, dimension, similarity)
+
+    def _shared_space(self, pipeline: Pipeline, system: System) -> None:
+        document, query = pipeline.encoder(str(system.document_encoder)), pipeline.encoder(str(system.query_encoder))
+        if document.dimension != query.dimension:
+            raise InvalidOptions(
+                f"{system.document_encoder} has dimension {document.dimension}, {system.query_encoder} has "
+                f"{query.dimension}: they cannot share an index.",
+                key="encoder",
+            )
+        if document.space != query.space and not system.shared_space:
+            raise InvalidOptions(
+                f"{system.document_encoder} and {system.query_encoder} are not known to share a vector space. If "
+                "you know that they do, write: shared_space: true",
+                key="encoder",
+            )
+
+
+def _check_encoder(encoder: Encoder) -> None:
+    """Ask for what is known of a model without loading it. Raises WrongAnswer for what cannot be that."""
+    if not isinstance(encoder.dimension, int | np.integer) or encoder.dimension < 1:
+        raise WrongAnswer(f"encoder {encoder.name}: dimension is {encoder.dimension!r}, not a whole number from 1 on.")
+    if not isinstance(encoder.similarity, Similarity):
+        raise WrongAnswer(
+            f"encoder {encoder.name}: similarity is {encoder.similarity!r}, expected Similarity.COSINE, DOT or L2."
+        )
+    for role in get_args(Role):
+        _ = encoder.space, encoder.role_settings(role)
+
+
+def _dataset_name(part: Part, base: Path) -> str:
+    """What the table calls the collection: its folder, file or hub name, else its adapter."""
+    for option in ("name", "path", "dataset"):
+        value = getattr(part.options, option, None)
+        if value and option == "path":
+            # Not resolved: a link is named as the user calls it.
+            path = Path(os.path.normpath(Context(base).path(value)))
+            if name := path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem:
+                return name
+        elif value:
+            return str(value)
+    return part.adapter
+
+
+_NO_DATASET: Any = type("_NoDataset", (), {"vector_dimension": None})()

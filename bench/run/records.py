@@ -1,0 +1,82 @@
+"""What a run records of every query: Parquet files for whoever computes a figure again, events for trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adapters.base import QueryScored
+from bench.cache.artifacts import write_atomically
+from bench.latency.timings import Timings
+from bench.quality.evaluation import Evaluated
+from bench.quality.pipeline import Pipeline
+
+
+def write_tables(folder: Path, pipeline: Pipeline, evaluated: Iterable[Evaluated], timings: Timings) -> None:
+    """per_query.parquet (a row per system, build and query) and timings.parquet (a row per sample), where there is
+    something to write."""
+    parts = [part for one in evaluated for part in _per_query(pipeline, one)]
+    if parts:
+        _write_parquet(pa.concat_tables(parts), folder / "per_query.parquet")
+    if timings.table is not None:
+        _write_parquet(timings.table, folder / "timings.parquet")
+
+
+def _per_query(pipeline: Pipeline, evaluated: Evaluated) -> Iterator[pa.Table]:
+    ids = pa.array(list(pipeline.dataset.query_ids), type=pa.string())
+    for build in range(len(evaluated.rankings)):
+        columns = {
+            "system": pa.array([evaluated.system.name] * len(ids)),
+            "build": pa.array(np.full(len(ids), build + 1, np.int32)),
+            "query_id": ids,
+            "failed": pa.array(evaluated.rankings[build].failed),
+        }
+        for measure, values in evaluated.values.items():
+            columns[str(measure)] = (
+                pa.nulls(len(ids), pa.float64()) if values is None else pa.array(values[build], from_pandas=True)
+            )  # from_pandas: NaN, for a query for which the measure is not defined, is null
+        yield pa.table(columns)
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    write_atomically(path, buffer.getvalue().to_pybytes())
+
+
+def scored_queries(
+    pipeline: Pipeline,
+    evaluated: Evaluated,
+    scores: Mapping[str, npt.NDArray[np.float64]],
+    seconds: Mapping[int, Mapping[str, float]],
+    usd_per_1000: float | None,
+) -> Iterator[QueryScored]:
+    """One event per query of a system.
+
+    scores: by measure, one value per query, NaN where it is not defined. seconds: live seconds by query position and
+    stage. usd_per_1000: what 1,000 queries cost, None where it is unknown.
+    """
+    dataset, names = pipeline.dataset, pipeline.document_ids
+    expected: list[dict[str, int]] = [{} for _ in range(dataset.judged)]
+    if dataset.qrels is not None:
+        coded = dataset.qrels_coded()
+        for query, row, grade in zip(*(column.tolist() for column in coded), strict=True):
+            expected[query][names[row]] = grade
+    money = {} if usd_per_1000 is None else {"usd": usd_per_1000 / 1000}
+    ranking = evaluated.rankings[0]
+    for i, query_id in enumerate(dataset.query_ids):
+        yield QueryScored(
+            system=evaluated.system.name,
+            query_id=query_id,
+            query=dataset.query_texts[i] if dataset.has_text else None,
+            output=[names[row] for row in ranking.rows[i] if row >= 0],
+            expected=expected[i],
+            scores={measure: float(values[i]) for measure, values in scores.items() if not np.isnan(values[i])},
+            metrics={**seconds.get(i, {}), **money},
+            failed=bool(ranking.failed[i]),
+        )

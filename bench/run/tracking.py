@@ -1,0 +1,160 @@
+"""Trackers follow a run through its events and deliver at its end; a failure of theirs never fails the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from adapters import registry
+from adapters.base import (
+    Contact,
+    Context,
+    Delivery,
+    Event,
+    InvalidOptions,
+    QueryScored,
+    RunFinished,
+    RunStarted,
+    SystemFinished,
+    Tracker,
+    WrongAnswer,
+)
+from bench.experiment.reader import Experiment
+from bench.messages.failures import Failure, as_failure, closing, failure_of
+from bench.messages.secrets import redacted_event
+from bench.results.model import Result
+
+SECONDS_TO_DELIVER = 120.0
+_FOLLOWED = (RunStarted, SystemFinished, QueryScored, RunFinished)
+_BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
+
+
+class Tracking:
+    """The trackers of one run."""
+
+    def __init__(self, trackers: Mapping[str, Callable[[], Tracker]]) -> None:
+        """trackers: what makes each, by name."""
+        self._trackers: dict[str, Tracker] = {}
+        self.failures: dict[str, Failure] = {}
+        """Why a tracker heard or delivered nothing."""
+        for name, make in trackers.items():
+            with self._noting(name):
+                self._trackers[name] = make()
+        self._names = list(trackers)
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Tracking:
+        """The trackers that an experiment names."""
+        context = experiment.context()
+        parts = experiment.trackers.items()
+        return cls({name: _maker(part.kind, part.options, context) for name, part in parts})
+
+    def contacts(self) -> dict[str, Sequence[Contact]]:
+        """Whom the trackers send to, by their key paths."""
+        found: dict[str, Sequence[Contact]] = {}
+        for name, tracker in self._trackers.items():
+            with self._noting(name):
+                found[f"trackers.{name}"] = tracker.contacts()
+        return found
+
+    def __call__(self, event: Event) -> None:
+        """Hand an event on. Events of stages stay out: they come while something is being timed."""
+        if not isinstance(event, _FOLLOWED):
+            return
+        event = event if isinstance(event, QueryScored) else redacted_event(event)
+        for name, tracker in self._trackers.items():
+            if name not in self.failures:
+                with self._noting(name):
+                    tracker.on(event)
+
+    def deliver(self, seconds: float = SECONDS_TO_DELIVER) -> list[Delivery]:
+        """Let every tracker deliver, and close it. What was not delivered says why."""
+        return [self._delivered(name, seconds) for name in self._names]
+
+    def _delivered(self, name: str, seconds: float) -> Delivery:
+        found: Delivery | None = None
+        tracker = self._trackers.get(name)
+        if tracker is not None and name not in self.failures:
+            with self._noting(name):
+                found = _checked(name, tracker.finish(seconds))
+        if found is None:
+            found = Delivery(name, 0, 0, None, (f"failed: {self.failures[name].cause}",))
+        for failure in closing([] if tracker is None else [tracker.close]):
+            self.failures.setdefault(name, failure)
+            found = replace(found, notes=(*found.notes, f"could not be closed: {failure.cause}"))
+        return found
+
+    @contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        """Whatever a tracker raises must not end a paid-for run."""
+        try:
+            yield
+        except BaseException as error:
+            self.failures[name] = failure_of(error)
+
+
+def _maker(kind: type[Any], options: Any, context: Context) -> Callable[[], Tracker]:
+    return lambda: kind(options, context)
+
+
+def _checked(name: str, delivery: Any) -> Delivery:
+    if not isinstance(delivery, Delivery):
+        raise WrongAnswer(f"Tracker {name}: finish returned {type(delivery).__name__}, not a Delivery.")
+    return delivery
+
+
+def replay(folder: Path) -> Iterator[Event]:
+    """The events that a result folder holds, of the latest start on, as trackers take them.
+
+    Raises FileNotFoundError where the folder holds no events.jsonl.
+    """
+    events: list[Event] = []
+    with (folder / "events.jsonl").open(encoding="utf-8") as file:
+        for line in file:
+            if not line.endswith("\n"):
+                break  # the last line of a run that was killed while writing it
+            data = json.loads(line)
+            kind = _BY_NAME.get(data.pop("event", ""))
+            data.pop("at", None)
+            if kind is RunStarted:
+                events = []
+            if kind in _FOLLOWED:
+                known = {field.name for field in dataclasses.fields(kind)}
+                events.append(kind(**{key: value for key, value in data.items() if key in known}))
+    yield from events
+
+
+def base_of(result: Result, folder: Path) -> Path:
+    """The folder that a result's trackers start relative paths from, as in its run: that of the experiment file.
+
+    Where an older result does not tell it, or it is gone, the result's own folder.
+    """
+    told = result.provenance.get("base")
+    return Path(told) if told and Path(told).is_dir() else folder
+
+
+def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) -> dict[str, Callable[[], Tracker]]:
+    """What makes the trackers that a result's experiment names; with `only`, that one, by its name or its adapter's.
+
+    Raises InvalidOptions, MissingDependency, and Failed for a tracker that cannot be loaded.
+    """
+    named: dict[str, Mapping[str, Any]] = dict(experiment.get("trackers") or {})
+    if only is not None:
+        named = {only: named.get(only, {"adapter": only})}
+    if not named:
+        known = ", ".join(registry.names("trackers"))
+        raise InvalidOptions(f"The experiment names no tracker. Name one: --tracker NAME. Known: {known}.")
+    found: dict[str, Callable[[], Tracker]] = {}
+    for name, spec in named.items():
+        with as_failure(f"tracker {name}"):
+            kind = registry.load("trackers", str(spec.get("adapter")))
+            if missing := kind.missing():
+                raise missing
+            options = kind.Options.model_validate({k: v for k, v in spec.items() if k != "adapter"})
+        found[name] = _maker(kind, options, Context(base))
+    return found

@@ -1,0 +1,1 @@
+"""Measures, intervals and tests: pure functions of arrays (numpy and scipy alone)."""

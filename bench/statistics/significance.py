@@ -1,0 +1,372 @@
+"""Intervals, paired tests and verdicts, from per-query values of measures that lie in [0, 1].
+
+Every interval speaks of the sampling of queries (and, in `compare_builds`, of index builds), of nothing else.
+Randomness comes in as a Generator. The order of the queries never matters: rows are put in an order of their own
+before anything is drawn, so equal inputs with equal seeds give equal answers however they were shuffled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from bench.statistics.resampling import ROUNDING, Labels, Values, bca, flip, grouped, two_levels
+
+Verdict: TypeAlias = Literal["better", "not_worse", "worse", "undecided"]
+
+# Standard deviation of per-query differences assumed while nothing is measured yet: the median of 15 measured ones,
+# nDCG@10 on test splits, for BM25 - MiniLM / static - MiniLM / BM25 - static: SciFact .35 .37 .37, hardware_reviews
+# .40 .38 .31, banking77 .35 .28 .35, XQuAD (en) .19 .19 .20, KLUE NLI (ko) .51 .48 .40.
+PRIOR_DEVIATION = 0.35
+
+_SLACK = 1e-5  # relative; a flip that reproduces the observed statistic may differ from it by float32 rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Both ends belong to it."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A system against the baseline on one measure; differences are system minus baseline.
+
+    interval: of the mean difference; simultaneous over the family where there is a verdict, else plain.
+    queries_to_decide: how many more queries like these would decide, should the difference and deviation stay as
+        estimated; only with "undecided", and None there when no number of queries is foreseen to.
+    wins, ties, losses: queries.
+    """
+
+    difference: float
+    interval: Interval
+    p: float | None
+    p_corrected: float | None
+    verdict: Verdict | None
+    queries_to_decide: int | None
+    wins: int
+    ties: int
+    losses: int
+
+
+def mean_interval(
+    values: Values,
+    *,
+    rng: np.random.Generator,
+    binary: bool = False,
+    clusters: Labels | None = None,
+    resamples: int = 10_000,
+    level: float = 0.95,
+) -> Interval:
+    """Interval of a measure's mean over queries.
+
+    values: float64 (n,) in [0, 1], failed queries already 0. binary: the measure is 0 or 1, so that Wilson's score
+    interval holds. clusters: int (n,), labels of groups that are resampled whole; Wilson's interval presumes
+    independent queries and is then not used. Otherwise a BCa bootstrap with Student's correction for small n.
+    Where all groups share one mean there is nothing to resample (and so with one query): the share of the
+    population that differs from it is bounded by the chance of not having met it, 1 - (alpha/2)^(1/n).
+    Raises ValueError for no values, NaN, values outside [0, 1] and labels of another length.
+    Sources: Wilson 1927; Efron 1987; Hesterberg 2015 (expanded percentiles).
+    """
+    values = _checked(values, "values")
+    if binary and not np.isin(values, (0.0, 1.0)).all():
+        raise ValueError("A binary measure has values 0 and 1 only. Leave binary=False for this one.")
+    if binary and clusters is None:
+        return _wilson(float(values.mean()), len(values), level)
+    sums, sizes = grouped(values[:, None], clusters)
+    mean = float(values.mean())
+    if np.abs(sums[:, 0] - sizes * mean).max() <= ROUNDING or len(sums) == 1:
+        unseen = 1 - ((1 - level) / 2) ** (1 / len(sums))
+        return Interval(mean * (1 - unseen), mean + (1 - mean) * unseen)
+    return Interval(*bca(sums[:, 0], sizes, rng, resamples, level))
+
+
+def compare_family(
+    baseline: Values,
+    systems: Mapping[str, Values],
+    *,
+    margin: float | None,
+    rng: np.random.Generator,
+    flips: int = 20_000,
+    clusters: Labels | None = None,
+    never_better: Collection[str] = (),
+    level: float = 0.95,
+) -> dict[str, Comparison]:
+    """All systems against the baseline on the primary measure: test, simultaneous intervals, verdicts.
+
+    baseline and each system: float64 (n,) in [0, 1], same queries in the same order. margin: how much worse still
+    counts as not worse, None for no such verdict. clusters: int (n,), groups whose signs flip together.
+    never_better: names whose "better" is withheld (failed queries, an ANN index with one build); they are at best
+    "not_worse", or "undecided" without a margin.
+
+    The test flips the signs of the paired differences, the same flips for all systems, and looks at studentised
+    means, so that systems of unequal spread weigh alike. p_corrected: step-down max-T. Half-widths are the
+    single-step max-T critical value times the standard error. The critical value is the largest of up to three, from
+    flipped residuals and from flipped differences to each bound that a verdict reads (0 and -margin). The residuals
+    give the joint coverage whatever the true differences are; the others make every verdict a sign-flip test too, so
+    that an interval that excludes 0 implies p_corrected <= 1 - level. The converse may fail, since step-down is the
+    stronger test. Six groups are needed at 95 %: fewer have no sign pattern that is rare enough (2/2^5 > .05), and
+    the interval is then the whole range [-1, 1].
+    Where all queries tie, the interval is [0, 0].
+    Raises ValueError for unequal lengths, NaN, values outside [0, 1], labels of another length, too few flips.
+    Sources: Westfall and Young 1993, Romano and Wolf 2005.
+    """
+    names = sorted(systems)
+    if not names:
+        return {}
+    baseline = _checked(baseline, "baseline")
+    differences = np.column_stack([_differences(baseline, systems[name], name) for name in names])
+    sums, sizes = grouped(differences, clusters)
+    bounds = [0.0] if margin is None else [0.0, -margin]
+    tested = family_test(
+        sums, sizes, flips=flips, rng=rng, level=level,
+        centres=lambda means: [means, *(np.full(len(names), bound) for bound in bounds)],
+    )  # fmt: skip
+    fewest = fewest_groups(level)
+
+    comparisons = {}
+    for j, name in enumerate(names):
+        tied = not differences[:, j].any()
+        error = 0.0 if tied else float(tested.errors[j])
+        comparisons[name] = _judge(
+            differences[:, j],
+            error=error,
+            fixed_error=0.0,
+            critical=0.0 if tied else tested.critical,
+            foreseen=min(tested.critical, _two_sided(level, len(names))),
+            tests=(float(tested.p[j]), float(tested.p_corrected[j])),
+            margin=margin,
+            may_be_better=name not in never_better,
+            fewest=fewest - len(sums),
+        )
+    return {name: comparisons[name] for name in systems}
+
+
+class FamilyTest(NamedTuple):
+    """p, p_corrected, errors: (systems,), the sign-flip test of each mean, step-down max-T, standard errors.
+    critical: single-step max-T value of |t|, infinite under `fewest_groups`."""
+
+    p: Values
+    p_corrected: Values
+    errors: Values
+    critical: float
+
+
+def family_test(
+    sums: Values,
+    sizes: Values,
+    *,
+    flips: int,
+    rng: np.random.Generator,
+    level: float,
+    centres: Callable[[Values], Sequence[Values]],
+) -> FamilyTest:
+    """Sign flips of paired differences, the same for all systems, with the largest |t| as the family's statistic.
+
+    sums: (groups, systems). sizes: (groups,). centres: from the means (systems,) to the values (systems,) about which
+    differences are flipped for the critical value, which is the largest of theirs. Raises ValueError for too few flips.
+    """
+    exceeding = math.floor((1 - level) * (1 + flips)) - 1
+    if exceeding < 0:
+        raise ValueError(f"{flips} flips cannot reach a level of {level}. Use 20000 or more.")
+    flipped = flip(sums, sizes, flips, rng, centres=centres)
+    p = _share(flipped.plain, flipped.observed)
+    order = np.argsort(-flipped.observed, kind="stable")
+    remaining = np.maximum.accumulate(flipped.plain[:, order[::-1]], axis=1)[:, ::-1]
+    p_corrected = np.empty_like(p)
+    p_corrected[order] = np.maximum.accumulate(_share(remaining, flipped.observed[order]))
+    rank = flips - 1 - exceeding  # p <= 1 - level exactly where the observed statistic exceeds this order statistic
+    critical = float(np.partition(flipped.extremes, rank, axis=1)[:, rank].max()) / (1 - _SLACK)
+    return FamilyTest(p, p_corrected, flipped.errors, critical if len(sums) >= fewest_groups(level) else math.inf)
+
+
+def compare_exploratory(
+    baseline: Values,
+    values: Values,
+    *,
+    rng: np.random.Generator,
+    clusters: Labels | None = None,
+    resamples: int = 10_000,
+    level: float = 0.95,
+) -> Comparison:
+    """A system against the baseline on another measure, or one stage against the next: no p, no verdict.
+
+    Shapes and errors as in `compare_family`. The interval is a plain BCa bootstrap of the paired differences; where
+    these are all equal it is that one point, and with a single group the whole range [-1, 1] unless all queries tie.
+    """
+    d = _differences(_checked(baseline, "baseline"), values, "values")
+    sums, sizes = grouped(d[:, None], clusters)
+    mean = float(d.mean())
+    if not d.any():
+        interval = Interval(0.0, 0.0)
+    elif len(sums) == 1:
+        interval = Interval(-1.0, 1.0)
+    elif np.abs(sums[:, 0] - sizes * mean).max() <= ROUNDING:
+        interval = Interval(mean, mean)
+    else:
+        interval = Interval(*bca(sums[:, 0], sizes, rng, resamples, level))
+    return Comparison(mean, interval, None, None, None, None, *_wins_ties_losses(d))
+
+
+def compare_builds(
+    baseline: Values,
+    values: Values,
+    *,
+    margin: float | None,
+    rng: np.random.Generator,
+    family: int,
+    clusters: Labels | None = None,
+    resamples: int = 10_000,
+    may_be_better: bool = True,
+    level: float = 0.95,
+) -> Comparison:
+    """A system against the baseline where an index comes out differently each time it is built.
+
+    baseline, values: float64 (builds, n) in [0, 1]; the numbers of builds may differ. One build counts as fixed,
+    which is right for exact search and BM25 and otherwise calls for may_be_better=False. family: number of systems
+    against the baseline, for Bonferroni in p_corrected and in the interval. Two-level bootstrap: builds of either
+    side and queries (or groups of them) are resampled, the queries in pairs. Three builds resampled show only two
+    thirds of their variance, and know it badly: their deviations are stretched by sqrt(b / (b - 1)), and the
+    bootstrap's standard error is multiplied by Student's t with Satterthwaite's degrees of freedom.
+    wins, ties and losses compare each query's mean over builds. Raises ValueError as `compare_family` does.
+    """
+    base, stack = _checked_builds(baseline, "baseline"), _checked_builds(values, "values")
+    d = _differences(base.mean(axis=0), stack.mean(axis=0), "values")
+    error, fixed, critical, p = 0.0, 0.0, 0.0, 1.0
+    if not ((base == base[0]).all() and (stack == base[0]).all()):
+        error, fixed, freedom = two_levels(base, stack, clusters, rng, resamples)
+        if error <= ROUNDING and len(d) < fewest_groups(level):
+            error = math.inf  # a few equal differences are no proof that there are no others
+        critical, p = _student(float(d.mean()), error, freedom, level, family)
+        p = max(p, 1 / (1 + resamples))
+    return _judge(
+        d,
+        error=error,
+        fixed_error=fixed,
+        critical=critical,
+        foreseen=critical,
+        tests=(p, min(1.0, p * family)),
+        margin=margin,
+        may_be_better=may_be_better,
+        fewest=0,
+    )
+
+
+def detectable_difference(n: int, *, deviation: float, family: int, level: float = 0.95, power: float = 0.8) -> float:
+    """The smallest true difference that n paired queries show with this power, Bonferroni over the family.
+
+    deviation: standard deviation of per-query differences; family: number of systems against the baseline, >= 1.
+    (z_{1 - alpha/2m} + z_power) * deviation / sqrt(n). Raises ValueError for n or family below 1.
+    """
+    if n < 1 or family < 1:
+        raise ValueError(f"A detectable difference needs queries and systems, got n={n}, family={family}.")
+    return (_two_sided(level, family) + NormalDist().inv_cdf(power)) * deviation / math.sqrt(n)
+
+
+def _checked(values: Values, name: str) -> Values:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(f"{name}: expected one value per query, got shape {array.shape}.")
+    if not (array.min() >= -ROUNDING and array.max() <= 1 + ROUNDING):  # NaN fails here too
+        raise ValueError(f"{name}: per-query values must lie in [0, 1], without NaN; a failed query counts 0.")
+    return np.clip(array, 0.0, 1.0)
+
+
+def _checked_builds(values: Values, name: str) -> Values:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2:
+        raise ValueError(f"{name}: expected values (builds, queries), got shape {array.shape}.")
+    return _checked(array.ravel(), name).reshape(array.shape)
+
+
+def _differences(baseline: Values, values: Values, name: str) -> Values:
+    system = _checked(values, name)
+    if len(system) != len(baseline):
+        raise ValueError(f"{name}: {len(system)} queries, but the baseline has {len(baseline)}.")
+    d = system - baseline
+    d[np.abs(d) <= ROUNDING] = 0.0
+    return d
+
+
+def _wilson(mean: float, n: int, level: float) -> Interval:
+    z2 = _two_sided(level, 1) ** 2
+    centre = (mean + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * mean * (1 - mean) / n + z2 * z2 / (4 * n * n)) / (1 + z2 / n)
+    return Interval(max(0.0, min(mean, centre - half)), min(1.0, max(mean, centre + half)))
+
+
+def _share(table: Values, observed: Values) -> Values:
+    """p values (systems,): share of flips at least as extreme as observed, which counts as one of them."""
+    shares: Values = (1.0 + (table >= observed * (1 - _SLACK)).sum(axis=0)) / (1.0 + len(table))
+    return shares
+
+
+def _student(mean: float, error: float, freedom: float, level: float, family: int) -> tuple[float, float]:
+    """Two-sided critical value, Bonferroni over the family, and the uncorrected p."""
+    from scipy.special import stdtr, stdtrit
+
+    if not math.isfinite(error):
+        return math.inf, 1.0
+    critical = float(stdtrit(freedom, 1 - (1 - level) / (2 * family)))
+    if error == 0.0:
+        return critical, 1.0 if mean == 0.0 else 0.0
+    return critical, float(2 * stdtr(freedom, -abs(mean) / error))
+
+
+def _judge(
+    d: Values,
+    *,
+    error: float,
+    fixed_error: float,
+    critical: float,
+    foreseen: float,
+    tests: tuple[float, float],
+    margin: float | None,
+    may_be_better: bool,
+    fewest: int,
+) -> Comparison:
+    """The interval mean ± critical * error within [-1, 1], and the verdict read from it.
+
+    fixed_error: the part of error that more queries do not lessen. foreseen: the critical value with more queries.
+    fewest: how many more groups any decision needs.
+    """
+    mean = float(d.mean())
+    half = math.inf if math.isinf(critical) else critical * error
+    low, high = max(-1.0, mean - half), min(1.0, mean + half)
+    verdict: Verdict = "undecided"
+    if low > 0 and may_be_better:
+        verdict = "better"
+    elif margin is not None and low > -margin:
+        verdict = "not_worse"
+    elif high < 0:
+        verdict = "worse"
+    more = None
+    if verdict == "undecided":
+        # The half-widths that would decide, each from the bound it has to clear.
+        widths = [abs(mean)] if mean < 0 or may_be_better else []
+        widths += [mean + margin] if margin is not None else []
+        squares = [(w / foreseen) ** 2 - fixed_error**2 for w in widths if w > ROUNDING and math.isfinite(foreseen)]
+        sampled = max(error**2 - fixed_error**2, 0.0)
+        needed = [len(d) * sampled / s for s in squares if s > 0 and math.isfinite(sampled)]
+        more = max(1, fewest, math.floor(min(needed)) + 1 - len(d)) if needed else None
+    return Comparison(mean, Interval(low, high), *tests, verdict, more, *_wins_ties_losses(d))
+
+
+def _wins_ties_losses(d: Values) -> tuple[int, int, int]:
+    return int((d > 0).sum()), int((d == 0).sum()), int((d < 0).sum())
+
+
+def _two_sided(level: float, family: int) -> float:
+    return NormalDist().inv_cdf(1 - (1 - level) / (2 * family))
+
+
+def fewest_groups(level: float) -> int:
+    """How many groups a decision needs; with fewer no sign pattern is rare enough: 2 / 2^n is at most 1 - level."""
+    return math.ceil(1 + math.log2(1 / (1 - level)) - ROUNDING)
