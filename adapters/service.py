@@ -215,50 +215,53 @@ class Service:
         """
         said = self.scrubbed(message)
         cause = self.showable(error)
-        asked, most = _amounts(said)
         if not exhausted and (status in _ABOUT_CONTENT or (status in TRANSIENT and _REQUEST_TOO_LARGE.search(said))):
-            refused = RequestRefused(
-                f"{self.at} refused the request ({status}): {said}",
-                too_large=_TOO_LARGE.search(said) is not None,
-                surely=status == 413,
-                asked=asked,
-                most=most,
-            )
-            refused.__cause__ = cause
-            return refused
-        if status in TRANSIENT and not exhausted:
-            after = retry_after(headers or {})
-            if status == 429:
-                limited = AdapterRejected(
-                    f"{self.at} refused for its rate limit (429) until the last retry: {said} Lower "
-                    "requests_per_minute, tokens_per_minute or concurrency."
-                )
-                return Retryable(limited, after=after, cause=cause)
-            return Retryable(AdapterUnavailable(f"{self.at} failed ({status}): {said}"), after=after, cause=cause)
-        final: AdapterError
-        if exhausted:
+            final: AdapterError = self._content_refused(status, said)
+        elif status in TRANSIENT and not exhausted:
+            return Retryable(self._transient(status, said), after=retry_after(headers or {}), cause=cause)
+        elif exhausted:
             final = AdapterRejected(
                 f"{self.at} refused because the quota of the account behind {self.key_variable or 'this call'} is "
                 f"exhausted ({status}): {said} Check the account's plan and billing."
             )
         elif status in (401, 403):
-            if self.key:
-                final = AdapterRejected(f"{self.at} refused the key in {self.key_variable} ({status}): {said}")
-            elif self.key_variable is None:
-                final = AdapterRejected(
-                    f"{self.at} refused a call without a key ({status}): {said} The file names this address, so it "
-                    "must name the variable too whose key goes there: api_key_env: NAME"
-                )
-            else:
-                final = AdapterRejected(
-                    f"{self.at} refused a call without a key ({self.key_variable} is not set) ({status}): {said}"
-                )
+            final = self._not_allowed(status, said)
         elif status == 404:
             final = ModelNotFound(f"{self.at} does not have it (404): {said}")
         else:
             final = AdapterRejected(f"{self.at} refused the request ({status}): {said}")
         final.__cause__ = cause
         return final
+
+    def _content_refused(self, status: int, said: str) -> RequestRefused:
+        asked, most = _amounts(said)
+        return RequestRefused(
+            f"{self.at} refused the request ({status}): {said}",
+            too_large=_TOO_LARGE.search(said) is not None,
+            surely=status == 413,
+            asked=asked,
+            most=most,
+        )
+
+    def _transient(self, status: int, said: str) -> AdapterError:
+        if status != 429:
+            return AdapterUnavailable(f"{self.at} failed ({status}): {said}")
+        return AdapterRejected(
+            f"{self.at} refused for its rate limit (429) until the last retry: {said} Lower "
+            "requests_per_minute, tokens_per_minute or concurrency."
+        )
+
+    def _not_allowed(self, status: int, said: str) -> AdapterRejected:
+        if self.key:
+            return AdapterRejected(f"{self.at} refused the key in {self.key_variable} ({status}): {said}")
+        if self.key_variable is None:
+            return AdapterRejected(
+                f"{self.at} refused a call without a key ({status}): {said} The file names this address, so it "
+                "must name the variable too whose key goes there: api_key_env: NAME"
+            )
+        return AdapterRejected(
+            f"{self.at} refused a call without a key ({self.key_variable} is not set) ({status}): {said}"
+        )
 
     def timed_out(self, seconds: float, error: BaseException) -> Retryable:
         """No answer in time."""
