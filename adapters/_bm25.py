@@ -48,20 +48,29 @@ TokenizerName: TypeAlias = Literal["default", "stem", "jieba", "characters", "co
 class Bm25Options(Options):
     """The formula and how a text becomes terms."""
 
-    method: Literal["lucene", "robertson", "atire", "bm25l", "bm25+"] = "lucene"
-    k1: float = Field(1.5, ge=0, description="how slowly repeated terms saturate")
-    b: float = Field(0.75, ge=0, le=1, description="how much a document's length counts")
-    delta: float = Field(0.5, ge=0, description="bm25l and bm25+ only")
+    method: Literal["lucene", "robertson", "atire", "bm25l", "bm25+"] = Field(
+        "lucene", description="Formula of a term's weight, by the names of the library bm25s."
+    )
+    k1: float = Field(1.5, ge=0, description="How slowly repeated terms saturate, from 0 on.")
+    b: float = Field(0.75, ge=0, le=1, description="How much a document's length counts, 0 (not at all) to 1.")
+    delta: float = Field(
+        0.5,
+        ge=0,
+        description="Lower bound that bm25l and bm25+ give a term that is there; the other methods have none.",
+    )
     tokenizer: TokenizerName = Field(
         "default",
-        description="default: lower-cased words of two letters or more; stem: these, stemmed; jieba: Chinese words; "
-        "characters: character n-grams, for scripts without spaces; code: words of any length with what belongs to "
-        "names, such as C++, C#, .NET, R and 3.5",
+        description="How texts become terms: default takes lower-cased words of two letters or more; stem stems "
+        "these; jieba takes Chinese words; characters takes character n-grams, for scripts without "
+        "spaces; code takes words of any length with what belongs to names, such as C++, C#, .NET, R "
+        "and 3.5.",
     )
-    language: str = Field("english", description="of the stemmer, a Snowball algorithm; tokenizer stem only")
-    n: int = Field(2, ge=1, le=8, description="characters in an n-gram; tokenizer characters only")
+    language: str = Field("english", description="Snowball algorithm that tokenizer stem uses.")
+    n: int = Field(2, ge=1, le=8, description="Characters in an n-gram of tokenizer characters, 1 to 8.")
     stopwords: str | tuple[str, ...] | None = Field(
-        "auto", description="auto: those of the tokenizer's language; the name of a list; a list; null for none"
+        "auto",
+        description="Words that are left out: auto takes those of the tokenizer's language; else the name of a "
+        "list, a list of words, or null for none.",
     )
 
     @field_validator("delta", "language", "n")

@@ -48,23 +48,44 @@ _SHORTEST_WAIT = 0.001  # seconds; zero would make a socket non-blocking
 
 
 class CallOptions(Options):
-    """What every managed service takes.
+    """What every managed service takes."""
 
-    api_key_env: the environment variable that holds the key, where the SDK's own is not it. Limits are per minute
-    and include every try; tokens are estimated before a call and corrected by its answer. The answer of a try must have
-    come whole `timeout_seconds` after it left; pauses between tries double from `backoff_seconds`, jittered, or are
-    what the service asks for up to `longest_wait_seconds`.
-    """
-
-    base_url: str | None = Field(None, pattern=r"^https?://")
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    concurrency: int = Field(8, ge=1, le=256)
-    requests_per_minute: float | None = Field(None, gt=0)
-    tokens_per_minute: float | None = Field(None, gt=0)
-    timeout_seconds: float = Field(60.0, gt=0)
-    max_retries: int = Field(8, ge=0, le=50)
-    backoff_seconds: float = Field(0.5, ge=0)
-    longest_wait_seconds: float = Field(120.0, ge=0)
+    base_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Address of the service, such as https://host/v1; left out, the variable that the provider's "
+        "SDK reads, else the provider's own.",
+    )
+    api_key_env: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that holds the key; left out, the one that the provider's SDK reads, "
+        "and none for an address that this file names.",
+    )
+    concurrency: int = Field(8, ge=1, le=256, description="Requests under way at once, 1 to 256.")
+    requests_per_minute: float | None = Field(
+        None, gt=0, description="Requests sent in a minute at most, every try counted; left out, no limit."
+    )
+    tokens_per_minute: float | None = Field(
+        None,
+        gt=0,
+        description="Tokens sent in a minute at most, estimated before a call and corrected by its answer; left "
+        "out, no limit.",
+    )
+    timeout_seconds: float = Field(
+        60.0, gt=0, description="Seconds after which the answer of one try must have come whole."
+    )
+    max_retries: int = Field(
+        8, ge=0, le=50, description="Further tries of a request that failed in a way that passes, 0 to 50."
+    )
+    backoff_seconds: float = Field(
+        0.5, ge=0, description="Seconds of the first pause between tries; later ones double, jittered."
+    )
+    longest_wait_seconds: float = Field(
+        120.0,
+        ge=0,
+        description="Seconds that a pause between tries lasts at most, also where the service asks for more.",
+    )
 
 
 class Retryable(Exception):

@@ -35,9 +35,15 @@ class Entry(NamedTuple):
 
 
 class ApiDocsOptions(base.Options):
-    packages: tuple[str, ...] = Field(("numpy", "scipy", "pandas"), min_length=1, description="Importable packages.")
-    split: Literal["train", "test"] = Field("test", description="Half of the queries each, by a hash of the query.")
-    limit: int | None = Field(None, ge=1, description="At most so many queries, chosen by the same hash.")
+    packages: tuple[str, ...] = Field(
+        ("numpy", "scipy", "pandas"), min_length=1, description="Importable packages whose documentation is the corpus."
+    )
+    split: Literal["train", "test"] = Field(
+        "test", description="Half of the queries that is asked, chosen by a hash of the query."
+    )
+    limit: int | None = Field(
+        None, ge=1, description="At most so many queries, chosen by the same hash; left out, all."
+    )
 
 
 class ApiDocs(DatasetSource):

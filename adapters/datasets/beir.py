@@ -20,9 +20,11 @@ _SHOWN = 10  # names that a message lists
 
 
 class BeirOptions(base.Options):
-    path: FilePath = Field(description="The folder that holds corpus.jsonl and queries.jsonl.")
-    split: str = Field("test", min_length=1, description="Which judgements: the file qrels/<split>.tsv.")
-    qrels: Literal["split", "none"] = Field("split", description="none: there are no judgements, measure ANN@k alone.")
+    path: FilePath = Field(description="Folder that holds corpus.jsonl and queries.jsonl.")
+    split: str = Field("test", min_length=1, description="Judgements that count: the file qrels/<split>.tsv.")
+    qrels: Literal["split", "none"] = Field(
+        "split", description="Whether there are judgements: with none, ANN@k is measured alone."
+    )
 
 
 class BeirFolder(DatasetSource):

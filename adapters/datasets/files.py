@@ -28,8 +28,11 @@ _INLINE = {"a", "abbr", "b", "code", "em", "i", "mark", "q", "s", "small", "span
 
 
 class TextFilesOptions(base.Options):
-    path: FilePath = Field(description="The folder; .md, .txt and .html files in it and below are the documents.")
-    questions: FilePath = Field(description="A .csv or .jsonl file: query, document[, grade], or query, answer.")
+    path: FilePath = Field(description="Folder whose .md, .txt and .html files, in it and below, are the documents.")
+    questions: FilePath = Field(
+        description="File of questions, .csv or .jsonl, with query, document and perhaps grade, or with query and"
+        " answer."
+    )
 
 
 class TextFiles(DatasetSource):

@@ -33,23 +33,32 @@ _IDS = ("_id", "id", "docid")
 
 
 class HubOptions(base.Options):
-    dataset: str = Field(min_length=1, description="Name on the hub, such as mteb/scifact.")
+    dataset: str = Field(min_length=1, description="Name on the Hugging Face hub, such as mteb/scifact.")
     path: FilePath | None = Field(
-        None, description="A local copy: a folder of the same layout, used instead of the hub."
+        None, description="Local copy, a folder of the same layout, that is read instead of the hub."
     )
-    preset: Preset | None = Field(None, description="How to read it; known from the name where that is left out.")
-    config: str | None = Field(None, description="Configuration; for mteb sets of many languages the prefix.")
-    split: str | None = Field(None, description="Split of the judgements; test, klue validation, miracl dev.")
-    revision: str | None = Field(None, description="Commit or tag on the hub.")
+    preset: Preset | None = Field(None, description="How the dataset is laid out; left out, known from its name.")
+    config: str | None = Field(
+        None,
+        description="Configuration on the hub; for mteb sets of many languages the prefix of their configurations.",
+    )
+    split: str | None = Field(
+        None, description="Split of the judgements; left out, test, and for klue validation, for miracl dev."
+    )
+    revision: str | None = Field(None, description="Commit or tag on the hub; left out, the newest.")
     columns: Mapping[str, str] | None = Field(
-        None, description="Without a preset: query and passage (or label), and title, grade, query_id, document_id."
+        None,
+        description="Columns of a dataset without preset: query, passage or label, and title, grade, query_id and"
+        " document_id where there are any.",
     )
     queries: PathText | None = Field(
-        None, description="miracl: name or folder of the queries, beside the corpus' name."
+        None, description="Name or folder of miracl's queries; left out, known from the corpus' name."
     )
-    rows: int | None = Field(None, ge=1, description="Only the first rows of the corpus.")
-    sample: int = Field(1000, ge=1, description="wikipedia: how many rows are held out as queries.")
-    cache_dir: FilePath | None = Field(None, description="Where `datasets` keeps what it prepared.")
+    rows: int | None = Field(None, ge=1, description="First rows of the corpus that are read; left out, all.")
+    sample: int = Field(1000, ge=1, description="Rows of wikipedia that are held out as queries.")
+    cache_dir: FilePath | None = Field(
+        None, description="Folder where the package `datasets` keeps what it prepared; left out, its own."
+    )
 
     @model_validator(mode="after")
     def _readable(self) -> Self:

@@ -18,12 +18,12 @@ _LABELS = ("label", "category")
 
 
 class PairsOptions(base.Options):
-    path: FilePath = Field(description="A .csv, .tsv, .jsonl or .parquet file.")
-    query: str = Field("query", description="The column of queries.")
-    passage: str | None = Field(None, description="The column of relevant passages.")
-    label: str | None = Field(None, description="The column of categories, instead of passages.")
-    title: str | None = Field(None, description="The column of the passages' titles.")
-    grade: str | None = Field(None, description="The column of whole grades; without it every pair has grade 1.")
+    path: FilePath = Field(description="File of pairs: .csv, .tsv, .jsonl or .parquet.")
+    query: str = Field("query", description="Column that holds the queries.")
+    passage: str | None = Field(None, description="Column that holds the relevant passages.")
+    label: str | None = Field(None, description="Column that holds categories, instead of passages.")
+    title: str | None = Field(None, description="Column that holds the passages' titles; left out, none.")
+    grade: str | None = Field(None, description="Column that holds whole grades; left out, every pair has grade 1.")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:

@@ -21,14 +21,20 @@ _IDS = ("id", "_id")
 
 
 class VectorFilesOptions(base.Options):
-    corpus: FilePath = Field(description="Document vectors: .npy (documents, dimension) or .parquet.")
-    queries: FilePath = Field(description="Query vectors: .npy (queries, dimension) or .parquet.")
+    corpus: FilePath = Field(description="File of the documents' vectors: .npy (documents, dimension) or .parquet.")
+    queries: FilePath = Field(description="File of the queries' vectors: .npy (queries, dimension) or .parquet.")
     qrels: FilePath | None = Field(
-        None, description="Judgements: .tsv, .csv, TREC's form, .jsonl or .parquet; none, or left out: measure ANN@k."
+        None,
+        description="File of judgements: .tsv, .csv, TREC's form, .jsonl or .parquet; with none, or left out, "
+        "ANN@k is measured alone.",
     )
-    corpus_texts: FilePath | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
-    query_texts: FilePath | None = Field(None, description="Texts and ids of the .npy's rows: JSON Lines as in BEIR.")
-    vector: str = Field("vector", description="The Parquet column that holds the vectors.")
+    corpus_texts: FilePath | None = Field(
+        None, description="File with texts and ids of the corpus' .npy rows: JSON Lines as in BEIR."
+    )
+    query_texts: FilePath | None = Field(
+        None, description="File with texts and ids of the queries' .npy rows: JSON Lines as in BEIR."
+    )
+    vector: str = Field("vector", description="Column of the Parquet files that holds the vectors.")
 
 
 class VectorFiles(DatasetSource):

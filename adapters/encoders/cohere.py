@@ -44,21 +44,42 @@ class CohereOptions(CallOptions):
     whole numbers they are, uint8 less 128 (the two differ by that offset), binary and ubinary as +1 for a set bit
     and -1 for a clear one, whose cosine orders as the Hamming distance does.
 
-    output_dimension: for models with a choice of sizes. dimension: of a model that is not in the list here.
-    truncate: which end is cut from a text that is too long; with NONE it fails. Cohere does not tell which texts
-    it cut. texts_per_minute: by default the provider's published 2,000 at its own address, no limit elsewhere.
-    transfer: how float vectors travel; base64 spares the SDK a second of work per full request of lists.
+    Cohere does not tell which texts it cut.
     """
 
-    model: str
-    embedding_type: EmbeddingType = "float"
-    output_dimension: int | None = Field(None, ge=1)
-    dimension: int | None = Field(None, ge=1)
-    truncate: Literal["NONE", "START", "END"] = "END"
-    batch_size: int = Field(96, ge=1, le=96)
-    tokens_per_request: int = Field(128_000, ge=1)
-    texts_per_minute: float | None = Field(None, gt=0)
-    transfer: Literal["base64", "list"] = "base64"
+    model: str = Field(description="Name of Cohere's embedding model, such as embed-v5.0-pro.")
+    embedding_type: EmbeddingType = Field(
+        "float",
+        description="What the service sends of each vector; int8, uint8, binary and ubinary become float32 "
+        "numbers that are compared by cosine.",
+    )
+    output_dimension: int | None = Field(
+        None,
+        ge=1,
+        description="Dimension to ask the service for, of a model with a choice of sizes; left out, the model's own.",
+    )
+    dimension: int | None = Field(
+        None,
+        ge=1,
+        description="Dimension of the vectors of a model that this adapter does not know; nothing is asked of the"
+        " service.",
+    )
+    truncate: Literal["NONE", "START", "END"] = Field(
+        "END", description="End that the service cuts from a text that is too long; with NONE such a text fails."
+    )
+    batch_size: int = Field(96, ge=1, le=96, description="Texts in a request, 1 to 96.")
+    tokens_per_request: int = Field(
+        128_000, ge=1, description="Estimated tokens in a request at most; a longer text is sent alone."
+    )
+    texts_per_minute: float | None = Field(
+        None,
+        gt=0,
+        description="Texts sent in a minute at most; left out, 2,000 at Cohere's own address and no limit elsewhere.",
+    )
+    transfer: Literal["base64", "list"] = Field(
+        "base64",
+        description="How float vectors travel: base64 spares the SDK a second of work for each full request of lists.",
+    )
 
 
 class CohereEncoder(ManagedEncoder):

@@ -30,18 +30,40 @@ class OpenAIOptions(CallOptions):
     api_key_env, the server gets no key and is one's own: its work is local and nobody bills it. One that bills needs
     api_key_env.
 
-    dimensions: asks the service for shortened vectors. dimension: how long the vectors of a model are that is not in
-    the list here; nothing is asked for. batch_size: texts per request, 2,048 at OpenAI, 32 elsewhere unless given
-    (what TEI takes as it comes). A text that the service refuses as too long is cut to the length that it takes, and
-    counts as cut; truncate_characters cuts texts to so many characters before they are sent.
+    A text that the service refuses as too long is cut to the length that it takes, and counts as cut. The 32 texts of a
+    request elsewhere are what TEI takes as it comes.
     """
 
-    model: str
-    dimensions: int | None = Field(None, ge=1)
-    dimension: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1, le=2048)
-    tokens_per_request: int = Field(250_000, ge=1, le=300_000)
-    truncate_characters: int | None = Field(None, ge=1)
+    model: str = Field(
+        description="Name of the embedding model as the service knows it, such as text-embedding-3-small."
+    )
+    dimensions: int | None = Field(
+        None,
+        ge=1,
+        description="Dimension to ask the service for, of a model whose vectors can be shortened; left out, the "
+        "model's own.",
+    )
+    dimension: int | None = Field(
+        None,
+        ge=1,
+        description="Dimension of the vectors of a model that this adapter does not know; nothing is asked of the"
+        " service.",
+    )
+    batch_size: int | None = Field(
+        None, ge=1, le=2048, description="Texts in a request, 1 to 2,048; left out, 2,048 at OpenAI and 32 elsewhere."
+    )
+    tokens_per_request: int = Field(
+        250_000,
+        ge=1,
+        le=300_000,
+        description="Estimated tokens in a request, at most 300,000; a longer text is sent alone.",
+    )
+    truncate_characters: int | None = Field(
+        None,
+        ge=1,
+        description="Characters that a text is cut to before it is sent; left out, only what the service refuses "
+        "as too long is cut.",
+    )
 
 
 class OpenAIEncoder(ManagedEncoder):

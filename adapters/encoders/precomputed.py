@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from ..base import Consumes, Context, Encoded, Encoder, Identity, InvalidOptions, Options, Role, Similarity, TextRows
 
 
 class PrecomputedOptions(Options):
-    """similarity: how these vectors are meant to be compared. space: name of their space, to pair them with another
-    encoder's vectors."""
+    """What the dataset does not say of its vectors."""
 
-    similarity: Similarity = Similarity.COSINE
-    space: str | None = None
+    similarity: Similarity = Field(Similarity.COSINE, description="How the dataset's vectors are meant to be compared.")
+    space: str | None = Field(
+        None,
+        description="Name of their vector space, to pair them with another encoder's vectors; left out, a space "
+        "of their own.",
+    )
 
 
 class PrecomputedEncoder(Encoder):

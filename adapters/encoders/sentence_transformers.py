@@ -50,29 +50,54 @@ _STATIC_WEIGHTS = ("embedding.weight", "embeddings")  # sentence-transformers' n
 
 
 class Prompts(Options):
-    """Text put before every query or document, or the name of a prompt that the model's configuration holds.
+    """What is put before every text. A prompt ends in what separates it from what follows, such as "query: "."""
 
-    A text ends in what separates it from what follows, such as "query: "; "" is no prompt.
-    """
-
-    query: str | None = None
-    document: str | None = None
+    query: str | None = Field(
+        None,
+        description="Text put before every query, such as `query: `, or the name of a prompt in the model's "
+        "configuration; an empty text is no prompt.",
+    )
+    document: str | None = Field(
+        None,
+        description="Text put before every document, or the name of a prompt in the model's configuration; an "
+        "empty text is no prompt.",
+    )
 
 
 class SentenceTransformersOptions(Options):
-    """model: hub id, folder, or package:<distribution>/<path inside>. Omitted options are as the model ships."""
+    """The model and how it runs. Omitted options are as the model ships."""
 
-    model: PathText
-    revision: str | None = None
-    device: Device = "auto"
-    dtype: Dtype = "float32"
-    batch_size: int = Field(default=32, ge=1)
-    prompts: Prompts = Prompts()
-    truncate_dim: int | None = Field(default=None, ge=1)
-    normalize: bool | None = None
-    similarity: Similarity | None = None
-    max_length: int | None = Field(default=None, ge=1)
-    trust_remote_code: bool = False
+    model: PathText = Field(
+        description="Model to load: an id on the Hugging Face hub, a folder, or package:<distribution>/<path inside>."
+    )
+    revision: str | None = Field(
+        None, description="Commit, branch or tag on the hub; left out, the commit in the local cache, else the newest."
+    )
+    device: Device = Field("auto", description="Where the model runs; auto takes cuda, then mps, then cpu.")
+    dtype: Dtype = Field(
+        "float32", description="Number format of the weights; float32 is exact, the others are faster on most GPUs."
+    )
+    batch_size: int = Field(32, ge=1, description="Texts that the model reads at once.")
+    prompts: Prompts = Field(
+        Prompts(), description="Texts put before queries and documents; left out, those that the model ships."
+    )
+    truncate_dim: int | None = Field(
+        None,
+        ge=1,
+        description="First dimensions of each vector that are kept, of a model trained for it; left out, all.",
+    )
+    normalize: bool | None = Field(
+        None, description="Whether vectors are brought to length 1; left out, as the model ships."
+    )
+    similarity: Similarity | None = Field(
+        None, description="How its vectors are compared; left out, as the model ships, else cosine."
+    )
+    max_length: int | None = Field(
+        None, ge=1, description="Tokens that are read of a text; left out, as the model ships."
+    )
+    trust_remote_code: bool = Field(
+        False, description="Whether Python code that lies beside the model may run with your rights."
+    )
 
 
 class SentenceTransformersEncoder(Encoder):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from ..base import Consumes, Context, Identity, InvalidOptions, Options, Queries, Reranker, Rows, Scored, exact_scores
 
 
 class BiEncoderOptions(Options):
-    """encoder: name of an encoder of the experiment, whose vectors score the candidates."""
+    """Whose vectors are compared."""
 
-    encoder: str
+    encoder: str = Field(description="Name of an encoder of the experiment, whose vectors score the candidates.")
 
 
 class BiEncoderReranker(Reranker):

@@ -14,12 +14,15 @@ from ._managed import ManagedReranker, scores_in_order
 
 
 class CohereRerankOptions(CallOptions):
-    """max_tokens_per_doc: what is read of a document, 4,096 unless given; the service scores the best of its chunks.
-    documents_per_request: at most 10,000 by the service's rule."""
+    """The model and what it reads. At most 10,000 documents in a request is the service's rule."""
 
-    model: str
-    max_tokens_per_doc: int | None = Field(None, ge=1)
-    documents_per_request: int = Field(1000, ge=1, le=10_000)
+    model: str = Field(description="Name of Cohere's rerank model, such as rerank-v5.0-pro.")
+    max_tokens_per_doc: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens that are read of a document; left out, 4,096; the service scores the best of its chunks.",
+    )
+    documents_per_request: int = Field(1000, ge=1, le=10_000, description="Documents in a request, 1 to 10,000.")
 
 
 class CohereReranker(ManagedReranker):

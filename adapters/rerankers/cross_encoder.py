@@ -39,19 +39,30 @@ from ..models import (
 
 
 class CrossEncoderOptions(Options):
-    """model: hub id, folder, or package:<distribution>/<path inside>. Omitted options are as the model ships.
+    """The model and how it runs. Omitted options are as the model ships."""
 
-    activation: what the score passes through; a sigmoid keeps the order but rounds large scores to ties at 1.
-    """
-
-    model: PathText
-    revision: str | None = None
-    device: Device = "auto"
-    dtype: Dtype = "float32"
-    batch_size: int = Field(default=32, ge=1)
-    max_length: int | None = Field(default=None, ge=1)
-    activation: Literal["identity", "sigmoid"] | None = None
-    trust_remote_code: bool = False
+    model: PathText = Field(
+        description="Model to load: an id on the Hugging Face hub, a folder, or package:<distribution>/<path inside>."
+    )
+    revision: str | None = Field(
+        None, description="Commit, branch or tag on the hub; left out, the commit in the local cache, else the newest."
+    )
+    device: Device = Field("auto", description="Where the model runs; auto takes cuda, then mps, then cpu.")
+    dtype: Dtype = Field(
+        "float32", description="Number format of the weights; float32 is exact, the others are faster on most GPUs."
+    )
+    batch_size: int = Field(32, ge=1, description="Pairs of query and document that the model reads at once.")
+    max_length: int | None = Field(
+        None, ge=1, description="Tokens that are read of query and document together; left out, as the model ships."
+    )
+    activation: Literal["identity", "sigmoid"] | None = Field(
+        None,
+        description="Function that a score passes through; left out, as the model ships; a sigmoid keeps the "
+        "order but rounds large scores to ties at 1.",
+    )
+    trust_remote_code: bool = Field(
+        False, description="Whether Python code that lies beside the model may run with your rights."
+    )
 
 
 class CrossEncoderReranker(Reranker):

@@ -18,21 +18,31 @@ Interface = Literal["cohere", "tei"]
 
 
 class RerankApiOptions(CallOptions):
-    """base_url: where the server is. path: of the call below it; left out, /v1/rerank, or /rerank where `interface` is
-    tei. model: as the server names it. api_key_env: where the server wants a key; it is sent as a bearer token.
+    """Which server, and what it is sent. A key is sent as a bearer token."""
 
-    interface: `cohere` is that of Cohere and Jina, `tei` that of text-embeddings-inference; left out, it is what the
-    server takes. Of `tei` alone: truncate lets the server cut texts that are too long, which it does not tell; without,
-    they are cut here and counted. raw_scores asks for scores before the model's last function.
-    """
-
-    base_url: str = Field(pattern=r"^https?://")
-    model: str
-    path: str | None = Field(None, pattern=r"^/")
-    interface: Interface | None = None
-    truncate: bool = True
-    raw_scores: bool = False
-    documents_per_request: int = Field(1000, ge=1, le=10_000)
+    base_url: str = Field(
+        pattern=r"^https?://", description="Address of the rerank server, such as http://localhost:8000."
+    )
+    model: str = Field(description="Name of the model as the server knows it.")
+    path: str | None = Field(
+        None,
+        pattern=r"^/",
+        description="Path of the call below the address; left out, /v1/rerank, or /rerank where interface is tei.",
+    )
+    interface: Interface | None = Field(
+        None,
+        description="Form of request and answer: cohere is that of Cohere and Jina, tei that of text-embeddings-"
+        "inference; left out, whichever the server takes.",
+    )
+    truncate: bool = Field(
+        True,
+        description="Whether a server of interface tei cuts texts that are too long, which it does not tell; "
+        "otherwise they are cut here and counted.",
+    )
+    raw_scores: bool = Field(
+        False, description="Whether a server of interface tei gives scores before the model's last function."
+    )
+    documents_per_request: int = Field(1000, ge=1, le=10_000, description="Documents in a request, 1 to 10,000.")
 
 
 class RerankApiReranker(ManagedReranker):

@@ -60,15 +60,34 @@ _APPLIES: Mapping[str, tuple[str, ...]] = {
 
 
 class FaissIndex(Options):
-    """Build options, by faiss's own names. nlist left out is 4·√rows, at most a 39th of the rows, as faiss advises."""
+    """Build options, by faiss's own names. The lists made where no number is given are as many as faiss advises."""
 
-    type: Kind = "FLAT"
-    nlist: Positive | None = None
-    pq_m: Positive | None = None  # sub-vectors; left out: one for every 8 dimensions where that divides
-    pq_nbits: Annotated[int, Field(ge=1, le=16)] | None = None  # 8
-    hnsw_m: Annotated[int, Field(ge=2)] | None = None  # 32
-    ef_construction: Positive | None = None  # 40
-    seed: int | None = None  # of k-means and of the graph's levels
+    type: Kind = Field(
+        "FLAT",
+        description="Family of the index: FLAT compares with every vector, IVF_FLAT and IVF_PQ with those of the "
+        "nearest lists, HNSW walks a graph.",
+    )
+    nlist: Positive | None = Field(
+        None,
+        description="Inverted lists that IVF makes; left out, four times the root of the rows, at most a 39th of them.",
+    )
+    pq_m: Positive | None = Field(
+        None,
+        description="Sub-vectors that IVF_PQ gives a code each, a divisor of the dimension; left out, one for "
+        "every 8 dimensions where that divides.",
+    )
+    pq_nbits: Annotated[int, Field(ge=1, le=16)] | None = Field(
+        None, description="Bits of a sub-vector's code in IVF_PQ, 1 to 16; left out, 8."
+    )
+    hnsw_m: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="Neighbours of a node in the HNSW graph, at least 2; left out, 32."
+    )
+    ef_construction: Positive | None = Field(
+        None, description="Candidates looked at for each node while the HNSW graph is built; left out, 40."
+    )
+    seed: int | None = Field(
+        None, description="Seed of k-means and of the graph's levels; left out, the library's own."
+    )
 
     @field_validator("type", mode="before")
     @classmethod
@@ -96,10 +115,12 @@ class FaissIndex(Options):
 
 
 class FaissQuery(Options):
-    """Search options, by faiss's own names; left out, faiss's defaults: nprobe 1, ef_search 16."""
+    """Search options, by faiss's own names."""
 
-    nprobe: Positive | None = None
-    ef_search: Positive | None = None
+    nprobe: Positive | None = Field(None, description="Inverted lists that a search looks into; left out, 1.")
+    ef_search: Positive | None = Field(
+        None, description="Candidates that a search keeps in the HNSW graph; left out, 16."
+    )
 
 
 class FaissStore(Store):

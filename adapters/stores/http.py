@@ -57,22 +57,41 @@ _ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class HttpIndex(Options):
-    """What is asked and how the answer is read: all of it decides the result.
+    """What is asked and how the answer is read: all of it decides the result. The URL, the body and the
+    parameters are templates."""
 
-    body (POST) and parameters (in the URL) are templates. A string that is nothing but `{vector}` or `{k}` becomes a
-    list of numbers or a number; `{query}` and other names may stand inside a string. ids and scores are paths such as
-    `hits.hits.*._id`, where `*` goes over a list. Without scores the service's order counts.
-    """
-
-    url: str = Field(pattern=r"^https?://[^/\s]")
-    method: Literal["GET", "POST"] = "POST"
-    body: Json = None
-    parameters: Mapping[str, Scalar] = Field(default_factory=dict)
-    headers: Mapping[str, str] = Field(default_factory=dict)
-    ids: str
-    scores: str | None = None
-    smaller_is_better: bool = False  # the scores are distances
-    unknown_ids: Literal["error", "ignore"] = "error"
+    url: str = Field(
+        pattern=r"^https?://[^/\s]",
+        description="Address that is asked, with {query}, {k} and other placeholders in its path where the "
+        "service wants them there.",
+    )
+    method: Literal["GET", "POST"] = Field("POST", description="HTTP method of a search.")
+    body: Json = Field(
+        None,
+        description="JSON that POST sends; a string that is nothing but {vector} or {k} becomes numbers, {query} "
+        "and other names may stand inside a string.",
+    )
+    parameters: Mapping[str, Scalar] = Field(
+        default_factory=dict,
+        description="Parameters of the URL, by name; their values may hold placeholders as the body does.",
+    )
+    headers: Mapping[str, str] = Field(
+        default_factory=dict, description="HTTP headers that are sent along, by name; keys belong into api_key_env."
+    )
+    ids: str = Field(
+        description="Path to the documents' ids in the answer, such as hits.hits.*._id, where * goes over a list."
+    )
+    scores: str | None = Field(
+        None, description="Path to the scores in the answer; left out, the service's order counts."
+    )
+    smaller_is_better: bool = Field(
+        False, description="Whether the scores are distances, of which the smaller is the better."
+    )
+    unknown_ids: Literal["error", "ignore"] = Field(
+        "error",
+        description="What an id that is not in the corpus means: error ends the system, ignore leaves the "
+        "document out and counts it.",
+    )
 
     @field_validator("url")
     @classmethod
@@ -98,23 +117,35 @@ class HttpIndex(Options):
 
 
 class HttpQuery(Options):
-    """values: of further placeholders in the templates, such as {"ef": 64} for `{ef}`."""
+    """What the templates leave open."""
 
-    values: Mapping[str, Scalar] = Field(default_factory=dict)
+    values: Mapping[str, Scalar] = Field(
+        default_factory=dict, description="Values of further placeholders in the templates, such as {ef: 64} for {ef}."
+    )
 
 
 class HttpConnection(Options):
-    """api_key_env: environment variable that holds the key. api_key_header: where it goes, `{key}` standing for it.
+    """How the service is reached."""
 
-    retries: further tries after 429, 502, 503 and 504 and after a lost connection. search_threads: requests in flight
-    when several queries come in one call.
-    """
-
-    api_key_env: str | None = Field(default=None, pattern=_ENVIRONMENT)
-    api_key_header: str = Field(default="Authorization: Bearer {key}", pattern=r"^[A-Za-z0-9-]+: .*\{key\}")
-    timeout_seconds: Annotated[float, Field(gt=0)] = 10
-    retries: Annotated[int, Field(ge=0, le=10)] = 2
-    search_threads: Annotated[int, Field(ge=1, le=256)] = 4
+    api_key_env: str | None = Field(
+        None,
+        pattern=_ENVIRONMENT,
+        description="Environment variable that holds the service's key; left out, no key is sent.",
+    )
+    api_key_header: str = Field(
+        "Authorization: Bearer {key}",
+        pattern=r"^[A-Za-z0-9-]+: .*\{key\}",
+        description="Header that carries the key, {key} standing for it.",
+    )
+    timeout_seconds: Annotated[float, Field(gt=0)] = Field(
+        10, description="Seconds that a request may take, its answer read whole."
+    )
+    retries: Annotated[int, Field(ge=0, le=10)] = Field(
+        2, description="Further tries after 429, 502, 503, 504 or a lost connection, 0 to 10."
+    )
+    search_threads: Annotated[int, Field(ge=1, le=256)] = Field(
+        4, description="Requests under way at once where several queries come in one call, 1 to 256."
+    )
 
 
 class HttpStore(Store):

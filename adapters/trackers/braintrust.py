@@ -19,29 +19,42 @@ from ._sending import SendingTracker, numbers, row_id, scores_within_bounds
 
 
 class BraintrustDataset(Options):
-    """name: of the data set in the project. mode: push adds the queries that it does not have yet; take links rows
-    to the queries that it has already and adds none."""
+    """The dataset on Braintrust whose queries the rows are linked to."""
 
-    name: str
-    mode: Literal["push", "take"] = "push"
+    name: str = Field(description="Name of the dataset in the project.")
+    mode: Literal["push", "take"] = Field(
+        "push",
+        description="push adds the queries that the dataset does not have yet; take links rows to those that it "
+        "has and adds none.",
+    )
 
 
 OWN_ADDRESS = "https://www.braintrust.dev"
 
 
 class BraintrustOptions(Options):
-    """project: all experiments go there. organization and app_url: where they are not the key's own or the
-    service's. A request waits `timeout_seconds` for its answer and is retried after pauses that double from
-    `backoff_seconds`."""
+    """Where the rows go, and how long a request is tried."""
 
-    project: str = "retrieval-bench"
-    organization: str | None = None
-    app_url: str | None = Field(None, pattern=r"^https?://")
-    api_key_env: str = Field("BRAINTRUST_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    dataset: BraintrustDataset | None = None
-    timeout_seconds: float = Field(20.0, gt=0)
-    max_retries: int = Field(6, ge=0, le=50)
-    backoff_seconds: float = Field(0.5, ge=0)
+    project: str = Field("retrieval-bench", description="Project on Braintrust that all experiments go to.")
+    organization: str | None = Field(None, description="Organization on Braintrust; left out, the key's own.")
+    app_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Address of Braintrust; left out, BRAINTRUST_APP_URL, else the service's own.",
+    )
+    api_key_env: str = Field(
+        "BRAINTRUST_API_KEY",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that holds the key of Braintrust.",
+    )
+    dataset: BraintrustDataset | None = Field(
+        None, description="Dataset on Braintrust that rows are linked to; left out, none."
+    )
+    timeout_seconds: float = Field(20.0, gt=0, description="Seconds that a request waits for its answer.")
+    max_retries: int = Field(6, ge=0, le=50, description="Further tries of a request that failed, 0 to 50.")
+    backoff_seconds: float = Field(
+        0.5, ge=0, description="Seconds of the first pause between tries; later ones double."
+    )
 
 
 class BraintrustTracker(SendingTracker):

@@ -23,16 +23,23 @@ _NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")  # mlflow's rule for names of metric
 
 
 class MlflowOptions(Options):
-    """uri: a tracking server, or a folder for files; by default MLFLOW_TRACKING_URI, else the folder mlruns beside
-    the experiment file. name: of the MLflow experiment, the experiment's own unless given. A server's credentials
-    are read from MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD. A server that the file names gets none of them, but
-    the token in the variable that api_key_env names."""
+    """Where the runs go. A server's credentials are read from MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD. A
+    server that the file names gets none of them, but the token in the variable that api_key_env names."""
 
-    uri: PathText | None = None
-    name: str | None = None
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    timeout_seconds: float = Field(20.0, gt=0)
-    max_retries: int = Field(4, ge=0, le=20)
+    uri: PathText | None = Field(
+        None,
+        description="Tracking server, or a folder for files; left out, MLFLOW_TRACKING_URI, else the folder "
+        "mlruns beside the experiment file.",
+    )
+    name: str | None = Field(None, description="Name of the MLflow experiment; left out, that of this experiment.")
+    api_key_env: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that holds the token for a server that this file names; left out, such "
+        "a server gets none.",
+    )
+    timeout_seconds: float = Field(20.0, gt=0, description="Seconds that a request to the tracking server may take.")
+    max_retries: int = Field(4, ge=0, le=20, description="Further tries of a request that failed, 0 to 20.")
 
 
 class MlflowTracker(SendingTracker):

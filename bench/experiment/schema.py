@@ -10,13 +10,17 @@ from adapters import registry
 from bench.experiment.file import ExperimentFile
 from bench.messages.failures import failure_of
 
+_ADAPTER = "Which adapter does the work; its name decides which options there are."
+_INDEX = "Options that decide what is built; a list makes one system of each value."
+_QUERY = "Options of a search; a list makes one system of each value, on one build."
+
 
 def experiment_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) for editors. Options may be lists where lists multiply (index and query)."""
     schema = ExperimentFile.model_json_schema()
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
     properties = schema["properties"]
-    properties["dataset"] = _choices("datasets", definitions)
+    properties["dataset"] = {**_described(properties["dataset"]), **_choices("datasets", definitions)}
     # One load point stands for a list of one; false is none. `ExperimentFile` turns both into a list.
     loads = properties["latency"]
     several = {key: loads.pop(key) for key in ("type", "items")}
@@ -28,6 +32,7 @@ def experiment_schema() -> dict[str, Any]:
         ("trackers", "trackers"),
     ):
         properties[key] = {
+            **_described(properties[key]),
             "type": "object",
             "propertyNames": {"pattern": "^[a-z0-9_-]+$"},
             "additionalProperties": _choices(role, definitions),  # type: ignore[arg-type]
@@ -44,11 +49,11 @@ def _choices(role: registry.RoleName, definitions: dict[str, Any]) -> dict[str, 
         except BaseException as error:
             failure_of(error)
             continue  # a third party's adapter that does not load has no options to show; the doctor names it
-        properties: dict[str, Any] = {"adapter": {"const": name}}
+        properties: dict[str, Any] = {"adapter": {"const": name, "description": _ADAPTER}}
         if role == "stores":
             properties |= _options(kind.Connection, definitions)
-            properties["index"] = _swept(kind.Index, definitions)
-            properties["query"] = _swept(kind.Query, definitions)
+            properties["index"] = {"description": _INDEX, **_swept(kind.Index, definitions)}
+            properties["query"] = {"description": _QUERY, **_swept(kind.Query, definitions)}
         else:
             properties |= _options(kind.Options, definitions)
         required = ["adapter"]
@@ -74,8 +79,13 @@ def _options(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, A
 
 
 def _swept(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
-    properties = {
-        name: {"anyOf": [option, {"type": "array", "items": option}]}
-        for name, option in _options(model, definitions).items()
-    }
+    properties = {}
+    for name, option in _options(model, definitions).items():
+        one = {key: value for key, value in option.items() if key != "description"}
+        properties[name] = {**_described(option), "anyOf": [one, {"type": "array", "items": one}]}
     return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _described(option: dict[str, Any]) -> dict[str, Any]:
+    """An option's description, to stand beside a form of its own."""
+    return {key: value for key, value in option.items() if key == "description"}

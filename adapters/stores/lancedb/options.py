@@ -55,35 +55,73 @@ DEFAULT_NPROBES = 20  # lancedb probes 20 partitions, at least and at most, unle
 class FullText(Options):
     """The full-text index over the documents' texts: the fields of `lancedb.index.FTS`."""
 
-    with_position: bool = Field(False, description="needed for phrase queries")
-    base_tokenizer: str = Field("simple", description="simple, whitespace, raw, ngram, icu, icu/split, jieba/*, …")
-    language: str = "English"
-    max_token_length: int | None = Field(40, ge=1)
-    lower_case: bool = True
-    stem: bool = True
-    remove_stop_words: bool = True
-    custom_stop_words: tuple[str, ...] | None = None
-    ascii_folding: bool = True
-    ngram_min_length: int = Field(3, ge=1)
-    ngram_max_length: int = Field(3, ge=1)
-    prefix_only: bool = False
-    block_size: Literal[128, 256] = 128
+    with_position: bool = Field(False, description="Whether places of words are kept, which phrase queries need.")
+    base_tokenizer: str = Field(
+        "simple",
+        description="How texts become words: simple, whitespace, raw, ngram, icu, icu/split, or jieba/* and "
+        "lindera/* with their models.",
+    )
+    language: str = Field("English", description="Language of the stemmer and of the stop words, in English.")
+    max_token_length: int | None = Field(
+        40, ge=1, description="Characters of the longest word that is indexed; null for no limit."
+    )
+    lower_case: bool = Field(True, description="Whether words are brought to lower case.")
+    stem: bool = Field(True, description="Whether words are stemmed.")
+    remove_stop_words: bool = Field(True, description="Whether stop words are left out.")
+    custom_stop_words: tuple[str, ...] | None = Field(
+        None, description="Stop words instead of the language's; left out, the language's."
+    )
+    ascii_folding: bool = Field(True, description="Whether accents are taken off letters.")
+    ngram_min_length: int = Field(3, ge=1, description="Characters of the shortest n-gram of tokenizer ngram.")
+    ngram_max_length: int = Field(3, ge=1, description="Characters of the longest n-gram of tokenizer ngram.")
+    prefix_only: bool = Field(False, description="Whether tokenizer ngram takes only the beginnings of words.")
+    block_size: Literal[128, 256] = Field(
+        128, description="Documents in a compressed block of postings; 256 is the engine's experimental format."
+    )
 
 
 class LanceDbIndex(Options):
     """How the table is indexed. An option that the type does not know is a fault."""
 
-    type: IndexType = Field("none", description="none (or null, FLAT): every search compares with every vector")
-    num_partitions: int | None = Field(None, ge=1, description="IVF partitions; left out, the engine decides")
-    target_partition_size: int | None = Field(None, ge=1, description="rows per partition, instead of a number")
-    max_iterations: int | None = Field(None, ge=1, description="of k-means")
-    sample_rate: int | None = Field(None, ge=1, description="training vectors per partition")
-    num_sub_vectors: int | None = Field(None, ge=1, description="PQ; must divide the dimension")
-    num_bits: int | None = Field(None, ge=1, le=8, description="PQ: 4 or 8 per sub-vector; RQ: per dimension")
-    m: int | None = Field(None, ge=2, description="neighbours of a node in the HNSW graph")
-    ef_construction: int | None = Field(None, ge=1, description="candidates while the HNSW graph is built")
-    accelerator: str | None = Field(None, description="device that trains the partitions, such as cuda")
-    full_text: bool | FullText = Field(False, description="also index the texts: true, or the options of that index")
+    type: IndexType = Field(
+        "none", description="Family of the index; none (or null, or FLAT) compares every search with every vector."
+    )
+    num_partitions: int | None = Field(
+        None,
+        ge=1,
+        description="Partitions of the vectors; left out, the engine makes one for every 4,096 rows (8,192 with "
+        "IVF_PQ, a million with HNSW).",
+    )
+    target_partition_size: int | None = Field(
+        None, ge=1, description="Rows that a partition is meant to hold, instead of a number of partitions."
+    )
+    max_iterations: int | None = Field(None, ge=1, description="Rounds of k-means at most; left out, 50.")
+    sample_rate: int | None = Field(
+        None, ge=1, description="Vectors for each partition that k-means is trained on; left out, 256."
+    )
+    num_sub_vectors: int | None = Field(
+        None,
+        ge=1,
+        description="Sub-vectors that PQ gives a code each, a divisor of the dimension; left out, one for every "
+        "16 dimensions, or 8 where 16 does not divide.",
+    )
+    num_bits: int | None = Field(
+        None,
+        ge=1,
+        le=8,
+        description="Bits of a code: 4 or 8 for each sub-vector of PQ (left out, 8), 1 to 8 for each dimension of"
+        " RQ (left out, 1).",
+    )
+    m: int | None = Field(None, ge=2, description="Neighbours of a node in the HNSW graph, at least 2; left out, 20.")
+    ef_construction: int | None = Field(
+        None, ge=1, description="Candidates looked at for each node while the HNSW graph is built; left out, 300."
+    )
+    accelerator: str | None = Field(
+        None, description="Device that trains the partitions, such as cuda; left out, the processor."
+    )
+    full_text: bool | FullText = Field(
+        False, description="Whether the texts are indexed too: true, or the options of that index."
+    )
 
     @field_validator("type", mode="before")
     @classmethod
@@ -174,20 +212,50 @@ class LanceDbIndex(Options):
 class LanceDbQuery(Options):
     """How a table is searched."""
 
-    mode: Mode = Field("vector", description="text and hybrid need index.full_text")
-    nprobes: int | None = Field(None, ge=1, description="partitions searched; from the number of all on: exhaustive")
-    minimum_nprobes: int | None = Field(None, ge=1, description="with maximum_nprobes: more only while k is not full")
-    maximum_nprobes: int | None = Field(None, ge=1)
+    mode: Mode = Field("vector", description="What is searched by; text and hybrid need index.full_text.")
+    nprobes: int | None = Field(
+        None,
+        ge=1,
+        description="Partitions that a search looks into; left out, 20; from the number of all on, the search is "
+        "exhaustive.",
+    )
+    minimum_nprobes: int | None = Field(
+        None,
+        ge=1,
+        description="Partitions that every search looks into, where nprobes is not given; left out, 20 or "
+        "maximum_nprobes if that is fewer.",
+    )
+    maximum_nprobes: int | None = Field(
+        None,
+        ge=1,
+        description="Partitions that a search looks into while it has fewer than k documents; left out, 20 or "
+        "minimum_nprobes if that is more.",
+    )
     refine_factor: int | None = Field(
         None,
         ge=1,
-        description="rescore this times k candidates with the vectors themselves; 1 is not the same as unset",
+        description="This times k candidates are scored again with the vectors themselves; left out, codes "
+        "decide; 1 is not the same as left out.",
     )
-    ef: int | None = Field(None, ge=1, description="candidates in the HNSW graph, at least k times refine_factor")
-    bypass_vector_index: bool = Field(False, description="search exactly, past the index")
-    fuse: Literal["rrf", "linear"] = Field("rrf", description="hybrid: how the two rankings become one")
-    rrf_k: int = Field(60, ge=1, description="hybrid, rrf: its constant")
-    weight: float = Field(0.7, ge=0, le=1, description="hybrid, linear: share of the vector's score")
+    ef: int | None = Field(
+        None,
+        ge=1,
+        description="Candidates that a search keeps in the HNSW graph, at least k times refine_factor; left out, "
+        "one and a half times as many as are asked for.",
+    )
+    bypass_vector_index: bool = Field(
+        False, description="Whether a search goes past the index and compares with every vector."
+    )
+    fuse: Literal["rrf", "linear"] = Field(
+        "rrf", description="How hybrid search makes one ranking of two: by reciprocal ranks or by weighted scores."
+    )
+    rrf_k: int = Field(
+        60,
+        ge=1,
+        description="Constant of reciprocal rank fusion in hybrid search; the larger, the less the first ranks "
+        "stand out.",
+    )
+    weight: float = Field(0.7, ge=0, le=1, description="Share of the vector's score in a linear hybrid search, 0 to 1.")
 
     @field_validator(
         "nprobes", "minimum_nprobes", "maximum_nprobes", "refine_factor", "ef", "bypass_vector_index",

@@ -52,9 +52,20 @@ class LanceDbConnection(Options):
     """Where the tables lie. Credentials come from the variables that the provider's own tools read. An address among
     the storage options gets them only where api_key_env names the variable, such as AWS_SECRET_ACCESS_KEY."""
 
-    uri: FolderOrUri | None = Field(None, description="folder, or s3://, gs://, az://…; default: the cache")
-    storage_options: dict[str, str] = Field({}, description="of the object storage, such as endpoint or region")
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    uri: FolderOrUri | None = Field(
+        None,
+        description="Folder of the tables, or an address such as s3://bucket/folder, gs:// or az://; left out, "
+        "the cache.",
+    )
+    storage_options: dict[str, str] = Field(
+        {}, description="Options of the object storage by name, such as endpoint or region."
+    )
+    api_key_env: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable of the credentials that may go to an address among the storage options,"
+        " such as AWS_SECRET_ACCESS_KEY.",
+    )
 
     @field_validator("uri")
     @classmethod

@@ -63,41 +63,98 @@ TOKENIZATIONS: Mapping[Writing, str] = {
 class WeaviateIndex(Options):
     """Build options. What is left out keeps the server's default, which the result shows."""
 
-    type: Literal["hnsw", "flat", "dynamic", "hfresh", "ivf_pq"] = "hnsw"
-    quantizer: Quantizer | None = None  # none; hfresh has rq always
-    bits: Literal[8, 1] | None = None
-    centering: bool | None = None
-    segments: Positive | None = None
-    centroids: Positive | None = None
-    encoder_type: Literal["kmeans", "tile"] | None = None
-    encoder_distribution: Literal["log-normal", "normal"] | None = None
-    training_limit: Positive | None = None
-    cache: bool | None = None
-    ef_construction: Positive | None = None
-    max_connections: Annotated[int, Field(ge=4)] | None = None
-    cleanup_interval_seconds: Annotated[int, Field(ge=0)] | None = None
-    vector_cache_max_objects: Positive | None = None
-    threshold: Positive | None = None
-    flat_quantizer: Literal["none", "bq", "rq"] | None = None
-    max_posting_size_kb: Annotated[int, Field(ge=8, le=1024)] | None = None
-    replicas: Positive | None = None
+    type: Literal["hnsw", "flat", "dynamic", "hfresh", "ivf_pq"] = Field(
+        "hnsw",
+        description="Index of the vectors; dynamic goes from flat to hnsw as it grows, and ivf_pq stands for "
+        "hfresh, the nearest that Weaviate has.",
+    )
+    quantizer: Quantizer | None = Field(
+        None, description="How vectors are compressed; left out, not at all, and by rq in hfresh, which has no other."
+    )
+    bits: Literal[8, 1] | None = Field(
+        None, description="Bits of a dimension's code under rq; left out, 8, and 1 in hfresh."
+    )
+    centering: bool | None = Field(
+        None,
+        description="Whether rq codes a vector's difference from the centre of the data; unknown up to server 1.38.",
+    )
+    segments: Positive | None = Field(
+        None,
+        description="Sub-vectors that pq gives a code each, a divisor of the dimension; left out, the server "
+        "cuts vectors into pieces of 8, 6, 4, 2 or 1 dimensions, fewer for short vectors.",
+    )
+    centroids: Positive | None = Field(None, description="Codes that pq has for each segment; left out, 256.")
+    encoder_type: Literal["kmeans", "tile"] | None = Field(
+        None, description="How pq finds its codes; left out, kmeans."
+    )
+    encoder_distribution: Literal["log-normal", "normal"] | None = Field(
+        None, description="Distribution that pq's tile encoder assumes; left out, log-normal."
+    )
+    training_limit: Positive | None = Field(
+        None,
+        description="Vectors that the quantizer is trained on; pq and sq compress nothing before there are as "
+        "many; left out, 100,000.",
+    )
+    cache: bool | None = Field(None, description="Whether a flat index keeps its codes in memory; left out, no.")
+    ef_construction: Positive | None = Field(
+        None, description="Candidates looked at for each node while the graph is built, at least 4; left out, 128."
+    )
+    max_connections: Annotated[int, Field(ge=4)] | None = Field(
+        None, description="Neighbours of a node in the graph, 4 to 2,047; left out, 32."
+    )
+    cleanup_interval_seconds: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Seconds between two clean-ups of deleted nodes, 0 for none; left out, 300."
+    )
+    vector_cache_max_objects: Positive | None = Field(
+        None, description="Vectors that are kept in memory at most; left out, a million million."
+    )
+    threshold: Positive | None = Field(
+        None, description="Objects from which a dynamic index is a graph; left out, 10,000."
+    )
+    flat_quantizer: Literal["none", "bq", "rq"] | None = Field(
+        None, description="How a dynamic index compresses vectors while it is flat; left out, not at all."
+    )
+    max_posting_size_kb: Annotated[int, Field(ge=8, le=1024)] | None = Field(
+        None, description="KiB of one inverted list of hfresh at most, 8 to 1,024; left out, 48."
+    )
+    replicas: Positive | None = Field(
+        None, description="Lists of hfresh that a vector may stand in, 1 to 10; left out, 4."
+    )
 
-    full_text: bool = False  # keep the texts and index them: needed by the query modes text and hybrid
-    tokenization: Literal["word", "lowercase", "whitespace", "field", "trigram", "gse", "gse_ch", "kagome_ja",
-                          "kagome_kr"] | None = None  # fmt: skip
-    bm25_b: Annotated[float, Field(ge=0, le=1)] | None = None
-    bm25_k1: Annotated[float, Field(ge=0)] | None = None
-    stopwords: Literal["en", "none"] | None = None
-    range_filters: bool = False  # an index of its own for gt, gte, lt, lte over numbers
+    full_text: bool = Field(
+        False, description="Whether the texts are kept and indexed, which the query modes text and hybrid need."
+    )
+    tokenization: (
+        Literal["word", "lowercase", "whitespace", "field", "trigram", "gse", "gse_ch", "kagome_ja", "kagome_kr"] | None
+    ) = Field(None, description="How texts become words in the full-text index; left out, word.")
+    bm25_b: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="How much a document's length counts in BM25, 0 (not at all) to 1; left out, 0.75."
+    )
+    bm25_k1: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="How slowly repeated words saturate in BM25, from 0 on; left out, 1.2."
+    )
+    stopwords: Literal["en", "none"] | None = Field(
+        None, description="Words that BM25 leaves out, English ones or none; left out, en."
+    )
+    range_filters: bool = Field(
+        False, description="Whether numbers get an index of their own for the conditions gt, gte, lt and lte."
+    )
 
-    tenant: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    shards: Positive | None = None
-    virtual_per_physical: Positive | None = None
-    replication_factor: Positive | None = None
-    async_replication: bool | None = None
-    deletion_strategy: (
-        Literal["DeleteOnConflict", "NoAutomatedResolution", "TimeBasedResolution"] | None
-    ) = None  # fmt: skip
+    tenant: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Name of the tenant that all rows belong to; left out, a collection without tenants.",
+    )
+    shards: Positive | None = Field(None, description="Shards of the collection; left out, one for each node.")
+    virtual_per_physical: Positive | None = Field(None, description="Virtual shards for each real one; left out, 128.")
+    replication_factor: Positive | None = Field(None, description="Nodes that hold each row; left out, 1.")
+    async_replication: bool | None = Field(
+        None, description="Whether nodes compare their rows in the background; left out, no."
+    )
+    deletion_strategy: Literal["DeleteOnConflict", "NoAutomatedResolution", "TimeBasedResolution"] | None = Field(
+        None,
+        description="What counts where one node deleted a row that another still holds; left out, TimeBasedResolution.",
+    )
 
     @field_validator("type", mode="before")
     @classmethod
@@ -149,21 +206,54 @@ _HYBRID = ("alpha", "fusion", "max_vector_distance")
 class WeaviateQuery(Options):
     """Search options. What is left out has the value that the index was built with."""
 
-    mode: Literal["vector", "text", "hybrid"] = "vector"
-    ef: Annotated[int, Field(ge=-1)] | None = None
-    dynamic_ef_min: Positive | None = None
-    dynamic_ef_max: Positive | None = None
-    dynamic_ef_factor: Positive | None = None
-    filter_strategy: Literal["sweeping", "acorn"] | None = None
-    flat_search_cutoff: Annotated[int, Field(ge=0)] | None = None
-    search_probe: Positive | None = None
-    rescore_limit: Annotated[int, Field(ge=-1)] | None = None
-    alpha: Annotated[float, Field(ge=0, le=1)] | None = None  # 0 only text, 1 only vectors
-    fusion: Literal["relative_score", "ranked"] | None = None
-    max_vector_distance: float | None = None
-    bm25_operator: Literal["or", "and"] | None = None
-    minimum_match: Positive | None = None
-    consistency: Literal["ONE", "QUORUM", "ALL"] | None = None
+    mode: Literal["vector", "text", "hybrid"] = Field(
+        "vector", description="What is searched by; text and hybrid need index.full_text."
+    )
+    ef: Annotated[int, Field(ge=-1)] | None = Field(
+        None,
+        description="Candidates that a search keeps in the graph; -1 takes 8 times as many as are asked for, "
+        "within bounds.",
+    )
+    dynamic_ef_min: Positive | None = Field(None, description="Fewest candidates where ef is -1; left out, 100.")
+    dynamic_ef_max: Positive | None = Field(None, description="Most candidates where ef is -1; left out, 500.")
+    dynamic_ef_factor: Positive | None = Field(
+        None, description="Candidates for each document asked for where ef is -1; left out, 8."
+    )
+    filter_strategy: Literal["sweeping", "acorn"] | None = Field(
+        None, description="How the graph is walked under a filter; left out, acorn."
+    )
+    flat_search_cutoff: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="Rows that match a filter below which all of them are compared instead of the graph being "
+        "walked; left out, 40,000.",
+    )
+    search_probe: Positive | None = Field(
+        None, description="Inverted lists of hfresh that a search looks into; left out, 256."
+    )
+    rescore_limit: Annotated[int, Field(ge=-1)] | None = Field(
+        None,
+        description="Candidates that are scored again with the vectors themselves; left out, 20, in hfresh 350, "
+        "under rq of 1 bit 512 and in a flat index as the server picks (-1).",
+    )
+    alpha: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="Share of the vector's score in hybrid search, 0 (only text) to 1 (only vectors); left out, 0.75.",
+    )
+    fusion: Literal["relative_score", "ranked"] | None = Field(
+        None, description="How hybrid search makes one ranking of two; left out, relative_score."
+    )
+    max_vector_distance: float | None = Field(
+        None, description="Distance beyond which hybrid search drops what it found by vector; left out, no bound."
+    )
+    bm25_operator: Literal["or", "and"] | None = Field(
+        None, description="Whether a document must hold all words of a query (and) or some (or); left out, or."
+    )
+    minimum_match: Positive | None = Field(
+        None, description="Words of a query that a document must hold at least under or; left out, 1."
+    )
+    consistency: Literal["ONE", "QUORUM", "ALL"] | None = Field(
+        None, description="Nodes that must answer a search on a replicated collection; left out, the server's default."
+    )
 
     @model_validator(mode="after")
     def _heeded(self) -> Self:
@@ -203,29 +293,50 @@ DEFAULT_KEY_ENV = "WEAVIATE_API_KEY"  # docker-compose.yml takes the key of its 
 class WeaviateConnection(Options):
     """How to reach the server: host and ports, or a url, or the cluster url of Weaviate Cloud.
 
-    Keys come from the environment variable that api_key_env names; a server that `make weaviate-up` started, or one at
-    the default address with WEAVIATE_API_KEY, needs no such name. Seconds bound every wait. data_path and metrics_url
-    show bytes on disk and memory; of a cluster each names those of every node. At the address of servers that
-    `make weaviate-up` or `weaviate-cluster-up` starts here they need not be given, nor metrics_url at that of Docker's,
-    whose files cannot be seen.
+    Every wait is bounded. Files of a server in Docker cannot be seen.
     """
 
-    host: str = "localhost"
-    port: Positive = 8080
-    url: str | None = Field(default=None, pattern=r"^https?://")
-    cloud: str | None = None
-    grpc_host: str | None = None  # that of the REST address
-    grpc_port: Positive | None = None  # 50051; 443 in the cloud
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    connect_seconds: Annotated[float, Field(gt=0)] = 3
-    query_seconds: Annotated[float, Field(gt=0)] = 10
-    insert_seconds: Annotated[float, Field(gt=0)] = 90
-    stall_seconds: Annotated[float, Field(gt=0)] = 300  # the index queue may stand still so long
-    batch_size: Positive = 1000
-    insert_threads: Positive = 2
-    search_threads: Positive = 4  # for several queries in one call; one query is one request
-    data_path: FilePath | tuple[FilePath, ...] | None = None  # PERSISTENCE_DATA_PATH of a server on this machine
-    metrics_url: _Url | tuple[_Url, ...] | None = None
+    host: str = Field("localhost", description="Name of the server's machine.")
+    port: Positive = Field(8080, description="Port of the server's REST interface.")
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Address of the server, such as https://host:8080, instead of host and port.",
+    )
+    cloud: str | None = Field(
+        None, description="Address of a cluster on Weaviate Cloud, instead of host and port; it needs api_key_env."
+    )
+    grpc_host: str | None = Field(None, description="Machine of the gRPC interface; left out, that of REST.")
+    grpc_port: Positive | None = Field(
+        None, description="Port of the gRPC interface; left out, 50051, and 443 on Weaviate Cloud."
+    )
+    api_key_env: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that holds the server's key; a server of `make weaviate-up`, or one at "
+        "the default address with WEAVIATE_API_KEY, needs none.",
+    )
+    connect_seconds: Annotated[float, Field(gt=0)] = Field(3, description="Seconds that connecting may take.")
+    query_seconds: Annotated[float, Field(gt=0)] = Field(10, description="Seconds that a search may take.")
+    insert_seconds: Annotated[float, Field(gt=0)] = Field(90, description="Seconds that inserting one batch may take.")
+    stall_seconds: Annotated[float, Field(gt=0)] = Field(
+        300, description="Seconds that the server's queue of vectors to index may stand still."
+    )
+    batch_size: Positive = Field(1000, description="Rows in one insert.")
+    insert_threads: Positive = Field(2, description="Inserts under way at once.")
+    search_threads: Positive = Field(
+        4, description="Requests under way at once where several queries come in one call."
+    )
+    data_path: FilePath | tuple[FilePath, ...] | None = Field(
+        None,
+        description="Data folder of a server on this machine (its PERSISTENCE_DATA_PATH), or one for each node, "
+        "to show bytes on disk; left out, known of a server of `make weaviate-up`.",
+    )
+    metrics_url: _Url | tuple[_Url, ...] | None = Field(
+        None,
+        description="Address of the server's Prometheus metrics, or one for each node, to show its memory; left "
+        "out, known of a server of `make weaviate-up` or Docker's.",
+    )
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
