@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.schema import experiment_schema
+from bench.experiment.schema import experiment_schema
 
 ROOMS = ("dataset", "encoders", "stores", "rerankers", "trackers")
 
