@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .base import InvalidOptions
-from .service import CallOptions, Service
+from .service import MISSHAPEN, CallOptions, Service
 
 OWN_ADDRESS = "https://api.cohere.com"
 
@@ -52,13 +52,13 @@ class Cohere(Service):
             raised = self.timed_out(seconds, error)
         except httpx.TransportError as error:
             raised = self.unreachable(error)
-        except (pydantic.ValidationError, ValueError, TypeError, AttributeError, KeyError) as error:
+        except (pydantic.ValidationError, *MISSHAPEN) as error:
             # The SDK's typed models are built from whatever JSON came, without a check of their own.
-            raised = self.malformed(f"not the promised form ({type(error).__name__})", error)
+            raised = self.misshapen(f"not the promised form ({type(error).__name__})", error)
         except Exception as error:
             if type(error).__name__ != "ParsingError":  # of cohere.core, in no release before 5.15
                 raise
-            raised = self.malformed("not the promised form", error)
+            raised = self.misshapen("not the promised form", error)
         raise raised from raised.__cause__
 
     def close(self) -> None:
@@ -79,9 +79,7 @@ class Cohere(Service):
 
         with self._making:
             if self._client is None:
-                count = self._options.concurrency
-                limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
-                self._client = httpx.Client(limits=limits, follow_redirects=True, event_hooks=self.hooks(httpx))
+                self._client = self.client(httpx)
                 # A server of one's own may do without a key; the SDK may not.
                 self._sdk = cohere.ClientV2(self.key or "none", base_url=self.url, httpx_client=self._client)
         return self._sdk

@@ -7,13 +7,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 from pydantic import Field
 
+from .answers import LARGEST, Bounds, bounded_client, printable
 from .base import (
     AdapterError,
     AdapterRejected,
@@ -23,6 +24,10 @@ from .base import (
     ModelNotFound,
     Options,
 )
+
+# What reading an answer raises that has another shape than the interface promises: other keys, types and numbers, or
+# brackets in brackets without end.
+MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 # What one text or too many of them can cause; 424 is how text-embeddings-inference tells that its model failed.
 _ABOUT_CONTENT = frozenset({400, 413, 422, 424, 451})
@@ -43,8 +48,7 @@ _MOST = re.compile(
 )
 TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _MESSAGE_CHARACTERS = 300
-_DEADLINE = "bench.deadline"  # of a request, by time.monotonic()
-_SHORTEST_WAIT = 0.001  # seconds; zero would make a socket non-blocking
+_MOST_COUNTED = 10**12  # tokens of one request
 
 
 class CallOptions(Options):
@@ -90,13 +94,22 @@ class CallOptions(Options):
 
 class Retryable(Exception):
     """A try failed in a way that another may cure. error: what to raise when none did; after: seconds to wait first,
-    as the service asks; cause: the SDK's exception where it may be shown."""
+    as the service asks; cause: the SDK's exception where it may be shown; unusable: an answer came whole, and no use
+    can be made of it."""
 
-    def __init__(self, error: AdapterError, *, after: float | None = None, cause: BaseException | None = None) -> None:
+    def __init__(
+        self,
+        error: AdapterError,
+        *,
+        after: float | None = None,
+        cause: BaseException | None = None,
+        unusable: bool = False,
+    ) -> None:
         super().__init__(str(error))
         self.error = error
         self.after = after
         self.cause = cause
+        self.unusable = unusable
 
 
 class RequestRefused(AdapterRejected):
@@ -128,7 +141,7 @@ class Service:
     """Who is called: names, address and key, and how its refusals are told.
 
     own_address: the provider's own; anything else is the `address` of an Identity. leaving and answered: told, in the
-    calling thread, when a request is about to leave and when its answer has come whole; the HTTP client's `hooks` do.
+    calling thread, when a request is about to leave and when its answer has come whole; the `client` does.
     """
 
     def __init__(
@@ -145,6 +158,7 @@ class Service:
         assert given is not None
         self.title = title
         self._seconds = options.timeout_seconds
+        self._concurrency = options.concurrency
         self.leaving: Callable[[], None] = lambda: None
         self.answered: Callable[[], None] = lambda: None
         self.url = given.rstrip("/")
@@ -172,39 +186,28 @@ class Service:
         """Who is called, and whose key goes there."""
         return Contact(self.url_shown, self.key_variable, own=not self.named_by_file)
 
-    def hooks(self, library: Any) -> dict[str, list[Callable[[Any], None]]]:
-        """Event hooks for the client of an HTTP library (httpx, or one with its interface) that calls this service.
+    def client(self, library: Any, *, headers: Mapping[str, str] | None = None, largest: int = LARGEST) -> Any:
+        """A client of an HTTP library (httpx, or one with its interface) for this service, with the bounds of answers.
 
-        An answer that is not whole in time raises the library's ReadTimeout, however steadily it comes.
+        largest: bytes of an answer.
         """
-
-        class Timely(library.SyncByteStream):  # type: ignore[misc]
-            def __init__(self, response: Any) -> None:
-                self._body = response.stream
-                self._request = response.request
-
-            def __iter__(self) -> Iterator[bytes]:
-                for chunk in self._body:
-                    if time.monotonic() > self._request.extensions[_DEADLINE]:
-                        raise library.ReadTimeout("the answer did not come whole in time", request=self._request)
-                    yield chunk
-
-            def close(self) -> None:
-                self._body.close()
 
         def leave(request: Any) -> None:
             self.leaving()
-            request.extensions.setdefault(_DEADLINE, time.monotonic() + self._seconds)
 
         def read_whole(response: Any) -> None:
-            extensions = response.request.extensions
-            left = max(extensions[_DEADLINE] - time.monotonic(), _SHORTEST_WAIT)
-            extensions["timeout"] = {**extensions.get("timeout", {}), "read": left}
-            response.stream = Timely(response)
             response.read()
             self.answered()
 
-        return {"request": [leave], "response": [read_whole]}
+        return bounded_client(
+            library,
+            self.url,
+            Bounds(self.at, self._seconds, largest, "Check base_url, or ask for less in one request."),
+            connections=self._concurrency,
+            kept_alive=self._concurrency,
+            headers=headers,
+            hooks={"request": [leave], "response": [read_whole]},
+        )
 
     @property
     def at(self) -> str:
@@ -291,8 +294,10 @@ class Service:
             cause=self.showable(error),
         )
 
-    def unreachable(self, error: BaseException) -> Retryable:
-        """No connection, or one that broke."""
+    def unreachable(self, error: BaseException) -> Exception:
+        """No connection, or one that broke; or why the client would not read the answer, where an SDK hides that."""
+        if isinstance(error.__cause__, AdapterError):
+            return error.__cause__
         said = self.scrubbed(error) or type(error).__name__
         return Retryable(
             AdapterUnavailable(f"{self.at} cannot be reached or broke off ({self.url_shown}): {said}"),
@@ -300,11 +305,21 @@ class Service:
         )
 
     def malformed(self, what: str, error: BaseException | None = None) -> Retryable:
-        """An answer that is not what the interface promises."""
+        """An answer that lacks something, which another try may bring."""
         return Retryable(
             AdapterRejected(f"{self.at} answered with something unusable until the last retry: {what}"),
             cause=self.showable(error) if error else None,
+            unusable=True,
         )
+
+    def misshapen(self, what: str, error: BaseException | None = None) -> AdapterRejected:
+        """An answer of another shape than the interface promises: the service speaks another one, whenever asked."""
+        told = AdapterRejected(
+            f"{self.at} answered with something unusable: {what}. Check that the address is of a service with this "
+            "adapter's interface."
+        )
+        told.__cause__ = self.showable(error) if error else None
+        return told
 
     @property
     def url_shown(self) -> str:
@@ -319,6 +334,25 @@ def _amounts(said: str) -> tuple[int, int] | tuple[None, None]:
         return None, None
     asked, most = (int(match[1].replace(",", "")) for match in found if match)
     return (asked, most) if asked > most > 0 else (None, None)
+
+
+def counted(*amounts: Any) -> int:
+    """The first amount that an answer tells, as a whole number; 0 where it tells none.
+
+    Raises ValueError for what is no amount: a bill cannot be read from it.
+    """
+    found = next((amount for amount in amounts if amount), 0)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= _MOST_COUNTED:
+        raise ValueError(f"{shown(found)} is no amount")
+    return round(found)
+
+
+def shown(value: Any) -> str:
+    """A value of an answer as a message shows it. A number of very many digits cannot be turned into text."""
+    try:
+        return printable(repr(value))
+    except (ValueError, RecursionError):
+        return f"of type {type(value).__name__}"
 
 
 def quota_exhausted(body: object) -> bool:

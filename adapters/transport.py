@@ -29,6 +29,7 @@ MOST_READERS = 16
 TRUST = 32
 PROBE = "text"
 SHORTEST_CUT = 64  # characters; no model is meant for less
+SAME_UNUSABLE = 5  # answers of the same defect one after another: the next would have it too
 KEPT_ITEMS = 50_000  # texts whose paid answers are remembered after a failure; at 1,024 dimensions 200 MB
 
 
@@ -261,6 +262,7 @@ class Transport:
 
     def _tried(self, job: Job[T], stop: threading.Event, *, alone: bool) -> tuple[T, Usage]:
         waited = 0.0
+        unusable: list[str] = []  # what was wrong with the last answers
         tokens = round(job.tokens * self._sizes.ratio)
         for retries in range(self._options.max_retries + 1):
             if stop.is_set():
@@ -273,7 +275,9 @@ class Transport:
                 value, usage = job.send()
                 waited += self._here.waited if alone else 0.0
             except Retryable as failure:
-                if retries == self._options.max_retries:
+                unusable = [*unusable, str(failure)] if failure.unusable else []
+                lasting = len(unusable) >= SAME_UNUSABLE and len(set(unusable[-SAME_UNUSABLE:])) == 1
+                if lasting or retries == self._options.max_retries:
                     raise failure.error from failure.cause
                 pause = self._pause(retries, failure)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -144,8 +144,11 @@ class ManagedEncoder(Encoder):
         return Job((role, *texts), send, tokens, len(texts), place, smaller, cut)
 
     def _checked(self, vectors: Floats, count: int) -> Floats:
-        """Raises Retryable for a wrong count and for NaN, InvalidVectors for a wrong dimension: no retry cures it."""
-        if vectors.ndim != 2 or len(vectors) != count:
+        """Raises Retryable for a wrong count and for NaN, AdapterRejected for what are no rows of vectors, and
+        InvalidVectors for a wrong dimension: no retry cures those."""
+        if vectors.ndim != 2:
+            raise self.service.misshapen(f"vectors of {vectors.ndim} dimensions, not rows")
+        if len(vectors) != count:
             raise self.service.malformed(f"{len(vectors)} vectors for {count} texts")
         if vectors.shape[1] != self.dimension:
             raise InvalidVectors(
@@ -162,3 +165,17 @@ class ManagedEncoder(Encoder):
 
         Raises Retryable or an AdapterError.
         """
+
+
+def answer_bytes(dimension: int) -> int:
+    """The most bytes that a vector takes in an answer, numbers written out with sign, 17 digits and exponent."""
+    return 32 * dimension
+
+
+def float_vectors(found: Any) -> Floats:
+    """Lists of numbers as float32. Raises ValueError, TypeError or OverflowError for what is none."""
+    values = np.array(found)
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"vectors of type {values.dtype}")
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)

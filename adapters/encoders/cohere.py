@@ -11,8 +11,8 @@ from pydantic import Field
 
 from .._cohere import Cohere, check_not_retired
 from ..base import Context, Floats, Identity, InvalidOptions, Role
-from ..service import CallOptions
-from ._managed import ManagedEncoder
+from ..service import CallOptions, counted
+from ._managed import ManagedEncoder, float_vectors
 
 EmbeddingType = Literal["float", "int8", "uint8", "binary", "ubinary"]
 
@@ -196,8 +196,12 @@ def decoded(found: Sequence[Any], kind: str) -> Floats:
             raise ValueError("not base64") from error
         return np.stack(rows).astype(np.float32, copy=False)
     if kind == "float":
-        return np.array(found, dtype=np.float32)
-    whole = np.array(found, dtype=np.int16)
+        return float_vectors(found)
+    whole = np.array(found)
+    low, high = (0, 255) if kind in ("uint8", "ubinary") else (-128, 127)
+    if whole.dtype.kind not in "iu" or (whole.size and not low <= whole.min() <= whole.max() <= high):
+        raise ValueError(f"values that are no {kind}")
+    whole = whole.astype(np.int16)
     if kind == "int8":
         return whole.astype(np.float32)
     if kind == "uint8":
@@ -209,4 +213,4 @@ def decoded(found: Sequence[Any], kind: str) -> Floats:
 def _billed(answer: Any) -> int:
     """Tokens that the answer says are billed, 0 where it says nothing."""
     units = getattr(answer.meta, "billed_units", None)
-    return round(getattr(units, "input_tokens", None) or getattr(units, "text_tokens", None) or 0)
+    return counted(getattr(units, "input_tokens", None), getattr(units, "text_tokens", None))

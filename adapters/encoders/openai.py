@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from ..answers import LARGEST
 from ..base import AdapterError, Context, Flags, Floats, Identity, InvalidOptions, Role
-from ..service import CallOptions, Service, quota_exhausted
-from ._managed import ManagedEncoder
+from ..service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted, shown
+from ._managed import ManagedEncoder, answer_bytes, float_vectors
 
 OWN_ADDRESS = "https://api.openai.com/v1"
 
@@ -148,14 +149,16 @@ class OpenAIEncoder(ManagedEncoder):
     def _send(self, texts: Sequence[str], role: Role) -> tuple[Floats, int]:
         content = self._ask(texts)
         try:
-            items = sorted(content["data"], key=lambda item: int(item["index"]))
-            if [int(item["index"]) for item in items] != list(range(len(texts))):
-                raise self.service.malformed(f"{len(items)} vectors for {len(texts)} texts")
-            vectors = np.stack([_vector(item["embedding"]) for item in items]).astype(np.float32, copy=False)
+            found = {_index(item["index"]): item["embedding"] for item in content["data"]}
+            if len(found) < len(content["data"]) or not set(found) <= set(range(len(texts))):
+                raise self.service.misshapen(f"vectors whose indexes are not 0 to {len(texts) - 1}, each of them once")
+            if len(found) != len(texts):
+                raise self.service.malformed(f"{len(found)} vectors for {len(texts)} texts")
+            vectors = np.stack([_vector(found[i]) for i in range(len(texts))])
             # Not every compatible server counts tokens.
-            tokens = int((content.get("usage") or {}).get("prompt_tokens") or 0)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise self.service.malformed(f"not the promised form ({type(error).__name__})", error) from error
+            tokens = counted((content.get("usage") or {}).get("prompt_tokens"))
+        except MISSHAPEN as error:
+            raise self.service.misshapen(f"not the promised form ({type(error).__name__})", error) from error
         return vectors, tokens
 
     def _ask(self, texts: Sequence[str]) -> Any:
@@ -167,15 +170,20 @@ class OpenAIEncoder(ManagedEncoder):
         try:
             # The client's general call: the typed one spends more time on its models than on the rest of a call.
             body = {"input": list(texts), "model": options.model, "encoding_format": "base64", **sized}
-            return self._made().post("/embeddings", cast_to=object, body=body, options={"timeout": seconds})
+            content = self._made().post("/embeddings", cast_to=object, body=body, options={"timeout": seconds})
+            if isinstance(content, str):  # what the SDK gives where the answer says that it is no JSON
+                raise self.service.misshapen("a text")
+            return content
         except openai.APITimeoutError as error:
             raised: Exception = self.service.timed_out(seconds, error)
         except openai.APIConnectionError as error:
             raised = self.service.unreachable(error)
         except openai.APIStatusError as error:
             raised = self._refused(error)
-        except (openai.APIError, ValueError, TypeError, AttributeError, KeyError) as error:
-            raised = self.service.malformed(f"not the promised form ({type(error).__name__})", error)
+        except RecursionError as error:
+            raised = self.service.misshapen("brackets in brackets without end", error)
+        except (openai.APIError, *MISSHAPEN) as error:
+            raised = self.service.malformed(f"no JSON ({type(error).__name__})", error)
         raise raised from raised.__cause__
 
     def _refused(self, error: Any) -> Exception:
@@ -199,7 +207,7 @@ class OpenAIEncoder(ManagedEncoder):
                         api_key=self.service.key or "none",
                         base_url=self.service.url,
                         max_retries=0,
-                        http_client=_http_client(openai, self.options.concurrency, self.service),
+                        http_client=self._http_client(),
                     )
                 except openai.OpenAIError as error:
                     raise AdapterError(self.service.scrubbed(error)) from self.service.showable(error)
@@ -210,20 +218,21 @@ class OpenAIEncoder(ManagedEncoder):
                     self._client._custom_headers = {}
         return self._client
 
+    def _http_client(self) -> Any:
+        import httpx2  # what the SDK speaks HTTP with
 
-def _http_client(openai: Any, concurrency: int, service: Service) -> Any:
-    """The SDK's own HTTP client with as many connections as there are calls at once."""
-    import httpx2  # what the SDK speaks HTTP with
+        return self.service.client(httpx2, largest=max(LARGEST, self.texts_per_request * answer_bytes(self.dimension)))
 
-    limits = openai.DEFAULT_CONNECTION_LIMITS
-    return openai.DefaultHttpxClient(
-        limits=type(limits)(max_connections=concurrency, max_keepalive_connections=concurrency),
-        event_hooks=service.hooks(httpx2),
-    )
+
+def _index(found: Any) -> int:
+    """The place of a text among those sent. Raises ValueError for what is no whole number."""
+    if type(found) is not int:
+        raise ValueError(f"the index {shown(found)}")
+    return found
 
 
 def _vector(found: Any) -> Floats:
-    """A vector as base64 of little-endian float32, or as a list from a server that knows no base64."""
+    """A vector as base64 of little-endian float32, or as a list of numbers from a server that knows no base64."""
     if isinstance(found, str):
-        return np.frombuffer(binascii.a2b_base64(found, strict_mode=True), dtype="<f4")
-    return np.array(found, dtype=np.float32)
+        return np.frombuffer(binascii.a2b_base64(found, strict_mode=True), dtype="<f4").astype(np.float32, copy=False)
+    return float_vectors(found)

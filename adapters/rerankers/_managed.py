@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..base import Contact, Context, Floats, Queries, Reranker, Rows, Scored, Usage, reckoned_tokens
-from ..service import CallOptions, RequestRefused, Service
+from ..service import CallOptions, RequestRefused, Service, shown
 from ..transport import PROBE, Answer, Job, Transport, shortened
 
 
@@ -125,20 +127,26 @@ class ManagedReranker(Reranker):
 def scores_in_order(service: Service, found: Sequence[tuple[Any, Any]], count: int) -> Floats:
     """Scores by document from pairs (index, score) in any order.
 
-    Raises Retryable unless every document has exactly one finite score.
+    Raises AdapterRejected for what is no index and no number, or about other documents, and Retryable unless every
+    document has exactly one finite score.
     """
-    scores = np.full(count, np.nan, dtype=np.float32)
-    indexes = [int(index) for index, _ in found]
+    indexes = [index for index, _ in found]
+    if (odd := next((index for index in indexes if type(index) is not int), None)) is not None:
+        raise service.misshapen(f"the index {shown(odd)}, which is no whole number")
     strange = next((index for index in indexes if not 0 <= index < count), None)
     if strange is not None:
-        raise service.malformed(f"a score for document {strange}, and it was sent documents 0 to {count - 1}")
+        raise service.misshapen(f"a score for document {shown(strange)}, and it was sent documents 0 to {count - 1}")
     if len(set(indexes)) < len(indexes):
-        twice = next(index for place, index in enumerate(indexes) if index in indexes[:place])
-        raise service.malformed(f"two scores for document {twice} of 0 to {count - 1}")
+        twice = next(index for index, times in Counter(indexes).items() if times > 1)
+        raise service.misshapen(f"two scores for document {twice} of 0 to {count - 1}")
+    values = [score for _, score in found]
+    if (odd := next((score for score in values if type(score) not in (int, float, NoneType)), None)) is not None:
+        raise service.misshapen(f"the score {shown(odd)}, which is no number")
     if len(indexes) != count:
         raise service.malformed(f"{len(indexes)} scores for {count} documents")
-    for index, score in found:
-        scores[int(index)] = math.nan if score is None else float(score)
+    scores = np.full(count, np.nan, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        scores[indexes] = [math.nan if score is None else float(score) for score in values]
     if not np.isfinite(scores).all():
         raise service.malformed("scores that are not finite")
     return scores

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .._cohere import Cohere, check_not_retired
 from ..base import Context, Floats, Identity, Usage
-from ..service import CallOptions
+from ..service import CallOptions, counted
 from ._managed import ManagedReranker, scores_in_order
 
 
@@ -72,5 +72,5 @@ class CohereReranker(ManagedReranker):
 def _billed(answer: Any) -> Usage:
     """Tokens or search units, as the answer says."""
     units = getattr(answer.meta, "billed_units", None)
-    tokens = getattr(units, "input_tokens", None) or getattr(units, "text_tokens", None)
-    return Usage(tokens=round(tokens or 0), search_units=round(getattr(units, "search_units", None) or 0))
+    tokens = counted(getattr(units, "input_tokens", None), getattr(units, "text_tokens", None))
+    return Usage(tokens=tokens, search_units=counted(getattr(units, "search_units", None)))

@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from ..base import Context, Floats, Identity, InvalidOptions, ModelNotFound, Usage
-from ..service import CallOptions, Service, quota_exhausted
+from ..service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted
 from ._managed import ManagedReranker, scores_in_order
 
 Interface = Literal["cohere", "tei"]
+_READ_CHARACTERS = 2000  # of a refusal
 
 
 class RerankApiOptions(CallOptions):
@@ -96,8 +97,7 @@ class RerankApiReranker(ManagedReranker):
         seconds = self.options.timeout_seconds
         raised: Exception
         try:
-            answer = self._posted(query, documents)
-            content = answer.json()
+            content = self._read(self._posted(query, documents))
             items = content if isinstance(content, list) else content["results"]
             found = [(item["index"], _score(item)) for item in items]
             return scores_in_order(self.service, found, len(documents)), _billed(content)
@@ -107,9 +107,16 @@ class RerankApiReranker(ManagedReranker):
             raised = self.service.timed_out(seconds, error)
         except httpx.TransportError as error:
             raised = self.service.unreachable(error)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raised = self.service.malformed(f"not the promised form ({type(error).__name__})", error)
+        except MISSHAPEN as error:
+            raised = self.service.misshapen(f"not the promised form ({type(error).__name__})", error)
         raise raised from raised.__cause__
+
+    def _read(self, answer: Any) -> Any:
+        """The JSON of an answer. Raises Retryable where it is none: it may have ended in the middle."""
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise self.service.malformed("no JSON", error) from error
 
     def _posted(self, query: str, documents: Sequence[str]) -> Any:
         """The answer to one request. Raises what httpx raises."""
@@ -131,7 +138,7 @@ class RerankApiReranker(ManagedReranker):
         answer = error.response
         try:
             content = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         refused = self.service.failed(
             answer.status_code,
@@ -154,13 +161,9 @@ class RerankApiReranker(ManagedReranker):
 
         with self._making:
             if self._client is None:
-                key, count = self.service.key, self.options.concurrency
-                self._client = httpx.Client(
-                    headers={"Authorization": f"Bearer {key}"} if key else {},
-                    timeout=self.options.timeout_seconds,
-                    limits=httpx.Limits(max_connections=count, max_keepalive_connections=count),
-                    event_hooks=self.service.hooks(httpx),
-                )
+                key = self.service.key
+                headers = {"Authorization": f"Bearer {key}"} if key else {}
+                self._client = self.service.client(httpx, headers=headers)
         return self._client
 
 
@@ -172,7 +175,7 @@ def _score(item: Mapping[str, Any]) -> Any:
 def _wants_texts(answer: Any) -> bool:
     """Whether a server refuses a request for the lack of `texts`, as text-embeddings-inference does."""
     return answer.status_code in (400, 422) and bool(
-        re.search(r"missing field\W+texts\b|\btexts\b.*required", answer.text)
+        re.search(r"missing field\W+texts\b|\btexts\b.*required", answer.text[:_READ_CHARACTERS])
     )
 
 
@@ -182,5 +185,5 @@ def _billed(content: Any) -> Usage:
         return Usage()
     units = (content.get("meta") or {}).get("billed_units") or {}
     usage = content.get("usage") or {}
-    tokens = units.get("input_tokens") or usage.get("total_tokens") or usage.get("prompt_tokens") or 0
-    return Usage(tokens=round(tokens), search_units=round(units.get("search_units") or 0))
+    tokens = counted(units.get("input_tokens"), usage.get("total_tokens"), usage.get("prompt_tokens"))
+    return Usage(tokens=tokens, search_units=counted(units.get("search_units")))

@@ -44,13 +44,15 @@ from adapters.base import (
 )
 from adapters.base.processes import is_this_machine
 
-from ..service import without_credentials
+from ..answers import Bounds, bounded_client, printable
+from ..service import shown, without_credentials
 
 Json: TypeAlias = Any
 Scalar: TypeAlias = str | int | float | bool
 
 _IDS = "ids.arrow"
-_LARGEST = 1 << 26  # bytes of an answer
+_LARGEST_SCORE = float(np.finfo(np.float32).max)  # what scores are kept in
+_SHOWN_BYTES = 300  # of an answer
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _RESERVED = ("query", "vector", "k")
 _ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -240,12 +242,15 @@ class HttpStore(Store):
 
         with self._lock:
             if self._client is None:
-                count = self.connection.search_threads
-                self._client = httpx.Client(
-                    headers=self._headers(),
-                    timeout=self.connection.timeout_seconds,
+                bounds = Bounds(self.index.url, self.connection.timeout_seconds, cure="Ask it for less: index.body.")
+                self._client = bounded_client(
+                    httpx,
+                    self.index.url,
+                    bounds,
+                    connections=None,
                     # Connections stay open: a new one for each query is not what a user of the service pays.
-                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=max(count, 64)),
+                    kept_alive=max(self.connection.search_threads, 64),
+                    headers=self._headers(),
                 )
         return HttpSession(ref, self.index, self.connection, self._client)
 
@@ -332,22 +337,21 @@ class HttpSession(Session):
     def _try(self, values: Mapping[str, Any]) -> Json:
         import httpx
 
-        index, until = self._index, time.monotonic() + self._connection.timeout_seconds
+        index = self._index
         try:
-            with self._client.stream(
+            answer = self._client.request(
                 index.method,
                 _PLACEHOLDER.sub(lambda found: quote(str(values[found[1]]), safe=""), index.url),
                 params=_filled(dict(index.parameters), values) or None,
                 json=_filled(index.body, values) if index.body is not None else None,
-            ) as answer:
-                content = self._whole(answer, until)
+            )
         except httpx.TimeoutException as error:
             raise AdapterTimeout(
                 f"{index.url} gave no answer in {self._connection.timeout_seconds:g} s (connection.timeout_seconds)."
             ) from error
         except httpx.TransportError as error:
             raise _Passing(AdapterUnavailable(f"{index.url} cannot be reached: {error}.")) from error
-        text = content[:300].decode("utf-8", "replace")
+        text = printable(answer.content[:_SHOWN_BYTES].decode("utf-8", "replace"))
         if answer.status_code in (401, 403):
             raise AdapterRejected(f"{index.url} refused the key ({answer.status_code}): {text}. Check api_key_env.")
         if answer.status_code in (429, 502, 503, 504):
@@ -358,21 +362,11 @@ class HttpSession(Session):
         if answer.status_code >= 300:
             raise AdapterRejected(f"{index.url} answered {answer.status_code}: {text}")
         try:
-            return httpx.Response(200, content=content).json()
+            return answer.json()
         except ValueError as error:
             raise AdapterRejected(f"{index.url} did not answer with JSON ({error}): {text}") from error
-
-    def _whole(self, answer: Any, until: float) -> bytes:
-        import httpx
-
-        content = bytearray()
-        for chunk in answer.iter_bytes():
-            content += chunk
-            if time.monotonic() > until:
-                raise httpx.ReadTimeout("the answer did not come whole in time")
-            if len(content) > _LARGEST:
-                raise AdapterRejected(f"{self._index.url} answered with more than {_LARGEST >> 20} MiB.")
-        return bytes(content)
+        except RecursionError as error:
+            raise AdapterRejected(f"{index.url} answered with brackets in brackets without end: {text}") from error
 
     def _read(self, answer: Json) -> _Found:
         """Rows and scores of an answer, best first, each row once."""
@@ -396,15 +390,19 @@ class HttpSession(Session):
                 unknown.append(name)
             else:
                 raise AdapterRejected(
-                    f"{index.url} found the id {name!r}, which is not in the corpus. Give the service the same corpus, "
-                    "or set index.unknown_ids: ignore."
+                    f"{index.url} found the id {shown(name)}, which is not in the corpus. Give the service the same "
+                    "corpus, or set index.unknown_ids: ignore."
                 )
         return _Found(list(best.items()), UnknownIds(len(unknown), len(ids), unknown[0] if unknown else None))
 
     def _score(self, found: Json) -> float:
-        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-            raise AdapterRejected(f"{self._index.url} gave the score {found!r}, which is no finite number.")
-        return -float(found) if self._index.smaller_is_better else float(found)
+        try:
+            score = math.nan if isinstance(found, bool) or not isinstance(found, int | float) else float(found)
+        except OverflowError:
+            score = math.inf
+        if not abs(score) <= _LARGEST_SCORE:
+            raise AdapterRejected(f"{self._index.url} gave the score {shown(found)}, which is no finite number.")
+        return -score if self._index.smaller_is_better else score
 
     def _at(self, answer: Json, path: str, option: str) -> list[Json]:
         """The values at a path, in order."""
@@ -420,7 +418,7 @@ class HttpSession(Session):
                     reached.append(part[int(step)])
                 else:
                     where = ".".join(path.split(".")[:depth]) or "the top"
-                    has = f"the keys {', '.join(map(str, part))}" if isinstance(part, Mapping) else type(part).__name__
+                    has = printable(f"the keys {', '.join(part)}") if isinstance(part, Mapping) else type(part).__name__
                     raise AdapterRejected(
                         f"The answer of {self._index.url} has no {step!r} at {where} ({option}: {path}); it has {has}."
                     )
