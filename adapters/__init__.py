@@ -1,7 +1,8 @@
 """One file per provider and role. Nothing in here imports from `bench`."""
 
+from .printable import printable, unprintable
 from .quiet import quieten_engines, quieten_process
 
-__all__ = ["quieten_process"]
+__all__ = ["printable", "quieten_process", "unprintable"]
 
 quieten_engines()  # here, because whatever imports an engine has imported this package before

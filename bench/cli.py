@@ -1,19 +1,18 @@
-"""The commands; the only file that prints. Results go to stdout, progress and faults to stderr."""
+"""The commands; what they print goes through `bench.terminal`."""
 
 from __future__ import annotations
 
 import errno
-import json
-import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from adapters import printable, quieten_process
+from bench.messages.terminal import guard_tracebacks, say, show, show_json
 from bench.messages.wording import counted
 
 if TYPE_CHECKING:
@@ -45,6 +44,11 @@ class _Commands(TyperGroup):
             from bench.messages.refusals import unwritable_text
 
             _refuse([unwritable_text(error)])
+        except Exception as error:
+            # Complaints about the command line itself, which repeat it.
+            if isinstance(message := getattr(error, "message", None), str):
+                error.message = printable(message)  # type: ignore[attr-defined]
+            raise
 
 
 def _path(text: str | Path) -> Path:
@@ -123,18 +127,18 @@ def run(
     except CacheBusy as error:
         _refuse([str(error)])
     except KeyboardInterrupt:
-        _say("Cut off. The same command goes on where it stopped.")
+        say("Cut off. The same command goes on where it stopped.")
         raise typer.Exit(130) from None
     if dry_run:
-        _print(text)
+        show(text)
         return
     if as_json:
         systems = [system.model_dump(mode="json") for system in result.systems]
-        _print_json({"result": str(folder.resolve()), "status": result.status, "systems": systems})
+        show_json({"result": str(folder.resolve()), "status": result.status, "systems": systems})
     else:
         from bench.report.table import render
 
-        _print(render(result, folder=str(folder)))
+        show(render(result, folder=str(folder)))
     if result.status != "success":
         raise typer.Exit(1)
 
@@ -159,8 +163,8 @@ def init(
     except NothingFound as error:
         _refuse([str(error)])
     for line in found:
-        _say(line)
-    _print(f"bench run {target}\n")
+        say(line)
+    show(f"bench run {target}\n")
 
 
 @app.command()
@@ -195,22 +199,22 @@ def clean(
     scope: Literal["index", "all"] = "all" if everything else "index"
     found = contents(folder, scope) if folder.is_dir() else []
     if not found:
-        _print(f"{folder}: nothing to clean.\n")
+        show(f"{folder}: nothing to clean.\n")
         return
     if not yes:
         for line in found:
-            _say(line)
+            say(line)
         if not sys.stdin.isatty():
             _refuse(["Nothing was deleted. To delete without being asked: --yes"])
         if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             raise typer.Exit(1)
     try:
-        done = clean_cache(folder, scope, tell=_say)
+        done = clean_cache(folder, scope, tell=say)
     except CacheBusy as error:
         _refuse([str(error)])
-    _print(f"{counted(len(done.indexes), 'index', 'dropped')}, {counted(done.bytes, 'byte', 'deleted')} in {folder}.\n")
+    show(f"{counted(len(done.indexes), 'index', 'dropped')}, {counted(done.bytes, 'byte', 'deleted')} in {folder}.\n")
     if done.kept:
-        _print(f"{counted(len(done.kept), 'index')} could not be dropped; run it again when the engine answers.\n")
+        show(f"{counted(len(done.kept), 'index')} could not be dropped; run it again when the engine answers.\n")
         raise typer.Exit(1)
 
 
@@ -219,7 +223,7 @@ def doctor() -> None:
     """Say which adapters are there, which can be used on this machine, and what to install for the others."""
     from bench.doctor import report
 
-    _print(report())
+    show(report())
 
 
 @app.command()
@@ -230,7 +234,7 @@ def schema(
     from bench.experiment.schema import experiment_schema
     from bench.results.model import result_schema
 
-    _print_json(result_schema() if result else experiment_schema())
+    show_json(result_schema() if result else experiment_schema())
 
 
 @app.command()
@@ -257,9 +261,9 @@ def track(
     _agree_to_keys(tracking.contacts(), trust)
     deliveries = tracking.deliver(seconds)
     for delivery in deliveries:
-        _print(f"{delivery}\n")
+        show(f"{delivery}\n")
         for note in delivery.notes:
-            _print(f"  {note}\n")
+            show(f"  {note}\n")
     if any(delivery.unsent or not delivery.sent for delivery in deliveries):
         raise typer.Exit(1)
 
@@ -310,12 +314,12 @@ def export_training(
     except typer.Exit:  # said already
         raise
     except BaseException as error:
-        _say(f"{negatives}: error: {failure_of(error).where}")
+        say(f"{negatives}: error: {failure_of(error).where}")
         raise typer.Exit(1) from None
-    _print(f"{output}: {counted(done.rows, 'query')}, {counted(done.negatives, 'hard negative')} ({negatives})")
-    _print(f", {counted(done.skipped, 'query')} without a relevant passage left out\n" if done.skipped else "\n")
+    show(f"{output}: {counted(done.rows, 'query')}, {counted(done.negatives, 'hard negative')} ({negatives})")
+    show(f", {counted(done.skipped, 'query')} without a relevant passage left out\n" if done.skipped else "\n")
     for note in done.notes:
-        _say(note)
+        say(note)
 
 
 def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool) -> None:
@@ -324,7 +328,7 @@ def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool) -> No
 
     known = known_hosts_file(typer.get_app_dir)
     for key_path, contact in keys_to_announce(contacts, known):
-        _say(f"{key_path}: {contact.variable} goes to {contact.host} ({contact.address}), which the file names.")
+        say(f"{key_path}: {contact.variable} goes to {contact.host} ({contact.address}), which the file names.")
         if trust:
             continue
         if sys.stdin is None or not sys.stdin.isatty():
@@ -357,58 +361,12 @@ def _cache_folder(option: Path | None, setting: str | None, base: Path) -> Path:
 def _refuse(faults: tuple[str, ...] | list[str]) -> NoReturn:
     """Name what is wrong and stop with exit status 2."""
     for fault in faults:
-        _say(fault)
+        say(fault)
     raise typer.Exit(2)
-
-
-def _say(line: str) -> None:
-    if sys.stderr is None:  # closed: print would take standard output in its place
-        return
-    from bench.messages.secrets import redacted
-
-    line = redacted(line)
-    with suppress(OSError):  # nobody can be told that nobody can be told
-        print(line, file=sys.stderr)
-
-
-# What tables are drawn with, for a terminal that has no such characters.
-_PLAIN = str.maketrans({"·": "-", "►": ">", "–": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "..."})
-
-
-def _print(text: str) -> None:
-    from bench.messages.secrets import redacted
-
-    text, out = redacted(text), sys.stdout
-    if out is None:
-        raise OSError(errno.EBADF, "it is closed, so the results cannot be shown", "standard output")
-    if not _can_be_printed(text):
-        encoding = out.encoding
-        text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
-    try:
-        out.write(text)
-        out.flush()
-    except OSError as error:
-        with suppress(OSError, ValueError):  # what is left in the buffer would be refused again at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        raise OSError(error.errno, error.strerror, "standard output") from error
-
-
-def _can_be_printed(text: str) -> bool:
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _print_json(value: Any) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=1)
-    _print((text if _can_be_printed(text) else json.dumps(value, indent=1)) + "\n")
 
 
 def main() -> None:
     """Entry point of the command `bench`."""
-    from adapters import quieten_process
-
     quieten_process()
+    guard_tracebacks()
     app(prog_name="bench")

@@ -12,6 +12,7 @@ import rich.progress
 from rich.console import Console
 
 from adapters.base import Event, StageAdvanced, StageFinished, StageStarted, SystemFinished, Warned
+from bench.messages.terminal import shown
 from bench.messages.wording import counted, singular
 
 _MOST_FRAMES = 20
@@ -31,14 +32,14 @@ class Progress:
 
     def __init__(self, *, enabled: bool = True) -> None:
         self._enabled = enabled
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._bars = self._console.is_terminal
         self._started: dict[tuple[str, str], tuple[float, float, int | None, str]] = {}
         self._warned: set[str] = set()
         self._framed: set[tuple[str, ...]] = set()
         self._tasks: dict[tuple[str, str], rich.progress.TaskID] = {}
         self._display = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
+            rich.progress.TextColumn("{task.description}", markup=False),
             rich.progress.BarColumn(bar_width=30),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
@@ -79,7 +80,7 @@ class Progress:
         now = time.monotonic()
         self._started[key] = (now, now, event.total, event.unit)
         if self._bars:
-            self._tasks[key] = self._display.add_task(_describe(event.stage, event.label), total=event.total)
+            self._tasks[key] = self._display.add_task(shown(_describe(event.stage, event.label)), total=event.total)
 
     def _advance(self, event: StageAdvanced) -> None:
         key = (event.stage, event.label)
@@ -114,7 +115,7 @@ class Progress:
 
     def _line(self, text: str) -> None:
         with suppress(OSError):  # a terminal that is gone must not end a run
-            self._console.print(text, markup=False, soft_wrap=True)
+            self._console.print(shown(text), soft_wrap=True)
 
 
 def _shortened(frames: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import printable
 from ._ports import Ports, ServerFailed, listens
 from ._weaviate_credentials import Credentials
 
@@ -372,7 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sys.stdout.write(_run(command) + "\n")
     except ServerFailed as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printable(str(error))}\n")
         return 1
     return 0
 

@@ -204,6 +204,7 @@ class _Expansion:
         return system
 
     def _check(self, system: System, path: str) -> None:
+        self.reader.check_name(path, system.name)
         if system.k < self.cutoff:
             self.reader.fault(f"{path}.k", f"({system.k}) is below the cut-off of a measure ({self.cutoff}).")
         if (system.reranker or system.fusion) and system.k > system.depth:

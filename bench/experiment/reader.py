@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from adapters import registry
+from adapters import printable, registry, unprintable
 from adapters.base import Context, DatasetInvalid, Filter, InvalidOptions, open_text, resolve_path
 from bench.cache.artifacts import content_key
 from bench.experiment.file import ExperimentFile, LoadPoint
@@ -143,6 +144,14 @@ class Reader:
         text = redacted(text)
         if text not in self.faults:  # an entry of `systems` that stands for several is read once for each
             self.faults.append(text)
+
+    def check_name(self, key_path: str, name: str) -> None:
+        """Name what a terminal would obey or not show in a name, which tables and files repeat."""
+        if odd := unprintable(name):
+            codes = ", ".join(sorted(f"U+{ord(char):04X}" for char in odd))
+            self.fault(
+                key_path, f"is called {printable(name, keep='')}. A name cannot hold {codes}, which no terminal shows."
+            )
 
     def not_there(self, key_path: str, name: str, what: str, hint: str) -> None:
         """Name what is not `what` (a system, among the encoders): once, with every place that takes it for one."""
@@ -404,6 +413,7 @@ class Reader:
     def _loads(self, settings: ExperimentFile) -> tuple[LoadPoint, ...]:
         points = settings.latency
         for i, point in enumerate(points):
+            self.check_name(f"latency[{i}].name", point.label)
             if point.mode == "open" and point.rate is None:
                 self.fault(f"latency[{i}].rate", "is missing: an open loop needs queries per second.")
         if points and points[0].ingest:
@@ -412,7 +422,7 @@ class Reader:
                 "cannot stand in the first load point, which fronts, targets and costs go by. Put another before it.",
             )
         labels = [point.label for point in points if point.name or point.mode == "closed" or point.rate is not None]
-        for label in {label for label in labels if labels.count(label) > 1}:
+        for label in (label for label, count in Counter(labels).items() if count > 1):
             self.fault("latency", f"has two load points called {label}. Give them names.")
         return tuple(points)
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from adapters import printable
 from adapters.base import AdapterError, DatasetInvalid, numbered_lines, open_matrix, open_text
 from bench.cache.artifacts import write_atomically
+from bench.experiment.yaml_text import parse_yaml
 
 _TEXT_SUFFIXES = {".md", ".txt", ".html", ".htm"}
 _TABLE_SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
@@ -86,7 +88,11 @@ def _beir(folder: Path, where: str) -> _Data | None:
     documents = _lines(corpus)
     return _Data(
         f"a BEIR collection of {documents:,} documents with judgements for {', '.join(splits)}",
-        ("adapter: beir", f"path: {_quoted(where)}", f"split: {split:<20}# there is: {', '.join(splits)}"),
+        (
+            "adapter: beir",
+            f"path: {_quoted(where)}",
+            f"split: {_quoted(split):<20} # there is: {printable(', '.join(splits), keep='')}",
+        ),
         documents,
     )
 
@@ -204,7 +210,10 @@ def _below(where: str, path: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[A-Za-z0-9_./-]+", text) else json.dumps(text, ensure_ascii=False)
+    """A text as YAML reads it back: `2024` and `null` are texts here."""
+    if re.fullmatch(r"[A-Za-z0-9_./-]+", text) and parse_yaml(text) == text:
+        return text
+    return printable(json.dumps(text, ensure_ascii=False), keep="")
 
 
 # -- the file ----------------------------------------------------------------------------------------------------
@@ -226,7 +235,8 @@ def _experiment(name: str, data: _Data, model: str | None) -> str:
 
 
 def _sections(name: str, data: _Data, model: str | None) -> Iterator[str]:
-    yield f"# Written from {data.what}. Change what you like; `bench run` reads it as it is."
+    # A file's name may hold the end of a line, behind which it would be no comment any more.
+    yield f"# Written from {printable(data.what, keep='')}. Change what you like; `bench run` reads it as it is."
     yield "# `bench run FILE --dry-run` says what a run would do; `bench schema` helps editors to complete keys."
     yield f"experiment: {name}"
     yield "dataset:"

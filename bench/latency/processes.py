@@ -37,6 +37,7 @@ from bench.experiment.matrix import System
 from bench.latency.loops import Assignment, Carried, Sent, Threads
 from bench.latency.steps import LiveSystem, NotLive, Parts
 from bench.messages.failures import Failed, Failure, close_all, closing, failure_of
+from bench.messages.terminal import guard_tracebacks, say
 
 LEAD_SECONDS = 0.05  # from dealing out a turn to its beginning, so that no child is late
 # Of a processor. Threads of one process kept up 800 Weaviate queries a second, at .37 of a processor, adding 2.8 ms to
@@ -279,6 +280,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a package prints must not fall among the answers
     quieten_process()
+    guard_tracebacks()
     systems: dict[str, _Open] = {}
     try:
         while True:
@@ -300,7 +302,7 @@ def main() -> None:
     finally:
         answers.close()
         for failure in closing(close for each in systems.values() for close in each.closes):
-            sys.stderr.write(f"A system that was measured could not be closed: {failure.where}\n")
+            say(f"A system that was measured could not be closed: {failure.where}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""The way to a terminal: whatever is printed passes here. Results go to stdout, progress and faults to stderr.
+
+No secret passes, and nothing that a terminal would obey: names, ids, texts and errors may come from a stranger's data.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from adapters import printable
+
+# What tables are drawn with, for a terminal that has no such characters.
+_PLAIN = str.maketrans({"·": "-", "►": ">", "–": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "..."})
+
+
+def shown(text: str) -> str:
+    """Text as it may be printed."""
+    from bench.messages.secrets import redacted
+
+    return printable(redacted(text))
+
+
+def say(line: str) -> None:
+    """Print a line to standard error."""
+    if sys.stderr is None:  # closed: print would take standard output in its place
+        return
+    with suppress(OSError):  # nobody can be told that nobody can be told
+        print(shown(line), file=sys.stderr)
+
+
+def show(text: str) -> None:
+    """Print to standard output. Raises OSError that names it where it refuses."""
+    _write(shown(text))
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON, which stays JSON: what a terminal would obey is written as JSON escapes it."""
+    from bench.messages.secrets import redacted
+
+    text = redacted(json.dumps(value, ensure_ascii=False, indent=1))
+    text = printable(text, escape=lambda char: json.dumps(char)[1:-1])
+    _write((text if _can_be_printed(text) else json.dumps(json.loads(text), indent=1)) + "\n")
+
+
+def _write(text: str) -> None:
+    out = sys.stdout
+    if out is None:
+        raise OSError(errno.EBADF, "it is closed, so the results cannot be shown", "standard output")
+    if not _can_be_printed(text):
+        encoding = out.encoding
+        text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        out.write(text)
+        out.flush()
+    except OSError as error:
+        with suppress(OSError, ValueError):  # what is left in the buffer would be refused again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _can_be_printed(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def guard_tracebacks() -> None:
+    """Let tracebacks of the whole process pass here too: they quote messages and lines of files."""
+    sys.excepthook = _on_exception
+    threading.excepthook = _on_thread_exception
+
+
+def _on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
+
+
+def _on_thread_exception(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        _on_exception(args.exc_type, args.exc_value, args.exc_traceback)
