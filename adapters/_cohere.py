@@ -14,6 +14,7 @@ from .base import InvalidOptions
 from .service import MISSHAPEN, CallOptions, Service
 
 OWN_ADDRESS = "https://api.cohere.com"
+KEY_ENV = "CO_API_KEY"  # the SDK reads it
 
 # Source: docs.cohere.com/docs/deprecations, read in November 2026.
 _RETIRED = re.compile(r"(embed|rerank)-(english|multilingual)(-light)?-v2\.0")
@@ -30,7 +31,7 @@ class Cohere(Service):
             options,
             own_address=OWN_ADDRESS,
             address_env="CO_API_URL",
-            key_env="CO_API_KEY",
+            key_env=KEY_ENV,
             own_addresses=own_addresses,
         )
         self._options = options

@@ -53,6 +53,13 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
     },
 }
 
+DISTRIBUTIONS: tuple[str, ...] = (
+    "torch", "sentence-transformers", "transformers", "lancedb", "pylance", "bm25s", "datasets", "weaviate-client",
+    "faiss-cpu", "cohere", "openai",
+)  # fmt: skip
+"""What the built-in adapters require that can change a figure, written out: to ask each of them takes half a second of
+imports. A test compares."""
+
 
 def names(role: RoleName) -> tuple[str, ...]:
     """The adapters of a role that can be asked for, built in and third-party."""

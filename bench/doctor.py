@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 
 from adapters import registry
+from adapters.base import HUB, hub_is_offline
 from bench.machine.provenance import machine, packages
 from bench.messages.failures import failure_of
-
-_KEYS = {"cohere": "CO_API_KEY", "openai": "OPENAI_API_KEY", "braintrust": "BRAINTRUST_API_KEY"}
 
 
 def report() -> str:
@@ -42,28 +42,26 @@ def _servers() -> list[str]:
 def _machine() -> str:
     about = machine()
     memory = f", {about['memory_bytes'] / 2**30:.0f} GiB" if about["memory_bytes"] else ""
-    versions = packages()
-    shown = ", ".join(
-        f"{name} {versions[name]}" for name in ("retrieval-bench", "lancedb", "torch") if name in versions
-    )
-    return f"{about['processor']}, {about['cores']} cores{memory}, Python {about['python']}; {shown}"
+    harness = f"retrieval-bench {packages().get('retrieval-bench', 'from a folder')}"
+    return f"{about['processor']}, {about['cores']} cores{memory}, Python {about['python']}; {harness}"
 
 
 def _state(role: registry.RoleName, name: str) -> str:
     try:
         kind = registry.load(role, name)
         missing = kind.missing()
+        versions = [] if missing else [f"{name} {version(name)}" for name in kind.distributions()]
     except BaseException as error:  # a third party's module may fail in any way; the doctor's work is to say so
         return f"cannot be loaded: {failure_of(error).where}"
     if missing:
         return str(missing)
-    variable = _KEYS.get(name)
-    if variable and variable not in os.environ:
-        return f"ready, but needs a key in {variable}"
-    return "ready"
+    shown = f" ({', '.join(versions)})" if versions else ""
+    if kind.key_env and kind.key_env not in os.environ:
+        return f"ready, but needs a key in {kind.key_env}{shown}"
+    return f"ready{shown}"
 
 
 def _offline() -> str:
-    if os.environ.get("HF_HUB_OFFLINE") in ("1", "true", "TRUE", "yes", "on"):
-        return "Hugging Face hub: off (HF_HUB_OFFLINE is set); models come from folders, packages and the local cache"
-    return "Hugging Face hub: used for models and datasets given by name"
+    if hub_is_offline():
+        return f"{HUB}: off (HF_HUB_OFFLINE is set); models come from folders, packages and the local cache"
+    return f"{HUB}: used for models and datasets given by name"

@@ -64,12 +64,13 @@ from .events import (
 )
 from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
 from .filters import Condition, Filter, column_of
-from .offline import hub_is_offline, hub_offline
+from .offline import HUB, hub_is_offline, hub_offline
 from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
 from .reading import numbered_lines, open_matrix, open_text
 from .reranker import Reranker
 from .session import Session
 from .store import Store
+from .synonyms import SAME_OPTIONS
 from .tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
 from .tracker import Tracker
 from .wording import listed
@@ -77,7 +78,9 @@ from .wording import listed
 __all__ = [
     "EMPTY_ROW",
     "EMPTY_SCORE",
+    "HUB",
     "RECKONING_ERROR",
+    "SAME_OPTIONS",
     "Adapter",
     "AdapterError",
     "AdapterRejected",

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import importlib.util
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from ._distributions import distribution_of
 from .contacts import Contact, asks_others
 from .errors import MissingDependency
 
@@ -38,6 +39,9 @@ class Adapter(ABC):
     name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()  # importable packages beyond the standard library
     extra: ClassVar[str | None] = None  # the extra of this distribution that brings them
+    brought_by: ClassVar[Mapping[str, str]] = {}  # the distribution of a required package, where its name is another
+    figures_from: ClassVar[tuple[str, ...] | None] = None  # those of `requires` that can change a figure; None: all
+    key_env: ClassVar[str | None] = None  # environment variable from which the provider's own SDK reads the key
 
     @classmethod
     def missing(cls) -> MissingDependency | None:
@@ -46,6 +50,14 @@ class Adapter(ABC):
             if importlib.util.find_spec(package) is None:
                 return MissingDependency(cls.name, package, cls.extra)
         return None
+
+    @classmethod
+    def distributions(cls) -> tuple[str, ...]:
+        """The installed distributions whose versions can change a figure: a result names them, and timings taken with
+        others are taken again."""
+        packages = cls.requires if cls.figures_from is None else cls.figures_from
+        found = (distribution_of(package, cls.brought_by.get(package)) for package in packages)
+        return tuple(name for name in found if name is not None)
 
     def check(self) -> None:
         """Raise an AdapterError for whatever can be known to fail before the run: a model that is not there, a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,28 @@ class DatasetSource(Adapter):
     def __init__(self, options: Any, context: Context = Context()) -> None:
         self.options = options
         self.context = context
+
+    @property
+    def title(self) -> str | None:
+        """What tables call the collection; None: by the adapter's name. The default is the option `name`, `path` (the
+        folder or file) or `dataset`, whichever there is first."""
+        for option in ("name", "path", "dataset"):
+            value = getattr(self.options, option, None)
+            if value and option == "path":
+                # Not resolved: a link is named as the user calls it.
+                path = Path(os.path.normpath(self.context.path(value)))
+                if name := path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem:
+                    return name
+            elif value:
+                return str(value)
+        return None
+
+    @property
+    def judged_split(self) -> str | None:
+        """Which part of the collection's judgements is loaded, as results tell it; None where it has no parts. The
+        default is the option `split`."""
+        split = getattr(self.options, "split", None)
+        return None if split is None else str(split)
 
     @abstractmethod
     def load(self) -> Tables:

@@ -19,7 +19,7 @@ class Reranker(Adapter):
     """Scores the candidates of a query."""
 
     Options: ClassVar[type[BaseModel]] = NoOptions
-    needs: ClassVar[Consumes] = "text"  # "vector": the option `encoder` names the encoder whose vectors it gets
+    needs: ClassVar[Consumes] = "text"  # "vector": `encoder_name` names the encoder whose vectors it gets
     depends_on_corpus: ClassVar[bool] = False  # a pair's score depends on other documents too (IDF)
     bills: bool = False  # as for an encoder
 
@@ -31,6 +31,20 @@ class Reranker(Adapter):
     @abstractmethod
     def identity(self) -> Identity:
         """What decides the scores. Known without loading the model."""
+
+    @property
+    def encoder_name(self) -> str | None:
+        """The encoder of the experiment whose vectors it gets, None where `needs` is "text". The default is the option
+        `encoder`. Raises WrongAnswer where there is none."""
+        if self.needs != "vector":
+            return None
+        name = getattr(self.options, "encoder", None)
+        if not isinstance(name, str):
+            raise WrongAnswer(
+                f"Reranker {self.name} needs vectors and names no encoder. Give it an option `encoder`, or the "
+                "property encoder_name."
+            )
+        return name
 
     def prepare(self, corpus: Corpus) -> None:
         """Take what may be known beforehand: texts by row, vectors where `needs` is "vector". Untimed."""

@@ -208,6 +208,11 @@ class Store(Adapter):
     def describe(self, ref: IndexRef) -> EffectiveIndex:
         """Read back from the engine what was built. Raises IndexMissing, NotIndexed."""
 
+    def built_earlier(self, ref: IndexRef) -> float | None:
+        """Seconds that the build took of an index that the engine held already, from an earlier run, when `build` was
+        asked for it; None where it was built now."""
+        return None
+
     def health(self) -> tuple[str, ...]:
         """The state of the machines that serve this store, such as `weaviate-1 HEALTHY`; empty for what runs in this
         process. A run tells what changed while it lasted."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from .._cohere import Cohere, check_not_retired
+from .._cohere import KEY_ENV, Cohere, check_not_retired
 from ..base import Context, Floats, Identity, InvalidOptions, Role
 from ..service import CallOptions, counted
 from ._managed import ManagedEncoder, float_vectors
@@ -88,6 +88,7 @@ class CohereEncoder(ManagedEncoder):
     name: ClassVar[str] = "cohere"
     requires: ClassVar[tuple[str, ...]] = ("cohere",)
     extra: ClassVar[str | None] = "cohere"
+    key_env: ClassVar[str | None] = KEY_ENV
     # docs.cohere.com/docs/rate-limits, 2026: inputs per minute, trial and production alike
     default_items_per_minute: ClassVar[float | None] = 2000
     Options = CohereOptions

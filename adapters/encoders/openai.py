@@ -73,6 +73,7 @@ class OpenAIEncoder(ManagedEncoder):
     name: ClassVar[str] = "openai"
     requires: ClassVar[tuple[str, ...]] = ("openai",)
     extra: ClassVar[str | None] = "openai"
+    key_env: ClassVar[str | None] = "OPENAI_API_KEY"
     Options = OpenAIOptions
 
     def __init__(self, options: OpenAIOptions, context: Context = Context()) -> None:
@@ -81,7 +82,7 @@ class OpenAIEncoder(ManagedEncoder):
             options,
             own_address=OWN_ADDRESS,
             address_env="OPENAI_BASE_URL",
-            key_env="OPENAI_API_KEY",
+            key_env=self.key_env,
             own_addresses=context.own_addresses,
         )
         super().__init__(options, context)

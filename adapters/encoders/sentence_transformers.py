@@ -104,7 +104,7 @@ class SentenceTransformersEncoder(Encoder):
     """A model in this process."""
 
     name: ClassVar[str] = "sentence_transformers"
-    requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch")
+    requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch", "transformers")
     Options = SentenceTransformersOptions
 
     def __init__(self, options: SentenceTransformersOptions, context: Context = Context()) -> None:

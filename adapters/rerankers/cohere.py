@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from .._cohere import Cohere, check_not_retired
+from .._cohere import KEY_ENV, Cohere, check_not_retired
 from ..base import Context, Floats, Identity, Usage
 from ..service import CallOptions, counted
 from ._managed import ManagedReranker, scores_in_order
@@ -31,6 +31,7 @@ class CohereReranker(ManagedReranker):
     name: ClassVar[str] = "cohere"
     requires: ClassVar[tuple[str, ...]] = ("cohere",)
     extra: ClassVar[str | None] = "cohere"
+    key_env: ClassVar[str | None] = KEY_ENV
     Options = CohereRerankOptions
 
     def __init__(self, options: CohereRerankOptions, context: Context = Context()) -> None:

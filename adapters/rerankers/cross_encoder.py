@@ -69,7 +69,7 @@ class CrossEncoderReranker(Reranker):
     """A model in this process. The library batches pairs by length over the whole call."""
 
     name: ClassVar[str] = "cross_encoder"
-    requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch")
+    requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch", "transformers")
     Options = CrossEncoderOptions
 
     def __init__(self, options: CrossEncoderOptions, context: Context = Context()) -> None:

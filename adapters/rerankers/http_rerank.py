@@ -52,6 +52,7 @@ class RerankApiReranker(ManagedReranker):
 
     name: ClassVar[str] = "rerank_api"
     requires: ClassVar[tuple[str, ...]] = ("httpx",)
+    figures_from: ClassVar[tuple[str, ...] | None] = ()  # the server does the work
     Options = RerankApiOptions
 
     def __init__(self, options: RerankApiOptions, context: Context = Context()) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -128,6 +128,7 @@ class FaissStore(Store):
 
     name = "faiss"
     requires = ("faiss",)
+    brought_by: ClassVar[Mapping[str, str]] = {"faiss": "faiss-cpu"}
     extra = "faiss"
     scores_exact = False  # those of IVF_PQ are of its codes
     takes_rows = True

@@ -155,6 +155,7 @@ class HttpStore(Store):
 
     name = "http"
     requires = ("httpx",)
+    figures_from = ()  # the service does the work
     Index = HttpIndex
     Query = HttpQuery
     Connection = HttpConnection

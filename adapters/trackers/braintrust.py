@@ -30,6 +30,7 @@ class BraintrustDataset(Options):
 
 
 OWN_ADDRESS = "https://www.braintrust.dev"
+KEY_ENV = "BRAINTRUST_API_KEY"  # the SDK reads it
 
 
 class BraintrustOptions(Options):
@@ -43,7 +44,7 @@ class BraintrustOptions(Options):
         description="Address of Braintrust; left out, BRAINTRUST_APP_URL, else the service's own.",
     )
     api_key_env: str = Field(
-        "BRAINTRUST_API_KEY",
+        KEY_ENV,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="Environment variable that holds the key of Braintrust.",
     )
@@ -63,6 +64,7 @@ class BraintrustTracker(SendingTracker):
     name: ClassVar[str] = "braintrust"
     requires: ClassVar[tuple[str, ...]] = ("braintrust",)
     extra: ClassVar[str | None] = "braintrust"
+    key_env: ClassVar[str | None] = KEY_ENV
     sender: ClassVar[str] = "_send_braintrust.py"
     Options = BraintrustOptions
 

@@ -88,6 +88,13 @@ class Experiment:
         return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses, self.alone)
 
     @property
+    def kinds(self) -> tuple[type[Any], ...]:
+        """The classes of the adapters that make its figures, each once."""
+        kinds = [part.kind for part in (self.dataset, *self.encoders.values(), *self.rerankers.values())]
+        kinds += [system.store.kind for system in self.systems if system.store is not None]
+        return tuple(dict.fromkeys(kinds))
+
+    @property
     def primary(self) -> Measure:
         """The measure that decides."""
         return self.measures[0]

@@ -124,7 +124,7 @@ def _key(pipeline: Pipeline, stages: Any, load: LoadPoint, company: Any, occasio
     """System, plan, machine and packages. company: what else was measured with it."""
     plan = {**load.model_dump(mode="json", exclude={"name", "rounds"}), "rounds": load.planned_rounds}
     seed = pipeline.experiment.settings.seed
-    return content_key([_ARRAYS, stages, plan, company, occasion, seed, machine(), packages()])
+    return content_key([_ARRAYS, stages, plan, company, occasion, seed, machine(), packages(pipeline.experiment.kinds)])
 
 
 def _stages(pipeline: Pipeline, system: System) -> Any:

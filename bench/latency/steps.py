@@ -214,7 +214,7 @@ class LiveSystem:
         assert system.reranker is not None
         reranker = self._parts.reranker(system.reranker)
         texts = self._parts.query_texts
-        encoder = reranker.options.encoder if reranker.needs == "vector" else None
+        encoder = reranker.encoder_name
         steps = self._encoding(encoder) if encoder else []
         documents = self._parts.documents
 

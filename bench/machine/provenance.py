@@ -5,22 +5,29 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "retrieval-bench", "numpy", "pyarrow", "torch", "sentence-transformers", "transformers", "lancedb", "pylance",
-    "bm25s", "datasets", "weaviate-client", "faiss-cpu", "cohere", "openai", "scipy",
-)  # fmt: skip
+from adapters import registry
+from adapters.base import Adapter
+
+OWN_PACKAGES = ("retrieval-bench", "numpy", "pyarrow", "scipy")
 
 
-@lru_cache(maxsize=1)
-def packages() -> dict[str, str]:
-    """Versions of the packages that can change a figure, those installed."""
+def packages(in_use: Iterable[type[Adapter]] = ()) -> dict[str, str]:
+    """Versions of the packages that can change a figure, those installed: the harness's, those of the adapters that
+    come with it, and those of the adapters in use, which may be others."""
+    required = tuple(name for kind in in_use for name in kind.distributions())
+    return dict(_versions((*OWN_PACKAGES, *registry.DISTRIBUTIONS, *required)))
+
+
+@lru_cache(maxsize=8)
+def _versions(names: tuple[str, ...]) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for name in PACKAGES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -50,10 +57,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def provenance() -> dict[str, Any]:
-    """commit and dirty: of the harness's own checkout, None where it was installed without one."""
+def provenance(in_use: Iterable[type[Adapter]] = ()) -> dict[str, Any]:
+    """in_use: the adapters that make the figures.
+
+    commit and dirty are those of the harness's own checkout, None where it was installed without one.
+    """
     commit, dirty = _commit(Path(__file__).resolve().parent)
-    return {"commit": commit, "dirty": dirty, "packages": packages(), "machine": machine(), "addresses": {}}
+    return {"commit": commit, "dirty": dirty, "packages": packages(in_use), "machine": machine(), "addresses": {}}
 
 
 def _commit(folder: Path) -> tuple[str | None, bool | None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from adapters.base import SAME_OPTIONS
+
 # Words of other tools and of everyday speech that mean the same as a key here.
 _SAME = (
     {"measures", "metrics", "metric", "measure", "scores", "eval", "evaluation"},
@@ -43,12 +45,7 @@ _SAME = (
     {"similarity", "metric", "distance", "distance_type", "measure"},
     {"split", "subset", "fold", "partition"},
     {"cache", "cache_dir", "cache_folder"},
-    {"nprobes", "nprobe", "n_probes", "probes"},
-    {"num_partitions", "nlist", "n_lists", "partitions", "clusters"},
-    {"max_connections", "m", "num_neighbors"},
-    {"ef", "ef_search", "hnsw_ef", "search_ef"},
-    {"ef_construction", "efc", "ef_build"},
-    {"tokenizer", "analyzer", "analyser", "tokenization", "language"},
+    *SAME_OPTIONS,
 )  # fmt: skip
 
 

@@ -45,8 +45,8 @@ def refused(pipeline: Pipeline, system: System) -> list[Refused]:
     names = [name for name, role in system.encoders if role == "document"]
     if system.reranker is not None:
         reranker = pipeline.reranker(system.reranker)
-        if reranker.needs == "vector":
-            names.append(reranker.options.encoder)
+        if reranker.encoder_name is not None:
+            names.append(reranker.encoder_name)
         elif (item := _pairs(pipeline, system)) is not None:
             found[f"{item.part} {item.what}"] = item
     for name in names:

@@ -278,12 +278,11 @@ class Pipeline:
             self.work.indexes_built.reused += 1
             return kept
         ref, seconds, memory = self._build(system, key)
-        if ref.details.get("reused") and (cause := foreign_vectors(store, ref, vectors)) is not None:
+        if store.built_earlier(ref) is not None and (cause := foreign_vectors(store, ref, vectors)) is not None:
             indexes.lost(store, ref, label, cause)
             ref, seconds, memory = self._build(system, key)
-        if ref.details.get("reused"):  # an engine that kept the index itself says how long its build took
-            seconds = float(ref.details["build_seconds"])
-            memory = BuildMemory()
+        if (earlier := store.built_earlier(ref)) is not None:
+            seconds, memory = earlier, BuildMemory()
         built = indexes.keep(key, store, ref, seconds, memory)
         self.work.indexes_built.computed += 1
         return built
@@ -548,10 +547,10 @@ class Pipeline:
         refused no vector; they keep no place.
         """
         rows = np.where(rows < self.dataset.documents, rows, -1)
-        reranker = self.reranker(str(system.reranker))
-        if reranker.needs != "vector":
+        encoder = self.reranker(str(system.reranker)).encoder_name
+        if encoder is None:
             return rows, {}
-        documents, queries = (self.vectors(reranker.options.encoder, role).failures for role in ROLES)
+        documents, queries = (self.vectors(encoder, role).failures for role in ROLES)
         if documents:
             rows = np.where(np.isin(rows, list(documents)), -1, rows)
         rows[list(queries)] = -1
@@ -562,9 +561,8 @@ class Pipeline:
 
         def prepare() -> Reranker:
             reranker = self.reranker(name)
-            vectors = None
-            if reranker.needs == "vector":
-                vectors = self.vectors(reranker.options.encoder, "document")
+            encoder = reranker.encoder_name
+            vectors = None if encoder is None else self.vectors(encoder, "document")
             similarity = vectors.similarity if vectors else Similarity.COSINE
             reranker.prepare(Corpus(self.dataset.document_texts, vectors.array if vectors else None, similarity))
             return reranker
@@ -573,8 +571,8 @@ class Pipeline:
 
     def reranker_queries(self, name: str) -> Queries:
         """The judged queries as a reranker consumes them."""
-        reranker = self.reranker(name)
-        vectors = self.vectors(reranker.options.encoder, "query").array if reranker.needs == "vector" else None
+        encoder = self.reranker(name).encoder_name
+        vectors = None if encoder is None else self.vectors(encoder, "query").array
         return Queries(vectors, self.dataset.query_texts)
 
     def score_key(self, name: str) -> str:
@@ -583,8 +581,8 @@ class Pipeline:
         depends: list[Any] = [reranker.identity.as_dict()]
         if reranker.depends_on_corpus:
             depends.append(self.corpus_fingerprint(texts=True))
-        if reranker.needs == "vector":
-            depends += [self.vectors_key(reranker.options.encoder, role) for role in ("document", "query")]
+        if (encoder := reranker.encoder_name) is not None:
+            depends += [self.vectors_key(encoder, role) for role in ("document", "query")]
         return content_key(depends)
 
     def pair_scores(self, name: str) -> PairScores:

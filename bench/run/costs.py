@@ -317,8 +317,7 @@ def encoders_in_use(pipeline: Pipeline) -> dict[tuple[str, Role], Encoder]:
 def encoder_roles(pipeline: Pipeline, system: System) -> list[tuple[str | None, Role]]:
     """The encoders of one system and of its reranker, by role; None where it has none."""
     names: list[tuple[str | None, Role]] = [(system.document_encoder, "document"), (system.query_encoder, "query")]
-    if system.reranker and pipeline.reranker(system.reranker).needs == "vector":
-        encoder = pipeline.reranker(system.reranker).options.encoder
+    if system.reranker and (encoder := pipeline.reranker(system.reranker).encoder_name) is not None:
         names += [(encoder, "document"), (encoder, "query")]
     return names
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.base import RECKONING_ERROR, Encoder, InvalidOptions, Role, TextRows, asks_others, hub_offline
+from adapters.base import HUB, RECKONING_ERROR, Encoder, InvalidOptions, Role, TextRows, asks_others, hub_offline
 from bench.cache.artifacts import locked
 from bench.experiment.file import LoadPoint
 from bench.experiment.matrix import System
@@ -32,7 +32,7 @@ from bench.run.fronts import attainable
 from bench.run.preflight import prepare
 
 _HUB_NOT_ASKED = (
-    "A dry run asks nobody, not the Hugging Face hub either. The run itself downloads what is not here yet; to plan it "
+    f"A dry run asks nobody, not the {HUB} either. The run itself downloads what is not here yet; to plan it "
     "first, download it: hf download NAME"
 )
 _SAMPLE = 24  # texts that are embedded to estimate the rate

@@ -5,7 +5,6 @@ All faults are collected and named together; nothing is billed and no result fol
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ import numpy as np
 
 from adapters.base import (
     AdapterError,
-    Context,
     DatasetSource,
     Encoder,
     Identity,
@@ -32,7 +30,7 @@ from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset, load_dataset
 from bench.data.integrity import DatasetFaults
 from bench.experiment.matrix import System
-from bench.experiment.reader import ConfigFaults, Experiment, Part
+from bench.experiment.reader import ConfigFaults, Experiment
 from bench.messages.failures import closing, failure_of, told
 from bench.messages.suggestions import suggestion
 from bench.money.cost import PriceFaults
@@ -123,7 +121,6 @@ class _Preflight:
 
     def dataset(self, cache_folder: Path) -> Dataset | None:
         part = self.experiment.dataset
-        split = getattr(part.options, "split", None)
         source: DatasetSource | None = None
         dataset: Dataset | None = None
         with self.naming("dataset"):
@@ -131,8 +128,8 @@ class _Preflight:
             source.check()
             dataset = load_dataset(
                 source,
-                name=_dataset_name(part, self.experiment.base),
-                split=split,
+                name=source.title or part.adapter,
+                split=source.judged_split,
                 needs_judgements=self.experiment.primary.needs_judgements,
                 dangling=self.experiment.settings.dangling,
                 exclude_self=self.experiment.settings.exclude_self,
@@ -154,8 +151,8 @@ class _Preflight:
                 continue
             with self.naming(key_path):
                 reranker = pipeline.reranker(name)
-                if reranker.needs == "vector":
-                    encoder = reranker.options.encoder
+                encoder = reranker.encoder_name
+                if encoder is not None:
                     if encoder not in self.experiment.encoders:
                         hint = suggestion(encoder, self.experiment.encoders)
                         raise InvalidOptions(f"{encoder} is not an encoder. {hint}", key="encoder")
@@ -313,20 +310,6 @@ def _check_encoder(encoder: Encoder) -> None:
         )
     for role in get_args(Role):
         _ = encoder.space, encoder.role_settings(role)
-
-
-def _dataset_name(part: Part, base: Path) -> str:
-    """What the table calls the collection: its folder, file or hub name, else its adapter."""
-    for option in ("name", "path", "dataset"):
-        value = getattr(part.options, option, None)
-        if value and option == "path":
-            # Not resolved: a link is named as the user calls it.
-            path = Path(os.path.normpath(Context(base).path(value)))
-            if name := path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem:
-                return name
-        elif value:
-            return str(value)
-    return part.adapter
 
 
 _NO_DATASET: Any = type("_NoDataset", (), {"vector_dimension": None})()

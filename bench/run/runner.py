@@ -145,7 +145,7 @@ class _Run:
 
     def _started(self) -> Result:
         dataset = dataset_info(self.pipeline.dataset)
-        origin = {**provenance.provenance(), **origins(self.pipeline, self.emit)}
+        origin = {**provenance.provenance(self.experiment.kinds), **origins(self.pipeline, self.emit)}
         return Result(
             status="started",
             experiment=dict(self.experiment.resolved),

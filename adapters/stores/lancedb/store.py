@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -80,6 +80,7 @@ class LanceDbStore(Store):
 
     name = "lancedb"
     requires = ("lancedb", "lance")
+    brought_by: ClassVar[Mapping[str, str]] = {"lance": "pylance"}
     scores_exact = False  # those of SQ, PQ and RQ are of codes unless refine_factor is set
     Index = LanceDbIndex
     Query = LanceDbQuery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -58,6 +58,7 @@ class WeaviateStore(Store):
 
     name = "weaviate"
     requires = ("weaviate",)
+    brought_by: ClassVar[Mapping[str, str]] = {"weaviate": "weaviate-client"}
     extra = "weaviate"
     Index = WeaviateIndex
     Query = WeaviateQuery
@@ -165,6 +166,9 @@ class WeaviateStore(Store):
             "build_seconds": built.seconds,
             "reused": built.reused,
         }
+
+    def built_earlier(self, ref: IndexRef) -> float | None:
+        return float(ref.details["build_seconds"]) if ref.details.get("reused") else None
 
     def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
         """An asynchronous server accepts rows before their vectors are in the index."""

@@ -1,0 +1,10 @@
+"""Options that mean the same and are called differently by different engines: what somebody may have meant."""
+
+SAME_OPTIONS: tuple[frozenset[str], ...] = (
+    frozenset({"nprobes", "nprobe", "n_probes", "probes"}),
+    frozenset({"num_partitions", "nlist", "n_lists", "partitions", "clusters"}),
+    frozenset({"max_connections", "m", "num_neighbors"}),
+    frozenset({"ef", "ef_search", "hnsw_ef", "search_ef"}),
+    frozenset({"ef_construction", "efc", "ef_build"}),
+    frozenset({"tokenizer", "analyzer", "analyser", "tokenization", "language"}),
+)
