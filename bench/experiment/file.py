@@ -25,9 +25,11 @@ class IngestPlan(_Model):
     """Rows written into the index while a load point's queries run: the last part of the corpus, held back until
     then from an index of their own."""
 
-    rows_per_second: float = Field(gt=0)
-    batch: int = Field(100, ge=1, description="rows written at once")
-    share: float = Field(0.1, gt=0, lt=1, description="part of the corpus that is written during the queries")
+    rows_per_second: float = Field(gt=0, description="Rows that are written in a second while the queries run.")
+    batch: int = Field(100, ge=1, description="Rows written at once.")
+    share: float = Field(
+        0.1, gt=0, lt=1, description="Part of the corpus that is written during the queries, above 0 and below 1."
+    )
 
 
 class LoadPoint(_Model):
@@ -37,37 +39,58 @@ class LoadPoint(_Model):
     `rate` a second fixed beforehand, whatever the answers do; a query's time runs from its planned start.
     """
 
-    name: str | None = None
-    mode: Literal["closed", "open"] = "closed"
-    workers: int = Field(1, ge=1, le=1024, description="closed loop: queries under way at once")
-    rate: float | None = Field(None, gt=0, description="open loop: queries per second")
-    arrivals: Literal["poisson", "constant"] = "poisson"
+    name: str | None = Field(
+        None, description="Name of the load point in files and tables; left out, made of its mode with workers or rate."
+    )
+    mode: Literal["closed", "open"] = Field(
+        "closed",
+        description="closed: each worker sends its next query when the last was answered; open: queries start on "
+        "a schedule, whatever the answers do.",
+    )
+    workers: int = Field(1, ge=1, le=1024, description="Queries under way at once in a closed loop, 1 to 1,024.")
+    rate: float | None = Field(
+        None, gt=0, description="Queries that start in a second in an open loop, which must have it."
+    )
+    arrivals: Literal["poisson", "constant"] = Field(
+        "poisson",
+        description="Gaps between the starts of an open loop: random as of independent users (poisson), or all alike.",
+    )
     processes: int | None = Field(
-        None, ge=1, le=256, description="that send the queries to servers; default: as many as keep each half idle"
+        None,
+        ge=1,
+        le=256,
+        description="Processes that send the queries to servers, 1 to 256; left out, as many as keep each half idle.",
     )
     max_in_flight: int = Field(
-        64, ge=1, le=1024, description="open loop: queries under way at most; beyond, they queue"
+        64, ge=1, le=1024, description="Queries under way at most in an open loop, 1 to 1,024; beyond, they queue."
     )
-    samples: int | None = Field(None, ge=1, description="measured queries wanted per system, over all rounds")
+    samples: int | None = Field(
+        None,
+        ge=1,
+        description="Measured queries wanted of each system, over all rounds; left out, 1,000, and 100 where "
+        "calls are billed.",
+    )
     seconds: float = Field(
         60.0,
         gt=0,
-        description="for the whole pass over all systems, whichever ends first; a closed loop of one worker takes "
-        "longer where its turns do not fit",
+        description="Seconds for the whole pass over all systems, if the samples are not there before; a closed "
+        "loop of one worker takes longer where its turns do not fit.",
     )
     rounds: int | None = Field(
         None,
         ge=3,
-        description="systems take turns this often; default 3, and 10 in a closed loop of one worker, where fewer are "
-        "raised to 10",
+        description="How often systems take turns, at least 3; left out, 3, and 10 in a closed loop of one "
+        "worker, where fewer are raised to 10.",
     )
     turn_seconds: float = Field(
         1.0,
         gt=0,
-        description="closed loop of one worker: a turn lasts at least this long, and 20 queries; shorter turns measure "
-        "the scheduler: under one second there is no verdict on latency",
+        description="Seconds that a turn lasts at least in a closed loop of one worker, and 20 queries; shorter "
+        "turns measure the scheduler, so that under one second there is no verdict on latency.",
     )
-    ingest: IngestPlan | None = Field(None, description="write rows while the queries run")
+    ingest: IngestPlan | None = Field(
+        None, description="Rows to write into the index while the queries run; left out, none."
+    )
 
     @property
     def alone(self) -> bool:
@@ -96,82 +119,160 @@ QualityMargin = Annotated[float, Field(gt=0, lt=1)]
 class Margins(_Model):
     """What a system may be worse by than the baseline without being called worse."""
 
-    quality: QualityMargin | None = Field(None, description="loss of the first measure that does not matter to you")
+    quality: QualityMargin | None = Field(
+        None, description="Loss of the first measure that does not matter to you, above 0 and below 1."
+    )
     latency: float | None = Field(
-        None, gt=1, allow_inf_nan=False, description="ratio of times that does not matter to you, such as 1.10"
+        None,
+        gt=1,
+        allow_inf_nan=False,
+        description="Ratio of times that does not matter to you, above 1, such as 1.10.",
     )
 
 
 class ProjectedSize(_Model):
     """The size that costs are projected to."""
 
-    documents: int = Field(ge=0)
-    queries_per_month: int = Field(ge=0)
+    documents: int = Field(ge=0, description="Documents in the corpus that costs are projected to.")
+    queries_per_month: int = Field(ge=0, description="Queries in a month that costs are projected to.")
 
 
 class SystemEntry(_Model):
     """One entry of `systems`. Lists multiply; `fuse` multiplies when it is a list of lists."""
 
-    name: str | None = None
-    run: FolderOrUri | list[FolderOrUri] | None = Field(
-        None, description="TREC run file: rankings of whatever is used today"
+    name: str | None = Field(
+        None, description="Name of the system; left out, that of its parts, and of the options that a list multiplies."
     )
-    encoder: Any = Field(None, description="name, or {document: name, query: name}, or a list of them")
-    store: str | list[str] | None = None
-    fuse: list[Any] | None = Field(None, description="names of systems whose rankings are fused")
-    by: Literal["rrf", "weighted"] | list[Literal["rrf", "weighted"]] | None = None
-    weights: list[float] | dict[str, float] | None = Field(None, description="one per fused system")
-    rrf_k: int | list[int] = Field(60, description="the constant of reciprocal rank fusion")
-    reranker: str | list[str | None] | None = None
-    depth: int | list[int] = DEFAULT_DEPTH
-    k: int | None = None
-    filter: Any = Field(None, description="conditions over meta.*, or a list of them")
-    shared_space: bool = Field(False, description="the two encoders are known to share a vector space")
+    run: FolderOrUri | list[FolderOrUri] | None = Field(
+        None,
+        description="TREC run file with the rankings of whatever is used today, instead of a store or fused systems.",
+    )
+    encoder: Any = Field(
+        None,
+        description="Name of the encoder, {document: NAME, query: NAME} for two that share a vector space, or a "
+        "list of these.",
+    )
+    store: str | list[str] | None = Field(
+        None, description="Name of the store, or a list of names; left out, exact search."
+    )
+    fuse: list[Any] | None = Field(None, description="Names of the systems whose rankings are made one.")
+    by: Literal["rrf", "weighted"] | list[Literal["rrf", "weighted"]] | None = Field(
+        None,
+        description="How rankings are made one: rrf by reciprocal ranks, weighted by scores brought to one scale;"
+        " left out, rrf.",
+    )
+    weights: list[float] | dict[str, float] | None = Field(
+        None, description="Weight of each fused system, in their order or by name; left out, all weigh the same."
+    )
+    rrf_k: int | list[int] = Field(
+        60, description="Constant of reciprocal rank fusion; the larger, the less the first ranks stand out."
+    )
+    reranker: str | list[str | None] | None = Field(
+        None, description="Name of the reranker, or a list of names in which null is none."
+    )
+    depth: int | list[int] = Field(
+        DEFAULT_DEPTH, description="Documents that are asked for where fusion or a reranker follows."
+    )
+    k: int | None = Field(
+        None, description="Documents in the final ranking; left out, the largest cut-off of the measures."
+    )
+    filter: Any = Field(
+        None,
+        description="Conditions that documents must meet, such as {lang: en, year: {gte: 2020}} over meta "
+        "columns, or a list of these.",
+    )
+    shared_space: bool = Field(
+        False, description="Whether the document encoder and the query encoder are known to share a vector space."
+    )
 
 
 class ExperimentFile(_Model):
     """The face of the product: parts are named once, systems combine them, lists multiply."""
 
-    experiment: Name
-    dataset: dict[str, Any]
-    encoders: dict[Name, dict[str, Any]] = {}
-    stores: dict[Name, dict[str, Any]] = {}
-    rerankers: dict[Name, dict[str, Any]] = {}
-    systems: list[SystemEntry] = Field(min_length=1)
-    baseline: str | None = None
+    experiment: Name = Field(description="Name of the experiment and of its folder of results, of a-z, 0-9, _ and -.")
+    dataset: dict[str, Any] = Field(description="The collection: its adapter and that adapter's options.")
+    encoders: dict[Name, dict[str, Any]] = Field({}, description="Encoders by name: what turns texts into vectors.")
+    stores: dict[Name, dict[str, Any]] = Field({}, description="Stores by name: what holds an index and searches it.")
+    rerankers: dict[Name, dict[str, Any]] = Field(
+        {}, description="Rerankers by name: what scores the candidates of a query."
+    )
+    systems: list[SystemEntry] = Field(
+        min_length=1, description="Systems to compare, each a pipeline of named parts; lists multiply."
+    )
+    baseline: str | None = Field(
+        None, description="Name of the system that the others are compared with; left out, there are no verdicts."
+    )
     margin: (
         Annotated[
             Annotated[QualityMargin, Tag("float")] | Annotated[Margins, Tag("dict")],
             Discriminator(lambda value: "dict" if isinstance(value, Mapping | Margins) else "float"),
         ]
         | None
-    ) = Field(None, description="loss of the first measure that does not matter; or {quality: 0.01, latency: 1.10}")
+    ) = Field(
+        None,
+        description="Loss of the first measure that does not matter to you, such as 0.01; or {quality: 0.01, "
+        "latency: 1.10}.",
+    )
     measures: list[str | int] = Field(
         list(DEFAULT_MEASURES),
-        description="nDCG, Recall, R_cap, MRR, MAP, Hit, Precision, Judged or ANN with a cut-off; a bare number "
-        "repeats the measure before it. Recall(rel=2)@10: relevant from grade 2 on. nDCG(dcg='exp-log2')@10: gains of "
-        "2^grade - 1",
+        description="Measures with their cut-offs, of nDCG, Recall, R_cap, MRR, MAP, Hit, Precision, Judged and "
+        "ANN; the first decides. A bare number repeats the measure before it. Recall(rel=2)@10: "
+        "relevant from grade 2 on. nDCG(dcg='exp-log2')@10: gains of 2^grade - 1.",
     )
-    latency: list[LoadPoint] = Field([LoadPoint()], description="one load point or several; false for none")
-    seed: int = Field(0, ge=0)
-    builds: int = Field(1, ge=1, le=64, description="how often every index is built, to show the spread")
+    latency: list[LoadPoint] = Field(
+        [LoadPoint()], description="Load points, one or several, under which systems are timed; false for none."
+    )
+    seed: int = Field(
+        0, ge=0, description="Seed of everything drawn at random: intervals, tests, samples and order of queries."
+    )
+    builds: int = Field(
+        1, ge=1, le=64, description="How often every index is built, 1 to 64, to show how far builds differ."
+    )
     targets: dict[str, list[Annotated[float, Field(gt=0, le=1)]]] = Field(
-        {}, description="compare engines at equal recall, such as {ANN@10: [0.90, 0.95, 0.99]}"
+        {},
+        description="Values of a measure to compare engines at, such as {ANN@10: [0.90, 0.95, 0.99]}: the "
+        "cheapest setting of each that reaches them.",
     )
-    cluster: str | None = Field(None, pattern=r"^meta\..+", description="query column whose groups are resampled")
-    dangling: Literal["error", "keep"] = Field("error", description="judgements of documents that are not there")
+    cluster: str | None = Field(
+        None,
+        pattern=r"^meta\..+",
+        description="Column of the queries, such as meta.passage, whose groups are resampled as wholes; left out,"
+        " queries are.",
+    )
+    dangling: Literal["error", "keep"] = Field(
+        "error",
+        description="What a judgement of a query or document that is not there means: error stops; keep leaves out "
+        "such a query and counts such a document as never found.",
+    )
     exclude_self: bool | None = Field(
         None,
-        description="leave a query's own document (of the same id) out of its rankings; default: where at least half "
-        "of such documents have the query's text",
+        description="Whether a query's own document (of the same id) is left out of its rankings; left out, where"
+        " at least half of such documents have the query's text.",
     )
-    payload: Literal["ids", "text"] = "ids"
-    trackers: dict[Name, dict[str, Any]] = {}
-    max_cost: float | None = Field(None, ge=0, description="US dollars that one run may spend and does not pass")
-    prices: list[dict[str, Any]] = []
-    projection: ProjectedSize | None = Field(None, description="a corpus and traffic to project costs to")
-    machine_usd_per_hour: float | None = Field(None, ge=0)
-    cache: FolderOrUri | None = Field(None, description="folder of the cache; default .bench-cache")
+    payload: Literal["ids", "text"] = Field(
+        "ids", description="What the engine returns with each document: its id alone, or its text too."
+    )
+    trackers: dict[Name, dict[str, Any]] = Field({}, description="Trackers by name: where results are sent.")
+    max_cost: float | None = Field(
+        None, ge=0, description="US dollars that one run may spend and does not pass; left out, no limit."
+    )
+    prices: list[dict[str, Any]] = Field(
+        [],
+        description="Prices over those that come with the harness, each {provider, model, unit, usd}; unit is "
+        "per_million_tokens or per_thousand_searches.",
+    )
+    projection: ProjectedSize | None = Field(
+        None, description="Corpus and traffic to project costs to; left out, no projection."
+    )
+    machine_usd_per_hour: float | None = Field(
+        None,
+        ge=0,
+        description="US dollars that an hour of this machine costs, so that times become money; left out, "
+        "machines cost nothing here.",
+    )
+    cache: FolderOrUri | None = Field(
+        None, description="Folder of the cache, from the file's folder on; left out, the default of the command line."
+    )
 
     @property
     def margins(self) -> Margins:

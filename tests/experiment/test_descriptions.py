@@ -9,8 +9,6 @@ import pytest
 
 from bench.experiment.schema import experiment_schema
 
-ROOMS = ("dataset", "encoders", "stores", "rerankers", "trackers")
-
 
 def options(node: Any, definitions: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every property at any depth, with the path that leads to it."""
@@ -30,20 +28,14 @@ def options(node: Any, definitions: dict[str, Any], path: str) -> Iterator[tuple
         yield from options(node.get(word), definitions, path)
 
 
-def of(*rooms: str) -> dict[str, dict[str, Any]]:
-    schema = experiment_schema()
-    return {
-        path: option for room in rooms for path, option in options(schema["properties"][room], schema["$defs"], room)
-    }
-
-
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, Any]]:
-    return of(*ROOMS)
+    schema = experiment_schema()
+    return dict(options(schema, schema["$defs"], "file"))
 
 
-def test_every_option_of_every_adapter_has_a_description(found: dict[str, dict[str, Any]]) -> None:
-    assert len(found) > 250  # the walk reaches them
+def test_every_key_and_every_option_of_every_adapter_has_a_description(found: dict[str, dict[str, Any]]) -> None:
+    assert len(found) > 320  # the walk reaches them
     assert [path for path, option in found.items() if not option.get("description")] == []
 
 
@@ -60,5 +52,8 @@ def test_no_two_options_share_a_description(found: dict[str, dict[str, Any]]) ->
 
 
 def test_an_option_whose_value_is_a_mapping_with_keys_describes_each_of_them(found: dict[str, dict[str, Any]]) -> None:
-    deep = {"encoders(sentence_transformers).prompts.query", "stores(lancedb).index.full_text.stem"}
-    assert deep <= set(found)
+    deep = {
+        "encoders(sentence_transformers).prompts.query", "stores(lancedb).index.full_text.stem", "latency.ingest.batch",
+        "systems.fuse", "margin.latency", "projection.documents",
+    }  # fmt: skip
+    assert {f"file.{path}" for path in deep} <= set(found)
