@@ -420,7 +420,7 @@ class Reader:
     def _loads(self, settings: ExperimentFile) -> tuple[LoadPoint, ...]:
         points = settings.latency
         for i, point in enumerate(points):
-            self.check_name(f"latency[{i}].name", point.label)
+            self.check_name(f"latency[{i}].name", point.name or "")
             if point.mode == "open" and point.rate is None:
                 self.fault(f"latency[{i}].rate", "is missing: an open loop needs queries per second.")
         if points and points[0].ingest:
