@@ -20,7 +20,7 @@ LARGEST = 64 << 20  # bytes of an answer, as they are when unpacked
 _SHORTEST_WAIT = 0.001  # seconds; zero would make a socket non-blocking
 _PIECE = 1 << 16  # bytes that are unpacked, or sent, at once
 # Brotli and zstd are not asked for: no decoder of theirs in the HTTP libraries says how much it will give at once.
-_ACCEPTED = "gzip, deflate"
+ACCEPTED = "gzip, deflate"
 _SHOWN_CHARACTERS = 200
 
 
@@ -49,7 +49,7 @@ class Bounds:
         """The error for an answer in a compression that was not asked for."""
         return AdapterRejected(
             f"{self.who} answered in the compression {printable(coding)}, which was not asked for. Only "
-            f"{_ACCEPTED.replace(', ', ' and ')} are read."
+            f"{ACCEPTED.replace(', ', ' and ')} are read."
         )
 
 
@@ -168,7 +168,7 @@ def _transport(library: Any, bounds: Bounds, *, limits: Any, proxy: str | None) 
             self._pool._network_backend = _Timed(self._pool._network_backend, self._until)
 
         def handle_request(self, request: Any) -> Any:
-            request.headers["Accept-Encoding"] = _ACCEPTED
+            request.headers["Accept-Encoding"] = ACCEPTED
             self._until.moment = time.monotonic() + bounds.seconds
             response = super().handle_request(request)
             try:

@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from adapters.base import AdapterRejected
+from adapters.trackers._bounded import bound_answers
+
 T = TypeVar("T")
 
 ROWS_AT_ONCE = 500
@@ -37,6 +40,7 @@ class Sender:
         import braintrust
         from braintrust.logger import RetryRequestExceptionsAdapter
 
+        bound_answers("Braintrust", self.parcel["timeout_seconds"], only=self.parcel["only"])
         # Not left to itself it tries ten times over minutes.
         braintrust.set_http_adapter(RetryRequestExceptionsAdapter(default_timeout_secs=self.parcel["timeout_seconds"]))
         self.tried(
@@ -199,7 +203,11 @@ def _parts(rows: list[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[st
 
 
 def _is_final(error: BaseException) -> bool:
-    """A refused key or a request that cannot be right: no try will cure it."""
+    """A refused key, or a request or an answer that cannot be right: no try will cure it."""
+    if isinstance(error, BaseExceptionGroup):
+        return _is_final(error.exceptions[0])
+    if isinstance(error, AdapterRejected):
+        return True
     text = str(error)
     return any(mark in text for mark in ("[401]", "[403]", "Invalid API key", "401 Client", "403 Client"))
 

@@ -11,6 +11,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+
+from adapters.answers import address_shown
+from adapters.trackers._bounded import bound_answers
 
 PER_CALL = 100  # parameters that one call of MLflow's interface takes
 FILE = "per_query.jsonl"
@@ -20,6 +24,7 @@ def send(parcel: Mapping[str, Any], tell: Callable[..., None]) -> None:
     """Everything, system by system."""
     from mlflow.tracking import MlflowClient
 
+    bound_answers("MLflow", parcel["timeout_seconds"], only=parcel["only"])
     client = MlflowClient(tracking_uri=parcel["uri"])
     found = client.get_experiment_by_name(parcel["experiment"])
     place = found.experiment_id if found else client.create_experiment(parcel["experiment"])
@@ -29,10 +34,20 @@ def send(parcel: Mapping[str, Any], tell: Callable[..., None]) -> None:
         runs = client.search_runs([place], filter_string=wanted, max_results=1)
         run = runs[0] if runs else client.create_run(place, run_name=system["system"], tags=tags)
         if run.data.tags.get("bench.complete") != "true":
+            if parcel["only"]:
+                _check_place(run.info.artifact_uri)
             _fill(client, run.info.run_id, system)
             client.set_tag(run.info.run_id, "bench.complete", "true")
         _verify(client, run.info.run_id, system)
         tell(sent=len(system["rows"]), note=f"{system['system']}: run {run.info.run_id}", link=parcel["uri"])
+
+
+def _check_place(uri: str) -> None:
+    """Raise RuntimeError unless the server takes files itself. It says where they go, a folder of this machine too."""
+    if urlsplit(uri).scheme not in ("mlflow-artifacts", "http", "https"):
+        raise RuntimeError(
+            f"the server keeps files at {address_shown(uri)}, not by itself, and a file names the server"
+        )
 
 
 def _fill(client: Any, run: str, system: Mapping[str, Any]) -> None:

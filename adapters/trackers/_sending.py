@@ -107,7 +107,8 @@ class SendingTracker(Tracker):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**self._inherited(), **self.environment()},
+            # A password of ~/.netrc would take the place of the key that was named.
+            env={**self._inherited(), "NETRC": os.devnull, **self.environment()},
         ) as process:
             data = json.dumps(parcel, default=str).encode()
             late = False

@@ -128,6 +128,8 @@ class BraintrustTracker(SendingTracker):
             "project": options.project,
             "organization": options.organization,
             "app_url": options.app_url,
+            # The service tells where rows go. One that a file names gets them itself.
+            "only": [options.app_url] if self._named_by_file else [],
             "systems": systems,
             "primary": next(iter(started.experiment.get("measures") or ()), None),
             "dataset": options.dataset.model_dump() if options.dataset else None,

@@ -83,11 +83,14 @@ class MlflowTracker(SendingTracker):
         return [Contact(address, variable, own=by_user or not self._named_by_file)]
 
     @property
+    def _stays(self) -> bool:
+        """Whether all goes to the one address, which only the file names."""
+        return self._named_by_file and not self.contacts()[0].own
+
+    @property
     def own_variables(self) -> tuple[str, ...]:
         """Credentials that MLflow finds by itself go where the user said, and to no address of a file."""
-        if self._named_by_file and not self.contacts()[0].own:
-            return ()
-        return ("MLFLOW_", "DATABRICKS_", "AWS_", "AZURE_", "GOOGLE_")
+        return () if self._stays else ("MLFLOW_", "DATABRICKS_", "AWS_", "AZURE_", "GOOGLE_")
 
     def environment(self) -> Mapping[str, str]:
         credentials: dict[str, str] = {}
@@ -109,6 +112,8 @@ class MlflowTracker(SendingTracker):
         run = Path(started.folder).name
         return {
             "uri": self._uri(),
+            "only": [self._uri()] if self._stays else [],
+            "timeout_seconds": self.options.timeout_seconds,
             "experiment": self.options.name or str(started.experiment.get("experiment", "benchmark")),
             "result": run,
             "systems": [

@@ -1,0 +1,165 @@
+"""Laws: a tracker's server is believed in nothing, and gets no key that the user did not agree to."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters import registry
+from adapters.answers import LARGEST
+from adapters.base import Context, Delivery, Tracker
+from tests import small
+from tests.security.hostile import Hostile, Reply, answering, saying
+from tests.trackers.test_trackers import events
+
+KEY = "planted-tracking-77ab"
+TRACKERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "braintrust": lambda url: {"app_url": url, "api_key_env": "LAW_KEY", "max_retries": 0, "timeout_seconds": 20},
+    "mlflow": lambda url: {"uri": url, "api_key_env": "LAW_KEY", "max_retries": 0, "timeout_seconds": 20},
+}
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LAW_KEY", KEY)
+    monkeypatch.setenv("BENCH_CONFIG", str(tmp_path / "configuration"))
+    for name in ("BRAINTRUST_APP_URL", "BRAINTRUST_API_URL", "BRAINTRUST_API_KEY", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def delivered(tracker: str, url: str, *, own: bool = False) -> Delivery:
+    """What comes of sending there; own: the user named the address."""
+    kind = registry.load("trackers", tracker)
+    context = Context(own_addresses=frozenset({url})) if own else Context()
+    made: Tracker = kind(kind.Options.model_validate(TRACKERS[tracker](url)), context)
+    for event in events(2):
+        made.on(event)
+    return made.finish(60)
+
+
+def refused(tracker: str, server: Hostile, *, own: bool = False) -> str:
+    delivery = delivered(tracker, server.url, own=own)
+    told = " ".join(delivery.notes)
+    assert delivery.sent == 0 and delivery.unsent > 0 and KEY not in told
+    return told
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_a_trackers_server_answers_within_bounds(tracker: str) -> None:
+    bomb = saying(gzip.compress(b"\0" * (LARGEST + 1)), Content_Encoding="gzip")
+    with answering(bomb) as server:
+        assert f"at {server.url} answered with more than 64 MiB" in refused(tracker, server)
+    with answering(saying(b"x", Content_Encoding="br")) as server:
+        assert "not asked for" in refused(tracker, server)
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+@pytest.mark.parametrize("own", [False, True])
+def test_a_trackers_key_follows_no_redirect(tracker: str, own: bool) -> None:
+    with answering(saying(b"{}")) as second:
+        for status in (302, 308):
+            with answering(saying(b"", status, Location=f"{second.url}/taken")) as first:
+                assert f"sends on to {second.url}/taken" in refused(tracker, first, own=own)
+                assert KEY in first.requests[0]
+        assert second.requests == []
+
+
+def mlflow_server(place: str) -> Reply:
+    """Enough of MLflow's interface to be told where the files of a run go."""
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        content: dict[str, Any] = {}
+        if "experiments" in handler.path:
+            content = {"experiment": {"experiment_id": "1", "name": "x", "artifact_location": place}}
+        elif handler.path.endswith("runs/create") or "runs/get" in handler.path:
+            content = {"run": {"info": {"run_id": "r", "run_uuid": "r", "experiment_id": "1", "artifact_uri": place}}}
+        saying(json.dumps(content).encode())(handler)
+
+    return reply
+
+
+def test_an_mlflow_server_that_a_file_names_writes_nowhere_on_this_machine(tmp_path: Path) -> None:
+    with answering(mlflow_server((tmp_path / "taken").as_uri())) as server:
+        assert "does not take files itself" in refused("mlflow", server)
+    assert not (tmp_path / "taken").exists()
+
+
+def test_no_server_that_a_file_names_draws_the_key_to_another() -> None:
+    with answering(saying(b"{}")) as second:
+        login = {"org_info": [{"id": "o", "name": "o", "api_url": second.url, "proxy_url": second.url}]}
+        with answering(saying(json.dumps(login).encode())) as first:
+            assert f"sends on to {second.url}" in refused("braintrust", first)
+        with answering(mlflow_server(f"mlflow-artifacts://{second.url.removeprefix('http://')}/x")) as first:
+            assert f"sends on to {second.url}" in refused("mlflow", first)
+        with answering(mlflow_server(f"{second.url}/x")) as first:
+            assert f"sends on to {second.url}" in refused("mlflow", first)
+        assert second.requests == []
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_no_tracker_takes_a_password_from_a_netrc_file(
+    tracker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login u password netrc-password\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    with answering(saying(b"{}", 400)) as server:
+        refused(tracker, server, own=True)
+        assert KEY in server.requests[0] and "Basic" not in server.requests[0]
+
+
+def handed_over(folder: Path, tracker: str, options: Mapping[str, Any]) -> Path:
+    """A result folder of somebody else's whose experiment names a tracker so."""
+    small.collection(folder / "data")
+    result, _ = small.measure(folder, small.spec([{"name": "bm25", "store": "bm25"}]))
+    path = result / "result.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["experiment"]["trackers"] = {"far": {"adapter": tracker, **options}}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return result
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_a_received_result_sends_no_key_unless_the_user_agrees(tracker: str, tmp_path: Path) -> None:
+    with answering(saying(b"{}", 401)) as server:
+        folder = handed_over(tmp_path, tracker, TRACKERS[tracker](server.url))
+        for choice in ([], ["--tracker", "far"]):
+            done = small.bench("track", folder, *choice)
+            assert (done.exit_code, server.requests) == (2, [])
+            assert f"LAW_KEY goes to {server.url.removeprefix('http://')}" in done.stderr and "--trust" in done.stderr
+        small.bench("track", folder, "--trust")
+        assert any(KEY in request for request in server.requests)
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_a_received_result_that_names_no_variable_gets_no_key(
+    tracker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BRAINTRUST_API_KEY", "MLFLOW_TRACKING_TOKEN"):
+        monkeypatch.setenv(name, KEY)
+    with answering(saying(b"{}", 401)) as server:
+        options = {name: value for name, value in TRACKERS[tracker](server.url).items() if name != "api_key_env"}
+        folder = handed_over(tmp_path, tracker, options)
+        assert small.bench("track", folder, "--trust").exit_code == 1
+        assert not [request for request in server.requests if KEY in request]
+
+
+def test_the_command_that_track_prints_is_the_folder_that_was_given_quoted(tmp_path: Path) -> None:
+    folder = handed_over(tmp_path, "braintrust", {})
+    given = folder.rename(tmp_path / "a; rm -rf $HOME")
+    for line in (lines := (given / "events.jsonl").read_text(encoding="utf-8").splitlines()):
+        if "RunStarted" in line:
+            told = json.loads(line)
+            told["folder"] = "/somewhere/else; echo \u001b[31m"
+            lines[lines.index(line)] = json.dumps(told)
+    (given / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = small.bench("track", given)
+    assert "somewhere" not in done.stdout and f"bench track '{given}' sends it later" in done.stdout
