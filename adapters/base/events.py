@@ -7,18 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A result folder was opened. dataset: name, documents, judged; experiment: the resolved config."""
+    """A result folder was opened. dataset: name, documents, judged; experiment: the resolved config. run: the folder's
+    name while it was run, where it may have another one since."""
 
     experiment: Mapping[str, Any]
     folder: str
     dataset: Mapping[str, Any]
     systems: Sequence[str]
     resumed: bool = False
+    run: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The same for the same result, wherever its folder is now."""
+        return self.run or PurePath(self.folder).name
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,9 @@ def send(parcel: Mapping[str, Any], tell: Callable[..., None]) -> None:
         wanted = " and ".join(f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items())
         runs = client.search_runs([place], filter_string=wanted, max_results=1)
         run = runs[0] if runs else client.create_run(place, run_name=system["system"], tags=tags)
+        if parcel["only"]:
+            _check_place(run.info.artifact_uri)
         if run.data.tags.get("bench.complete") != "true":
-            if parcel["only"]:
-                _check_place(run.info.artifact_uri)
             _fill(client, run.info.run_id, system)
             client.set_tag(run.info.run_id, "bench.complete", "true")
         _verify(client, run.info.run_id, system)
@@ -45,9 +45,7 @@ def send(parcel: Mapping[str, Any], tell: Callable[..., None]) -> None:
 def _check_place(uri: str) -> None:
     """Raise RuntimeError unless the server takes files itself. It says where they go, a folder of this machine too."""
     if urlsplit(uri).scheme not in ("mlflow-artifacts", "http", "https"):
-        raise RuntimeError(
-            f"the server keeps files at {address_shown(uri)}, not by itself, and a file names the server"
-        )
+        raise RuntimeError(f"the server does not take files itself, but names a place for them: {address_shown(uri)}")
 
 
 def _fill(client: Any, run: str, system: Mapping[str, Any]) -> None:

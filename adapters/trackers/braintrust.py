@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -103,7 +102,7 @@ class BraintrustTracker(SendingTracker):
         }
 
     def parcel(self, started: RunStarted) -> dict[str, Any]:
-        options, run = self.options, Path(started.folder).name
+        options, run = self.options, started.name
         baseline = started.experiment.get("baseline")
         systems = [
             {

@@ -8,7 +8,6 @@ import re
 import site
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -109,7 +108,7 @@ class MlflowTracker(SendingTracker):
         }
 
     def parcel(self, started: RunStarted) -> dict[str, Any]:
-        run = Path(started.folder).name
+        run = started.name
         return {
             "uri": self._uri(),
             "only": [self._uri()] if self._stays else [],

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, get_args
 
 from adapters import registry
@@ -27,7 +27,7 @@ from adapters.base import (
 from bench.experiment.reader import Experiment
 from bench.messages.failures import Failure, as_failure, closing, failure_of
 from bench.messages.secrets import redacted_event
-from bench.results.model import Result
+from bench.results.model import Result, ResultUnreadable
 
 SECONDS_TO_DELIVER = 120.0
 _FOLLOWED = (RunStarted, SystemFinished, QueryScored, RunFinished)
@@ -111,22 +111,39 @@ def _checked(name: str, delivery: Any) -> Delivery:
 def replay(folder: Path) -> Iterator[Event]:
     """The events that a result folder holds, of the latest start on, as trackers take them.
 
-    Raises FileNotFoundError where the folder holds no events.jsonl.
+    Raises FileNotFoundError where the folder holds no events.jsonl, and ResultUnreadable for one that tells no events.
     """
     events: list[Event] = []
-    with (folder / "events.jsonl").open(encoding="utf-8") as file:
-        for line in file:
+    with (folder / "events.jsonl").open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
             if not line.endswith("\n"):
                 break  # the last line of a run that was killed while writing it
-            data = json.loads(line)
-            kind = _BY_NAME.get(data.pop("event", ""))
-            data.pop("at", None)
-            if kind is RunStarted:
+            try:
+                event = _event(json.loads(line), folder)
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                raise ResultUnreadable(
+                    f"{folder / 'events.jsonl'}, line {number}: it is no event of a run ({type(error).__name__}). Ask "
+                    "for the folder again, or leave it untracked."
+                ) from error
+            if isinstance(event, RunStarted):
                 events = []
-            if kind in _FOLLOWED:
-                known = {field.name for field in dataclasses.fields(kind)}
-                events.append(kind(**{key: value for key, value in data.items() if key in known}))
+            if event is not None:
+                events.append(event)
     yield from events
+
+
+def _event(data: dict[str, Any], folder: Path) -> Event | None:
+    """The event that a line tells, None for one that no tracker follows."""
+    kind = _BY_NAME.get(data.get("event", ""))
+    if kind not in _FOLLOWED:
+        return None
+    known = {field.name for field in dataclasses.fields(kind)}
+    told = {key: value for key, value in data.items() if key in known}
+    if kind is RunStarted:
+        # The folder may have been handed over: it is here now, and what it was called then names what was sent.
+        told |= {"run": PureWindowsPath(told.get("folder", "")).name, "folder": str(folder)}
+    event: Event = kind(**told)
+    return event
 
 
 def base_of(result: Result, folder: Path) -> Path:
