@@ -104,7 +104,8 @@ def run(
 ) -> None:
     """Run an experiment and print its table."""
     from bench.cache.artifacts import CacheBusy
-    from bench.experiment.reader import ConfigFaults, load_experiment
+    from bench.experiment.faults import ConfigFaults
+    from bench.experiment.reader import load_experiment
     from bench.experiment.trust import contacts_of
     from bench.progress import Progress
     from bench.run.folder import Places
@@ -184,7 +185,8 @@ def clean(
     from bench.cache.artifacts import CacheBusy
     from bench.cache.clean import clean as clean_cache
     from bench.cache.clean import contents
-    from bench.experiment.reader import ConfigFaults, load_experiment
+    from bench.experiment.faults import ConfigFaults
+    from bench.experiment.reader import load_experiment
 
     if index and everything:
         _refuse(["--index and --all exclude each other."])
@@ -284,7 +286,8 @@ def export_training(
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
     from bench.cache.artifacts import CacheBusy, check_writable
-    from bench.experiment.reader import ConfigFaults, load_experiment
+    from bench.experiment.faults import ConfigFaults
+    from bench.experiment.reader import load_experiment
     from bench.experiment.trust import contacts_of
     from bench.messages.failures import failure_of
     from bench.progress import Progress

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from adapters import registry
-from adapters.base import Filter, InvalidOptions, Role, resolve_path
-from bench.cache.artifacts import content_key
+from adapters.base import Filter, InvalidOptions, resolve_path
+from bench.experiment.faults import Faults, parse_filter
+from bench.experiment.parts import Fusion, StoreChoice, System
 from bench.experiment.places import of_store
 from bench.messages.failures import failure_of
 from bench.messages.suggestions import meant, suggestion
@@ -19,106 +19,33 @@ from bench.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from bench.experiment.file import ExperimentFile, SystemEntry
-    from bench.experiment.reader import Part, Reader
+    from bench.experiment.parts import Part
 
-_FILE_UNSAFE = re.compile(r"[^A-Za-z0-9._+=,()>-]+")
-_FILE_LENGTH = 200
 _SECTIONS = ("index", "query")
 _PART_NAME = re.compile(r"[a-z0-9_-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class StoreChoice:
-    """A store part with one combination of its index and query options."""
-
-    name: str
-    adapter: str
-    kind: type[Any]
-    index: Any
-    query: Any
-    connection: Any
-    key_path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fusion:
-    """Legs are names of systems. rrf: sum of weight / (rrf_k + rank). weighted: sum of weight × min-max score."""
-
-    by: Literal["rrf", "weighted"]
-    legs: tuple[str, ...]
-    weights: tuple[float, ...]
-    rrf_k: int
-
-    def as_dict(self) -> dict[str, Any]:
-        weights = dict(zip(self.legs, self.weights, strict=True))
-        return {"by": self.by, "legs": list(self.legs), "weights": weights} | (
-            {"rrf_k": self.rrf_k} if self.by == "rrf" else {}
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """One pipeline: a source of candidates (store, fusion or run file), then perhaps a reranker.
-
-    depth: candidates asked for where fusion or a reranker follows. k: length of the final ranking.
-    """
-
-    name: str
-    key_path: str
-    document_encoder: str | None = None
-    query_encoder: str | None = None
-    store: StoreChoice | None = None
-    fusion: Fusion | None = None
-    run: Path | None = None
-    reranker: str | None = None
-    depth: int = 100
-    k: int = 10
-    filter: Filter | None = None
-    shared_space: bool = False
-
-    @property
-    def limit(self) -> int:
-        """How many documents its source of candidates is asked for."""
-        return self.depth if self.reranker else self.k
-
-    def scored(self, depth: int | None) -> int:
-        """How many candidates its reranker scores. depth: what a fusion wants of it as a leg, None where it is none."""
-        return max(self.depth, depth or 0)
-
-    @property
-    def encoders(self) -> list[tuple[str, Role]]:
-        """The encoders of its index and of its queries, each with what it encodes."""
-        named: list[tuple[str | None, Role]] = [(self.document_encoder, "document"), (self.query_encoder, "query")]
-        return [(name, role) for name, role in named if name is not None]
-
-    @property
-    def file_name(self) -> str:
-        """The name, safe for files, and no longer than file systems take it with an ending."""
-        safe = _FILE_UNSAFE.sub("_", self.name)
-        return safe if len(safe) <= _FILE_LENGTH else f"{safe[:_FILE_LENGTH]}-{content_key(self.name)[:12]}"
-
-
 def expand_systems(
-    reader: Reader,
+    faults: Faults,
     settings: ExperimentFile,
     measures: Sequence[Measure],
     encoders: Mapping[str, Part],
     rerankers: Mapping[str, Part],
 ) -> list[System]:
-    """All systems of an experiment, in file order. Faults go to the reader."""
-    return _Expansion(reader, settings, measures, encoders, rerankers).systems()
+    """All systems of an experiment, in file order. What is wrong goes to the faults."""
+    return _Expansion(faults, settings, measures, encoders, rerankers).systems()
 
 
 class _Expansion:
     def __init__(
         self,
-        reader: Reader,
+        faults: Faults,
         settings: ExperimentFile,
         measures: Sequence[Measure],
         encoders: Mapping[str, Part],
         rerankers: Mapping[str, Part],
     ) -> None:
-        self.reader = reader
+        self.faults = faults
         self.settings = settings
         self.cutoff = max((m.cutoff for m in (*measures, *self._target_measures())), default=10)
         self.encoders = encoders
@@ -147,8 +74,8 @@ class _Expansion:
             sources.append("encoder/store")
         if len(sources) != 1:
             have = " and ".join(sources) or "none of them"
-            self.reader.fault(path, f"needs one source of candidates: encoder/store, fuse or run (it has {have}).")
-            self.reader.lost.append(entry.name)
+            self.faults.fault(path, f"needs one source of candidates: encoder/store, fuse or run (it has {have}).")
+            self.faults.lost.append(entry.name)
             return
         for choices in self._choices(entry, path):
             system = self._system(entry, path, choices)
@@ -173,7 +100,7 @@ class _Expansion:
             swept = {name: choice[name] for name, options in axes.items() if len(options) > 1}
             stores = self._store(choice["store"], path) if choice["store"] else [(None, {})]
             if not stores:
-                self.reader.lost.append(entry.name)
+                self.faults.lost.append(entry.name)
             for store, store_swept in stores:
                 yield {**choice, "store": store, "swept": swept, "store_swept": store_swept}
 
@@ -193,7 +120,7 @@ class _Expansion:
             query_encoder=query,
             store=store,
             fusion=self._fusion(entry, choice, path),
-            run=resolve_path(self.reader.base, choice["run"]) if choice["run"] else None,
+            run=resolve_path(self.faults.base, choice["run"]) if choice["run"] else None,
             reranker=reranker,
             depth=choice["depth"],
             k=k,
@@ -204,15 +131,15 @@ class _Expansion:
         return system
 
     def _check(self, system: System, path: str) -> None:
-        self.reader.check_name(path, system.name)
+        self.faults.check_name(path, system.name)
         if system.k < self.cutoff:
-            self.reader.fault(f"{path}.k", f"({system.k}) is below the cut-off of a measure ({self.cutoff}).")
+            self.faults.fault(f"{path}.k", f"({system.k}) is below the cut-off of a measure ({self.cutoff}).")
         if (system.reranker or system.fusion) and system.k > system.depth:
-            self.reader.fault(f"{path}.k", f"({system.k}) is larger than the depth ({system.depth}). Raise depth.")
+            self.faults.fault(f"{path}.k", f"({system.k}) is larger than the depth ({system.depth}). Raise depth.")
         if system.depth < 1 or system.k < 1:
-            self.reader.fault(f"{path}.{'depth' if system.depth < 1 else 'k'}", "must be at least 1.")
+            self.faults.fault(f"{path}.{'depth' if system.depth < 1 else 'k'}", "must be at least 1.")
         if system.run is not None and not _is_file(system.run):
-            self.reader.fault(f"{path}.run", f": there is no file {system.run}.")
+            self.faults.fault(f"{path}.run", f": there is no file {system.run}.")
         if system.store is not None:
             self._check_needs(system, system.store, path)
 
@@ -222,20 +149,18 @@ class _Expansion:
             needs = store.kind(store.index, store.connection).consumes(store.query)
         except InvalidOptions as error:
             message = f"{store.key_path}.{error.key}" if error.key else store.key_path
-            self.reader.fault(message, f": {error}")
+            self.faults.fault(message, f": {error}")
             return
         except BaseException as error:
             failure_of(error)  # named with the faults of the other adapters, when the run is prepared
             return
         if "vector" in needs and system.document_encoder is None:
-            self.reader.fault(path, f"searches {store.name} by vector and so needs an encoder.")
+            self.faults.fault(path, f"searches {store.name} by vector and so needs an encoder.")
         if "vector" not in needs and system.document_encoder is not None:
-            self.reader.fault(f"{path}.encoder", f"is not used: {store.name} searches by text. Remove the encoder.")
+            self.faults.fault(f"{path}.encoder", f"is not used: {store.name} searches by text. Remove the encoder.")
 
     def _filter(self, spec: Any, path: str) -> Filter | None:
-        from bench.experiment.reader import parse_filter
-
-        return None if spec is None else parse_filter(self.reader, spec, f"{path}.filter")
+        return None if spec is None else parse_filter(self.faults, spec, f"{path}.filter")
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -245,13 +170,13 @@ class _Expansion:
         pair: tuple[Any, Any]
         if isinstance(spec, Mapping):
             if set(spec) != {"document", "query"}:
-                self.reader.fault(f"{path}.encoder", "with two encoders is written {document: NAME, query: NAME}.")
+                self.faults.fault(f"{path}.encoder", "with two encoders is written {document: NAME, query: NAME}.")
                 return None, None
             pair = (spec["document"], spec["query"])
         else:
             pair = (spec, spec)
         if not all(isinstance(name, str) for name in pair):
-            self.reader.fault(f"{path}.encoder", "must be the name of an encoder.")
+            self.faults.fault(f"{path}.encoder", "must be the name of an encoder.")
             return None, None
         for name in dict.fromkeys(pair):
             if name not in self.settings.encoders:
@@ -259,7 +184,7 @@ class _Expansion:
         return pair
 
     def _unknown(self, key_path: str, name: Any, what: str, known: Mapping[str, Any]) -> None:
-        self.reader.not_there(key_path, str(name), f"among the {what}", suggestion(str(name), known))
+        self.faults.not_there(key_path, str(name), f"among the {what}", suggestion(str(name), known))
 
     def _default_store(self, path: str) -> StoreChoice:
         kind = registry.load("stores", "exact")
@@ -278,7 +203,7 @@ class _Expansion:
 
     def _expand_store(self, name: str, spec: Mapping[str, Any]) -> list[tuple[StoreChoice, dict[str, Any]]]:
         path = f"stores.{name}"
-        kind = self.reader.adapter("stores", spec, path)
+        kind = self.faults.adapter("stores", spec, path)
         if kind is None:
             return []
         spec = self._sections(kind, spec, path)
@@ -287,15 +212,15 @@ class _Expansion:
         for section in _SECTIONS:
             values = spec.get(section) or {}
             if not isinstance(values, Mapping):
-                self.reader.fault(f"{path}.{section}", "must be a mapping of options.")
+                self.faults.fault(f"{path}.{section}", "must be a mapping of options.")
                 return []
             sections.append(list(_combinations(values)))
-        connected = self.reader.options(kind.Connection, connection, path, of_store(kind, "Connection"))
+        connected = self.faults.options(kind.Connection, connection, path, of_store(kind, "Connection"))
         found: list[tuple[StoreChoice, dict[str, Any]]] = []
         for (index, index_swept), (query, query_swept) in itertools.product(*sections):
             checked = (
-                self.reader.options(kind.Index, index, f"{path}.index", of_store(kind, "Index")),
-                self.reader.options(kind.Query, query, f"{path}.query", of_store(kind, "Query")),
+                self.faults.options(kind.Index, index, f"{path}.index", of_store(kind, "Index")),
+                self.faults.options(kind.Query, query, f"{path}.query", of_store(kind, "Query")),
             )
             if connected is None or checked[0] is None or checked[1] is None:
                 return []  # one combination names the fault; the others would repeat it
@@ -310,7 +235,7 @@ class _Expansion:
         for key, value in spec.items():
             section = meant(str(key), known) if key not in known and isinstance(value, Mapping) else None
             if section in _SECTIONS and section not in spec:
-                self.reader.fault(f"{path}.{key}", f"is unknown. Did you mean {section}?")
+                self.faults.fault(f"{path}.{key}", f"is unknown. Did you mean {section}?")
                 found[section] = found.pop(key)
         return found
 
@@ -321,19 +246,19 @@ class _Expansion:
         if legs is None:
             return None
         if not isinstance(legs, list) or not all(isinstance(leg, str) for leg in legs):
-            self.reader.fault(f"{path}.fuse", "must be a list of names of systems.")
+            self.faults.fault(f"{path}.fuse", "must be a list of names of systems.")
             return None
         if len(legs) < 2 or len(set(legs)) != len(legs):
-            self.reader.fault(f"{path}.fuse", "needs at least two different systems.")
+            self.faults.fault(f"{path}.fuse", "needs at least two different systems.")
         weights = entry.weights
         if isinstance(weights, Mapping):
             if set(weights) != set(legs):
-                self.reader.fault(f"{path}.weights", f"must name exactly the fused systems: {', '.join(legs)}.")
+                self.faults.fault(f"{path}.weights", f"must name exactly the fused systems: {', '.join(legs)}.")
             values = tuple(float(weights.get(leg, 1.0)) for leg in legs)
         else:
             values = tuple(float(w) for w in weights) if weights is not None else (1.0,) * len(legs)
             if len(values) != len(legs):
-                self.reader.fault(f"{path}.weights", f"has {len(values)} weights for {len(legs)} fused systems.")
+                self.faults.fault(f"{path}.weights", f"has {len(values)} weights for {len(legs)} fused systems.")
                 values = (1.0,) * len(legs)
         return Fusion(choice["by"] or "rrf", tuple(legs), values, choice["rrf_k"])
 
@@ -345,15 +270,15 @@ class _Expansion:
                 if leg not in by_name:
                     variants = [name for name in by_name if name.startswith(f"{leg}(")]
                     hint = f"It stands for several: {', '.join(variants)}." if variants else None
-                    self.reader.not_a_system(f"{system.key_path}.fuse", leg, by_name, hint)
+                    self.faults.not_a_system(f"{system.key_path}.fuse", leg, by_name, hint)
                 elif self._contains(by_name, leg, system.name, set()):
-                    self.reader.fault(f"{system.key_path}.fuse", f": {system.name} would be fused with itself.")
-        if self.reader.faults:
+                    self.faults.fault(f"{system.key_path}.fuse", f": {system.name} would be fused with itself.")
+        if self.faults.found:
             return systems
         for system in systems:
             filters = {self._effective_filter(by_name, leg) for leg in (system.fusion.legs if system.fusion else ())}
             if system.fusion and filters != {system.filter}:
-                self.reader.fault(f"{system.key_path}.filter", "must be the same on a fusion and on each of its legs.")
+                self.faults.fault(f"{system.key_path}.filter", "must be the same on a fusion and on each of its legs.")
         return systems
 
     def _effective_filter(self, systems: Mapping[str, System], name: str) -> Filter | None:
@@ -370,7 +295,7 @@ class _Expansion:
         for system in systems:
             other = seen.setdefault(system.file_name.lower(), system)
             if other is not system:
-                self.reader.fault(
+                self.faults.fault(
                     system.key_path, f"would be called {system.name}, as {other.key_path} is. Give it a `name`."
                 )
 

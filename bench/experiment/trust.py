@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Adapter, Contact
-from bench.experiment.reader import Experiment
+from bench.experiment.parts import Experiment
 from bench.messages.failures import failure_of
 
 KNOWN_HOSTS = "known_hosts"

@@ -30,7 +30,7 @@ from adapters.base import (
     Store,
 )
 from bench.experiment.file import IngestPlan, LoadPoint
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.latency.loops import overlap
 from bench.latency.samples import ACHIEVED_AT_LEAST
 from bench.latency.steps import PartsOfRun
@@ -38,7 +38,7 @@ from bench.messages.failures import Failure, failure_of
 from bench.quality.pipeline import Pipeline, opened, search_each
 from bench.quality.scratch import scratch_index
 from bench.results.model import Ingest
-from bench.statistics.measures import canonical
+from bench.statistics.order import canonical
 from bench.statistics.percentiles import percentiles
 
 QUERIES_ASKED_AGAIN = 200

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from adapters.base import Rows
 from bench.cache.artifacts import array_digest, content_key
 from bench.experiment.file import LoadPoint
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.latency import ingest
 from bench.latency.plan import is_live
 from bench.latency.samples import Samples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.quality.pipeline import Pipeline
 from bench.results.model import Latency
 

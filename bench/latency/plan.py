@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from adapters.base.processes import is_this_machine
 from bench.experiment.file import LoadPoint
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.latency import turns as latency
 from bench.quality.pipeline import Pipeline
 

@@ -33,7 +33,7 @@ from adapters.base import (
     Rows,
     Store,
 )
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.latency.loops import Assignment, Carried, Sent, Threads
 from bench.latency.steps import LiveSystem, NotLive, Parts
 from bench.messages.failures import Failed, Failure, close_all, closing, failure_of

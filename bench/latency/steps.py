@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from adapters.base import EMPTY_ROW, Encoder, Floats, Hits, IndexRef, Queries, Reranker, Rows, Session, Store, TextRows
 from bench.data.own_documents import left_out
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.messages.failures import close_all, closing
 from bench.quality.pipeline import Pipeline, fuse
-from bench.statistics.measures import canonical
+from bench.statistics.order import canonical
 
 StageName: TypeAlias = Literal["encode", "search", "fuse", "rerank"]
 STAGES: tuple[StageName, ...] = ("encode", "search", "fuse", "rerank")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from adapters.base import Rows, Warned
 from bench.experiment.file import LoadPoint
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.latency import ingest
 from bench.latency import turns as latency
 from bench.latency.figures import LoadFigures, RoundFigures

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.quality.embedding import PLURAL
 from bench.quality.pipeline import Pipeline
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.quality.completeness import Refused, refused
 from bench.quality.oracle import Oracle
 from bench.quality.pipeline import Pipeline, Ranking

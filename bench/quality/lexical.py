@@ -6,7 +6,7 @@ import numpy as np
 
 from adapters.base import AdapterError, Unmatched
 from bench.cache.artifacts import array_digest, content_key
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.quality.pipeline import Pipeline, opened
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from adapters.base import Hits, Rows, ann_recall, exact_top_k
 from bench.cache.artifacts import content_key
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.quality.pipeline import QUERIES_PER_CHUNK, ROLES, Pipeline, Ranking
 from bench.quality.stages import Stage
 

@@ -49,8 +49,7 @@ from bench.cache.artifacts import Cache, array_digest, content_key
 from bench.data.dataset import Dataset
 from bench.data.own_documents import left_out
 from bench.data.tables import table_digest
-from bench.experiment.matrix import StoreChoice, System
-from bench.experiment.reader import Experiment
+from bench.experiment.parts import Experiment, StoreChoice, System
 from bench.machine.memory import BuildMemory, of_build
 from bench.messages.failures import Failed, Failure, as_failure, closing, failure_of
 from bench.money.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage
@@ -60,7 +59,7 @@ from bench.quality.kept_index import BuiltIndex, KeptIndexes, foreign_vectors, i
 from bench.quality.scoring import PAIRS_PER_CHUNK, PairScores, unscored_last
 from bench.quality.stages import Budget, Emit, NoBudget, Stage, Work
 from bench.quality.trec import RunGaps, read_hits, read_run
-from bench.statistics.measures import canonical, id_ranks
+from bench.statistics.order import canonical, id_ranks
 
 QUERIES_PER_CHUNK = 512
 ROLES: tuple[Role, ...] = ("document", "query")

@@ -9,7 +9,7 @@ from functools import partial
 
 from adapters.base import Floats, IndexRef, Place, Similarity
 from bench.cache.artifacts import SCRATCH, new_folder
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.messages.failures import closing
 from bench.quality.kept_index import index_record
 from bench.quality.pipeline import Pipeline

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from adapters.base import DatasetInvalid, Floats, Hits, Rows, UnknownIds, numbered_lines
 from bench.cache.artifacts import write_atomically
-from bench.experiment.reader import ConfigFaults
+from bench.experiment.faults import ConfigFaults
 from bench.messages.wording import counted
 
 # What would end a field or a line, or be taken from the file's beginning or for no text at all.

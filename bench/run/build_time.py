@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adapters.base import Floats, NotIndexed, Similarity, asks_others
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.messages.failures import failure_of
 from bench.quality.pipeline import Pipeline
 from bench.quality.scratch import scratch_index

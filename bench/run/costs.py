@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from adapters.base import RECKONING_ERROR, AdapterError, Encoder, Reranker, Role, Rows, Usage
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.latency.kept import unmeasured
 from bench.latency.loops import Floats
 from bench.latency.plan import queries_sent

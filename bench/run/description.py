@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from adapters.base import Encoder, Identity, Reranker, Role, Store
 from bench.data.dataset import Dataset
-from bench.experiment.matrix import System
-from bench.experiment.reader import Experiment
+from bench.experiment.parts import Experiment, System
 from bench.messages.failures import failure_of
 from bench.quality.embedding import PLURAL
 from bench.quality.pipeline import Pipeline

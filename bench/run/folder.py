@@ -13,7 +13,8 @@ from pathlib import Path
 
 from adapters.base import Event, QueryScored, event_as_dict
 from bench.cache.artifacts import write_atomically
-from bench.experiment.reader import ConfigFaults, Experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.parts import Experiment
 from bench.messages.failures import failure_of
 from bench.messages.secrets import redacted_event
 from bench.results.model import RESULT_FILE, ResultUnreadable, read_result

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.cache.artifacts import content_key
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.latency.comparison import TOTAL_P95, told_apart
 from bench.latency.figures import RoundFigures
 from bench.quality.evaluation import Evaluated, Evaluator, defined, mean_over_queries

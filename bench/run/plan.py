@@ -11,9 +11,9 @@ import numpy as np
 
 from adapters.base import HUB, RECKONING_ERROR, Encoder, InvalidOptions, Role, TextRows, asks_others, hub_offline
 from bench.cache.artifacts import locked
+from bench.experiment.faults import ConfigFaults
 from bench.experiment.file import LoadPoint
-from bench.experiment.matrix import System
-from bench.experiment.reader import ConfigFaults, Experiment
+from bench.experiment.parts import Experiment, System
 from bench.latency.ingest import rows_held_back
 from bench.latency.kept import Kept
 from bench.latency.plan import is_live, least_turns, pass_notes, samples_wanted

@@ -29,8 +29,8 @@ from adapters.base import (
 from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset, load_dataset
 from bench.data.integrity import DatasetFaults
-from bench.experiment.matrix import System
-from bench.experiment.reader import ConfigFaults, Experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.parts import Experiment, System
 from bench.messages.failures import closing, failure_of, told
 from bench.messages.suggestions import suggestion
 from bench.money.cost import PriceFaults

@@ -23,8 +23,7 @@ from adapters.base import (
     Warned,
 )
 from bench.cache.artifacts import content_key, locked
-from bench.experiment.matrix import System
-from bench.experiment.reader import Experiment
+from bench.experiment.parts import Experiment, System
 from bench.latency.comparison import against_baseline, comparable
 from bench.latency.figures import RoundFigures
 from bench.latency.notes import client_notes

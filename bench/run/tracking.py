@@ -24,7 +24,7 @@ from adapters.base import (
     Tracker,
     WrongAnswer,
 )
-from bench.experiment.reader import Experiment
+from bench.experiment.parts import Experiment
 from bench.messages.failures import Failure, as_failure, closing, failure_of
 from bench.messages.secrets import redacted_event
 from bench.results.model import Result, ResultUnreadable

@@ -1,4 +1,4 @@
-"""The canonical order of a ranking, and measures per query: array kernels over integer-coded rankings and qrels.
+"""Measures per query: array kernels over integer-coded rankings, in canonical order, and qrels.
 
 Relevant means grade 1 or more, a negative grade counts as 0, gains are linear: trec_eval's definitions, with which
 every measure agrees that trec_eval has (not Judged and R_cap). `rel` and `dcg` of a measure change the first and the
@@ -7,11 +7,10 @@ last, as in ir_measures. This module imports numpy alone, so that `bench --help`
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +18,9 @@ import numpy.typing as npt
 from bench.statistics.measure_names import KINDS as KINDS
 from bench.statistics.measure_names import Dcg
 from bench.statistics.measure_names import Measure as Measure
+from bench.statistics.order import BLOCK, Rows
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-Rows: TypeAlias = npt.NDArray[np.int32]
-Floats: TypeAlias = npt.NDArray[np.float32]
 Values: TypeAlias = npt.NDArray[np.float64]
-Keys: TypeAlias = npt.NDArray[np.uint64]
-
-_EMPTY_ROW = -1  # adapters.base.EMPTY_ROW, whose package would load pydantic
-_EMPTY_KEY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-_LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
-_BLOCK = 1 << 16  # elements of a block's largest array: what is worked on stays in the processor's cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,132 +111,6 @@ def _offsets(queries: npt.NDArray[np.int64], query_count: int) -> npt.NDArray[np
     return offsets
 
 
-def id_ranks(ids: Sequence[str] | pa.Array | pa.ChunkedArray) -> Rows:
-    """The position of each of m distinct ids in ascending order of their UTF-8 bytes: int32 (m,).
-
-    Bytes, because trec_eval compares ids with strcmp. Strings compare by code point here, which is the same order:
-    UTF-8 was made to keep it.
-    """
-    names = ids if isinstance(ids, Sequence) else ids.to_pylist()
-    ranks = np.empty(len(names), np.int32)
-    ranks[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names), dtype=np.int32)
-    return ranks
-
-
-def canonical(rows: Rows, scores: Floats, ranks: Rows, depth: int | None = None) -> tuple[Rows, Floats]:
-    """Rankings in the one order that every measure reads: score descending, ties by document id descending.
-
-    rows: (n, width), each -1 or a position in ranks. scores: (n, width), compared as float32. ranks: (m,), what
-    `id_ranks` gave. depth: places to keep, all by default. Of a document that stands twice in a ranking the
-    best-scored place counts. A place of row -1 or score -inf is empty; empty places come last.
-    Returns int32 and float32 (n, depth). Raises ValueError for a score that is NaN and a row that ranks lacks.
-    Source: the order is trec_eval's, which ignores the ranks of a run file.
-    """
-    if rows.shape != scores.shape or rows.ndim != 2:
-        raise ValueError(f"rankings: rows of shape {rows.shape} with scores of shape {scores.shape}.")
-    count, width = rows.shape
-    depth = width if depth is None else depth
-    if rows.size and (rows.min() < _EMPTY_ROW or rows.max() >= len(ranks)):
-        raise ValueError(f"rankings: rows must lie in -1 … {len(ranks) - 1}.")
-    rows, scores = rows.astype(np.int32, copy=False), scores.astype(np.float32, copy=False)
-    ordered_rows = np.full((count, depth), _EMPTY_ROW, np.int32)
-    ordered_scores = np.full((count, depth), -np.inf, np.float32)
-    if not rows.size or not depth or rows.max() == _EMPTY_ROW:
-        return ordered_rows, ordered_scores
-    kept = min(depth, width)
-    row_of = _rows_by_rank(rows, ranks)
-    step = max(1, _BLOCK // width)
-    for start in range(0, count, step):
-        block = slice(start, start + step)
-        keys = _keys(rows[block], scores[block], ranks)
-        keys.sort(axis=1)
-        if _repeats(rows[block]):
-            keys[_repeated(row_of(keys))] = _EMPTY_KEY
-            keys.sort(axis=1)
-        keys = np.ascontiguousarray(keys[:, :kept])
-        ordered_rows[block, :kept] = row_of(keys)
-        ordered_scores[block, :kept] = _scores(keys)
-    return ordered_rows, ordered_scores
-
-
-def _keys(rows: Rows, scores: Floats, ranks: Rows) -> Keys:
-    """A number per place whose ascending order is the canonical one: the score's bits, then the inverted rank.
-
-    One plain sort of such numbers is several times faster than an argsort by two columns. The bits of non-negative
-    floats ascend with them and those of negative ones descend (IEEE 754), so inverting the former makes all descend.
-    Adding 0 turns -0 into 0, which compares equal to it.
-    """
-    keys = np.empty(rows.shape, np.uint64)
-    halves = _halves(keys)
-    halves[..., _HIGH] = _turned((scores + np.float32(0)).view(np.int32))
-    halves[..., _LOW] = np.invert(np.take(ranks, rows, mode="clip"))
-    if rows.min() == _EMPTY_ROW or not np.isfinite(scores.min()):
-        empty = (rows == _EMPTY_ROW) | (scores == -np.inf)
-        if np.isnan(scores[~empty]).any():
-            raise ValueError("rankings: a score is NaN.")
-        keys[empty] = _EMPTY_KEY
-    return keys
-
-
-def _halves(keys: Keys) -> npt.NDArray[np.int32]:
-    """The same memory as numbers of 32 bits, in a last axis of two."""
-    return keys.view(np.int32).reshape(*keys.shape, 2)
-
-
-def _scores(keys: Keys) -> Floats:
-    """The scores that keys were made of, -inf for an empty one."""
-    scores = _turned(_halves(keys)[..., _HIGH]).view(np.float32)
-    np.copyto(scores, -np.inf, where=keys == _EMPTY_KEY)
-    return scores
-
-
-def _turned(bits: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Invert the bits, but the sign's, of the numbers that are not negative; twice gives the same bits back."""
-    return bits ^ (~(bits >> 31) & np.int32(0x7FFF_FFFF))
-
-
-def _rows_by_rank(rows: Rows, ranks: Rows) -> Callable[[Keys], Rows]:
-    """The way back from keys to rows, -1 for an empty one. rows holds at least one document.
-
-    Inverting all ranks would make a single query over a large corpus pay for the corpus: what is small is looked up
-    among the rows at hand.
-    """
-    if rows.size >= len(ranks):
-        row_at = np.empty(len(ranks), np.int32)
-        row_at[ranks] = np.arange(len(ranks), dtype=np.int32)
-        known = None
-    else:
-        present = np.unique(rows[rows != _EMPTY_ROW])
-        order = np.argsort(ranks[present])
-        row_at, known = present[order], ranks[present[order]]
-
-    def row_of(keys: Keys) -> Rows:
-        found = np.invert(_halves(keys)[..., _LOW])
-        at = found if known is None else np.searchsorted(known, found)
-        found_rows = np.take(row_at, at, mode="clip")
-        np.copyto(found_rows, _EMPTY_ROW, where=keys == _EMPTY_KEY)
-        return found_rows
-
-    return row_of
-
-
-def _repeats(rows: Rows) -> bool:
-    """Whether any ranking holds a document twice."""
-    ordered = np.sort(rows, axis=1)
-    return bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != _EMPTY_ROW)).any())
-
-
-def _repeated(ranked: Rows) -> npt.NDArray[np.bool_]:
-    """Which places hold a document that stands further to the left too: bool, shaped as the rows."""
-    by_document = np.argsort(ranked, axis=1, kind="stable")
-    documents = np.take_along_axis(ranked, by_document, axis=1)
-    again = np.zeros(ranked.shape, np.bool_)
-    again[:, 1:] = documents[:, 1:] == documents[:, :-1]
-    repeated = np.empty_like(again)
-    np.put_along_axis(repeated, by_document, again, axis=1)
-    return repeated
-
-
 def evaluate(measures: Sequence[Measure], rows: Rows, judgements: Judgements) -> dict[Measure, Values | None]:
     """Measure rankings that are in canonical order.
 
@@ -274,7 +137,7 @@ def evaluate(measures: Sequence[Measure], rows: Rows, judgements: Judgements) ->
         for measure in measures
     }
     depth = max((measure.cutoff for measure in measures), default=1)
-    step = max(1, _BLOCK // depth)
+    step = max(1, BLOCK // depth)
     for start in range(0, len(rows), step):
         graded = _Graded(rows[start : start + step, :depth], judgements, start)
         for measure, values in figures.items():
@@ -403,7 +266,7 @@ def _places(
     """
     depth = rows.shape[1]
     places, found = [], []
-    step = max(1, 4 * _BLOCK // depth)
+    step = max(1, 4 * BLOCK // depth)
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
         same = np.flatnonzero(np.take(rows, queries[part], axis=0) == documents[part, None])

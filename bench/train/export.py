@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from adapters import registry
 from adapters.base import EMPTY_ROW, Rows
 from bench.cache.artifacts import locked, write_atomically
-from bench.experiment.matrix import StoreChoice, System
-from bench.experiment.reader import ConfigFaults, Experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.parts import Experiment, StoreChoice, System
 from bench.messages.suggestions import suggestion
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.experiment.reader import ConfigFaults
+from bench.experiment.faults import ConfigFaults
 from bench.report import table
 from tests import small
 

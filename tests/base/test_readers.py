@@ -24,7 +24,8 @@ from adapters.datasets.beir import read_texts
 from adapters.registry import load
 from bench.data.dataset import load_dataset
 from bench.data.integrity import DatasetFaults
-from bench.experiment.reader import ConfigFaults, load_experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.reader import load_experiment
 from bench.experiment.starter import NothingFound, write_experiment
 from bench.quality.trec import read_run
 from bench.results.model import ResultUnreadable, read_result

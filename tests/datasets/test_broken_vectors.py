@@ -13,7 +13,8 @@ import pytest
 from adapters.base import Context
 from adapters.datasets.vectors import VectorFiles
 from bench.data.dataset import DatasetFaults, load_dataset
-from bench.experiment.reader import ConfigFaults, load_experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.reader import load_experiment
 from bench.run.preflight import prepare
 
 

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from adapters import registry
-from bench.experiment.reader import ConfigFaults, Experiment, load_experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.parts import Experiment
+from bench.experiment.reader import load_experiment
 from tests import small
 
 WORDS = {"words": {"adapter": "words"}}

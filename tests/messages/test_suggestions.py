@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bench.experiment.reader import ConfigFaults, load_experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.reader import load_experiment
 from bench.messages.suggestions import advice, meant, suggestion
 from tests import small
 

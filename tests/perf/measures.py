@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytrec_eval
 
-from bench.statistics.measures import Judgements, Measure, canonical, evaluate, id_ranks
+from bench.statistics.measures import Judgements, Measure, evaluate
+from bench.statistics.order import canonical, id_ranks
 
 QUERIES, DEPTH, DOCUMENTS, JUDGED = 20_000, 100, 100_000, 10
 ROUNDS = 5

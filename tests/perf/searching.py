@@ -15,7 +15,7 @@ import yaml
 from adapters.base import Floats
 from bench.cache.artifacts import locked
 from bench.experiment.file import LoadPoint
-from bench.experiment.matrix import System
+from bench.experiment.parts import System
 from bench.experiment.reader import load_experiment
 from bench.latency.disturbance import Observed, Sighting
 from bench.latency.figures import LoadFigures

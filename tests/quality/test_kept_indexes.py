@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.cache.artifacts import Cache
-from bench.experiment.reader import ConfigFaults
+from bench.experiment.faults import ConfigFaults
 from bench.results.model import Result
 from tests import small
 

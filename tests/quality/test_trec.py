@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.experiment.reader import ConfigFaults
+from bench.experiment.faults import ConfigFaults
 from bench.quality.trec import encode_id, known_id, read_run, write_run
 from tests.base.test_reading import FORMS
 

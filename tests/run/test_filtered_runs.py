@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.experiment.reader import ConfigFaults
+from bench.experiment.faults import ConfigFaults
 from bench.results.model import Result
 from tests import small
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.experiment.reader import ConfigFaults, load_experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.reader import load_experiment
 from bench.results.model import ResultUnreadable, read_result
 from tests import small
 

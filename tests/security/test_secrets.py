@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from adapters.base import Warned
-from bench.experiment.reader import ConfigFaults, load_experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.reader import load_experiment
 from bench.messages.secrets import is_secret, redacted
 from bench.run.folder import EventLog
 from tests import small

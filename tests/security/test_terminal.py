@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from adapters import printable
-from bench.experiment.reader import ConfigFaults, load_experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.reader import load_experiment
 from bench.experiment.starter import write_experiment
 from bench.experiment.yaml_text import parse_yaml
 from tests import small

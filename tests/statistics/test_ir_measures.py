@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bench.statistics.measures import Judgements, Measure, canonical, evaluate, id_ranks
+from bench.statistics.measures import Judgements, Measure, evaluate
+from bench.statistics.order import canonical, id_ranks
 
 DOCUMENTS, QUERIES, WIDTH = 40, 250, 15
 OF_TREC_EVAL = tuple(

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.base import EMPTY_ROW
-from bench.statistics import measures as module
-from bench.statistics.measures import KINDS, Judgements, Measure, canonical, evaluate, id_ranks
+from bench.statistics import order
+from bench.statistics.measures import KINDS, Judgements, Measure, evaluate
+from bench.statistics.order import canonical, id_ranks
 from tests.conftest import REPOSITORY
 
 CUTOFFS = (1, 2, 3, 5, 10)
@@ -150,7 +151,7 @@ def test_the_module_loads_neither_pydantic_nor_arrow() -> None:
     program = "import sys, bench.statistics.measures; print({'pydantic', 'pandas', 'pyarrow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stdout.strip() == "set()"
-    assert module._EMPTY_ROW == EMPTY_ROW
+    assert order.EMPTY_ROW == EMPTY_ROW
 
 
 # -- worked by hand --------------------------------------------------------------------------------------------------
