@@ -180,11 +180,13 @@ def clean(
         bool, typer.Option("--all", help="The whole cache: vectors and scores paid for too.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Drop built indexes from their engines, and with --all everything computed so far."""
     from bench.cache.artifacts import CacheBusy
     from bench.cache.clean import clean as clean_cache
-    from bench.cache.clean import contents
+    from bench.cache.clean import contacts, contents
+    from bench.cache.mark import MARK, is_marked
     from bench.experiment.faults import ConfigFaults
     from bench.experiment.reader import load_experiment
 
@@ -203,6 +205,14 @@ def clean(
     if not found:
         show(f"{folder}: nothing to clean.\n")
         return
+    if not is_marked(folder):
+        _refuse(
+            [
+                f"{folder}: nothing was deleted: it does not bear the mark of a cache of this program ({MARK}). If a "
+                "version of before the mark made it, run an experiment with it once, and clean again; or delete it by "
+                "hand."
+            ]
+        )
     if not yes:
         for line in found:
             say(line)
@@ -210,6 +220,7 @@ def clean(
             _refuse(["Nothing was deleted. To delete without being asked: --yes"])
         if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             raise typer.Exit(1)
+    _agree_to_keys(contacts(folder), trust, "its record")
     try:
         done = clean_cache(folder, scope, tell=say)
     except CacheBusy as error:
@@ -325,13 +336,14 @@ def export_training(
         say(note)
 
 
-def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool) -> None:
-    """Announce each key that goes to an address of the file, and ask where somebody can answer."""
+def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool, source: str = "the file") -> None:
+    """Announce each key that goes to an address of the file, and ask where somebody can answer. source: what names
+    the address."""
     from bench.experiment.trust import keys_to_announce, known_hosts_file
 
     known = known_hosts_file(typer.get_app_dir)
     for key_path, contact in keys_to_announce(contacts, known):
-        say(f"{key_path}: {contact.variable} goes to {contact.host} ({contact.address}), which the file names.")
+        say(f"{key_path}: {contact.variable} goes to {contact.host} ({contact.address}), which {source} names.")
         if trust:
             continue
         if sys.stdin is None or not sys.stdin.isatty():

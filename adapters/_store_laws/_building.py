@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from adapters.base import AdapterError, IndexMissing, IndexRef, InvalidOptions, NotIndexed, Queries, Similarity
+from adapters.base import (
+    AdapterError,
+    IndexMissing,
+    IndexRef,
+    InvalidOptions,
+    NotIndexed,
+    Queries,
+    Similarity,
+    index_name,
+)
 
 from ._sample import DIMENSION, Sample, word
 from ._suite import Builder, StoreSuite
@@ -126,9 +136,10 @@ class BuildingLaws(StoreSuite):
             yield next(self._batches(sample, 50))
             raise Interrupted
 
+        name = index_name(uuid.uuid4().hex, "law")
         with pytest.raises((Interrupted, AdapterError)):
-            build(sample, batches=broken(), name="law_interrupted")
-        ref = build(sample, name="law_interrupted")
+            build(sample, batches=broken(), name=name)
+        ref = build(sample, name=name)
         assert self._new().describe(ref).rows == 300
         assert (self._search(ref, self._queries(sample, 3), 5).rows[:, 0] >= 0).all()
 

@@ -26,6 +26,7 @@ from adapters.base import (
     ann_recall,
     exact_scores,
     exact_top_k,
+    index_name,
 )
 
 from ._sample import DIMENSION, META, Sample
@@ -84,7 +85,7 @@ class StoreSuite:
         ) -> IndexRef:
             store = store or self._new()
             similarity = similarity or self._similarity
-            name = name or f"law_{uuid.uuid4().hex[:12]}"
+            name = name or index_name(uuid.uuid4().hex, "law")
             place = Place(name, tmp_path / f"{name}_{len(built)}")
             place.folder.mkdir()
             dimension = DIMENSION if self._by_vector else None

@@ -64,6 +64,7 @@ from .events import (
 )
 from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
 from .filters import Condition, Filter, column_of
+from .index_names import index_name, is_index_name
 from .offline import HUB, hub_is_offline, hub_offline
 from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
 from .reading import numbered_lines, open_matrix, open_text
@@ -158,6 +159,8 @@ __all__ = [
     "holds_path",
     "hub_is_offline",
     "hub_offline",
+    "index_name",
+    "is_index_name",
     "is_loopback",
     "listed",
     "numbered_lines",

@@ -15,6 +15,7 @@ from .adapter import Adapter, Consumes, NoOptions
 from .arrays import Context, EffectiveIndex, Floats, Identity, IndexRef, Place, Rows, Similarity, Unmatched, returned
 from .directions import Counted
 from .errors import InvalidOptions, NotIndexed
+from .index_names import is_index_name
 from .session import NoRows, Session
 
 
@@ -242,5 +243,14 @@ class Store(Adapter):
         return None
 
     def drop(self, ref: IndexRef) -> None:
-        """Delete the index from the engine. The folder of an embedded engine is deleted by the caller."""
+        """Delete the index from the engine. The folder of an embedded engine is deleted by the caller.
+
+        Raises InvalidOptions where the name is none that `index_name` makes: it is a table of the user's.
+        """
+        if not is_index_name(ref.name):
+            raise InvalidOptions(f"{ref.name!r} is no index of this program: nothing of that name is dropped.")
+        self._drop(ref)
+
+    def _drop(self, ref: IndexRef) -> None:
+        """The engine's work; nothing, where the folder is all there is."""
         return

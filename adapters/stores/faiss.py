@@ -287,7 +287,7 @@ class FaissStore(Store):
             parameters=parameters,
         )
 
-    def drop(self, ref: IndexRef) -> None:
+    def _drop(self, ref: IndexRef) -> None:
         with self._lock:
             self._loaded.pop(ref.folder, None)
 

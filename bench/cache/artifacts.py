@@ -29,7 +29,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_MAGIC = b"RBA1"
+from bench.cache.own_files import NOT_ITSELF, is_own_folder, open_own, own_folder, read_own
+
+MAGIC = b"RBA1"
+"""What every file of arrays begins with."""
 _DIGEST_BYTES = 16
 _ADDRESS = "address"  # of the artefact within its file; files of earlier versions have none
 
@@ -127,12 +130,14 @@ def _sync_folder(folder: Path) -> None:
 def locked(folder: Path, what: str) -> Iterator[None]:
     """Hold a folder for this process. Raises CacheBusy, naming the other process, when it is held already."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+    with os.fdopen(
+        open_own(folder / ".lock", os.O_RDWR | os.O_CREAT), "r+", encoding="utf-8", errors="replace"
+    ) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            holder = file.read().strip() or "unknown"
+            holder = file.read(20).strip() or "unknown"
             raise CacheBusy(
                 f"{what} {folder} is in use by another run (process {holder}). Wait for it, or use another: --cache DIR"
             ) from error
@@ -192,7 +197,7 @@ class Cache:
     def begun_indexes(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Folders of builds that did not end, of indexes to keep and of scratch ones, with what was noted."""
         for folder in sorted([*(self.folder / "indexes").glob("*"), *self.folder.glob(f"{SCRATCH}*")]):
-            begun = _read_record(folder / "begun.json")
+            begun = _read_record(folder / "begun.json") if is_own_folder(folder) else None
             if begun is not None and not (folder / "ref.json").exists():
                 yield folder, begun
 
@@ -203,7 +208,7 @@ class Cache:
     def index_refs(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """All whole indexes: key and what was kept."""
         for path in sorted((self.folder / "indexes").glob("*/ref.json")):
-            if ref := self.index_ref(path.parent.name):
+            if is_own_folder(path.parent) and (ref := self.index_ref(path.parent.name)):
                 yield path.parent.name, ref
 
     def forget_index(self, key: str) -> None:
@@ -310,15 +315,20 @@ class Segments:
 
 
 def _write_record(path: Path, record: Mapping[str, Any]) -> None:
+    own_folder(path.parent)
     write_atomically(path, json.dumps({**_unsealed(record), "digest": _record_digest(record)}).encode())
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
-        record = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
+        record = json.loads(read_own(path))
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or "ref" not in record:
+    except OSError as error:
+        if error.errno not in NOT_ITSELF:
+            raise
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("ref"), dict):
         return None
     # One from before records had a digest has no other key that came with it or later.
     whole = record.get("digest") == _record_digest(record) if record.keys() & {"digest", "files", "build_id"} else True
@@ -334,6 +344,7 @@ def _unsealed(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> None:
+    own_folder(path.parent)
     # One array after another, the first of them the names: a zip archive of as many small arrays takes twice as long,
     # and every answer of a managed model is a file.
     buffer = io.BytesIO()
@@ -342,18 +353,23 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
         np.save(buffer, array, allow_pickle=False)
     payload = buffer.getbuffer()
     digest = hashlib.blake2b(payload, digest_size=_DIGEST_BYTES).digest()
-    write_atomically(path, b"".join((_MAGIC, digest, payload)))
+    write_atomically(path, b"".join((MAGIC, digest, payload)))
 
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     try:
-        data = path.read_bytes()
+        data = read_own(path)
     except FileNotFoundError:
         return None
-    head = len(_MAGIC) + _DIGEST_BYTES
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # somebody put a link there
+            path.unlink(missing_ok=True)
+            return None
+        raise
+    head = len(MAGIC) + _DIGEST_BYTES
     payload = memoryview(data)[head:]
     digest = hashlib.blake2b(payload, digest_size=_DIGEST_BYTES).digest()
-    if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : head] != digest:
+    if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : head] != digest:
         path.unlink(missing_ok=True)
         return None
     file = io.BytesIO(payload)

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import Rows, Warned
+from adapters.base import Rows, Warned, index_name
 from bench.experiment.file import LoadPoint
 from bench.experiment.parts import System
 from bench.latency import ingest
@@ -148,7 +148,7 @@ def _measure(
             parts: PartsOfRun = of_run
             if load.ingest is not None:
                 try:
-                    own = stack.enter_context(ingest.scratch(pipeline, system, load, f"bench_ingest_{key}"))
+                    own = stack.enter_context(ingest.scratch(pipeline, system, load, index_name(key, "ingest")))
                 except BaseException as error:
                     failure = failure_of(error)
                     if failure.foreign:

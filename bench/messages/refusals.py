@@ -17,7 +17,7 @@ _CURES = {
     errno.EISDIR: f"A folder stands where a file is needed: move it away, {_ANOTHER_PLACE}",
     errno.ENAMETOOLONG: "Give a shorter name.",
     errno.ENOENT: "Create it, or correct the name.",
-    errno.ELOOP: "Correct the symbolic links, which lead in a circle.",
+    errno.ELOOP: "Correct the links that lead in a circle, or put the file or folder itself in the link's place.",
     errno.EMFILE: "Let this process open more files: ulimit -n 4096",
     errno.ENFILE: "Close other programs: this machine can open no more files.",
     errno.EFBIG: f"Let this process write larger files (ulimit -f unlimited), {_ANOTHER_PLACE}",

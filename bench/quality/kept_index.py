@@ -19,6 +19,7 @@ import numpy.typing as npt
 from adapters.base import EffectiveIndex, Floats, IndexMissing, IndexRef, Similarity, Store, Warned
 from bench.cache.artifacts import Cache
 from bench.cache.index_files import damaged_files, file_digests
+from bench.cache.index_records import kept_record
 from bench.machine.memory import BuildMemory
 from bench.messages.failures import closing
 from bench.messages.refusals import full_disk, refused_by_system
@@ -77,7 +78,8 @@ class KeptIndexes:
 
         undirected: whether documents without a direction are among those it was built of.
         """
-        record = self.cache.index_ref(key)
+        kept = self.cache.index_ref(key)
+        record = None if kept is None else kept_record(kept, key, self.cache.folder / "indexes" / key / "data")
         if record is None:
             if self.cache.has_index_ref(key):
                 self._tell(label, "the record of its index is damaged; the index is built again.")

@@ -43,6 +43,7 @@ from adapters.base import (
     UnknownIds,
     Usage,
     WrongAnswer,
+    index_name,
     without_direction,
 )
 from bench.cache.artifacts import Cache, array_digest, content_key
@@ -298,7 +299,7 @@ class Pipeline:
         ):
             similarity = vectors.similarity if vectors else Similarity.COSINE
             dimension = vectors.array.shape[1] if vectors else None
-            place = Place(f"bench_{key}", folder)
+            place = Place(index_name(key), folder)
             begun = IndexRef(place.name, str(folder), self.dataset.documents, dimension, similarity)
             self.cache.begin_index(folder.parent, index_record(store, begun))
             began = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adapters.base import Floats, NotIndexed, Similarity, asks_others
+from adapters.base import Floats, NotIndexed, Similarity, asks_others, index_name
 from bench.experiment.parts import System
 from bench.messages.failures import failure_of
 from bench.quality.pipeline import Pipeline
@@ -104,7 +104,7 @@ class BuildTimes:
 
     def _build(self, system: System, vectors: Floats | None, similarity: Similarity, rows: int) -> float:
         # A name of its own: an engine that keeps what it has would find the index of an earlier estimate built.
-        name = f"bench_estimate_{uuid.uuid4().hex}"
+        name = index_name(uuid.uuid4().hex, "estimate")
         began = time.perf_counter()
         with scratch_index(self._pipeline, system, vectors, similarity, rows=rows, name=name):
             return time.perf_counter() - began

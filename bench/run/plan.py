@@ -9,8 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.base import HUB, RECKONING_ERROR, Encoder, InvalidOptions, Role, TextRows, asks_others, hub_offline
-from bench.cache.artifacts import locked
+from adapters.base import (
+    HUB,
+    RECKONING_ERROR,
+    Encoder,
+    InvalidOptions,
+    Role,
+    TextRows,
+    Warned,
+    asks_others,
+    hub_offline,
+)
+from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.file import LoadPoint
 from bench.experiment.parts import Experiment, System
@@ -44,7 +54,9 @@ def plan(experiment: Experiment, cache: Path, *, emit: Emit, remeasure: bool = F
 
     Raises ConfigFaults, CacheBusy as a run would.
     """
-    with locked(cache, "The cache"), hub_offline():
+    with cache_in_use(cache) as unmarked, hub_offline():
+        if unmarked:
+            emit(Warned("cache", unmarked))
         try:
             pipeline, costs = prepare(replace(experiment, alone=True), cache, emit, remeasure=remeasure)
         except ConfigFaults as error:

@@ -23,6 +23,7 @@ from adapters.base import (
     Warned,
 )
 from bench.cache.artifacts import content_key, locked
+from bench.cache.mark import cache_in_use
 from bench.experiment.parts import Experiment, System
 from bench.latency.comparison import against_baseline, comparable
 from bench.latency.figures import RoundFigures
@@ -75,9 +76,11 @@ def run(
     cache. KeyboardInterrupt leaves a result with status "cancelled" and passes on.
     """
     with ExitStack() as stack:
-        stack.enter_context(locked(places.cache, "The cache"))
+        unmarked = stack.enter_context(cache_in_use(places.cache))
         early: list[Event] = []
         relay = Relay([early.append, *listeners])
+        if unmarked:
+            relay(Warned("cache", unmarked))
         pipeline, costs = prepare(experiment, places.cache, relay, remeasure=remeasure)
         stack.callback(pipeline.close)
         folder, resumed = open_folder(experiment, places.output)

@@ -16,8 +16,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adapters import registry
-from adapters.base import EMPTY_ROW, Rows
-from bench.cache.artifacts import locked, write_atomically
+from adapters.base import EMPTY_ROW, Rows, Warned
+from bench.cache.artifacts import write_atomically
+from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment, StoreChoice, System
 from bench.messages.suggestions import suggestion
@@ -86,7 +87,9 @@ def export_training(
         targets={},
         settings=experiment.settings.model_copy(update={"cluster": None}),
     )
-    with locked(cache, "The cache"):
+    with cache_in_use(cache) as unmarked:
+        if unmarked:
+            emit(Warned("cache", unmarked))
         dataset = load_data(experiment, cache)
         if dataset.qrels is None or not dataset.has_text:
             raise ConfigFaults([f"{experiment.file}: dataset: training needs texts and judgements."])

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from adapters.base import Floats, IndexRef, Place, Similarity
+from adapters.base import Floats, IndexRef, Place, Similarity, index_name
 from adapters.servers import weaviate as weaviate_server
 from adapters.servers.weaviate import Ports, Server
 from adapters.stores.weaviate import WeaviateStore
@@ -108,7 +108,7 @@ def _harness(folder: Path, server: Server, vectors: Floats, turn: int) -> float:
     )
     with store:
         store.check()  # connects
-        place = Place(f"perf_{turn}", folder)
+        place = Place(index_name(f"{turn:032x}", "perf"), folder)
         began = time.perf_counter()
         ref: IndexRef = store.build(
             batches(vectors=vectors, size=8192), place=place, similarity=Similarity.COSINE, dimension=vectors.shape[1]

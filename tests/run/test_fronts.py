@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from bench.cache.mark import mark
 from bench.cli import app
 from bench.report import equal_recall
 from bench.report.table import render
@@ -421,6 +422,7 @@ def test_cleaning_takes_the_cache_that_an_experiment_names(workplace: Path, tmp_
     (tmp_path / "bench.yaml").write_text(f"{text}\ncache: elsewhere\n", encoding="utf-8")
     for kept in (tmp_path / "elsewhere", tmp_path / "other"):
         (kept / "vectors").mkdir(parents=True)
+        mark(kept)
     assert bench("clean", str(tmp_path), "--all", "--yes").exit_code == 0
     assert [(tmp_path / name / "vectors").exists() for name in ("elsewhere", "other")] == [False, True]
     assert bench("clean", str(tmp_path), "--cache", str(tmp_path / "other"), "--all", "--yes").exit_code == 0
@@ -430,9 +432,11 @@ def test_cleaning_takes_the_cache_that_an_experiment_names(workplace: Path, tmp_
 
 
 def test_a_server_that_is_away_is_named_and_the_rest_is_cleaned(tmp_path: Path) -> None:
+    mark(tmp_path)
+    away, here = "a" * 32, "b" * 32
     for name, kept in {
-        "a": {"adapter": "weaviate", "index": {"type": "hnsw"}, "connection": {"host": "127.0.0.1", "port": 9}},
-        "b": {"adapter": "lancedb", "index": {"type": "none"}, "connection": {}},
+        away: {"adapter": "weaviate", "index": {"type": "hnsw"}, "connection": {"host": "127.0.0.1", "port": 9}},
+        here: {"adapter": "lancedb", "index": {"type": "none"}, "connection": {}},
     }.items():
         ref = {"name": f"bench_{name}", "folder": str(tmp_path), "rows": 5, "dimension": 4, "similarity": "cosine"}
         (tmp_path / "indexes" / name).mkdir(parents=True)
@@ -441,4 +445,4 @@ def test_a_server_that_is_away_is_named_and_the_rest_is_cleaned(tmp_path: Path) 
     assert done.exit_code == 1
     assert "kept index weaviate hnsw" in done.stderr and "127.0.0.1:9" in done.stderr
     assert "1 index dropped" in done.stdout
-    assert [path.name for path in (tmp_path / "indexes").iterdir()] == ["a"]
+    assert [path.name for path in (tmp_path / "indexes").iterdir()] == [away]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adapters.base import Context, Floats, IndexRef, Place, Similarity, Store
+from adapters.base import Context, Floats, IndexRef, Place, Similarity, Store, index_name
 
 
 def batches(
@@ -52,7 +52,7 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     return store.build(
         batches(texts, vectors, meta=meta),
-        place=Place("law", folder),
+        place=Place(index_name("0" * 32), folder),
         similarity=similarity,
         dimension=None if vectors is None else vectors.shape[1],
     )

@@ -197,7 +197,7 @@ class RaisingStore(Trapped, ExactStore):
     def open(self, ref):
         return RaisingSession(ref, self.held(ref), self) if self.trap(self.index, "open") else None
 
-    def drop(self, ref):
+    def _drop(self, ref):
         self.trap(self.index, "drop")
 
     def close(self):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import Floats, Hits, IndexRef, Place, Queries, Similarity, ann_recall, exact_top_k
+from adapters.base import Floats, Hits, IndexRef, Place, Queries, Similarity, ann_recall, exact_top_k, index_name
 from tests.stores.arrays import batches, clustered
 
 DIMENSION = 32
@@ -27,7 +27,7 @@ def build(store: Any, rows: Any, folder: Path, **more: Any) -> IndexRef:
     """An index of these vectors, or of batches that are given, under a name of its own."""
     ref: IndexRef = store.build(
         batches(vectors=rows, size=500) if isinstance(rows, np.ndarray) else rows,
-        place=Place(more.get("name") or f"law_{uuid.uuid4().hex[:12]}", folder),
+        place=Place(more.get("name") or index_name(uuid.uuid4().hex, "law"), folder),
         similarity=more.get("similarity", Similarity.COSINE),
         dimension=more.get("dimension", DIMENSION),
     )

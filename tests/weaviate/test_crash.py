@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from adapters.base import AdapterRejected, AdapterUnavailable, IndexRef, Place, Queries, Similarity
+from adapters.base import AdapterRejected, AdapterUnavailable, IndexRef, Place, Queries, Similarity, index_name
 from adapters.servers.weaviate import Ports, Server, cluster, start_cluster
 from tests.weaviate.conftest import METRICS, connection_of, revive, store_at
 from tests.weaviate.corpora import DIMENSION, build, corpus, recall, with_columns
@@ -22,7 +22,7 @@ SECONDS = 30  # "within seconds": the client's own pauses take 63
 
 def build_at(store: Any, batches: Iterator[pa.RecordBatch], folder: Path) -> IndexRef:
     ref: IndexRef = store.build(
-        batches, place=Place("mortal", folder), similarity=Similarity.COSINE, dimension=DIMENSION
+        batches, place=Place(index_name("8" * 32), folder), similarity=Similarity.COSINE, dimension=DIMENSION
     )
     return ref
 

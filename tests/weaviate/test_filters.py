@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from adapters.base import Filter, InvalidOptions, Place, Queries, Similarity
+from adapters.base import Filter, InvalidOptions, Place, Queries, Similarity, index_name
 from tests import small
 from tests.filtering import batches, columns, conditions, expected
 from tests.test_quiet import stderr_of
@@ -25,7 +26,7 @@ def test_a_server_passes_what_the_oracle_passes(
 ) -> None:
     store = opened(synchronous, type="flat", range_filters=range_filters)
     given = batches(COUNT, VECTORS, exact_numbers=False)
-    place = Place(f"filters_{range_filters}", tmp_path)
+    place = Place(index_name(uuid.uuid4().hex, "filters"), tmp_path)
     ref = store.build(given, place=place, similarity=Similarity.COSINE, dimension=8)
     table = columns(COUNT, exact_numbers=False)
     with store.open(ref) as session:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.base import IndexMissing, IndexRef, Place, Similarity
+from adapters.base import IndexMissing, IndexRef, Place, Similarity, index_name
 from adapters.stores.weaviate.collection import _uuid
 from adapters.stores.weaviate.schema import Mark
 from bench.cache.artifacts import Cache
@@ -103,7 +103,7 @@ def test_vectors_come_back_from_the_server_as_they_were_given(
     vectors = (np.random.default_rng(3).standard_normal((300, 24)) * 7).astype(np.float32)
     with store_at(synchronous, **index) as store:
         ref = store.build(
-            batches(vectors=vectors), place=Place("givenback", tmp_path), similarity=similarity, dimension=24
+            batches(vectors=vectors), place=Place(index_name("9" * 32), tmp_path), similarity=similarity, dimension=24
         )
         assert foreign_vectors(store, ref, lambda: vectors) is None
         wrong = vectors.copy()

@@ -26,6 +26,7 @@ from adapters.base import (
     Queries,
     Similarity,
     exact_top_k,
+    index_name,
 )
 from adapters.servers.weaviate import Ports
 from adapters.stores.weaviate import WeaviateStore
@@ -34,6 +35,7 @@ from tests.stores.arrays import batches
 from tests.weaviate.conftest import store_at
 from tests.weaviate.corpora import DIMENSION, build, corpus, recall, search, with_columns
 
+REUSED, OTHERS, LOSSY = (index_name(digit * 32) for digit in "123")
 ROWS = 1200
 
 
@@ -311,12 +313,12 @@ def test_a_collection_that_matches_is_reused(
     synchronous: dict[str, Any], opened: Any, tmp_path: Path, data: Any
 ) -> None:
     store = opened(synchronous, type="flat")
-    first = build(store, data[0], tmp_path, name="reused")
-    created = store._at("reused").schema()
-    again = build(opened(synchronous, type="flat"), data[0], tmp_path, name="reused")
+    first = build(store, data[0], tmp_path, name=REUSED)
+    created = store._at(REUSED).schema()
+    again = build(opened(synchronous, type="flat"), data[0], tmp_path, name=REUSED)
     assert (first.details["reused"], again.details["reused"]) == (False, True)
     assert again.details["build_seconds"] == first.details["build_seconds"] > 0
-    assert store._at("reused").schema() == created
+    assert store._at(REUSED).schema() == created
     store.drop(first)
 
 
@@ -325,20 +327,20 @@ def test_a_collection_with_other_data_is_neither_used_nor_deleted(
 ) -> None:
     vectors = data[0][:50]
     store = opened(synchronous, type="flat")
-    ref = build(store, vectors, tmp_path, name="others")
+    ref = build(store, vectors, tmp_path, name=OTHERS)
     with pytest.raises(AdapterRejected, match="first rows differ"):
-        build(store, vectors[::-1].copy(), tmp_path, name="others")
+        build(store, vectors[::-1].copy(), tmp_path, name=OTHERS)
     with pytest.raises(AdapterRejected, match="holds 50 rows, the corpus 49"):
-        build(store, vectors[:49], tmp_path, name="others")
+        build(store, vectors[:49], tmp_path, name=OTHERS)
     assert search(store, ref, vectors[:1], 1).rows.tolist() == [[0]]
     store.drop(ref)
     collections = store._link.client.collections
-    collections.create_from_dict({"class": class_name("others"), "description": "somebody's"})
+    collections.create_from_dict({"class": class_name(OTHERS), "description": "somebody's"})
     with pytest.raises(AdapterRejected, match="this harness did not make it"):
-        build(store, vectors, tmp_path, name="others")
+        build(store, vectors, tmp_path, name=OTHERS)
     with pytest.raises(AdapterRejected, match="this harness did not make it"):
         store.drop(ref)
-    collections.delete(class_name("others"))
+    collections.delete(class_name(OTHERS))
 
 
 def test_a_collection_that_lost_rows_is_missing_and_built_again(
@@ -346,12 +348,12 @@ def test_a_collection_that_lost_rows_is_missing_and_built_again(
 ) -> None:
     vectors = data[0][:50]
     store = opened(synchronous, type="flat")
-    ref = build(store, vectors, tmp_path, name="lossy")
-    handle = store._at("lossy").handle
+    ref = build(store, vectors, tmp_path, name=LOSSY)
+    handle = store._at(LOSSY).handle
     handle.data.delete_by_id(next(iter(handle.iterator())).uuid)
     with pytest.raises(IndexMissing, match="49 rows, the index was built of 50"):
         store.open(ref)
-    ref = build(store, vectors, tmp_path, name="lossy")
+    ref = build(store, vectors, tmp_path, name=LOSSY)
     assert ref.rows == 50
     assert store.open(ref).search(Queries(vectors), 50).rows.min() >= 0
     store.drop(ref)

@@ -294,7 +294,7 @@ class LanceDbStore(Store):
                 sentences.append(f"{name} {asked} was asked for, {got} built{reasons.get(name, '')}.")
         return tuple(sentences)
 
-    def drop(self, ref: IndexRef) -> None:
+    def _drop(self, ref: IndexRef) -> None:
         self._handles.pop(ref.name, None)
         self._unoptimized.pop(ref.name, None)
         if self.connection.uri is not None:

@@ -265,7 +265,7 @@ class WeaviateStore(Store):
         found = sum((folder / shard).is_dir() for folder in folders for shard in shards)
         return sum(map(folder_bytes, folders)) if found == len(shards) * copies else None
 
-    def drop(self, ref: IndexRef) -> None:
+    def _drop(self, ref: IndexRef) -> None:
         collection = self._at(ref.name)
         self._verified.discard(collection.name)
         schema = collection.find()

@@ -1,0 +1,129 @@
+"""The mark that tells a cache from any other folder, and the names of what a cache holds.
+
+Only in a folder with the mark is anything deleted, and there only what bears a name that this program gives: a project
+has folders called `datasets` and `indexes` too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.cache.artifacts import MAGIC, SCRATCH, locked, write_atomically
+from bench.cache.own_files import is_own_folder, open_own, own_folder, read_own, refuse_links
+
+MARK = "CACHEDIR.TAG"
+_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # by which backups know a cache: bford.info/cachedir
+_OURS = b"# A cache of retrieval-bench. `bench clean` deletes what it holds."
+
+_PARTS = ("vectors", "scores", "candidates", "timings")
+PARTS = (*_PARTS, "datasets", "indexes")
+"""The folders that a cache consists of; nothing else in it is touched."""
+
+_KEY = "[0-9a-f]{32}"
+_WRITING = r"\.writing-[0-9a-f]{16}"
+_ENTRY = re.compile(rf"{_KEY}(\.npz)?|{_WRITING}")
+_TABLES = re.compile(rf"{_KEY}|\.{_KEY}-\w+")
+_INDEX = re.compile(_KEY)
+_SCRATCH = re.compile(rf"{re.escape(SCRATCH)}\w+")
+_BESIDE = (".lock", ".DS_Store", "lost+found")  # the last two are the system's
+
+
+@contextmanager
+def cache_in_use(folder: Path) -> Iterator[str | None]:
+    """Hold a cache for this process, and mark it where that can be; what to tell its user where it cannot.
+
+    Raises CacheBusy, and OSError for links where the cache keeps folders of its own.
+    """
+    for part in PARTS:
+        if (folder / part).exists():
+            own_folder(folder / part)
+            refuse_links(folder / part, 0)
+    with locked(folder, "The cache"):
+        yield _marked(folder)
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether a folder is a cache of this program."""
+    try:
+        lines = read_own(folder / MARK).splitlines()
+    except OSError:
+        return False
+    return lines[:1] == [_SIGNATURE] and _OURS in lines
+
+
+def mark(folder: Path) -> None:
+    """Mark a folder as a cache of this program."""
+    write_atomically(folder / MARK, b"\n".join((_SIGNATURE, _OURS, b"")))
+
+
+def named_by_us(part: str, name: str) -> bool:
+    """Whether an entry of a cache's folder bears a name that this program gives."""
+    pattern = _TABLES if part == "datasets" else _INDEX if part == "indexes" else _ENTRY
+    return pattern.fullmatch(name) is not None
+
+
+def scratch_folders(folder: Path) -> list[Path]:
+    """The folders that were of use while a process lasted."""
+    return sorted(path for path in folder.glob(f"{SCRATCH}*") if _SCRATCH.fullmatch(path.name))
+
+
+def _marked(folder: Path) -> str | None:
+    if is_marked(folder):
+        return None
+    names = {path.name for path in folder.iterdir()} - {*_BESIDE}
+    if names and not _from_before(folder, names):
+        foreign = sorted(name for name in names if name not in PARTS) or sorted(names)
+        return (
+            f"the folder {folder} holds what is no cache's ({foreign[0]}), so `bench clean` will delete nothing in it. "
+            "For a cache that can be cleaned name an empty folder: --cache DIR"
+        )
+    mark(folder)
+    return None
+
+
+def _from_before(folder: Path, names: set[str]) -> bool:
+    """Whether a version that made no marks made this cache: every name in it is one that this program gives, and a file
+    in it is one that nothing else writes."""
+    written = False
+    for name in names:
+        path = folder / name
+        if not is_own_folder(path):
+            return False
+        if name not in PARTS:
+            if not _SCRATCH.fullmatch(name):
+                return False
+            continue
+        entries = list(path.iterdir())
+        if not all(named_by_us(name, entry.name) for entry in entries):
+            return False
+        written = written or any(_is_written_by_us(name, entry) for entry in entries)
+    return written
+
+
+def _is_written_by_us(part: str, entry: Path) -> bool:
+    if part in ("datasets", "indexes"):
+        names = ("manifest.json",) if part == "datasets" else ("ref.json", "begun.json")
+        return any(_keys(entry / name) & {"checksums", "ref"} for name in names)
+    files = [entry] if entry.suffix == ".npz" else sorted(entry.glob("*.npz"))
+    return any(_begins_as_ours(file) for file in files[:1])
+
+
+def _keys(path: Path) -> set[str]:
+    try:
+        record = json.loads(read_own(path))
+    except (OSError, ValueError, RecursionError):
+        return set()
+    return set(record) if isinstance(record, dict) else set()
+
+
+def _begins_as_ours(path: Path) -> bool:
+    try:
+        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
