@@ -37,7 +37,7 @@ def test_all_rows_are_held_and_no_scratch_collection_is_left(tmp_path: Path, asy
         assert written is not None and written.error is None
         assert (written.rows, written.rows_held_after, written.failed_batches) == (60, 600, 0)
         assert (written.found_after or 0) >= 0.99
-    assert small.bench("clean", "--cache", tmp_path / "cache", "--yes").exit_code == 0
+    assert small.bench("clean", "--cache", tmp_path / "cache", "--yes", "--trust").exit_code == 0
     assert not [name for name in collections(asynchronous) if "ingest" in name.lower()]
 
 
@@ -61,7 +61,7 @@ def test_what_a_build_that_did_not_end_left_on_the_server_is_dropped_by_clean(
     _, result = small.measure(tmp_path, spec)
     assert small.by_name(result)["pq"].status == "not_indexed"
     assert len(collections(asynchronous)) == len(before) + 1
-    cleaned = small.bench("clean", "--cache", tmp_path / "cache", "--yes")
+    cleaned = small.bench("clean", "--cache", tmp_path / "cache", "--yes", "--trust")
     assert cleaned.exit_code == 0 and "dropped unfinished index" in cleaned.stdout + cleaned.stderr
     assert collections(asynchronous) == before
 
