@@ -1,12 +1,9 @@
-"""Every experiment that comes with the project runs, made small by --set, and so does every command of the README."""
+"""Every experiment that comes with the project runs, made small by --set."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,6 @@ from tests.standin import StandIn
 from tests.weaviate.conftest import running
 
 CONFIGS = REPOSITORY / "configs"
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 DOCUMENTS, QUERIES = 600, 10
 VECTOR_QUERIES = 120  # half of them must be able to show a recall of .90
 
@@ -195,87 +191,3 @@ def test_every_experiment_is_run_by_a_test_of_this_file() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     listed = set(re.findall(r'CONFIGS / "(\w+)\.yaml"', source))
     assert {file.stem for file in CONFIGS.glob("*.yaml")} == listed
-
-
-# -- the README ----------------------------------------------------------------------------------------------------
-
-
-def shell_lines() -> list[str]:
-    blocks = re.findall(r"```(?:sh|bash|shell|console)\n(.*?)```", README, re.DOTALL)
-    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    return [line.partition("  #")[0].strip() for line in lines if line and not line.startswith("#")]
-
-
-COMMANDS = list(dict.fromkeys(line for line in shell_lines() if line.startswith("bench ")))
-# Lines that run an experiment of configs/ with what only a person has (data, keys, a server) run above, made small.
-CONFIGURED = re.compile(r"configs/\w+\.yaml")
-
-
-@pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
-    """A directory as a reader of the README has it: DIR with data, and, once they are made, FILE and RESULT."""
-    folder = tmp_path_factory.mktemp("user")
-    small.collection(folder / "DIR", documents=20, queries=4)
-    shutil.copy(folder / "DIR/qrels/test.tsv", folder / "DIR/qrels/train.tsv")
-    shutil.copytree(CONFIGS, folder / "configs")
-    return folder
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_of_the_readme_runs(user: Path, line: str) -> None:
-    arguments = shlex.split(line)[1:]
-    named = CONFIGURED.search(line)
-    if named is not None:
-        assert (user / named[0]).is_file()
-        assert "--help" in arguments or small.bench(arguments[0], "--help").exit_code == 0
-        return
-    before = Path.cwd()
-    os.chdir(user)
-    try:
-        if arguments[0] != "init" and not (user / "DIR" / "bench.yaml").exists():
-            small.bench("init", "DIR")
-        words = [
-            str(newest(user)) if word == "RESULT" else word.replace("FILE", "DIR/bench.yaml") for word in arguments
-        ]
-        if arguments[0] == "run":
-            words += ["--set", "latency.samples=5", "--set", "latency.workers=2"]
-        if arguments[0] == "init":
-            words.append("--force")
-        outcome = small.bench(*words)
-    finally:
-        os.chdir(before)
-    assert outcome.exit_code == 0, outcome.stderr
-
-
-def newest(user: Path) -> Path:
-    found = sorted(user.glob("results/*/*"))
-    if not found:
-        small.bench("run", "DIR/bench.yaml", "--set", "latency=false")
-        found = sorted(user.glob("results/*/*"))
-    return found[-1].relative_to(user)
-
-
-def test_every_command_that_the_readme_names_is_one() -> None:
-    named = set(re.findall(r"(?:`|^)bench ([a-z][a-z-]+)", README, re.MULTILINE))
-    assert named
-    for name in sorted(named):
-        assert small.bench(name, "--help").exit_code == 0, name
-
-
-def test_every_make_target_that_the_readme_names_is_one() -> None:
-    rules = "\n".join(p.read_text() for p in (REPOSITORY / "Makefile", *REPOSITORY.glob("*.mk")))
-    targets = {t for line in re.findall(r"^([a-z][a-z -]*):", rules, re.MULTILINE) for t in line.split()}
-    named = set(re.findall(r"(?:`|^)(?:\w+=\S+ )*make ([a-z][a-z-]+)", README, re.MULTILINE))
-    assert named and named <= targets, named - targets
-
-
-def test_every_option_that_the_readme_names_is_one() -> None:
-    for name, rest in re.findall(r"(?:`|^)bench ([a-z][a-z-]+)([^`\n]*)", README, re.MULTILINE):
-        text = small.bench(name, "--help").stdout
-        for option in re.findall(r"(?<=\s)--[a-z-]+", rest):
-            assert option in text, f"bench {name} {option}"
-
-
-def test_every_experiment_that_the_readme_names_is_there() -> None:
-    for name in set(CONFIGURED.findall(README)):
-        assert (REPOSITORY / name).is_file(), name
