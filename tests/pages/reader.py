@@ -11,6 +11,7 @@ import site
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from itertools import dropwhile
 from pathlib import Path
 
 import yaml
@@ -35,13 +36,15 @@ MAKE: Mapping[str, str] = {
 }
 # A run of one of these files is one of the tests there, made small; here stands only that the line names it rightly.
 CONFIGURED = re.compile(r"configs/\w+\.yaml")
-_SMALL = ("--set", "latency.samples=5", "--set", "latency.workers=2")
+_SMALL = ("--set", "latency.samples=5", "--set", "latency.workers=2", "--set", "latency.seconds=3")
 
 
 class Reader:
     """Types lines, one after another, in one directory; `cd` moves."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model: Path) -> None:
+        """model: a quick one, in place of the one that `bench init` writes."""
+        self._model = model
         self.home = self.here = folder
         small.collection(folder / "DIR", documents=20, queries=4)
         shutil.copy(folder / "DIR/qrels/test.tsv", folder / "DIR/qrels/train.tsv")
@@ -60,9 +63,7 @@ class Reader:
 
     def type(self, line: str) -> None:
         """Run a line. Fails where it fails, and where no kind of it is known."""
-        words = shlex.split(line)
-        settings = [word for word in words if re.match(r"[A-Z_]+=", word)]
-        words = words[len(settings) :]
+        words = list(dropwhile(re.compile(r"[A-Z_]+=").match, shlex.split(line)))
         assert words and words[0] in self._kinds, f"No test knows how to run {line!r}."
         self._kinds[words[0]](line, words)
 
@@ -95,7 +96,7 @@ class Reader:
             self._newest() if word == "RESULT" else word.replace("FILE", "DIR/bench.yaml") for word in arguments
         ]
         if arguments[0] == "run" and "--set" not in arguments:
-            words += _SMALL
+            words += [*_SMALL, "--set", f"encoders.minilm.model={self._model}"]
         if arguments[0] == "init":
             words.append("--force")
         return words

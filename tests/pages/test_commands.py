@@ -30,9 +30,9 @@ def lines() -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def readers(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> dict[str, Reader]:
+def readers(tmp_path_factory: pytest.TempPathFactory, minilm: Path, static_model: Path) -> dict[str, Reader]:
     """Each page's reader, who keeps what the page's earlier commands left."""
-    return {page: Reader(tmp_path_factory.mktemp("reader")) for page, _ in lines()}
+    return {page: Reader(tmp_path_factory.mktemp("reader"), static_model) for page, _ in lines()}
 
 
 @pytest.fixture
