@@ -12,7 +12,7 @@ import pytest
 from tests import small
 from tests.conftest import REPOSITORY
 from tests.pages import blocks as pages
-from tests.pages.reader import CONFIGURED, Reader
+from tests.pages.reader import CONFIGURED, MAKE, Reader
 from tests.standin import StandIn
 
 _SPAN = r"(?:`|^)(?:[A-Z_]+=\S+ )*"  # how a command begins in a page's prose
@@ -104,6 +104,12 @@ def test_every_link_to_a_section_leads_to_one() -> None:
             headings = re.findall(r"^#+ (.*)$", pages.prose(target), re.MULTILINE)
             anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert section in anchors, f"{page.name}: {link}#{section}"
+
+
+def test_what_a_target_of_make_does_is_held_to_by_a_test_that_is_there() -> None:
+    for target, test in MAKE.items():
+        file, _, name = test.partition("::")
+        assert f"def {name}(" in (REPOSITORY / file).read_text(encoding="utf-8"), f"make {target}: {test}"
 
 
 def test_make_runs_the_tests_of_this_suite() -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.config import load_experiment
-from bench.folders import Places
-from bench.plan import plan
-from bench.runner import run
+from bench.experiment.reader import load_experiment
+from bench.run.folder import Places
+from bench.run.plan import plan
+from bench.run.runner import run
 from tests import small
 from tests.models import tiny_cross_encoder
 from tests.pages import blocks as pages

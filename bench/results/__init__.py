@@ -1,0 +1,1 @@
+"""A result on disk: its model, and how it is written and read."""
