@@ -61,6 +61,15 @@ DISTRIBUTIONS: tuple[str, ...] = (
 imports. A test compares."""
 
 
+_own_alone = False
+
+
+def leave_out_third_parties() -> None:
+    """Let this process load no adapter but those of this distribution, for good."""
+    global _own_alone
+    _own_alone = True
+
+
 def names(role: RoleName) -> tuple[str, ...]:
     """The adapters of a role that can be asked for, built in and third-party."""
     return tuple(sorted({*_BUILT_IN[role], *_entry_points(role)}))
@@ -72,6 +81,8 @@ def load(role: RoleName, name: str) -> type[Any]:
         module, _, attribute = _BUILT_IN[role][name].partition(":")
         return cast("type[Adapter]", getattr(importlib.import_module(f"adapters.{role}.{module}"), attribute))
     third_party = _entry_points(role)
+    if name in third_party and _own_alone:
+        raise InvalidOptions("it is a third party's, whose code a restricted run does not load.", key="adapter")
     if name in third_party:
         return cast("type[Adapter]", third_party[name].load())
     known = names(role)

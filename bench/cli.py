@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from adapters import printable, quieten_process
+from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
 from bench.messages.wording import counted
 
@@ -101,8 +102,20 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     trust: TrustOption = False,
+    restricted: Annotated[
+        bool,
+        typer.Option(
+            "--restricted",
+            help="For a file that you do not trust: no network, no path outside its folder, no third-party adapter.",
+        ),
+    ] = False,
 ) -> None:
     """Run an experiment and print its table."""
+    file = _config_path(config)
+    if restricted and fence.standing() is None:
+        flags = {"--dry-run": dry_run, "--remeasure": remeasure, "--json": as_json, "--quiet": quiet}
+        _run_apart(file, output, cache, set_ or [], [flag for flag, given in flags.items() if given])
+    from adapters.registry import leave_out_third_parties
     from bench.cache.artifacts import CacheBusy
     from bench.experiment.faults import ConfigFaults
     from bench.experiment.reader import load_experiment
@@ -111,9 +124,13 @@ def run(
     from bench.run.folder import Places
     from bench.run.runner import run as run_experiment
 
+    if restricted:
+        leave_out_third_parties()
     try:
-        experiment = load_experiment(_config_path(config), set_ or [])
+        experiment = load_experiment(file, set_ or [], restricted=restricted)
         places = Places(output, _cache_folder(cache, experiment.settings.cache, experiment.base))
+        if restricted and not quiet and (standing := fence.standing()) is not None:
+            say(standing.sentence())
         if not dry_run:
             _agree_to_keys(contacts_of(experiment), trust)
         with Progress(enabled=not quiet) as progress:
@@ -334,6 +351,17 @@ def export_training(
     show(f", {counted(done.skipped, 'query')} without a relevant passage left out\n" if done.skipped else "\n")
     for note in done.notes:
         say(note)
+
+
+def _run_apart(file: Path, output: Path, cache: Path | None, changes: Sequence[str], flags: Sequence[str]) -> NoReturn:
+    """Run the same command behind a fence, in a process of its own."""
+    from bench.run.apart import run_apart
+
+    arguments = ["run", str(file), "--restricted", "--output", str(output), *flags]
+    arguments += ["--cache", str(cache)] if cache is not None else []
+    arguments += [each for change in changes for each in ("--set", change)]
+    place = _cache_folder(cache, None, Path())
+    raise typer.Exit(run_apart(arguments, file=file, output=output, cache=place, cache_is_given=cache is not None))
 
 
 def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool, source: str = "the file") -> None:

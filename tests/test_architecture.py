@@ -39,8 +39,8 @@ ROOMS: dict[str, set[str]] = {
     "report": {"messages", "results"},
     "doctor": {"machine", "messages"},
     "progress": {"messages"},
-    "cli": {"cache", "doctor", "experiment", "messages", "progress", "report", "results", "run", "train"},
-    "__main__": {"cli"},
+    "cli": {"cache", "doctor", "experiment", "machine", "messages", "progress", "report", "results", "run", "train"},
+    "__main__": {"cli", "machine"},
 }  # fmt: skip
 CLOCKS = {"time", "timeit", "sched"}
 # What a room that reads files and computes may need from outside the standard library.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, InvalidOptions, ModelNotFound, PathText, Tables
+from ..base import Contact, DatasetInvalid, DatasetSource, FilePath, InvalidOptions, ModelNotFound, PathText, Tables
 from ._columns import as_ids, as_text, as_vectors, column_of, meta_columns, named
 from ._qrels import named_columns
 from ._reading import BATCH_ROWS, identifier, whole_grade
@@ -96,6 +96,9 @@ class HubDataset(DatasetSource):
     name: ClassVar[str] = "hub"
     requires = ("datasets",)
     Options = HubOptions
+
+    def contacts(self) -> Sequence[Contact]:
+        return [Contact("huggingface.co", None, own=True)] if self.options.path is None else []
 
     def check(self) -> None:
         super().check()

@@ -23,6 +23,7 @@ from bench.experiment.matrix import expand_systems
 from bench.experiment.overrides import addresses_given, override
 from bench.experiment.parts import Experiment, System
 from bench.experiment.places import of_parts
+from bench.experiment.restriction import Restriction
 from bench.experiment.yaml_text import parse_yaml
 from bench.messages.secrets import is_secret, looks_secret, secret_in_address
 from bench.statistics.measures import Measure
@@ -30,11 +31,16 @@ from bench.statistics.measures import Measure
 _LONGEST_MEASURE = 200  # characters
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = (), *, working_directory: Path | None = None) -> Experiment:
-    """Read an experiment file. overrides: `key.path=value` as --set gives them. Raises ConfigFaults."""
+def load_experiment(
+    path: Path, overrides: Sequence[str] = (), *, working_directory: Path | None = None, restricted: bool = False
+) -> Experiment:
+    """Read an experiment file. overrides: `key.path=value` as --set gives them. restricted: what a stranger's file may
+    not do is a fault. Raises ConfigFaults."""
     file = str(path)
     if not os.path.lexists(path):
         raise ConfigFaults([f"{file}: there is no such file. Write one with: bench init DIR"])
+    if restricted and (leads := path.resolve()).parent != path.parent.resolve():
+        raise ConfigFaults([f"{file}: is a link that leads to {leads}. Name that file itself, if you mean it."])
     try:
         with open_text(path) as opened:
             text = opened.read()
@@ -52,7 +58,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = (), *, working_direct
     found = override(raw, overrides, (working_directory or Path.cwd()).resolve())
     faults = Faults(file, base, one_load=isinstance(raw.get("latency"), dict))
     faults.found += found
-    return _Reader(faults, addresses_given(overrides)).read(raw)
+    return _Reader(faults, addresses_given(overrides), Restriction(base.resolve()) if restricted else None).read(raw)
 
 
 def _base(path: Path) -> Path:
@@ -66,8 +72,9 @@ def _base(path: Path) -> Path:
 class _Reader:
     """Reads a file's values once; what is wrong goes to the faults."""
 
-    def __init__(self, faults: Faults, own_addresses: frozenset[str]) -> None:
+    def __init__(self, faults: Faults, own_addresses: frozenset[str], restriction: Restriction | None) -> None:
         self._faults = faults
+        self._restriction = restriction
         self._own_addresses = own_addresses
 
     # -- the file ------------------------------------------------------------------------------------------------
@@ -84,6 +91,10 @@ class _Reader:
         targets = self._targets(settings.targets)
         loads = self._loads(settings)
         self._cross_checks(settings, systems)
+        if self._restriction is not None:
+            parts = [*([dataset] if dataset else []), *encoders.values(), *rerankers.values()]
+            for key_path, message in self._restriction.faults(settings, parts, settings.trackers, systems):
+                self._faults.fault(key_path, message)
         self._faults.stop()
         assert dataset is not None
         resolved = {**settings.model_dump(mode="json", exclude_unset=True), "measures": [str(m) for m in measures]}

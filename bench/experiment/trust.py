@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from adapters.base import Adapter, Contact
-from bench.experiment.parts import Experiment
+from adapters.base import Adapter, Contact, Context
+from bench.experiment.parts import Experiment, Part, StoreChoice
 from bench.messages.failures import failure_of
 
 KNOWN_HOSTS = "known_hosts"
@@ -46,6 +46,11 @@ def contacts_of(experiment: Experiment) -> dict[str, Sequence[Contact]]:
     """Whom the parts of an experiment talk to, by their key paths. One that cannot be made is told of by the run."""
     parts = [*experiment.encoders.values(), *experiment.rerankers.values(), *experiment.trackers.values()]
     choices = {system.store.name: system.store for system in experiment.systems if system.store}.values()
+    return contacts(parts, choices, experiment.context())
+
+
+def contacts(parts: Iterable[Part], choices: Iterable[StoreChoice], context: Context) -> dict[str, Sequence[Contact]]:
+    """Whom parts and stores talk to, by their key paths."""
     making: list[tuple[str, type[Any], tuple[Any, ...]]] = [
         *((part.key_path, part.kind, (part.options,)) for part in parts),
         *((choice.key_path, choice.kind, (choice.index, choice.connection)) for choice in choices),
@@ -55,7 +60,7 @@ def contacts_of(experiment: Experiment) -> dict[str, Sequence[Contact]]:
         if kind.contacts is Adapter.contacts:
             continue
         try:
-            with closing(kind(*options, experiment.context())) as adapter:
+            with closing(kind(*options, context)) as adapter:
                 found[key_path] = adapter.contacts()
         except BaseException as error:
             failure_of(error)  # the run meets it again, and tells it

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,7 @@ from adapters.base import (
 from bench.experiment.parts import System
 from bench.latency.loops import Assignment, Carried, Sent, Threads
 from bench.latency.steps import LiveSystem, NotLive, Parts
+from bench.machine import children
 from bench.messages.failures import Failed, Failure, close_all, closing, failure_of
 from bench.messages.terminal import guard_tracebacks, say
 
@@ -209,14 +209,13 @@ class Processes:
 
 class _Child:
     def __init__(self) -> None:
-        # Adapters may be importable only because this process can import them.
-        # The folder that the user stands in may be a stranger's: no module of it may stand for one that is meant.
-        places = [*(path for path in sys.path if path), str(Path(__file__).resolve().parent.parent)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
-        command = [sys.executable, "-P", "-m", "bench.latency.processes"]
         # In a session of its own, so that Ctrl-C reaches the parent alone, which then closes the pipe.
         self._process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            children.command("bench.latency.processes"),
+            env=children.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
 
     @property

@@ -93,12 +93,17 @@ def redacted(text: str) -> str:
     return _redacted(text, _of_variables())
 
 
+def holds_secret(variable: str) -> bool:
+    """Whether an environment variable holds a secret, by its name."""
+    return _OF_VARIABLE.search(variable) is not None
+
+
 def _of_variables() -> list[str]:
     """The values of variables that by their names hold secrets; a path is none."""
     return [
         value
         for name, value in os.environ.items()
-        if len(value) >= _SHORTEST and not value.startswith("/") and _OF_VARIABLE.search(name)
+        if len(value) >= _SHORTEST and not value.startswith("/") and holds_secret(name)
     ]
 
 

@@ -1,0 +1,99 @@
+"""Runs a command restricted: in a process of its own, behind a fence, with nothing of the user's but what it needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from adapters.base import open_text, resolve_path
+from bench.experiment.yaml_text import parse_yaml
+from bench.machine import children, fence
+from bench.messages.secrets import holds_secret
+from bench.messages.terminal import say, show
+
+_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+# Where packages keep things of their own that they make anew if need be.
+_KEPT = ("TMPDIR", "XDG_CACHE_HOME", "HF_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
+
+
+def run_apart(arguments: Sequence[str], *, file: Path, output: Path, cache: Path, cache_is_given: bool) -> int:
+    """Run `bench ARGUMENTS…` behind a fence; its exit status. It reads the file's folder, and writes into the folders
+    of results and cache: those of the command line, or that which the file names below its own folder."""
+    base = file.resolve().parent
+    if not cache_is_given and (named := _named_cache(file, base)) is not None:
+        cache = named
+    with _made([output, cache]) as writes, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        places = {"reads": [str(base)], "writes": writes, "scratch": os.path.realpath(scratch)}
+        command = children.command("bench", fence.FLAG, json.dumps(places), *arguments)
+        return _ended(command, _environment(scratch))
+
+
+def _environment(scratch: str) -> dict[str, str]:
+    """Without the keys that lie in variables: nobody is there to send them to."""
+    found = {name: value for name, value in children.environment().items() if not holds_secret(name)}
+    return {**found, **dict.fromkeys(_OFFLINE, "1"), **dict.fromkeys(_KEPT, scratch)}
+
+
+def _named_cache(file: Path, base: Path) -> Path | None:
+    """The cache that the file names, where that is below its folder; what else it names is refused when it is read."""
+    try:
+        with open_text(file) as opened:
+            raw = parse_yaml(opened.read())
+        named = raw.get("cache") if isinstance(raw, dict) else None
+        path = resolve_path(base, named) if isinstance(named, str) and "://" not in named else None
+        return path if path is not None and path.resolve().is_relative_to(base) else None
+    except Exception:  # whatever it is, the run meets it too, and tells it
+        return None
+
+
+@contextmanager
+def _made(folders: Iterable[Path]) -> Iterator[list[str]]:
+    """Folders that are there while a fence stands, which can only let something into what exists; those that were made
+    for it and stayed empty are removed again."""
+    made: list[Path] = []
+    try:
+        for folder in folders:
+            missing = [each for each in (folder, *folder.parents) if not each.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            made += missing
+        yield [os.path.realpath(folder) for folder in folders]
+    finally:
+        for folder in sorted(made, key=lambda each: len(each.parts), reverse=True):
+            lock = folder / ".lock"
+            if folder.is_dir() and [*folder.iterdir()] == [lock]:  # held by nobody any more
+                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _ended(command: Sequence[str], environment: dict[str, str]) -> int:
+    own = _is(sys.stdout, 1) and _is(sys.stderr, 2)
+    pipe = None if own else subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe) as process:
+        while True:
+            try:
+                out, err = process.communicate()
+                break
+            except KeyboardInterrupt:  # the terminal has sent it there too, and it has a result to finish
+                continue
+    if not own:
+        show(out.decode("utf-8", "replace"))
+        if told := err.decode("utf-8", "replace").rstrip("\n"):
+            say(told)
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def _is(stream: Any, descriptor: int) -> bool:
+    """Whether a stream is what a child inherits under that number."""
+    try:
+        return bool(stream.fileno() == descriptor)
+    except (AttributeError, OSError, ValueError):
+        return False
