@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from adapters import registry
 from adapters.base import Filter, InvalidOptions, resolve_path
 from bench.experiment.faults import Faults, parse_filter
-from bench.experiment.parts import Fusion, StoreChoice, System
+from bench.experiment.parts import EncoderPair, Fused, RunFile, Searched, StoreChoice, System, safe_name
 from bench.experiment.places import of_store
 from bench.messages.failures import failure_of
 from bench.messages.suggestions import meant, suggestion
@@ -23,6 +24,40 @@ if TYPE_CHECKING:
 
 _SECTIONS = ("index", "query")
 _PART_NAME = re.compile(r"[a-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A fusion before its legs, which may stand below it in the file, are known but for their names."""
+
+    by: Literal["rrf", "weighted"]
+    legs: tuple[str, ...]
+    weights: tuple[float, ...]
+    rrf_k: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A system whose legs are names."""
+
+    name: str
+    key_path: str
+    source: Searched | RunFile | _Named
+    reranker: str | None
+    depth: int
+    k: int
+    filter: Filter | None
+    shared_space: bool
+
+    @property
+    def legs(self) -> tuple[str, ...]:
+        return self.source.legs if isinstance(self.source, _Named) else ()
+
+    def system(self, source: Searched | RunFile | Fused) -> System:
+        """The system itself."""
+        return System(
+            self.name, self.key_path, source, self.reranker, self.depth, self.k, self.filter, self.shared_space
+        )
 
 
 def expand_systems(
@@ -60,15 +95,16 @@ class _Expansion:
                 continue  # named as a fault where the targets are read
 
     def systems(self) -> list[System]:
-        found: list[System] = []
+        found: list[_Draft] = []
         for i, entry in enumerate(self.settings.systems):
             found += self._entry(entry, f"systems[{i}]")
         self._refuse_duplicates(found)
-        return self._resolve_fusions(found)
+        self._check_legs(found)
+        return self._trees(found)
 
     # -- one entry -----------------------------------------------------------------------------------------------
 
-    def _entry(self, entry: SystemEntry, path: str) -> Iterator[System]:
+    def _entry(self, entry: SystemEntry, path: str) -> Iterator[_Draft]:
         sources = [name for name in ("run", "fuse") if getattr(entry, name) is not None]
         if entry.encoder is not None or entry.store is not None:
             sources.append("encoder/store")
@@ -104,47 +140,57 @@ class _Expansion:
             for store, store_swept in stores:
                 yield {**choice, "store": store, "swept": swept, "store_swept": store_swept}
 
-    def _system(self, entry: SystemEntry, path: str, choice: dict[str, Any]) -> System | None:
-        document, query = self._encoder_pair(choice["encoder"], path)
-        store: StoreChoice | None = choice["store"]
-        if store is None and document is not None:
-            store = self._default_store(path)
+    def _system(self, entry: SystemEntry, path: str, choice: dict[str, Any]) -> _Draft | None:
+        """The system, None after naming the fault that it has no source."""
+        encoders = self._encoder_pair(choice["encoder"], path)
         reranker = choice["reranker"]
         if reranker is not None and reranker not in self.settings.rerankers:
             self._unknown(f"{path}.reranker", reranker, "rerankers", self.settings.rerankers)
-        k = entry.k if entry.k is not None else self.cutoff
-        system = System(
-            name=_name(entry, choice, document, query),
+        source = self._source(entry, choice, encoders, path)
+        if source is None:
+            self.faults.lost.append(entry.name)
+            return None
+        draft = _Draft(
+            name=_name(entry, choice, encoders),
             key_path=path,
-            document_encoder=document,
-            query_encoder=query,
-            store=store,
-            fusion=self._fusion(entry, choice, path),
-            run=resolve_path(self.faults.base, choice["run"]) if choice["run"] else None,
+            source=source,
             reranker=reranker,
             depth=choice["depth"],
-            k=k,
+            k=entry.k if entry.k is not None else self.cutoff,
             filter=self._filter(choice["filter"], path),
             shared_space=entry.shared_space,
         )
-        self._check(system, path)
-        return system
+        self._check(draft, path)
+        return draft
 
-    def _check(self, system: System, path: str) -> None:
-        self.faults.check_name(path, system.name)
-        if system.k < self.cutoff:
-            self.faults.fault(f"{path}.k", f"({system.k}) is below the cut-off of a measure ({self.cutoff}).")
-        if (system.reranker or system.fusion) and system.k > system.depth:
-            self.faults.fault(f"{path}.k", f"({system.k}) is larger than the depth ({system.depth}). Raise depth.")
-        if system.depth < 1 or system.k < 1:
-            self.faults.fault(f"{path}.{'depth' if system.depth < 1 else 'k'}", "must be at least 1.")
-        if system.run is not None and not _is_file(system.run):
-            self.faults.fault(f"{path}.run", f": there is no file {system.run}.")
-        if system.store is not None:
-            self._check_needs(system, system.store, path)
+    def _source(
+        self, entry: SystemEntry, choice: dict[str, Any], encoders: EncoderPair | None, path: str
+    ) -> Searched | RunFile | _Named | None:
+        if choice["run"]:
+            return RunFile(resolve_path(self.faults.base, choice["run"]))
+        if choice["fuse"] is not None:
+            return self._fusion(entry, choice, path)
+        if choice["store"] is not None:
+            return Searched(choice["store"], encoders)
+        return None if encoders is None else Searched(self._default_store(path), encoders)
 
-    def _check_needs(self, system: System, store: StoreChoice, path: str) -> None:
+    def _check(self, draft: _Draft, path: str) -> None:
+        self.faults.check_name(path, draft.name)
+        if draft.k < self.cutoff:
+            self.faults.fault(f"{path}.k", f"({draft.k}) is below the cut-off of a measure ({self.cutoff}).")
+        if (draft.reranker or draft.legs) and draft.k > draft.depth:
+            self.faults.fault(f"{path}.k", f"({draft.k}) is larger than the depth ({draft.depth}). Raise depth.")
+        if draft.depth < 1 or draft.k < 1:
+            self.faults.fault(f"{path}.{'depth' if draft.depth < 1 else 'k'}", "must be at least 1.")
+        match draft.source:
+            case RunFile(file) if not _is_file(file):
+                self.faults.fault(f"{path}.run", f": there is no file {file}.")
+            case Searched() as source:
+                self._check_needs(source, path)
+
+    def _check_needs(self, source: Searched, path: str) -> None:
         """Whether the system has an encoder exactly if its searches consume vectors."""
+        store = source.store
         try:
             needs = store.kind(store.index, store.connection).consumes(store.query)
         except InvalidOptions as error:
@@ -154,9 +200,9 @@ class _Expansion:
         except BaseException as error:
             failure_of(error)  # named with the faults of the other adapters, when the run is prepared
             return
-        if "vector" in needs and system.document_encoder is None:
+        if "vector" in needs and source.encoders is None:
             self.faults.fault(path, f"searches {store.name} by vector and so needs an encoder.")
-        if "vector" not in needs and system.document_encoder is not None:
+        if "vector" not in needs and source.encoders is not None:
             self.faults.fault(f"{path}.encoder", f"is not used: {store.name} searches by text. Remove the encoder.")
 
     def _filter(self, spec: Any, path: str) -> Filter | None:
@@ -164,24 +210,24 @@ class _Expansion:
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
-    def _encoder_pair(self, spec: Any, path: str) -> tuple[str | None, str | None]:
+    def _encoder_pair(self, spec: Any, path: str) -> EncoderPair | None:
         if spec is None:
-            return None, None
+            return None
         pair: tuple[Any, Any]
         if isinstance(spec, Mapping):
             if set(spec) != {"document", "query"}:
                 self.faults.fault(f"{path}.encoder", "with two encoders is written {document: NAME, query: NAME}.")
-                return None, None
+                return None
             pair = (spec["document"], spec["query"])
         else:
             pair = (spec, spec)
         if not all(isinstance(name, str) for name in pair):
             self.faults.fault(f"{path}.encoder", "must be the name of an encoder.")
-            return None, None
+            return None
         for name in dict.fromkeys(pair):
             if name not in self.settings.encoders:
                 self._unknown(f"{path}.encoder", name, "encoders", self.settings.encoders)
-        return pair
+        return EncoderPair(*pair)
 
     def _unknown(self, key_path: str, name: Any, what: str, known: Mapping[str, Any]) -> None:
         self.faults.not_there(key_path, str(name), f"among the {what}", suggestion(str(name), known))
@@ -241,7 +287,7 @@ class _Expansion:
 
     # -- fusion --------------------------------------------------------------------------------------------------
 
-    def _fusion(self, entry: SystemEntry, choice: dict[str, Any], path: str) -> Fusion | None:
+    def _fusion(self, entry: SystemEntry, choice: dict[str, Any], path: str) -> _Named | None:
         legs = choice["fuse"]
         if legs is None:
             return None
@@ -260,43 +306,58 @@ class _Expansion:
             if len(values) != len(legs):
                 self.faults.fault(f"{path}.weights", f"has {len(values)} weights for {len(legs)} fused systems.")
                 values = (1.0,) * len(legs)
-        return Fusion(choice["by"] or "rrf", tuple(legs), values, choice["rrf_k"])
+        return _Named(choice["by"] or "rrf", tuple(legs), values, choice["rrf_k"])
 
-    def _resolve_fusions(self, systems: list[System]) -> list[System]:
+    def _check_legs(self, drafts: Sequence[_Draft]) -> None:
         """Check that legs exist, that none contains itself, and that legs and fusion search under one filter."""
-        by_name = {system.name: system for system in systems}
-        for system in systems:
-            for leg in system.fusion.legs if system.fusion else ():
+        by_name = {draft.name: draft for draft in drafts}
+        for draft in drafts:
+            for leg in draft.legs:
                 if leg not in by_name:
                     variants = [name for name in by_name if name.startswith(f"{leg}(")]
                     hint = f"It stands for several: {', '.join(variants)}." if variants else None
-                    self.faults.not_a_system(f"{system.key_path}.fuse", leg, by_name, hint)
-                elif self._contains(by_name, leg, system.name, set()):
-                    self.faults.fault(f"{system.key_path}.fuse", f": {system.name} would be fused with itself.")
+                    self.faults.not_a_system(f"{draft.key_path}.fuse", leg, by_name, hint)
+                elif self._contains(by_name, leg, draft.name, set()):
+                    self.faults.fault(f"{draft.key_path}.fuse", f": {draft.name} would be fused with itself.")
         if self.faults.found:
-            return systems
-        for system in systems:
-            filters = {self._effective_filter(by_name, leg) for leg in (system.fusion.legs if system.fusion else ())}
-            if system.fusion and filters != {system.filter}:
-                self.faults.fault(f"{system.key_path}.filter", "must be the same on a fusion and on each of its legs.")
-        return systems
+            return
+        for draft in drafts:
+            if {by_name[leg].filter for leg in draft.legs} - {draft.filter}:
+                self.faults.fault(f"{draft.key_path}.filter", "must be the same on a fusion and on each of its legs.")
 
-    def _effective_filter(self, systems: Mapping[str, System], name: str) -> Filter | None:
-        return systems[name].filter
-
-    def _contains(self, systems: Mapping[str, System], name: str, wanted: str, seen: set[str]) -> bool:
+    def _contains(self, drafts: Mapping[str, _Draft], name: str, wanted: str, seen: set[str]) -> bool:
         if name == wanted:
             return True
-        fusion = systems[name].fusion if name in systems and name not in seen else None
-        return fusion is not None and any(self._contains(systems, leg, wanted, seen | {name}) for leg in fusion.legs)
+        if name not in drafts or name in seen:
+            return False
+        return any(self._contains(drafts, leg, wanted, seen | {name}) for leg in drafts[name].legs)
 
-    def _refuse_duplicates(self, systems: Sequence[System]) -> None:
-        seen: dict[str, System] = {}
-        for system in systems:
-            other = seen.setdefault(system.file_name.lower(), system)
-            if other is not system:
+    def _trees(self, drafts: Sequence[_Draft]) -> list[System]:
+        """The systems, each with what it fuses below it. Legs that a named fault keeps from being made are left out."""
+        by_name = {draft.name: draft for draft in drafts}
+        made: dict[str, System] = {}
+
+        def tree(draft: _Draft, above: frozenset[str]) -> System:
+            if draft.name in made:
+                return made[draft.name]
+            named = draft.source
+            if not isinstance(named, _Named):
+                return made.setdefault(draft.name, draft.system(named))
+            inside = above | {draft.name}
+            there = [name in by_name and name not in inside for name in named.legs]
+            legs = tuple(tree(by_name[name], inside) for name in itertools.compress(named.legs, there))
+            fused = Fused(named.by, legs, tuple(itertools.compress(named.weights, there)), named.rrf_k)
+            return made.setdefault(draft.name, draft.system(fused))
+
+        return [tree(draft, frozenset()) for draft in drafts]
+
+    def _refuse_duplicates(self, drafts: Sequence[_Draft]) -> None:
+        seen: dict[str, _Draft] = {}
+        for draft in drafts:
+            other = seen.setdefault(safe_name(draft.name).lower(), draft)
+            if other is not draft:
                 self.faults.fault(
-                    system.key_path, f"would be called {system.name}, as {other.key_path} is. Give it a `name`."
+                    draft.key_path, f"would be called {draft.name}, as {other.key_path} is. Give it a `name`."
                 )
 
 
@@ -328,9 +389,9 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) and value else [None if isinstance(value, list) else value]
 
 
-def _name(entry: SystemEntry, choice: dict[str, Any], document: str | None, query: str | None) -> str:
+def _name(entry: SystemEntry, choice: dict[str, Any], encoders: EncoderPair | None) -> str:
     """The given name, or encoder + store + reranker; then the options that were swept."""
-    encoder = document if document == query else f"{document}>{query}"
+    encoder = None if encoders is None else str(encoders)
     swept = dict(choice["store_swept"])
     parts = {"encoder": encoder, "store": getattr(choice["store"], "name", None), "reranker": choice["reranker"]}
     if entry.name is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from adapters.base import Context, Filter, Role
 from bench.cache.artifacts import content_key
@@ -15,6 +15,12 @@ from bench.statistics.measures import Measure
 
 _FILE_UNSAFE = re.compile(r"[^A-Za-z0-9._+=,()>-]+")
 _FILE_LENGTH = 200
+
+
+def safe_name(name: str) -> str:
+    """A system's name, safe for files, and no longer than file systems take it with an ending."""
+    safe = _FILE_UNSAFE.sub("_", name)
+    return safe if len(safe) <= _FILE_LENGTH else f"{safe[:_FILE_LENGTH]}-{content_key(name)[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +48,72 @@ class StoreChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Fusion:
-    """Legs are names of systems. rrf: sum of weight / (rrf_k + rank). weighted: sum of weight × min-max score."""
+class EncoderPair:
+    """The encoder of an index and that of its queries, by name; usually one and the same."""
+
+    document: str
+    query: str
+
+    @property
+    def roles(self) -> tuple[tuple[str, Role], ...]:
+        """Each name with what it encodes."""
+        return (self.document, "document"), (self.query, "query")
+
+    def of(self, role: Role) -> str:
+        """The encoder of a role."""
+        return self.document if role == "document" else self.query
+
+    def __str__(self) -> str:
+        return self.document if self.document == self.query else f"{self.document}>{self.query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Candidates that a store finds. encoders: None where it searches by text alone."""
+
+    store: StoreChoice
+    encoders: EncoderPair | None
+
+    def __str__(self) -> str:
+        return f"{self.encoders.document}+{self.store.name}" if self.encoders else self.store.name
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """Candidates of several systems. rrf: sum of weight / (rrf_k + rank). weighted: sum of weight × min-max score."""
 
     by: Literal["rrf", "weighted"]
-    legs: tuple[str, ...]
+    legs: tuple[System, ...]
     weights: tuple[float, ...]
     rrf_k: int
 
     def as_dict(self) -> dict[str, Any]:
-        weights = dict(zip(self.legs, self.weights, strict=True))
-        return {"by": self.by, "legs": list(self.legs), "weights": weights} | (
-            {"rrf_k": self.rrf_k} if self.by == "rrf" else {}
-        )
+        """As a result holds it."""
+        names = [leg.name for leg in self.legs]
+        weights = dict(zip(names, self.weights, strict=True))
+        return {"by": self.by, "legs": names, "weights": weights} | ({"rrf_k": self.rrf_k} if self.by == "rrf" else {})
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """Candidates that somebody else's system found, in TREC's form."""
+
+    path: Path
+
+
+Source: TypeAlias = Searched | Fused | RunFile
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One pipeline: a source of candidates (store, fusion or run file), then perhaps a reranker.
+    """One pipeline: a source of candidates, then perhaps a reranker. It is a tree, whose branches are what it fuses.
 
     depth: candidates asked for where fusion or a reranker follows. k: length of the final ranking.
     """
 
     name: str
     key_path: str
-    document_encoder: str | None = None
-    query_encoder: str | None = None
-    store: StoreChoice | None = None
-    fusion: Fusion | None = None
-    run: Path | None = None
+    source: Source
     reranker: str | None = None
     depth: int = 100
     k: int = 10
@@ -78,25 +121,80 @@ class System:
     shared_space: bool = False
 
     @property
-    def limit(self) -> int:
-        """How many documents its source of candidates is asked for."""
-        return self.depth if self.reranker else self.k
-
-    def scored(self, depth: int | None) -> int:
-        """How many candidates its reranker scores. depth: what a fusion wants of it as a leg, None where it is none."""
-        return max(self.depth, depth or 0)
+    def searched(self) -> Searched | None:
+        """Its source where that is a search in a store."""
+        return self.source if isinstance(self.source, Searched) else None
 
     @property
-    def encoders(self) -> list[tuple[str, Role]]:
-        """The encoders of its index and of its queries, each with what it encodes."""
-        named: list[tuple[str | None, Role]] = [(self.document_encoder, "document"), (self.query_encoder, "query")]
-        return [(name, role) for name, role in named if name is not None]
+    def fused(self) -> Fused | None:
+        """Its source where that is a fusion."""
+        return self.source if isinstance(self.source, Fused) else None
+
+    @property
+    def run_file(self) -> Path | None:
+        """Its source where that is a run file."""
+        return self.source.path if isinstance(self.source, RunFile) else None
+
+    @property
+    def legs(self) -> tuple[System, ...]:
+        """The systems that it fuses; none of any other system."""
+        return self.source.legs if isinstance(self.source, Fused) else ()
+
+    @property
+    def store(self) -> StoreChoice | None:
+        """The store that it searches itself."""
+        return self.source.store if isinstance(self.source, Searched) else None
+
+    @property
+    def encoders(self) -> EncoderPair | None:
+        """The encoders of its own search."""
+        return self.source.encoders if isinstance(self.source, Searched) else None
+
+    @property
+    def top(self) -> Node:
+        """The top of its tree."""
+        return Node(self, self.k)
+
+    @property
+    def limit(self) -> int:
+        """How many documents its source of candidates is asked for, where it is not a leg."""
+        return self.top.limit
+
+    def nodes(self) -> Iterator[Node]:
+        """Itself, then what it fuses, and so on down: each at its place."""
+        return self.top.walk()
 
     @property
     def file_name(self) -> str:
-        """The name, safe for files, and no longer than file systems take it with an ending."""
-        safe = _FILE_UNSAFE.sub("_", self.name)
-        return safe if len(safe) <= _FILE_LENGTH else f"{safe[:_FILE_LENGTH]}-{content_key(self.name)[:12]}"
+        """The name of its files, without an ending."""
+        return safe_name(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A system at its place in a tree: both passes ask it for the same there.
+
+    wanted: how many documents its place takes of it, k at the top and the fusion's depth below.
+    """
+
+    system: System
+    wanted: int
+
+    @property
+    def limit(self) -> int:
+        """How many candidates its source is asked for; with a reranker, how many that scores."""
+        return max(self.system.depth, self.wanted) if self.system.reranker else self.wanted
+
+    @property
+    def legs(self) -> tuple[Node, ...]:
+        """What it fuses."""
+        return tuple(Node(leg, self.system.depth) for leg in self.system.legs)
+
+    def walk(self) -> Iterator[Node]:
+        """Itself and everything below."""
+        yield self
+        for leg in self.legs:
+            yield from leg.walk()
 
 
 @dataclass(frozen=True, slots=True)

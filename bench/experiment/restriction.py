@@ -53,8 +53,8 @@ class Restriction:
             if not talking.get(choice.key_path):
                 yield from self._store(choice)
         for system in systems:
-            if system.run is not None:
-                yield from self._path(f"{system.key_path}.run", system.run)
+            if system.run_file is not None:
+                yield from self._path(f"{system.key_path}.run", system.run_file)
         if settings.cache is not None:
             yield from self._path("cache", settings.cache)
 

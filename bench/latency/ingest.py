@@ -30,7 +30,7 @@ from adapters.base import (
     Store,
 )
 from bench.experiment.file import IngestPlan, LoadPoint
-from bench.experiment.parts import System
+from bench.experiment.parts import Searched, System
 from bench.latency.loops import overlap
 from bench.latency.samples import ACHIEVED_AT_LEAST
 from bench.latency.steps import PartsOfRun
@@ -114,11 +114,13 @@ def rows_held_back(plan: IngestPlan, documents: int, rounds: int) -> int:
 class Scratch(PartsOfRun):
     """A system's parts over its scratch index, and the rows that come into that."""
 
-    def __init__(self, pipeline: Pipeline, system: System, load: LoadPoint, store: Store, ref: IndexRef) -> None:
+    def __init__(
+        self, pipeline: Pipeline, system: System, searched: Searched, load: LoadPoint, store: Store, ref: IndexRef
+    ) -> None:
         super().__init__(pipeline)
         assert load.ingest is not None
         self._plan, self._rounds = load.ingest, load.planned_rounds
-        self._system, self._store, self._ref = system, store, ref
+        self._system, self._searched, self._store, self._ref = system, searched, store, ref
         documents = pipeline.dataset.documents
         held_back = rows_held_back(load.ingest, documents, load.planned_rounds)
         refused = _refused(pipeline, system)  # rows that are given to no index
@@ -128,7 +130,7 @@ class Scratch(PartsOfRun):
         self.ended: Failure | None = None
         """What ended the counting, where no adapter mapped it."""
 
-    def built(self, system: System) -> tuple[Store, IndexRef]:
+    def built(self, name: str, searched: Searched) -> tuple[Store, IndexRef]:
         """The store and the scratch index."""
         return self._store, self._ref
 
@@ -164,7 +166,7 @@ class Scratch(PartsOfRun):
     def _batches(self, turn: int) -> list[pa.RecordBatch]:
         vectors, _ = _vectors(self._pipeline, self._system)
         first, last = self._bounds[turn], self._bounds[turn + 1]
-        fields = self._pipeline.asked_fields(self._system)
+        fields = self._pipeline.asked_fields(self._searched)
         parts = self._pipeline.batches(self._store, vectors, fields=fields, start=first, stop=last)
         size = self._plan.batch
         return [part.slice(at, size) for part in parts for at in range(0, part.num_rows, size)]
@@ -209,13 +211,12 @@ class Scratch(PartsOfRun):
 
     def _found_again(self, ref: IndexRef) -> float:
         """Mean share of the hits that the quality pass's search gave, over some of its queries."""
-        system, pipeline = self._system, self._pipeline
-        assert system.store is not None
-        queries, expected = pipeline.queries(system), pipeline.candidates(system, system.limit).rows
+        system, searched, pipeline = self._system, self._searched, self._pipeline
+        queries, expected = pipeline.queries(searched), pipeline.candidates(system, system.limit).rows
         rng = np.random.default_rng(pipeline.experiment.settings.seed)
         chosen = np.sort(rng.permutation(len(queries))[:QUERIES_ASKED_AGAIN])
         with opened(self._store, ref, pipeline.emit) as session:
-            session.configure(system.store.query)
+            session.configure(searched.store.query)
             asked = pipeline.asked(system.limit)
             hits, _ = search_each(session.search, queries.at(chosen), asked, system.filter)
         hits = pipeline.without_own(hits, system.limit, chosen)
@@ -231,25 +232,25 @@ def scratch(pipeline: Pipeline, system: System, load: LoadPoint, name: str) -> I
     `Store.build` raises.
     """
     assert load.ingest is not None
-    if system.store is None:
+    if (searched := system.searched) is None:
         raise InvalidOptions("rows are written into one index, and a fusion has several")
-    store = pipeline.store(system.store)
+    store = pipeline.store(searched.store)
     if not store.takes_rows:
         raise store.no_rows()
     documents = pipeline.dataset.documents
     rows = documents - rows_held_back(load.ingest, documents, load.planned_rounds)
     vectors, similarity = _vectors(pipeline, system)
-    with scratch_index(pipeline, system, vectors, similarity, rows=rows, name=name) as ref:
-        yield Scratch(pipeline, system, load, store, ref)
+    with scratch_index(pipeline, searched, vectors, similarity, rows=rows, name=name) as ref:
+        yield Scratch(pipeline, system, searched, load, store, ref)
 
 
 def _refused(pipeline: Pipeline, system: System) -> Collection[int]:
     """Rows of documents that the encoder's service refused a vector."""
-    return pipeline.vectors(system.document_encoder, "document").failures if system.document_encoder else ()
+    return pipeline.vectors(system.encoders.document, "document").failures if system.encoders else ()
 
 
 def _vectors(pipeline: Pipeline, system: System) -> tuple[Floats | None, Similarity]:
-    if system.document_encoder is None:
+    if system.encoders is None:
         return None, Similarity.COSINE
-    vectors = pipeline.vectors(system.document_encoder, "document")
+    vectors = pipeline.vectors(system.encoders.document, "document")
     return vectors.array, vectors.similarity

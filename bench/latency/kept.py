@@ -100,7 +100,7 @@ def unmeasured(
     rankings: Mapping[str, Rows] | None = None,
 ) -> list[System]:
     """Those of the systems that can be asked and have to be measured. rankings: see Kept.missing."""
-    live = [system for system in systems if is_live(pipeline, system)]
+    live = [system for system in systems if is_live(system)]
     return Kept(pipeline, load, live, occasion).missing(rankings, remeasure=remeasure)
 
 
@@ -128,11 +128,12 @@ def _key(pipeline: Pipeline, stages: Any, load: LoadPoint, company: Any, occasio
 
 
 def _stages(pipeline: Pipeline, system: System) -> Any:
-    legs = [_stages(pipeline, leg) for leg in pipeline.legs(system)]
+    legs = [_stages(pipeline, leg) for leg in system.legs]
+    searched = system.searched
     return {
-        "search": pipeline.search_key(system, system.limit) if system.store else None,
+        "search": pipeline.search_key(searched, system.filter, system.limit) if searched else None,
         "connection": system.store.connection.model_dump(mode="json") if system.store else None,
-        "fusion": system.fusion.as_dict() if system.fusion else None,
+        "fusion": system.fused.as_dict() if system.fused else None,
         "legs": legs,
         "reranker": pipeline.score_key(system.reranker) if system.reranker else None,
         "depth": system.depth,

@@ -58,9 +58,9 @@ def _of(load: Latency) -> str:
 
 def _works_here(pipeline: Pipeline, system: System) -> bool:
     """Whether some stage's own work is done in this process."""
-    if system.fusion is not None:
-        return any(_works_here(pipeline, leg) for leg in pipeline.legs(system))
-    encoder = None if system.query_encoder is None else pipeline.encoder(system.query_encoder)
+    if system.fused is not None:
+        return any(_works_here(pipeline, leg) for leg in system.legs)
+    encoder = None if system.encoders is None else pipeline.encoder(system.encoders.query)
     if encoder is not None and encoder.consumes == "text" and not encoder.bills:
         return True
     if system.reranker is not None and not pipeline.reranker(system.reranker).bills:

@@ -12,16 +12,19 @@ from bench.latency import turns as latency
 from bench.quality.pipeline import Pipeline
 
 
-def is_live(pipeline: Pipeline, system: System) -> bool:
+def is_live(system: System) -> bool:
     """Whether a system can be asked; a run file cannot."""
-    return system.run is None and all(is_live(pipeline, leg) for leg in pipeline.legs(system))
+    return all(node.system.run_file is None for node in system.nodes())
 
 
 def bills(pipeline: Pipeline, system: System) -> bool:
     """Whether a live query of this system costs money."""
-    encoder = system.query_encoder is not None and pipeline.encoder(system.query_encoder).bills
-    reranker = system.reranker is not None and pipeline.reranker(system.reranker).bills
-    return encoder or reranker or any(bills(pipeline, leg) for leg in pipeline.legs(system))
+    for each in (node.system for node in system.nodes()):
+        if each.encoders is not None and pipeline.encoder(each.encoders.query).bills:
+            return True
+        if each.reranker is not None and pipeline.reranker(each.reranker).bills:
+            return True
+    return False
 
 
 def samples_wanted(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
@@ -66,18 +69,14 @@ def pass_notes(load: LoadPoint) -> list[str]:
 def servers(pipeline: Pipeline, system: System) -> tuple[int, ...] | None:
     """Processes on this machine that work for a system beside this one; None where they are not known."""
     found: set[int] = set()
-    addresses = [pipeline.encoder(system.query_encoder).identity.address] if system.query_encoder is not None else []
-    addresses += [pipeline.reranker(system.reranker).identity.address] if system.reranker is not None else []
-    if any(address is not None and is_this_machine(urlsplit(address).hostname or "") for address in addresses):
-        return None
-    if system.store is not None:
-        own = pipeline.store(system.store).server_processes()
-        if own is None:
+    for each in (node.system for node in system.nodes()):
+        addresses = [pipeline.encoder(each.encoders.query).identity.address] if each.encoders is not None else []
+        addresses += [pipeline.reranker(each.reranker).identity.address] if each.reranker is not None else []
+        if any(address is not None and is_this_machine(urlsplit(address).hostname or "") for address in addresses):
             return None
-        found.update(own)
-    for leg in pipeline.legs(system):
-        below = servers(pipeline, leg)
-        if below is None:
-            return None
-        found.update(below)
+        if each.store is not None:
+            own = pipeline.store(each.store).server_processes()
+            if own is None:
+                return None
+            found.update(own)
     return tuple(found)

@@ -32,7 +32,7 @@ from adapters.base import (
     Rows,
     Store,
 )
-from bench.experiment.parts import System
+from bench.experiment.parts import Searched, System
 from bench.latency.loops import Assignment, Carried, Sent, Threads
 from bench.latency.steps import LiveSystem, NotLive, Parts
 from bench.machine import children
@@ -50,12 +50,12 @@ SHARE_FOR_ONE = 0.5
 class Portable:
     """A system that another process can open: its engines are servers and its query vectors are given.
 
-    systems: it and the legs it fuses, by name. vectors: of the queries, by encoder. ranks: of the documents' ids.
+    refs: of the indexes that it searches, by the system that searches. vectors: of the queries, by encoder. ranks: of
+    the documents' ids.
     own_rows: as `Dataset.own_rows`. expected: documents of the quality pass by query position, (n, k).
     """
 
-    name: str
-    systems: Mapping[str, System]
+    system: System
     refs: Mapping[str, IndexRef]
     vectors: Mapping[str, Floats]
     query_texts: Sequence[str]
@@ -69,17 +69,18 @@ class Portable:
     def of(cls, parts: Parts, system: System, context: Context, expected: Rows) -> Portable | None:
         """The system, None where some of its work is done in this process: by an embedded engine, by a model, or by a
         managed one, whose limits per minute are kept here."""
-        systems = {each.name: each for each in _with_legs(parts, system)}
-        if any(each.run or each.reranker or (each.store and each.store.kind.embedded) for each in systems.values()):
+        systems = {node.system.name: node.system for node in system.nodes()}
+        if any(
+            each.run_file or each.reranker or (each.store and each.store.kind.embedded) for each in systems.values()
+        ):
             return None
-        encoders = {each.query_encoder for each in systems.values() if each.query_encoder is not None}
+        encoders = {each.encoders.query for each in systems.values() if each.encoders is not None}
         vectors = {name: parts.given_vectors(name) for name in encoders}
         if any(array is None for array in vectors.values()):
             return None
         return cls(
-            name=system.name,
-            systems=systems,
-            refs={each.name: parts.built(each)[1] for each in systems.values() if each.store is not None},
+            system=system,
+            refs={name: parts.built(name, each.searched)[1] for name, each in systems.items() if each.searched},
             vectors={name: array for name, array in vectors.items() if array is not None},
             query_texts=parts.query_texts,
             documents=parts.documents,
@@ -88,10 +89,6 @@ class Portable:
             context=context,
             expected=expected,
         )
-
-
-def _with_legs(parts: Parts, system: System) -> list[System]:
-    return [system, *(each for leg in parts.legs(system) for each in _with_legs(parts, leg))]
 
 
 class _PartsAway:
@@ -103,15 +100,11 @@ class _PartsAway:
         self.own_rows = portable.own_rows
         self._stores: dict[str, Store] = {}
 
-    def legs(self, system: System) -> list[System]:
-        return [self._portable.systems[name] for name in system.fusion.legs] if system.fusion else []
-
-    def built(self, system: System) -> tuple[Store, IndexRef]:
-        choice = system.store
-        assert choice is not None
-        if system.name not in self._stores:
-            self._stores[system.name] = choice.kind(choice.index, choice.connection, self._portable.context)
-        return self._stores[system.name], self._portable.refs[system.name]
+    def built(self, name: str, searched: Searched) -> tuple[Store, IndexRef]:
+        choice = searched.store
+        if name not in self._stores:
+            self._stores[name] = choice.kind(choice.index, choice.connection, self._portable.context)
+        return self._stores[name], self._portable.refs[name]
 
     def given_vectors(self, encoder: str) -> Floats | None:
         return self._portable.vectors[encoder]
@@ -159,7 +152,7 @@ class Processes:
     def __init__(self, portable: Portable, children: Sequence[_Child], workers: int) -> None:
         """Raises Failed when a child does not start, or the system cannot be opened there."""
         self.processes = len(children)
-        self._name = portable.name
+        self._name = portable.system.name
         self._children = children
         for i, child in enumerate(children):
             child.ask(self._name, "open", portable, len(range(i, workers, len(children))))
@@ -263,7 +256,7 @@ class _Open:
         self.threads = Threads(self._workers, portable.expected)
         try:
             for _ in range(workers):
-                self._workers.append(LiveSystem(self._parts, portable.systems[portable.name]))
+                self._workers.append(LiveSystem(self._parts, portable.system))
         except BaseException:
             list(closing(self.closes))
             raise

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from adapters.base import EMPTY_ROW, Encoder, Floats, Hits, IndexRef, Queries, Reranker, Rows, Session, Store, TextRows
 from bench.data.own_documents import left_out
-from bench.experiment.parts import System
+from bench.experiment.parts import Fused, Node, RunFile, Searched, System
 from bench.messages.failures import close_all, closing
 from bench.quality.pipeline import Pipeline, fuse
 from bench.statistics.order import canonical
@@ -63,9 +63,8 @@ class Parts(Protocol):
     @property
     def query_texts(self) -> Sequence[str]: ...
 
-    def legs(self, system: System) -> list[System]: ...
-
-    def built(self, system: System) -> tuple[Store, IndexRef]: ...
+    def built(self, name: str, searched: Searched) -> tuple[Store, IndexRef]:
+        """The store and the index that the system of that name searches."""
 
     def given_vectors(self, encoder: str) -> Floats | None:
         """The dataset's own vectors of the queries, (n, dimension); None where the encoder makes them."""
@@ -86,13 +85,9 @@ class PartsOfRun:
         self.own_rows = pipeline.dataset.own_rows
         self.query_texts = pipeline.dataset.query_texts
 
-    def legs(self, system: System) -> list[System]:
-        """The systems that a fusion fuses."""
-        return self._pipeline.legs(system)
-
-    def built(self, system: System) -> tuple[Store, IndexRef]:
+    def built(self, name: str, searched: Searched) -> tuple[Store, IndexRef]:
         """The store and its index."""
-        index = self._pipeline.index(system)
+        index = self._pipeline.index(searched)
         return index.store, index.ref
 
     def given_vectors(self, encoder: str) -> Floats | None:
@@ -119,7 +114,7 @@ class LiveSystem:
         self._sessions: list[tuple[Session, object]] = []
         self._encoded: set[str] = set()
         try:
-            self.steps: tuple[Step, ...] = tuple(self._plan(system, None))
+            self.steps: tuple[Step, ...] = tuple(self._plan(system.top))
         except BaseException:
             list(closing(session.close for session, _ in self._sessions))  # what is told is why it cannot be opened
             raise
@@ -145,26 +140,27 @@ class LiveSystem:
         """Close the sessions. Raises Failed, when all are closed, for one that raised."""
         close_all(session.close for session, _ in self._sessions)
 
-    def _plan(self, system: System, depth: int | None) -> list[Step]:
-        """The steps that put a system's hits into the state; depth: how many a fusion wants from it as a leg."""
-        if system.run is not None:
-            raise NotLive(f"{system.name} is a run file; nobody can be asked how long it took.")
-        limit = depth or system.k
-        if system.reranker is not None:
-            limit = system.scored(depth)
-        steps = self._fused(system) if system.fusion is not None else self._searched(system, limit)
-        return steps + (self._reranked(system, limit) if system.reranker is not None else [])
+    def _plan(self, node: Node) -> list[Step]:
+        """The steps that put a system's hits at its place into the state."""
+        system = node.system
+        match system.source:
+            case RunFile():
+                raise NotLive(f"{system.name} is a run file; nobody can be asked how long it took.")
+            case Fused() as fused:
+                steps = self._fused(node, fused)
+            case Searched() as searched:
+                steps = self._searched(node, searched)
+        return steps + (self._reranked(node, system.reranker) if system.reranker is not None else [])
 
-    def _searched(self, system: System, limit: int) -> list[Step]:
-        assert system.store is not None
-        store, ref = self._parts.built(system)
+    def _searched(self, node: Node, searched: Searched) -> list[Step]:
+        name, condition, limit = node.system.name, node.system.filter, node.limit
+        store, ref = self._parts.built(name, searched)
         session = store.session(ref)
-        self._sessions.append((session, system.store.query))
-        session.configure(system.store.query)
-        needs = store.consumes(system.store.query)
+        self._sessions.append((session, searched.store.query))
+        session.configure(searched.store.query)
+        needs = store.consumes(searched.store.query)
         texts = self._parts.query_texts
-        encoder = system.query_encoder if "vector" in needs else None
-        name, condition = system.name, system.filter
+        encoder = searched.encoders.query if searched.encoders and "vector" in needs else None
         steps = self._encoding(encoder) if encoder else []
         own = self._parts.own_rows
         asked = limit if own is None else limit + 1
@@ -198,21 +194,20 @@ class LiveSystem:
 
         return [Step("encode", encode, name)]
 
-    def _fused(self, system: System) -> list[Step]:
-        assert system.fusion is not None
-        legs = self._parts.legs(system)
-        steps = [step for leg in legs for step in self._plan(leg, system.depth)]
+    def _fused(self, node: Node, fused: Fused) -> list[Step]:
+        system, legs = node.system, fused.legs
+        steps = [step for leg in node.legs for step in self._plan(leg)]
 
         def combine(state: State) -> None:
             found = [state.found[leg.name] for leg in legs]
             ordered = [canonical(hits.rows, hits.scores, self._parts.ranks, system.depth) for hits in found]
-            state.found[system.name] = fuse(system, [rows for rows, _ in ordered], [scores for _, scores in ordered])
+            state.found[system.name] = fuse(fused, [rows for rows, _ in ordered], [scores for _, scores in ordered])
 
         return [*steps, Step("fuse", combine)]
 
-    def _reranked(self, system: System, limit: int) -> list[Step]:
-        assert system.reranker is not None
-        reranker = self._parts.reranker(system.reranker)
+    def _reranked(self, node: Node, name: str) -> list[Step]:
+        system, limit = node.system, node.limit
+        reranker = self._parts.reranker(name)
         texts = self._parts.query_texts
         encoder = reranker.encoder_name
         steps = self._encoding(encoder) if encoder else []

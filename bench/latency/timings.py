@@ -71,7 +71,7 @@ def take_timings(
     """Timings of every system under every load point: kept ones where system, ranking, plan, machine and packages are
     the same, the others measured together. rankings: each system's quality-pass rows (n, k). occasion: timings taken
     on another occasion are others, and kept beside these."""
-    timings = Timings({s.name: [] for s in systems if is_live(pipeline, s)}, 0)
+    timings = Timings({s.name: [] for s in systems if is_live(s)}, 0)
     tables: list[pa.Table] = []
 
     def note(name: str, text: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.experiment.parts import System
+from bench.experiment.parts import Node, System
 from bench.quality.embedding import PLURAL
 from bench.quality.pipeline import Pipeline
 
@@ -41,13 +41,15 @@ class Refused:
 
 def refused(pipeline: Pipeline, system: System) -> list[Refused]:
     """What is missing of a system that was run, and of the legs that it fuses, each once."""
-    found = {f"{item.part} {item.what}": item for leg in pipeline.legs(system) for item in refused(pipeline, leg)}
-    names = [name for name, role in system.encoders if role == "document"]
-    if system.reranker is not None:
-        reranker = pipeline.reranker(system.reranker)
-        if reranker.encoder_name is not None:
-            names.append(reranker.encoder_name)
-        elif (item := _pairs(pipeline, system)) is not None:
+    found: dict[str, Refused] = {}
+    names: list[str] = []
+    for node in system.nodes():
+        names += [node.system.encoders.document] if node.system.encoders else []
+        if (name := node.system.reranker) is None:
+            continue
+        if (encoder := pipeline.reranker(name).encoder_name) is not None:
+            names.append(encoder)
+        elif (item := _pairs(pipeline, node, name)) is not None:
             found[f"{item.part} {item.what}"] = item
     for name in names:
         vectors = pipeline.vectors(name, "document")
@@ -61,25 +63,25 @@ def refused(pipeline: Pipeline, system: System) -> list[Refused]:
     return list(found.values())
 
 
-def _pairs(pipeline: Pipeline, system: System) -> Refused | None:
-    assert system.reranker is not None
-    rows, _ = pipeline.scorable(system, pipeline.candidates(system, system.scored(None)).rows)
-    found = pipeline.pair_scores(system.reranker).refusals(rows, range(len(rows)))
+def _pairs(pipeline: Pipeline, node: Node, name: str) -> Refused | None:
+    rows = pipeline.reranked_rows(node, name)
+    found = pipeline.pair_scores(name).refusals(rows, range(len(rows)))
     if not found:
         return None
     documents, queries = pipeline.dataset.document_ids, pipeline.dataset.query_ids
     causes = tuple(f"query {queries[query]}, document {documents[row]}: {cause}" for query, row, cause in found[:3])
     total = int(np.count_nonzero(rows >= 0))
     effect = "have no score and were ranked last"
-    return Refused(f"rerankers.{system.reranker}", "pairs", len(found), total, causes, effect)
+    return Refused(f"rerankers.{name}", "pairs", len(found), total, causes, effect)
 
 
 def truncated_pairs(pipeline: Pipeline, system: System) -> int | None:
     """How many pairs of a system and its legs were cut at their reranker's length; None where none is known of or there
     is no reranker."""
-    counts = [truncated_pairs(pipeline, leg) for leg in pipeline.legs(system)]
-    if system.reranker is not None:
-        rows, _ = pipeline.scorable(system, pipeline.candidates(system, system.scored(None)).rows)
-        counts.append(pipeline.pair_scores(system.reranker).truncated(rows) if (rows >= 0).any() else 0)
+    counts: list[int | None] = []
+    for node in system.nodes():
+        if (name := node.system.reranker) is not None:
+            rows = pipeline.reranked_rows(node, name)
+            counts.append(pipeline.pair_scores(name).truncated(rows) if (rows >= 0).any() else 0)
     known = [count for count in counts if count is not None]
     return sum(known) if known else None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.experiment.parts import System
+from bench.experiment.parts import EncoderPair, System
 from bench.quality.completeness import Refused, refused
 from bench.quality.oracle import Oracle
 from bench.quality.pipeline import Pipeline, Ranking
@@ -81,11 +81,12 @@ class Evaluator:
             self._judgements[system.filter] = whole if eligible is None else whole.restrict(eligible)
         return self._judgements[system.filter]
 
-    def is_dense(self, system: System) -> bool:
-        """Whether candidates come from a search by vector alone, so that recall against exact search is defined."""
-        if system.store is None or system.document_encoder is None:
-            return False
-        return self.pipeline.store(system.store).consumes(system.store.query) == {"vector"}
+    def dense(self, system: System) -> EncoderPair | None:
+        """The encoders of a system that searches by vector alone, so that recall against exact search is defined."""
+        if system.store is None or system.encoders is None:
+            return None
+        dense = self.pipeline.store(system.store).consumes(system.store.query) == {"vector"}
+        return system.encoders if dense else None
 
     def ann_cutoffs(self, system: System) -> tuple[int, ...]:
         """The cut-offs at which recall against exact search is told."""
@@ -97,10 +98,10 @@ class Evaluator:
     def evaluate(self, system: System) -> Evaluated:
         """Run a system's stages and measure its rankings, once per build."""
         builds = self.builds(system)
-        rankings = [self.pipeline.ranking(system, build) for build in range(builds)]
+        rankings = [self.pipeline.ranking(system.top, build) for build in range(builds)]
         ann: dict[int, PerQuery | None] = dict.fromkeys(self.ann_cutoffs(system))
-        if self.is_dense(system):
-            per_build = [self._ann(system, build) for build in range(builds)]
+        if encoders := self.dense(system):
+            per_build = [self._ann(system, encoders, build) for build in range(builds)]
             ann = {k: np.stack([values[k] for values in per_build]) for k in ann}
         relevance = [self._relevance(system, ranking) for ranking in rankings]
         values: dict[Measure, PerQuery | None] = {}
@@ -116,11 +117,9 @@ class Evaluator:
 
     def builds(self, system: System) -> int:
         """How often a system's index is built: more than once only where it has one that training can change."""
-        if any(self.builds(leg) > 1 for leg in self.pipeline.legs(system)):
-            return self.experiment.settings.builds
-        if system.store is None or system.store.kind.reproducible:
-            return 1
-        return self.experiment.settings.builds
+        stores = [node.system.store for node in system.nodes()]
+        trained = any(store is not None and not store.kind.reproducible for store in stores)
+        return self.experiment.settings.builds if trained else 1
 
     def _relevance(self, system: System, ranking: Ranking) -> dict[Measure, PerQuery | None]:
         judgements = self.judgements(system)
@@ -130,29 +129,29 @@ class Evaluator:
         figures = evaluate(wanted, ranking.rows, judgements)
         return {m: None if v is None else np.where(ranking.failed, 0.0, v) for m, v in figures.items()}
 
-    def _ann(self, system: System, build: int) -> dict[int, PerQuery]:
+    def _ann(self, system: System, encoders: EncoderPair, build: int) -> dict[int, PerQuery]:
         failed = self.pipeline.candidates(system, system.limit, build).failed
-        recall = self._recall(system, build, self.ann_cutoffs(system))
+        recall = self._recall(system, encoders, build, self.ann_cutoffs(system))
         return {k: np.where(failed & ~np.isnan(values), 0.0, values) for k, values in recall.items()}
 
-    def flat_misses(self, system: System, build: int = 0) -> int:
+    def flat_misses(self, system: System, encoders: EncoderPair, build: int = 0) -> int:
         """Queries for which an engine's own flat index did not find exactly what the oracle finds."""
         failed = self.pipeline.candidates(system, system.limit, build).failed
-        recall = self._recall(system, build, (system.limit,))[system.limit]
+        recall = self._recall(system, encoders, build, (system.limit,))[system.limit]
         return int(((recall < 1.0) & ~failed).sum())
 
-    def _recall(self, system: System, build: int, cutoffs: Sequence[int]) -> dict[int, PerQuery]:
+    def _recall(self, system: System, encoders: EncoderPair, build: int, cutoffs: Sequence[int]) -> dict[int, PerQuery]:
         rows = self.pipeline.candidates(system, system.limit, build).rows
-        return self.oracle.recall(system, rows, cutoffs, max(*self.ann_cutoffs(system), system.limit))
+        depth = max(*self.ann_cutoffs(system), system.limit)
+        return self.oracle.recall(encoders, system.filter, rows, cutoffs, depth)
 
     def few_neighbours(self, evaluated: Evaluated) -> str | None:
         """What to say of a search by vector that finds so little that it is more likely wrong than coarse."""
         cutoff = min(10, evaluated.system.k)
-        recall = mean_over_queries(evaluated.ann[cutoff])
-        if recall is None or recall >= ANN_RECALL_THAT_WARNS:
+        recall, encoders = mean_over_queries(evaluated.ann[cutoff]), evaluated.system.encoders
+        if recall is None or recall >= ANN_RECALL_THAT_WARNS or encoders is None:
             return None
-        assert evaluated.system.document_encoder is not None
-        similarity = self.pipeline.encoder(evaluated.system.document_encoder).similarity
+        similarity = self.pipeline.encoder(encoders.document).similarity
         return (
             f"ANN@{cutoff} is {recall:.3f}: its search finds less than half of the nearest vectors. Likely causes: the "
             f"store compares by another metric than the encoder's ({similarity}); vectors are normalised on one side "
@@ -206,16 +205,18 @@ class Evaluator:
         if measure.kind == "ANN" or self.judgements(system) is None:
             return []
         rows: list[Loss] = []
-        for leg in self.pipeline.legs(system) or [system]:
-            depth = system.depth if system.fusion else system.limit
-            label = leg.name if system.fusion else None
-            if self.is_dense(leg):
-                rows.append(self._loss("exact", self.oracle.ranking(leg, depth), system, label))
-            if self.is_dense(leg) and leg.store is not None and leg.store.adapter != "exact":
-                rows.append(self._loss("ann", self.pipeline.candidates(leg, depth), system, label))
-            elif system.reranker and not self.is_dense(leg):
+        for leg in system.legs or (system,):
+            depth = system.depth if system.legs else system.limit
+            label = leg.name if system.legs else None
+            encoders = self.dense(leg)
+            if encoders:
+                nearest = self.oracle.ranking(encoders, leg.filter, depth)
+                rows.append(self._loss("exact", nearest, system, label))
+                if leg.store is not None and leg.store.adapter != "exact":
+                    rows.append(self._loss("ann", self.pipeline.candidates(leg, depth), system, label))
+            elif system.reranker:
                 rows.append(self._loss("retrieved", self.pipeline.candidates(leg, depth), system, label))
-        if system.fusion:
+        if system.legs:
             rows.append(self._loss("fused", self.pipeline.candidates(system, system.limit), system, None))
         if system.reranker:
             rows.append(self._loss("reranked", evaluated.rankings[0], system, None))
@@ -312,10 +313,10 @@ class Evaluator:
         return results
 
     def _one_unseeded_build(self, evaluated: Evaluated) -> bool:
-        system = evaluated.system
-        if system.store is None or system.store.kind.reproducible:
+        searched = evaluated.system.searched
+        if searched is None or searched.store.kind.reproducible:
             return False
-        flat = self.pipeline.index(system).effective.flat
+        flat = self.pipeline.index(searched).effective.flat
         values = next((v for v in evaluated.ann.values() if v is not None), None)
         return not flat and (values is None or len(values) < 3)
 

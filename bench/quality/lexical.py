@@ -6,17 +6,17 @@ import numpy as np
 
 from adapters.base import AdapterError, Unmatched
 from bench.cache.artifacts import array_digest, content_key
-from bench.experiment.parts import System
+from bench.experiment.parts import Searched, System
 from bench.quality.pipeline import Pipeline, opened
 
 
 def before(pipeline: Pipeline, system: System) -> Unmatched | None:
     """What can be known before anything is built; None for a system that does not go by terms, or whose engine alone
     knows them."""
-    if system.store is None or not _by_text(pipeline, system):
+    if (searched := _by_text(pipeline, system)) is None:
         return None
     dataset = pipeline.dataset
-    return pipeline.store(system.store).unmatched(dataset.document_texts, dataset.query_texts)
+    return pipeline.store(searched.store).unmatched(dataset.document_texts, dataset.query_texts)
 
 
 def after(pipeline: Pipeline, system: System) -> Unmatched | None:
@@ -33,21 +33,25 @@ def sentence(found: Unmatched) -> str | None:
     return f"{count:,} of {len(found.queries):,} queries hold no term of its index: they find nothing by text.{advice}"
 
 
-def _by_text(pipeline: Pipeline, system: System) -> bool:
-    return system.store is not None and "text" in pipeline.store(system.store).consumes(system.store.query)
+def _by_text(pipeline: Pipeline, system: System) -> Searched | None:
+    """Its source where that is a search that goes by texts."""
+    searched = system.searched
+    if searched is None or "text" not in pipeline.store(searched.store).consumes(searched.store.query):
+        return None
+    return searched
 
 
 def _of_store(pipeline: Pipeline, system: System) -> Unmatched | None:
     """Kept, so that a second run asks no engine."""
-    if system.store is None or not _by_text(pipeline, system):
+    if (searched := _by_text(pipeline, system)) is None:
         return None
-    key = content_key(["unmatched", pipeline.index_key(system), content_key(array_digest(pipeline.query_digests))])
+    key = content_key(["unmatched", pipeline.index_key(searched), content_key(array_digest(pipeline.query_digests))])
     if (kept := pipeline.cache.read("candidates", key)) is not None:
         return Unmatched(kept["queries"].astype(np.bool_), kept["advice"].astype(np.uint8).tobytes().decode() or None)
-    built = pipeline.index(system)
+    built = pipeline.index(searched)
     try:
         with opened(built.store, built.ref, pipeline.emit) as session:
-            session.configure(system.store.query)
+            session.configure(searched.store.query)
             found = session.unmatched(pipeline.dataset.query_texts)
     except AdapterError:
         return None  # the searches themselves tell what is wrong with the engine

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import Hits, Rows, ann_recall, exact_top_k
+from adapters.base import Filter, Hits, Rows, ann_recall, exact_top_k
 from bench.cache.artifacts import content_key
-from bench.experiment.parts import System
+from bench.experiment.parts import EncoderPair
 from bench.quality.pipeline import QUERIES_PER_CHUNK, ROLES, Pipeline, Ranking
 from bench.quality.stages import Stage
 
@@ -22,17 +22,16 @@ class Oracle:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    def hits(self, system: System, depth: int) -> Hits:
+    def hits(self, encoders: EncoderPair, condition: Filter | None, depth: int) -> Hits:
         """The `depth` nearest documents of every judged query."""
         pipeline = self._pipeline
-        assert system.document_encoder is not None and system.query_encoder is not None
-        documents = pipeline.vectors(system.document_encoder, "document")
-        queries = pipeline.vectors(system.query_encoder, "query")
-        condition = system.filter.as_dict() if system.filter else None
-        corpus = pipeline.corpus_fingerprint(texts=False, fields=system.filter.fields) if system.filter else None
+        documents = pipeline.vectors(encoders.document, "document")
+        queries = pipeline.vectors(encoders.query, "query")
+        passing = condition.as_dict() if condition else None
+        corpus = pipeline.corpus_fingerprint(texts=False, fields=condition.fields) if condition else None
         asked = pipeline.asked(depth)
-        parts = ["oracle", documents.key, queries.key, str(documents.similarity), asked, condition, corpus]
-        if any(len(pipeline.undirected(system, role)) for role in ROLES):
+        parts = ["oracle", documents.key, queries.key, str(documents.similarity), asked, passing, corpus]
+        if any(len(pipeline.undirected(encoders, role)) for role in ROLES):
             parts.append("directed")  # what was found before such vectors were told apart is another thing
         key = content_key(parts)
 
@@ -41,8 +40,8 @@ class Oracle:
             if arrays is not None:
                 return pipeline.without_own(Hits(arrays["rows"], arrays["scores"]), depth)
             hits = Hits.empty(len(queries.array), asked)
-            eligible = pipeline.eligible(system.filter)
-            label = f"exact search, {system.document_encoder}"
+            eligible = pipeline.eligible(condition)
+            label = f"exact search, {encoders.document}"
             with Stage(pipeline.emit, "search", label, len(hits.rows), "queries") as advance:
                 for start in range(0, len(hits.rows), QUERIES_PER_CHUNK):
                     part = slice(start, min(start + QUERIES_PER_CHUNK, len(hits.rows)))
@@ -54,17 +53,18 @@ class Oracle:
 
         return pipeline.once(("oracle", key), search)  # type: ignore[no-any-return]
 
-    def ranking(self, system: System, depth: int) -> Ranking:
+    def ranking(self, encoders: EncoderPair, condition: Filter | None, depth: int) -> Ranking:
         """Those documents in canonical order."""
-        return self._pipeline.ordered(self.hits(system, depth), depth)
+        return self._pipeline.ordered(self.hits(encoders, condition, depth), depth)
 
-    def recall(self, system: System, found: Rows, cutoffs: Sequence[int], depth: int) -> dict[int, PerQuery]:
+    def recall(
+        self, encoders: EncoderPair, condition: Filter | None, found: Rows, cutoffs: Sequence[int], depth: int
+    ) -> dict[int, PerQuery]:
         """Recall of what a search found, rows (n, at least the largest cut-off), at each cut-off: float64 (n,). depth:
         how far the oracle is asked, at least the largest cut-off."""
-        assert system.document_encoder is not None and system.query_encoder is not None
-        documents = self._pipeline.vectors(system.document_encoder, "document")
-        queries = self._pipeline.vectors(system.query_encoder, "query").array
-        passing = self._pipeline.eligible(system.filter)
+        documents = self._pipeline.vectors(encoders.document, "document")
+        queries = self._pipeline.vectors(encoders.query, "query").array
+        passing = self._pipeline.eligible(condition)
         count = self._pipeline.dataset.documents if passing is None else int(passing.sum())
-        best = self.hits(system, depth).scores
+        best = self.hits(encoders, condition, depth).scores
         return {k: ann_recall(found, queries, documents.array, best, k, documents.similarity, count) for k in cutoffs}

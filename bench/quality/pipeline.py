@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,6 @@ from adapters.base import (
     Similarity,
     Store,
     UnknownIds,
-    Usage,
     WrongAnswer,
     index_name,
     without_direction,
@@ -50,7 +50,7 @@ from bench.cache.artifacts import Cache, array_digest, content_key
 from bench.data.dataset import Dataset
 from bench.data.own_documents import left_out
 from bench.data.tables import table_digest
-from bench.experiment.parts import Experiment, StoreChoice, System
+from bench.experiment.parts import EncoderPair, Experiment, Fused, Node, RunFile, Searched, StoreChoice, System
 from bench.machine.memory import BuildMemory, of_build
 from bench.messages.failures import Failed, Failure, as_failure, closing, failure_of
 from bench.money.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage
@@ -124,7 +124,7 @@ class Pipeline:
     @cached_property
     def document_ids(self) -> list[str]:
         """Ids by row: those of the dataset, then those that only run files name."""
-        runs = [system.run for system in self.experiment.systems if system.run is not None]
+        runs = [file for system in self.experiment.systems if (file := system.run_file) is not None]
         known = frozenset(self.dataset_ids if runs else ())
         further = dict.fromkeys(name for run in runs for name in read_run(run).documents_as(known) if name not in known)
         return [*self.dataset_ids, *further]
@@ -148,15 +148,19 @@ class Pipeline:
         columns = [n for n in corpus.column_names if n in wanted or (fields is None and n.startswith("meta."))]
         return self.once(("corpus", *columns), lambda: table_digest(corpus.select(columns)))  # type: ignore[no-any-return]
 
-    def asked_fields(self, system: System) -> tuple[str, ...]:
-        """The fields that filters of this experiment ask of the index that a system searches, sorted: it gets these
-        alone, so that what nobody asks cannot fail in an engine, nor change an index."""
+    def asked_fields(self, searched: Searched) -> tuple[str, ...]:
+        """The fields that filters of this experiment ask of the index that is searched, sorted: it gets these alone, so
+        that what nobody asks cannot fail in an engine, nor change an index."""
 
-        def index_of(each: System) -> Any:
-            store = each.store
-            return store and (store.adapter, _dump(store.index), _dump(store.connection), each.document_encoder)
+        def index_of(each: Searched) -> Any:
+            store, encoders = each.store, each.encoders
+            return store.adapter, _dump(store.index), _dump(store.connection), encoders and encoders.document
 
-        filters = [each.filter for each in self.experiment.systems if index_of(each) == index_of(system)]
+        filters = [
+            each.filter
+            for each in self.experiment.systems
+            if each.searched is not None and index_of(each.searched) == index_of(searched)
+        ]
         return tuple(sorted({field for condition in filters if condition for field in condition.fields}))
 
     def encoder(self, name: str) -> Encoder:
@@ -179,10 +183,6 @@ class Pipeline:
         if key not in self._stores:
             self._stores[key] = choice.kind(choice.index, choice.connection, self.context)
         return self._stores[key]
-
-    def legs(self, system: System) -> list[System]:
-        """The systems that a fusion fuses; none for any other system."""
-        return [self.systems[name] for name in system.fusion.legs] if system.fusion else []
 
     def models(self) -> dict[str, Encoder | Reranker]:
         """The models that were made, each by the part that it is."""
@@ -216,45 +216,39 @@ class Pipeline:
             return self.vectors(name, role).key
         return self.once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))  # type: ignore[no-any-return]
 
-    def undirected(self, system: System, role: Role) -> npt.NDArray[np.intp]:
-        """Positions of the documents or queries whose vector is zero, where a system searches by vector and compares
-        them by cosine: they have no direction. A store leaves them out of its hits."""
-        document, query = system.document_encoder, system.query_encoder
-        none = np.empty(0, np.intp)
-        if system.store is None or document is None or query is None:
-            return none
-        if "vector" not in self.store(system.store).consumes(system.store.query):
-            return none
-        if self.encoder(document).similarity is not Similarity.COSINE:
-            return none
-        name = document if role == "document" else query
+    def undirected(self, encoders: EncoderPair | None, role: Role) -> npt.NDArray[np.intp]:
+        """Positions of the documents or queries whose vector is zero, where vectors are compared by cosine: they have
+        no direction. A store leaves them out of its hits."""
+        if encoders is None:  # a search by text alone
+            return np.empty(0, np.intp)
+        if self.encoder(encoders.document).similarity is not Similarity.COSINE:
+            return np.empty(0, np.intp)
+        name = encoders.of(role)
         return self.once(  # type: ignore[no-any-return]
             ("undirected", name, role), lambda: np.flatnonzero(without_direction(self.vectors(name, role).array))
         )
 
-    def _embed(self, system: System) -> None:
-        """Compute a system's vectors: the keys of what follows tell which texts have none."""
-        for name, role in system.encoders:
+    def _embed(self, searched: Searched) -> None:
+        """Compute the vectors of a search: the keys of what follows tell which texts have none."""
+        for name, role in searched.encoders.roles if searched.encoders else ():
             self.vectors(name, role)
 
     # -- indexes -------------------------------------------------------------------------------------------------
 
-    def index(self, system: System, build: int = 0) -> BuiltIndex:
-        """The index a system searches, built once per build options, corpus and vectors."""
-        assert system.store is not None
-        self._embed(system)
-        key = self.index_key(system, build)
-        return self.once(("index", key), lambda: self._index(system, key))  # type: ignore[no-any-return]
+    def index(self, searched: Searched, build: int = 0) -> BuiltIndex:
+        """The index that is searched, built once per build options, corpus and vectors."""
+        self._embed(searched)
+        key = self.index_key(searched, build)
+        return self.once(("index", key), lambda: self._index(searched, key))  # type: ignore[no-any-return]
 
-    def index_key(self, system: System, build: int = 0) -> str:
-        """The key of a system's index: everything that decides its bytes."""
-        assert system.store is not None
-        store = self.store(system.store)
-        encoder, fields = system.document_encoder, self.asked_fields(system)
+    def index_key(self, searched: Searched, build: int = 0) -> str:
+        """The key of the index that is searched: everything that decides its bytes."""
+        store, fields = self.store(searched.store), self.asked_fields(searched)
+        encoder = searched.encoders.document if searched.encoders else None
         return content_key(
             {
                 "store": store.identity.as_dict(),
-                "index": _dump(system.store.index),
+                "index": _dump(searched.store.index),
                 "corpus": self.corpus_fingerprint(texts=store.uses_text, fields=fields),
                 **({"columns": _COLUMNS_LAYOUT} if fields else {}),
                 "vectors": self.vectors_key(encoder, "document") if encoder else None,
@@ -263,39 +257,37 @@ class Pipeline:
             }
         )
 
-    def _index(self, system: System, key: str) -> BuiltIndex:
-        assert system.store is not None
-        store, label = self.store(system.store), system.store.name
+    def _index(self, searched: Searched, key: str) -> BuiltIndex:
+        store, label = self.store(searched.store), searched.store.name
         indexes = KeptIndexes(self.cache, self._tell)
 
         def vectors() -> Floats | None:
-            encoder = system.document_encoder
-            return None if encoder is None else self.vectors(encoder, "document").array
+            encoders = searched.encoders
+            return None if encoders is None else self.vectors(encoders.document, "document").array
 
-        undirected = bool(len(self.undirected(system, "document")))
+        undirected = bool(len(self.undirected(searched.encoders, "document")))
         kept = indexes.find(key, store, label, vectors, undirected=undirected)
         if kept is not None:
             self.work.indexes_built.reused += 1
             return kept
-        ref, seconds, memory = self._build(system, key)
+        ref, seconds, memory = self._build(searched, key)
         if store.built_earlier(ref) is not None and (cause := foreign_vectors(store, ref, vectors)) is not None:
             indexes.lost(store, ref, label, cause)
-            ref, seconds, memory = self._build(system, key)
+            ref, seconds, memory = self._build(searched, key)
         if (earlier := store.built_earlier(ref)) is not None:
             seconds, memory = earlier, BuildMemory()
         built = indexes.keep(key, store, ref, seconds, memory)
         self.work.indexes_built.computed += 1
         return built
 
-    def _build(self, system: System, key: str) -> tuple[IndexRef, float, BuildMemory]:
+    def _build(self, searched: Searched, key: str) -> tuple[IndexRef, float, BuildMemory]:
         """Build an index in its folder of the cache; what it is, the seconds and the memory that it took."""
-        assert system.store is not None
-        store = self.store(system.store)
+        store = self.store(searched.store)
         folder = self.cache.index_folder(key)
-        vectors = self.vectors(system.document_encoder, "document") if system.document_encoder else None
+        vectors = self.vectors(searched.encoders.document, "document") if searched.encoders else None
         with (
-            Stage(self.emit, "build", system.store.name, self.dataset.documents, "rows") as advance,
-            of_build(store, partial(self.server_memory, system.store)) as memory,
+            Stage(self.emit, "build", searched.store.name, self.dataset.documents, "rows") as advance,
+            of_build(store, partial(self.server_memory, searched.store)) as memory,
         ):
             similarity = vectors.similarity if vectors else Similarity.COSINE
             dimension = vectors.array.shape[1] if vectors else None
@@ -306,7 +298,7 @@ class Pipeline:
             with room_given_back(folder):
                 ref = store.build(
                     self.batches(
-                        store, vectors.array if vectors else None, fields=self.asked_fields(system), advance=advance
+                        store, vectors.array if vectors else None, fields=self.asked_fields(searched), advance=advance
                     ),
                     place=place,
                     similarity=similarity,
@@ -361,23 +353,25 @@ class Pipeline:
 
     def candidates(self, system: System, limit: int, build: int = 0) -> Ranking:
         """What a system's source (store, fusion or run file) returns for every judged query when asked for `limit`."""
-        if system.run is not None:
-            # In TREC form a query without hits has no line: one that is not there found nothing and did not fail.
-            return self.once(("run", system.run, limit), lambda: self._run_ranking(system, limit))  # type: ignore[no-any-return]
-        if system.fusion is not None:
-            return self.once(  # type: ignore[no-any-return]
-                ("fusion", system.name, limit, build), lambda: self._fused(system, limit, build)
-            )
-        self._embed(system)
-        return self.once(  # type: ignore[no-any-return]
-            ("search", self.search_key(system, limit, build)), lambda: self._search(system, limit, build)
-        )
+        match system.source:
+            case RunFile(path):
+                # In TREC form a query without hits has no line: one that is not there found nothing and did not fail.
+                return self.once(("run", path, limit), lambda: self._run_ranking(path, limit))  # type: ignore[no-any-return]
+            case Fused() as fused:
+                return self.once(  # type: ignore[no-any-return]
+                    ("fusion", system.name, limit, build), lambda: self._fused(fused, system.depth, limit, build)
+                )
+            case Searched() as searched:
+                self._embed(searched)
+                key = self.search_key(searched, system.filter, limit, build)
+                return self.once(  # type: ignore[no-any-return]
+                    ("search", key), lambda: self._search(system, searched, limit, build)
+                )
 
-    def queries(self, system: System) -> Queries:
-        """The judged queries as the system's store consumes them."""
-        assert system.store is not None
-        needs = self.store(system.store).consumes(system.store.query)
-        vectors = self.vectors(system.query_encoder, "query").array if system.query_encoder else None
+    def queries(self, searched: Searched) -> Queries:
+        """The judged queries as the store that is searched consumes them."""
+        needs = self.store(searched.store).consumes(searched.store.query)
+        vectors = self.vectors(searched.encoders.query, "query").array if searched.encoders else None
         return Queries(
             vectors=vectors if "vector" in needs else None,
             texts=self.dataset.query_texts if "text" in needs else None,
@@ -393,37 +387,37 @@ class Pipeline:
         own = self.dataset.own_rows
         return hits if own is None else left_out(hits, own[queries], limit)
 
-    def search_key(self, system: System, limit: int, build: int = 0) -> str:
+    def search_key(self, searched: Searched, condition: Filter | None, limit: int, build: int = 0) -> str:
         """The key of a search: index, query options, what it is asked for, filter and queries."""
-        assert system.store is not None
-        needs = self.store(system.store).consumes(system.store.query)
-        by_vector = system.query_encoder is not None and "vector" in needs
+        needs = self.store(searched.store).consumes(searched.store.query)
+        encoder = searched.encoders.query if searched.encoders and "vector" in needs else None
         return content_key(
             {
-                "index": self.index_key(system, build),
-                "query": _dump(system.store.query),
+                "index": self.index_key(searched, build),
+                "query": _dump(searched.store.query),
                 "limit": self.asked(limit),
-                "filter": system.filter.as_dict() if system.filter else None,
-                "vectors": self.vectors_key(system.query_encoder, "query") if by_vector else None,  # type: ignore[arg-type]
+                "filter": condition.as_dict() if condition else None,
+                "vectors": self.vectors_key(encoder, "query") if encoder else None,
                 "texts": content_key(array_digest(self.query_digests)) if "text" in needs else None,
             }
         )
 
-    def _search(self, system: System, limit: int, build: int) -> Ranking:
-        assert system.store is not None
-        key = self.search_key(system, limit, build)
-        queries = self.queries(system)
+    def _search(self, system: System, searched: Searched, limit: int, build: int) -> Ranking:
+        key = self.search_key(searched, system.filter, limit, build)
+        queries = self.queries(searched)
         asked = self.asked(limit)
         hits = Hits.empty(len(queries), asked)
-        refused = {} if queries.vectors is None else self.vectors(str(system.query_encoder), "query").failures
+        refused: Mapping[int, str] = {}
+        if searched.encoders and queries.vectors is not None:
+            refused = self.vectors(searched.encoders.query, "query").failures
         failures: dict[int, str] = {}
         unknown = UnknownIds()
         starts = range(0, len(queries), QUERIES_PER_CHUNK)
         # What was found before vectors without a direction were told apart is not what is found now.
-        apart = any(len(self.undirected(system, role)) for role in ROLES)
+        apart = any(len(self.undirected(searched.encoders, role)) for role in ROLES)
         names = {start: f"{key}/{'directed-' if apart else ''}{start}" for start in starts}
         # What another build of an index found does not speak of this one.
-        build_id = "" if system.store.kind.reproducible else self.index(system, build).build_id
+        build_id = "" if searched.store.kind.reproducible else self.index(searched, build).build_id
         kept = {start: self._kept_candidates(name, build_id) for start, name in names.items()}
         todo = [start for start in starts if kept[start] is None]
         for start, arrays in kept.items():
@@ -433,12 +427,12 @@ class Pipeline:
                 hits.scores[start : start + len(arrays["rows"])] = arrays["scores"]
         missing = sum(min(QUERIES_PER_CHUNK, len(queries) - start) for start in todo)
         if todo:
-            built = self.index(system, build)
+            built = self.index(searched, build)
             with (
                 Stage(self.emit, "search", system.name, missing, "queries") as advance,
                 opened(built.store, built.ref, self._tell) as session,
             ):
-                session.configure(system.store.query)
+                session.configure(searched.store.query)
                 for start in todo:
                     before = session.unknown_ids()
                     stop = min(start + QUERIES_PER_CHUNK, len(queries))
@@ -465,7 +459,7 @@ class Pipeline:
         self.work.queries_searched.reused += len(queries) - missing
         if unknown.all:
             raise AdapterRejected(
-                f"{system.store.name}: {unknown}. Give the service the same corpus with the same ids."
+                f"{searched.store.name}: {unknown}. Give the service the same corpus with the same ids."
             )
         self._unknown[key] = unknown
         return self.ordered(self.without_own(hits, limit), limit, failures)
@@ -476,12 +470,14 @@ class Pipeline:
 
     def unknown_ids(self, system: System, build: int = 0) -> UnknownIds:
         """The documents that a system's search or run file found and the corpus does not hold."""
-        if system.run is not None:
-            return self.run_gaps(system).unknown
-        if system.store is None:
-            return UnknownIds()
-        self.candidates(system, system.limit, build)
-        return self._unknown[self.search_key(system, system.limit, build)]
+        match system.source:
+            case RunFile(path):
+                return self.run_gaps(path).unknown
+            case Searched() as searched:
+                self.candidates(system, system.limit, build)
+                return self._unknown[self.search_key(searched, system.filter, system.limit, build)]
+            case Fused():
+                return UnknownIds()
 
     def ordered(self, hits: Hits, depth: int, failures: Mapping[int, str] | None = None) -> Ranking:
         """Hits of all judged queries in canonical order, cut at depth. failures: causes by position."""
@@ -490,47 +486,43 @@ class Pipeline:
         failed[list(failures or ())] = True
         return Ranking(rows, scores, failed, tuple(dict.fromkeys((failures or {}).values())))
 
-    def run_gaps(self, system: System) -> RunGaps:
+    def run_gaps(self, path: Path) -> RunGaps:
         """What a run file lacks of the dataset, and the dataset of it."""
-        return self._run_read(system)[1]
+        return self._run_read(path)[1]
 
-    def _run_ranking(self, system: System, limit: int) -> Ranking:
-        hits = self._run_read(system)[0]
+    def _run_ranking(self, path: Path, limit: int) -> Ranking:
+        hits = self._run_read(path)[0]
         return self.ordered(self.without_own(hits, hits.rows.shape[1]), limit)
 
-    def _run_read(self, system: System) -> tuple[Hits, RunGaps]:
-        assert system.run is not None
-        path = system.run
+    def _run_read(self, path: Path) -> tuple[Hits, RunGaps]:
         return self.once(  # type: ignore[no-any-return]
             ("run file", path),
             lambda: read_hits(path, self.dataset.query_ids, self.document_ids, len(self.dataset_ids)),
         )
 
-    def _fused(self, system: System, limit: int, build: int) -> Ranking:
-        assert system.fusion is not None
+    def _fused(self, fused: Fused, depth: int, limit: int, build: int) -> Ranking:
         legs: list[Ranking] = []
-        for leg in self.legs(system):
+        for leg in fused.legs:
             with as_failure(f"its leg {leg.name} failed"):
-                legs.append(self.ranking(leg, build, depth=system.depth))
-        hits = fuse(system, [leg.rows for leg in legs], [leg.scores for leg in legs])
+                legs.append(self.ranking(Node(leg, depth), build))
+        hits = fuse(fused, [leg.rows for leg in legs], [leg.scores for leg in legs])
         failed = {int(i): "a fused system failed" for leg in legs for i in np.flatnonzero(leg.failed)}
         return self.ordered(hits, limit, failed)
 
     # -- final rankings ------------------------------------------------------------------------------------------
 
-    def ranking(self, system: System, build: int = 0, *, depth: int | None = None) -> Ranking:
-        """The final ranking of a system, k long; as a leg of a fusion, `depth` long."""
+    def ranking(self, node: Node, build: int = 0) -> Ranking:
+        """The final ranking of a system at its place, as long as that place wants it."""
+        system = node.system
         if system.reranker is None:
-            return self.candidates(system, depth or system.k, build)
-        limit = system.scored(depth)
-        key = ("rerank", system.name, limit, build)
-        reranked = self.once(key, lambda: self._reranked(system, self.candidates(system, limit, build)))
-        return reranked.cut(depth or system.k)  # type: ignore[no-any-return]
+            return self.candidates(system, node.wanted, build)
+        name, key = system.reranker, ("rerank", system.name, node.limit, build)
+        reranked = self.once(key, lambda: self._reranked(name, self.candidates(system, node.limit, build)))
+        return reranked.cut(node.wanted)  # type: ignore[no-any-return]
 
-    def _reranked(self, system: System, candidates: Ranking) -> Ranking:
-        assert system.reranker is not None
-        rows, failures = self.scorable(system, candidates.rows)
-        pairs = self.pair_scores(system.reranker)
+    def _reranked(self, name: str, candidates: Ranking) -> Ranking:
+        rows, failures = self.scorable(name, candidates.rows)
+        pairs = self.pair_scores(name)
         scores = pairs.scores(rows)
         for query in np.flatnonzero((rows >= 0).any(axis=1) & ~(scores > -np.inf).any(axis=1)).tolist():
             cause = pairs.refusals(rows[query : query + 1], [query])[0][-1]
@@ -540,14 +532,14 @@ class Pipeline:
             ranked, failed=candidates.failed | ranked.failed, failures=(*candidates.failures, *ranked.failures)
         )
 
-    def scorable(self, system: System, rows: Rows) -> tuple[Rows, dict[int, str]]:
-        """The candidates that a system's reranker can score, -1 for the others; and why it can score none of a query's.
+    def scorable(self, name: str, rows: Rows) -> tuple[Rows, dict[int, str]]:
+        """The candidates that a reranker can score, -1 for the others; and why it can score none of a query's.
 
         Documents that are not in the corpus (a run file's) have no text to score, and those that an encoder's service
         refused no vector; they keep no place.
         """
         rows = np.where(rows < self.dataset.documents, rows, -1)
-        encoder = self.reranker(str(system.reranker)).encoder_name
+        encoder = self.reranker(name).encoder_name
         if encoder is None:
             return rows, {}
         documents, queries = (self.vectors(encoder, role).failures for role in ROLES)
@@ -638,12 +630,9 @@ class Pipeline:
         texts = self.dataset.document_texts if role == "document" else self.dataset.query_texts
         return self.once(("text sizes", role, tokens), lambda: tokens.sizes(texts))  # type: ignore[no-any-return]
 
-    def rerank_usage(self, system: System, depth: int | None, build: int = 0) -> Usage:
-        """What scoring a system's candidates uses where nothing else is scored. depth: what a fusion wants of it as a
-        leg."""
-        assert system.reranker is not None
-        rows, _ = self.scorable(system, self.candidates(system, system.scored(depth), build).rows)
-        return self.pair_scores(system.reranker).usage(rows)
+    def reranked_rows(self, node: Node, name: str, build: int = 0) -> Rows:
+        """The candidates of a system at its place that its reranker, of that name, can score."""
+        return self.scorable(name, self.candidates(node.system, node.limit, build).rows)[0]
 
     # -- inner ---------------------------------------------------------------------------------------------------
 
@@ -712,12 +701,11 @@ def opened(store: Store, ref: IndexRef, emit: Emit) -> Iterator[Session]:
             emit(failure.warned(store.name, "a search of it was over and could not be closed"))
 
 
-def fuse(system: System, rows: Sequence[Rows], scores: Sequence[Floats]) -> Hits:
+def fuse(fused: Fused, rows: Sequence[Rows], scores: Sequence[Floats]) -> Hits:
     """Fuse the legs' rankings as the system says."""
-    assert system.fusion is not None
-    if system.fusion.by == "rrf":
-        return reciprocal_rank(rows, system.fusion.weights, constant=system.fusion.rrf_k)
-    return weighted_scores(rows, scores, system.fusion.weights)
+    if fused.by == "rrf":
+        return reciprocal_rank(rows, fused.weights, constant=fused.rrf_k)
+    return weighted_scores(rows, scores, fused.weights)
 
 
 def _dump(options: Any) -> dict[str, Any]:

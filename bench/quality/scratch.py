@@ -9,7 +9,7 @@ from functools import partial
 
 from adapters.base import Floats, IndexRef, Place, Similarity
 from bench.cache.artifacts import SCRATCH, new_folder
-from bench.experiment.parts import System
+from bench.experiment.parts import Searched
 from bench.messages.failures import closing
 from bench.quality.kept_index import index_record
 from bench.quality.pipeline import Pipeline
@@ -17,16 +17,15 @@ from bench.quality.pipeline import Pipeline
 
 @contextmanager
 def scratch_index(
-    pipeline: Pipeline, system: System, vectors: Floats | None, similarity: Similarity, *, rows: int, name: str
+    pipeline: Pipeline, searched: Searched, vectors: Floats | None, similarity: Similarity, *, rows: int, name: str
 ) -> Iterator[IndexRef]:
-    """Build an index of the first `rows` rows, as a system has one; it is gone when the context ends, however it ends.
+    """Build an index of the first `rows` rows, as a search has one; it is gone when the context ends, however it ends.
 
     vectors: (n, dimension), n at least rows; None where the store indexes texts alone. name: in the engine. What
     a killed process left on a server under the same name is dropped first.
     Raises what `Store.build` raises.
     """
-    assert system.store is not None
-    store = pipeline.store(system.store)
+    store = pipeline.store(searched.store)
     dimension = None if vectors is None else vectors.shape[1]
     folder = new_folder(pipeline.cache.folder, SCRATCH)
     place = Place(name, folder / "data")
@@ -37,7 +36,7 @@ def scratch_index(
         if not store.embedded:
             list(closing([partial(store.drop, ref)]))  # there is nothing to drop but after a kill
         yield store.build(
-            pipeline.batches(store, vectors, fields=pipeline.asked_fields(system), stop=rows),
+            pipeline.batches(store, vectors, fields=pipeline.asked_fields(searched), stop=rows),
             place=place,
             similarity=similarity,
             dimension=dimension,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adapters.base import Floats, NotIndexed, Similarity, asks_others, index_name
-from bench.experiment.parts import System
+from bench.experiment.parts import Searched
 from bench.messages.failures import failure_of
 from bench.quality.pipeline import Pipeline
 from bench.quality.scratch import scratch_index
@@ -47,10 +47,9 @@ class BuildTimes:
         self._pipeline = pipeline
         self._warm: set[str] = set()
 
-    def sentence(self, system: System) -> str:
+    def sentence(self, searched: Searched) -> str:
         """`about 12 s (estimated from two samples, of 2,000 and 8,000 rows)`, or why nothing can be said."""
-        assert system.store is not None
-        contacts = self._pipeline.store(system.store).contacts()
+        contacts = self._pipeline.store(searched.store).contacts()
         if asks_others(contacts):
             return f"unless it is kept there; time not estimated, a dry run does not ask {contacts[0].host}"
         documents = self._pipeline.dataset.documents
@@ -60,7 +59,7 @@ class BuildTimes:
         while sizes and len(samples) < 2:
             rows = sizes.pop(0)
             try:
-                seconds, given = self._seconds(system, rows)
+                seconds, given = self._seconds(searched, rows)
             except BaseException as error:
                 failed, failure = rows, failure_of(error).where
                 if not isinstance(error, NotIndexed):  # more rows would not help
@@ -79,22 +78,21 @@ class BuildTimes:
             return f"about {shown} s (scaled from a sample of {low:,} {kind})"
         return f"about {shown} s (estimated from two samples, of {low:,} and {high:,} {kind})"
 
-    def _seconds(self, system: System, rows: int) -> tuple[float, bool]:
+    def _seconds(self, searched: Searched, rows: int) -> tuple[float, bool]:
         """Seconds for the sample, and whether it held the corpus's own vectors."""
-        assert system.store is not None
-        vectors, similarity, given = self._sample(system, rows)
-        if system.store.adapter not in self._warm:
+        vectors, similarity, given = self._sample(searched, rows)
+        if searched.store.adapter not in self._warm:
             # The first build of an engine also loads it; a run pays that once, not per row.
             with suppress(NotIndexed):
-                self._build(system, vectors, similarity, min(_FIRST_ROWS, rows))
-            self._warm.add(system.store.adapter)
-        return self._build(system, vectors, similarity, rows), given
+                self._build(searched, vectors, similarity, min(_FIRST_ROWS, rows))
+            self._warm.add(searched.store.adapter)
+        return self._build(searched, vectors, similarity, rows), given
 
-    def _sample(self, system: System, rows: int) -> tuple[Floats | None, Similarity, bool]:
+    def _sample(self, searched: Searched, rows: int) -> tuple[Floats | None, Similarity, bool]:
         """The corpus's vectors where they are at hand; else random ones on the unit sphere, of that dimension."""
-        name = system.document_encoder
-        if name is None:
+        if searched.encoders is None:
             return None, Similarity.COSINE, True
+        name = searched.encoders.document
         encoder = self._pipeline.encoder(name)
         if not self._pipeline.embedding.pending(encoder, "document")[0]:
             return self._pipeline.vectors(name, "document").array[:rows], encoder.similarity, True
@@ -102,9 +100,9 @@ class BuildTimes:
         random = rng.standard_normal((rows, encoder.dimension), dtype=np.float32)
         return random / np.linalg.norm(random, axis=1, keepdims=True), encoder.similarity, False
 
-    def _build(self, system: System, vectors: Floats | None, similarity: Similarity, rows: int) -> float:
+    def _build(self, searched: Searched, vectors: Floats | None, similarity: Similarity, rows: int) -> float:
         # A name of its own: an engine that keeps what it has would find the index of an earlier estimate built.
         name = index_name(uuid.uuid4().hex, "estimate")
         began = time.perf_counter()
-        with scratch_index(self._pipeline, system, vectors, similarity, rows=rows, name=name):
+        with scratch_index(self._pipeline, searched, vectors, similarity, rows=rows, name=name):
             return time.perf_counter() - began

@@ -110,8 +110,7 @@ class Costs:
 
     def _depths(self, system: System, reranker: str) -> list[int]:
         """How many candidates a reranker scores for a system, itself or one of its legs: one number per use."""
-        nodes = self._nodes(system, None)
-        return [node.scored(depth) for node, depth in nodes if node.reranker == reranker]
+        return [node.limit for node in system.nodes() if node.system.reranker == reranker]
 
     def _rankings(self, queries: int, depth: int) -> Usage:
         """What ranking so many documents of the mean length takes for each of so many queries of the mean length."""
@@ -137,13 +136,14 @@ class Costs:
     def _per_live_query(self, system: System) -> list[tuple[str, Encoder | Reranker, Usage]]:
         found: dict[str, tuple[str, Encoder | Reranker, Usage]] = {}
         query = embedding_usage(np.array([self._mean_size("query")]), ABOUT).total()
-        for node, depth in self._nodes(system, None):
-            if node.query_encoder and self._pipeline.encoder(node.query_encoder).bills:
+        for node in system.nodes():
+            encoders, reranker = node.system.encoders, node.system.reranker
+            if encoders and self._pipeline.encoder(encoders.query).bills:
                 # One call serves all legs of a query.
-                found[node.query_encoder] = (node.query_encoder, self._pipeline.encoder(node.query_encoder), query)
-            if node.reranker and self._pipeline.reranker(node.reranker).bills:
-                usage = self._rankings(1, node.scored(depth))
-                found[f"{node.name} reranked"] = (node.reranker, self._pipeline.reranker(node.reranker), usage)
+                found[encoders.query] = (encoders.query, self._pipeline.encoder(encoders.query), query)
+            if reranker and self._pipeline.reranker(reranker).bills:
+                usage = self._rankings(1, node.limit)
+                found[f"{node.system.name} reranked"] = (reranker, self._pipeline.reranker(reranker), usage)
         return list(found.values())
 
     def _mean_size(self, role: Role) -> int:
@@ -213,13 +213,13 @@ class Costs:
         """Of a system that was not measured: what this run used of the models it needs, by whatever system; no price
         of a document or a query follows from that."""
         found: dict[int, Work] = {}
-        for node, _ in self._nodes(system, None):
+        for node in system.nodes():
             adapters: list[tuple[str, Of, Encoder | Reranker]] = [
                 ("encoder", "corpus" if role == "document" else "queries", self._pipeline.encoder(name))
-                for name, role in self._encoders(node)
+                for name, role in encoder_roles(self._pipeline, node.system)
             ]
-            if node.reranker is not None:
-                adapters.append(("reranker", "queries", self._pipeline.reranker(node.reranker)))
+            if node.system.reranker is not None:
+                adapters.append(("reranker", "queries", self._pipeline.reranker(node.system.reranker)))
             for part, of, adapter in adapters:
                 if (used := self._used.get(id(adapter))) is not None:
                     found.setdefault(id(adapter), self._billed(part, of, 0, adapter, used, 0.0))
@@ -251,8 +251,8 @@ class Costs:
         live = {stage: value * queries for stage, value in (seconds or {}).items()}
         nothing = None if seconds is None else 0.0  # the share of a part whose time another part's holds
         parts: dict[str, Work] = {}
-        for node, depth in self._nodes(system, None):
-            for name, role in self._encoders(node):
+        for node in system.nodes():
+            for name, role in encoder_roles(self._pipeline, node.system):
                 encoder, vectors = self._pipeline.encoder(name), self._pipeline.vectors(name, role)
                 if encoder.consumes == "vector" or f"{name} {role}" in parts:
                     continue
@@ -262,31 +262,26 @@ class Costs:
                 parts[f"{name} {role}"] = self._billed(
                     "encoder", of, len(vectors.array), encoder, vectors.usage, time, stage
                 )
-            if node.store is not None:
-                built = self._pipeline.index(node)
+            if node.system.searched is not None:
+                built = self._pipeline.index(node.system.searched)
                 parts[f"index {built.key}"] = Work("index", "corpus", documents, seconds=built.build_seconds)
-            if node.reranker is not None:
-                usage = self._pipeline.rerank_usage(node, depth)
+            if (reranks := node.system.reranker) is not None:
+                rows = self._pipeline.reranked_rows(node, reranks)
+                usage = self._pipeline.pair_scores(reranks).usage(
+                    rows
+                )  # what scoring takes where nothing else is scored
                 stage = "rerank" if "rerank" in live else None  # one clock for all of a query's rerankers
                 time = live.pop("rerank", nothing)
-                reranker = self._pipeline.reranker(node.reranker)
-                parts[f"reranker {node.name}"] = self._billed(
+                reranker = self._pipeline.reranker(reranks)
+                parts[f"reranker {node.system.name}"] = self._billed(
                     "reranker", "queries", queries, reranker, usage, time, stage
                 )
         for stage in ("search", "fuse"):
             if stage in live:
                 parts[stage] = Work(stage, "queries", queries, seconds=live[stage], stage=stage)
-        if seconds is None and system.run is None:
+        if seconds is None and system.run_file is None:
             parts["search"] = Work("search", "queries", queries)  # it takes time, and nobody knows how much
         return list(parts.values())
-
-    def _nodes(self, system: System, depth: int | None) -> list[tuple[System, int | None]]:
-        """The system and the legs it fuses, each with what is wanted of it as a leg."""
-        legs = self._pipeline.legs(system)
-        return [(system, depth), *(node for leg in legs for node in self._nodes(leg, system.depth))]
-
-    def _encoders(self, system: System) -> list[tuple[str, Role]]:
-        return [(name, role) for name, role in encoder_roles(self._pipeline, system) if name is not None]
 
     def _billed(
         self,
@@ -310,13 +305,12 @@ def encoders_in_use(pipeline: Pipeline) -> dict[tuple[str, Role], Encoder]:
         (name, role): pipeline.encoder(name)
         for system in pipeline.experiment.systems
         for name, role in encoder_roles(pipeline, system)
-        if name is not None
     }
 
 
-def encoder_roles(pipeline: Pipeline, system: System) -> list[tuple[str | None, Role]]:
-    """The encoders of one system and of its reranker, by role; None where it has none."""
-    names: list[tuple[str | None, Role]] = [(system.document_encoder, "document"), (system.query_encoder, "query")]
+def encoder_roles(pipeline: Pipeline, system: System) -> list[tuple[str, Role]]:
+    """The encoders of one system's own search and of its reranker, by role."""
+    names = list(system.encoders.roles) if system.encoders else []
     if system.reranker and (encoder := pipeline.reranker(system.reranker).encoder_name) is not None:
         names += [(encoder, "document"), (encoder, "query")]
     return names

@@ -94,11 +94,8 @@ def described(experiment: Experiment, system: System) -> dict[str, Any]:
     """The pipeline as result.json holds it: enough to tell two systems apart and to find the same one again."""
     file = experiment.settings
     encoder = None
-    if system.document_encoder is not None and system.query_encoder is not None:
-        encoder = {
-            "document": {"name": system.document_encoder, **file.encoders[system.document_encoder]},
-            "query": {"name": system.query_encoder, **file.encoders[system.query_encoder]},
-        }
+    if system.encoders is not None:
+        encoder = {role: {"name": name, **file.encoders[name]} for name, role in system.encoders.roles}
     store = system.store
     return {
         "encoder": encoder,
@@ -108,9 +105,9 @@ def described(experiment: Experiment, system: System) -> dict[str, Any]:
         "index": None if store is None else store.index.model_dump(mode="json"),
         "query": None if store is None else store.query.model_dump(mode="json"),
         "filter": system.filter.as_dict() if system.filter else None,
-        "fusion": system.fusion.as_dict() if system.fusion else None,
-        "run": system.run.name if system.run else None,
+        "fusion": system.fused.as_dict() if system.fused else None,
+        "run": system.run_file.name if system.run_file else None,
         "reranker": {"name": system.reranker, **file.rerankers[system.reranker]} if system.reranker else None,
-        "depth": system.depth if system.reranker or system.fusion else None,
+        "depth": system.depth if system.reranker or system.fused else None,
         "k": system.k,
     }

@@ -198,12 +198,12 @@ class EqualRecall:
     def _families(self, measure: Measure) -> list[list[System]]:
         found: dict[str, list[System]] = {}
         for system in self._systems:
-            if system.store is None or (measure.kind == "ANN" and not self._evaluator.is_dense(system)):
+            if system.store is None or (measure.kind == "ANN" and self._evaluator.dense(system) is None):
                 continue
             key = content_key(
                 [
-                    system.document_encoder,
-                    system.query_encoder,
+                    system.encoders and system.encoders.document,
+                    system.encoders and system.encoders.query,
                     system.store.name,
                     system.store.index.model_dump(mode="json"),
                     system.reranker,
@@ -367,8 +367,7 @@ class EqualRecall:
 
 def encoder_label(system: System) -> str | None:
     """The encoder's name, document>query where there are two, None where a search takes no vectors."""
-    document, query = system.document_encoder, system.query_encoder
-    return document if document == query else f"{document}>{query}"
+    return None if system.encoders is None else str(system.encoders)
 
 
 def _highest_rate(loads: Sequence[Latency]) -> float | None:

@@ -23,7 +23,7 @@ from adapters.base import (
 from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.file import LoadPoint
-from bench.experiment.parts import Experiment, System
+from bench.experiment.parts import Experiment, Searched, System
 from bench.latency.ingest import rows_held_back
 from bench.latency.kept import Kept
 from bench.latency.plan import is_live, least_turns, pass_notes, samples_wanted
@@ -114,8 +114,8 @@ class _Plan:
         return [
             f"! {system.name}: {sentence}"
             for system in self.experiment.systems
-            if system.run is not None
-            for sentence in self.pipeline.run_gaps(system).sentences()
+            if system.run_file is not None
+            for sentence in self.pipeline.run_gaps(system.run_file).sentences()
         ]
 
     def _embedding(self) -> list[str]:
@@ -157,29 +157,28 @@ class _Plan:
         evaluator = Evaluator(self.pipeline)
         times = BuildTimes(self.pipeline)
         for system in self.experiment.systems:
-            if system.store is None:
+            if (searched := system.searched) is None:
                 continue
             estimate: str | None = None  # one for all builds of an index
             for build in range(evaluator.builds(system)):
-                key = self.pipeline.index_key(system, build)
+                key = self.pipeline.index_key(searched, build)
                 if key in seen:
                     continue
                 seen.add(key)
                 if self.pipeline.cache.index_ref(key):
                     state = "cached"
                 else:
-                    estimate = estimate or times.sentence(system)
+                    estimate = estimate or times.sentence(searched)
                     state = f"{self._rows()} to load and index, {estimate}"
-                lines.append(f"  index {self._index_label(system)}{f' build {build + 1}' if build else ''}: {state}")
-                lines += [] if build else [f"    ! {sentence}" for sentence in self._shortcomings(system)]
+                lines.append(f"  index {searched}{f' build {build + 1}' if build else ''}: {state}")
+                lines += [] if build else [f"    ! {sentence}" for sentence in self._shortcomings(system, searched)]
         return lines
 
-    def _shortcomings(self, system: System) -> list[str]:
+    def _shortcomings(self, system: System, searched: Searched) -> list[str]:
         """What a default does badly on this data, and how many queries the index cannot answer by text."""
-        assert system.store is not None
-        encoder = system.document_encoder
-        dimension = self.pipeline.encoder(encoder).dimension if encoder else None
-        found = list(self.pipeline.store(system.store).shortcomings(self.pipeline.dataset.documents, dimension))
+        encoders = searched.encoders
+        dimension = self.pipeline.encoder(encoders.document).dimension if encoders else None
+        found = list(self.pipeline.store(searched.store).shortcomings(self.pipeline.dataset.documents, dimension))
         unmatched = lexical.before(self.pipeline, system)
         told = None if unmatched is None else lexical.sentence(unmatched)
         return [*found, *([told] if told else [])]
@@ -187,13 +186,9 @@ class _Plan:
     def _rows(self) -> str:
         return counted(self.pipeline.dataset.documents, "row")
 
-    def _index_label(self, system: System) -> str:
-        assert system.store is not None
-        encoder = f"{system.document_encoder}+" if system.document_encoder else ""
-        return f"{encoder}{system.store.name}"
-
     def _searches(self) -> list[str]:
-        keys = {self.pipeline.search_key(s, s.limit) for s in self.experiment.systems if s.store is not None}
+        systems = self.experiment.systems
+        keys = {self.pipeline.search_key(s.searched, s.filter, s.limit) for s in systems if s.searched is not None}
         count = self.pipeline.dataset.judged
         cached = sum((self.pipeline.cache.folder / "candidates" / key).is_dir() for key in keys)
         return [f"  searches: {len(keys)} × {counted(count, 'query')}, {cached} of them cached"] if keys else []
@@ -229,7 +224,7 @@ class _Plan:
         return [line for load in self.experiment.loads for line in self._load_point(load)]
 
     def _load_point(self, load: LoadPoint) -> list[str]:
-        live = [system for system in self.experiment.systems if is_live(self.pipeline, system)]
+        live = [system for system in self.experiment.systems if is_live(system)]
         kept = Kept(self.pipeline, load, live, EVERYONE)
         missing = kept.missing(None, remeasure=self.remeasure)
         seconds = f"{load.seconds:,g} s in all"

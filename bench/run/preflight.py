@@ -17,6 +17,7 @@ from adapters.base import (
     AdapterError,
     DatasetSource,
     Encoder,
+    Filter,
     Identity,
     InvalidOptions,
     Reranker,
@@ -30,7 +31,7 @@ from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset, load_dataset
 from bench.data.integrity import DatasetFaults
 from bench.experiment.faults import ConfigFaults
-from bench.experiment.parts import Experiment, System
+from bench.experiment.parts import EncoderPair, Experiment, Searched, System
 from bench.messages.failures import closing, failure_of, told
 from bench.messages.suggestions import suggestion
 from bench.money.cost import PriceFaults
@@ -144,7 +145,7 @@ class _Preflight:
     def adapters(self, pipeline: Pipeline, *, without_data: bool = False) -> None:
         """Ask each adapter in use whether it can work. without_data: the dataset is broken, its vectors unknown."""
         systems = self.experiment.systems
-        used = {name for s in systems for name in (s.document_encoder, s.query_encoder) if name}
+        used = {name for system in systems if system.encoders for name, _ in system.encoders.roles}
         for name in dict.fromkeys(s.reranker for s in systems if s.reranker):
             key_path = f"rerankers.{name}"
             if not self._check(key_path, lambda name=name: pipeline.reranker(name)):  # type: ignore[misc]
@@ -217,56 +218,35 @@ class _Preflight:
     def run_files(self) -> None:
         """Read every run file, so that all that cannot be read are named together: a ranking takes the ids of all."""
         for system in self.experiment.systems:
-            if system.run is not None:
+            if system.run_file is not None:
                 with self.naming(f"{system.key_path}.run"):
-                    read_run(system.run)
+                    read_run(system.run_file)
 
     def _system(self, pipeline: Pipeline, system: System) -> None:
-        dataset = pipeline.dataset
-        if system.filter is not None and not system.filter.mask(dataset.corpus).any():
-            raise InvalidOptions("no document passes the filter.", key="filter")
-        if system.filter is not None and system.store is not None and not system.store.kind.filters:
-            raise InvalidOptions(
-                f"store {system.store.adapter} cannot filter. Leave the filter out; what its service shall filter by "
-                "belongs into its own options.",
-                key="filter",
-            )
-        if system.filter is not None and system.store is not None:
-            columns = [f"meta.{field}" for field in system.filter.fields]
-            pipeline.store(system.store).check_columns(dataset.corpus.select(columns))
+        if system.filter is not None:
+            _check_filter(pipeline, system, system.filter)
         unread = any(f"{each.key_path}.run" in self.broken for each in self.experiment.systems)
-        if system.run is not None and not unread:
-            gaps = pipeline.run_gaps(system)
-            if gaps.foreign == gaps.queries:
-                raise InvalidOptions(
-                    f"{system.run} ranks none of the dataset's queries (it starts with query {gaps.foreign_example!r}, "
-                    f"the dataset with {dataset.query_ids[0]!r}).",
-                    key="run",
-                )
-            if gaps.unknown.all:
-                raise InvalidOptions(
-                    f"{system.run} ranks none of the dataset's documents (it has {gaps.unknown.example!r}, the dataset "
-                    f"{dataset.document_ids[0]!r}). Write the run with the ids of the corpus.",
-                    key="run",
-                )
-        names = dict.fromkeys(name for name in (system.document_encoder, system.query_encoder) if name)
+        if system.run_file is not None and not unread:
+            _check_run(pipeline, system.run_file)
+        if system.searched is not None:
+            self._searched(pipeline, system, system.searched)
+
+    def _searched(self, pipeline: Pipeline, system: System, searched: Searched) -> None:
+        dataset, choice = pipeline.dataset, searched.store
+        names = dict.fromkeys(name for name, _ in searched.encoders.roles) if searched.encoders else {}
         if any(f"encoders.{name}" in self.broken for name in names):
             return
         encoders = [pipeline.encoder(name) for name in names]
         if any(encoder.consumes == "text" for encoder in encoders) and not dataset.has_text:
             raise InvalidOptions("the dataset carries no texts to encode. Use the encoder adapter `precomputed`.")
-        if len(encoders) == 2:
-            self._shared_space(pipeline, system)
-        dimension = encoders[0].dimension if encoders else None
-        similarity: Similarity | None = encoders[0].similarity if encoders else None
-        if system.store is None:
+        if searched.encoders and len(encoders) == 2:
+            _check_space(pipeline, searched.encoders, shared=system.shared_space)
+        if choice.key_path in self.broken:
             return
-        if system.store.key_path in self.broken:
-            return
-        store = pipeline.store(system.store)
+        store = pipeline.store(choice)
         consumed: frozenset[str] = frozenset()
-        with self.naming(system.store.key_path):
-            consumed = store.consumes(system.store.query)
+        with self.naming(choice.key_path):
+            consumed = store.consumes(choice.query)
             if not isinstance(consumed, Set) or not consumed <= {"vector", "text"}:
                 raise WrongAnswer(f"store {store.name}: consumes returned {consumed!r}, not a set of vector and text.")
         if not dataset.has_text:
@@ -274,30 +254,64 @@ class _Preflight:
             if "text" in consumed or (reranker and pipeline.reranker(reranker).needs == "text"):
                 needs = "store" if "text" in consumed else "reranker"
                 raise InvalidOptions(f"the dataset carries no texts, which this {needs} needs.", key=needs)
+        named = searched.encoders.document if searched.encoders else None
+        similarity: Similarity | None = encoders[0].similarity if encoders else None
         if similarity is not None and not store.compares(similarity):
             have = " and ".join(store.similarities) or "no metric"
             raise InvalidOptions(
-                f"store {system.store.adapter} compares vectors by {have}, and those of encoder "
-                f"{system.document_encoder} are meant to be compared by {similarity}. Take another store or encoder.",
+                f"store {choice.adapter} compares vectors by {have}, and those of encoder {named} are meant to be "
+                f"compared by {similarity}. Take another store or encoder.",
                 key="store",
             )
-        with self.naming(system.store.key_path):
-            store.plan(dataset.documents, dimension, similarity)
+        with self.naming(choice.key_path):
+            store.plan(dataset.documents, encoders[0].dimension if encoders else None, similarity)
 
-    def _shared_space(self, pipeline: Pipeline, system: System) -> None:
-        document, query = pipeline.encoder(str(system.document_encoder)), pipeline.encoder(str(system.query_encoder))
-        if document.dimension != query.dimension:
-            raise InvalidOptions(
-                f"{system.document_encoder} has dimension {document.dimension}, {system.query_encoder} has "
-                f"{query.dimension}: they cannot share an index.",
-                key="encoder",
-            )
-        if document.space != query.space and not system.shared_space:
-            raise InvalidOptions(
-                f"{system.document_encoder} and {system.query_encoder} are not known to share a vector space. If "
-                "you know that they do, write: shared_space: true",
-                key="encoder",
-            )
+
+def _check_filter(pipeline: Pipeline, system: System, condition: Filter) -> None:
+    corpus = pipeline.dataset.corpus
+    if not condition.mask(corpus).any():
+        raise InvalidOptions("no document passes the filter.", key="filter")
+    if system.store is None:
+        return
+    if not system.store.kind.filters:
+        raise InvalidOptions(
+            f"store {system.store.adapter} cannot filter. Leave the filter out; what its service shall filter by "
+            "belongs into its own options.",
+            key="filter",
+        )
+    pipeline.store(system.store).check_columns(corpus.select([f"meta.{field}" for field in condition.fields]))
+
+
+def _check_run(pipeline: Pipeline, file: Path) -> None:
+    dataset, gaps = pipeline.dataset, pipeline.run_gaps(file)
+    if gaps.foreign == gaps.queries:
+        raise InvalidOptions(
+            f"{file} ranks none of the dataset's queries (it starts with query {gaps.foreign_example!r}, "
+            f"the dataset with {dataset.query_ids[0]!r}).",
+            key="run",
+        )
+    if gaps.unknown.all:
+        raise InvalidOptions(
+            f"{file} ranks none of the dataset's documents (it has {gaps.unknown.example!r}, the dataset "
+            f"{dataset.document_ids[0]!r}). Write the run with the ids of the corpus.",
+            key="run",
+        )
+
+
+def _check_space(pipeline: Pipeline, encoders: EncoderPair, *, shared: bool) -> None:
+    document, query = pipeline.encoder(encoders.document), pipeline.encoder(encoders.query)
+    if document.dimension != query.dimension:
+        raise InvalidOptions(
+            f"{encoders.document} has dimension {document.dimension}, {encoders.query} has "
+            f"{query.dimension}: they cannot share an index.",
+            key="encoder",
+        )
+    if document.space != query.space and not shared:
+        raise InvalidOptions(
+            f"{encoders.document} and {encoders.query} are not known to share a vector space. If "
+            "you know that they do, write: shared_space: true",
+            key="encoder",
+        )
 
 
 def _check_encoder(encoder: Encoder) -> None:

@@ -257,15 +257,13 @@ class _Run:
         self._tell_gaps(system, entry)
         entry.documents_without_direction = self._undirected(system, "document")
         entry.queries_without_direction = self._undirected(system, "query")
-        if entry.index is not None and entry.index.flat and self.evaluator.is_dense(system):
-            missed = self.evaluator.flat_misses(system)
-            if missed:
-                cause = (
-                    f"its flat index missed neighbours that exact search finds, for {missed} of "
-                    f"{self.pipeline.dataset.judged} queries: nothing measured through it can be trusted."
-                )
-                self._failed(entry, Failure(cause), "void")
-                return
+        if missed := self._flat_misses(system, entry):
+            cause = (
+                f"its flat index missed neighbours that exact search finds, for {missed} of "
+                f"{self.pipeline.dataset.judged} queries: nothing measured through it can be trusted."
+            )
+            self._failed(entry, Failure(cause), "void")
+            return
         entry.measures = self.evaluator.measure_values(evaluated)
         entry.ann_recall = {str(k): mean_over_queries(v) for k, v in evaluated.ann.items()}
         if (warning := self.evaluator.few_neighbours(evaluated)) is not None:
@@ -295,6 +293,13 @@ class _Run:
         self.written.update(written)
         return written
 
+    def _flat_misses(self, system: System, entry: SystemResult) -> int:
+        """Queries for which an engine's own flat index missed what exact search finds."""
+        encoders = self.evaluator.dense(system)
+        if entry.index is None or not entry.index.flat or encoders is None:
+            return 0
+        return self.evaluator.flat_misses(system, encoders)
+
     def _restore(self) -> None:
         """Write again what somebody removed from the folder while the run lasted."""
         missing = [self.folder / RESULT_FILE] if not (self.folder / RESULT_FILE).is_file() else []
@@ -319,8 +324,8 @@ class _Run:
         if unknown.count:
             entry.unknown_documents = UnknownDocuments(count=unknown.count, of=unknown.of, example=str(unknown.example))
         notes: list[str] = []
-        if system.run is not None:
-            gaps = self.pipeline.run_gaps(system)
+        if system.run_file is not None:
+            gaps = self.pipeline.run_gaps(system.run_file)
             entry.queries_without_line = gaps.without_line
             notes += gaps.sentences()
         elif unknown.count:
@@ -344,10 +349,9 @@ class _Run:
 
     def _undirected(self, system: System, role: Role) -> int:
         """How many vectors have no direction; said once of each encoder, by name."""
-        positions = self.pipeline.undirected(system, role)
-        if len(positions):
-            name = system.document_encoder if role == "document" else system.query_encoder
-            self._warn(f"encoders.{name}", undirected(self.pipeline.dataset, role, positions))
+        positions = self.pipeline.undirected(system.encoders, role)
+        if system.encoders and len(positions):
+            self._warn(f"encoders.{system.encoders.of(role)}", undirected(self.pipeline.dataset, role, positions))
         return len(positions)
 
     def _each_build(self, evaluated: Evaluated) -> list[dict[str, float | None]]:
@@ -361,9 +365,9 @@ class _Run:
         ]
 
     def _describe_index(self, system: System, entry: SystemResult) -> None:
-        if system.store is None:
+        if system.searched is None:
             return
-        built = self.pipeline.index(system)
+        built = self.pipeline.index(system.searched)
         note = built.store.note()
         entry.index = Index(
             type=built.effective.type,
@@ -373,7 +377,7 @@ class _Run:
             adjusted=list(built.effective.adjusted),
             parameters=dict(built.effective.parameters),
             builds=self.evaluator.builds(system),
-            reproducible=system.store.kind.reproducible,
+            reproducible=system.searched.store.kind.reproducible,
             built_at=built.built_at,
             note=note,
         )
@@ -389,11 +393,8 @@ class _Run:
         entry.notes += built.store.shortcomings(self.pipeline.dataset.documents, built.ref.dimension)
 
     def _truncated(self, system: System) -> int:
-        if system.document_encoder is None or system.query_encoder is None:
-            return 0
         total = 0
-        pairs: tuple[tuple[str, Role], ...] = ((system.document_encoder, "document"), (system.query_encoder, "query"))
-        for name, role in pairs:
+        for name, role in system.encoders.roles if system.encoders else ():
             vectors = self.pipeline.vectors(name, role)
             total += vectors.truncated
             if vectors.truncated > TRUNCATED_SHARE_THAT_WARNS * len(vectors.array):

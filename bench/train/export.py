@@ -20,7 +20,7 @@ from adapters.base import EMPTY_ROW, Rows, Warned
 from bench.cache.artifacts import write_atomically
 from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
-from bench.experiment.parts import Experiment, StoreChoice, System
+from bench.experiment.parts import EncoderPair, Experiment, Searched, StoreChoice, System
 from bench.messages.suggestions import suggestion
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
@@ -112,13 +112,13 @@ def _system(experiment: Experiment, negatives: Negatives, encoder: str | None) -
     if negatives == "random":
         return None
     if negatives == "bm25":
-        return System("bm25", "--negatives", store=_choice("bm25"))
+        return System("bm25", "--negatives", Searched(_choice("bm25"), None))
     known = experiment.encoders
     name = encoder or next(iter(known), None)
     if name is None or name not in known:
         wanted = name or "an encoder"
         raise ConfigFaults([f"{experiment.file}: encoders: {wanted} is not there. {suggestion(wanted, known)}"])
-    return System("cosine", "--negatives", name, name, _choice("exact"))
+    return System("cosine", "--negatives", Searched(_choice("exact"), EncoderPair(name, name)))
 
 
 def _candidates(pipeline: Pipeline, system: System | None, per_query: int) -> Rows:

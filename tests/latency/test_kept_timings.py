@@ -63,7 +63,7 @@ def test_timings_belong_to_the_ranking_that_was_judged(folder: Path) -> None:
     pipeline, _ = prepare(load_experiment(folder / "bench.yaml"), folder / "cache", lambda event: None)
     try:
         systems, (load,) = pipeline.experiment.systems, pipeline.experiment.loads
-        rankings = {system.name: pipeline.ranking(system).rows for system in systems}
+        rankings = {system.name: pipeline.ranking(system.top).rows for system in systems}
 
         def missing() -> list[str]:
             found = unmeasured(pipeline, load, systems, remeasure=False, occasion=EVERYONE, rankings=rankings)

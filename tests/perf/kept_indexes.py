@@ -17,7 +17,7 @@ def main() -> None:
     os.environ.setdefault("LANCEDB_LOG", "error")
     store = {"adapter": "lancedb", "index": {"type": "IVF_PQ"}}
     with tempfile.TemporaryDirectory() as folder, system_on(Path(folder), ROWS, store) as (pipeline, system, _):
-        built = pipeline.index(system)
+        built = pipeline.index(system.source)
         place = built.store.index_folder(built.ref)
         assert place is not None
         kept = file_digests(place)

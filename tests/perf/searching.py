@@ -64,7 +64,7 @@ def system_on(folder: Path, rows: int, store: Mapping[str, Any]) -> Iterator[tup
         pipeline, _ = prepare(load_experiment(folder / "bench.yaml"), cache, lambda event: None)
         try:
             system = pipeline.systems["it"]
-            pipeline.index(system)
+            pipeline.index(system.source)
             yield pipeline, system, queries
         finally:
             pipeline.close()
@@ -90,7 +90,7 @@ def search_ratio(title: str, pipeline: Pipeline, system: System, bare: Callable[
 
     bare: searches with the query of a number, as little as the client lets one do for rows and scores.
     """
-    expected = pipeline.ranking(system).rows
+    expected = pipeline.ranking(system.top).rows
     order = np.random.default_rng(0).permutation(len(expected)).tolist()
     client: list[float] = []  # p50 by turn
 

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
-from bench.results.model import ResultUnreadable, read_result, result_schema
 from bench.experiment.schema import experiment_schema
+from bench.results.model import ResultUnreadable, read_result, result_schema
 from tests import small
 from tests.conftest import REPOSITORY
 
