@@ -28,6 +28,13 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def refuse_idle(self, option: str, without: str, *, heeded: bool) -> None:
+        """Raise ValueError for an option that is set to something and changes nothing. without: what it would need. For
+        validators: what a user writes either counts or is named as a fault."""
+        unset = type(self).model_fields[option].get_default(call_default_factory=True)
+        if not heeded and getattr(self, option) != unset:
+            raise ValueError(f"{option} has no effect without {without}")
+
 
 class NoOptions(Options):
     """For adapters that have nothing to set."""

@@ -74,6 +74,11 @@ class HubOptions(base.Options):
             raise ValueError(
                 f"{self.dataset!r} is none that the presets know; set `columns: {{query: …, passage: …}}` or `preset`"
             )
+        layout = self.layout
+        self.refuse_idle("rows", "another preset than klue_mrc, which is read whole", heeded=layout != "klue_mrc")
+        self.refuse_idle("queries", "preset miracl", heeded=layout == "miracl")
+        self.refuse_idle("sample", "preset wikipedia", heeded=layout == "wikipedia")
+        self.refuse_idle("revision", "the hub: the copy in `path` is read as it is", heeded=self.path is None)
         return self
 
     @property

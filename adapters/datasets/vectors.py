@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .. import base
 from ..base import DatasetInvalid, DatasetSource, FilePath, Floats, InvalidOptions, Tables, open_matrix
@@ -35,6 +35,12 @@ class VectorFilesOptions(base.Options):
         None, description="File with texts and ids of the queries' .npy rows: JSON Lines as in BEIR."
     )
     vector: str = Field("vector", description="Column of the Parquet files that holds the vectors.")
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        columns = any(path.suffix == ".parquet" for path in (self.corpus, self.queries))
+        self.refuse_idle("vector", "a Parquet file", heeded=columns)
+        return self
 
 
 class VectorFiles(DatasetSource):

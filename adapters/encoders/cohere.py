@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .._cohere import KEY_ENV, Cohere, check_not_retired
 from ..base import Context, Floats, Identity, InvalidOptions, Role
@@ -80,6 +80,11 @@ class CohereOptions(CallOptions):
         "base64",
         description="How float vectors travel: base64 spares the SDK a second of work for each full request of lists.",
     )
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        self.refuse_idle("transfer", "embedding_type: float", heeded=self.embedding_type == "float")
+        return self
 
 
 class CohereEncoder(ManagedEncoder):

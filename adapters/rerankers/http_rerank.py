@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..base import Context, Floats, Identity, InvalidOptions, ModelNotFound, Usage
 from ..service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted
@@ -44,6 +44,12 @@ class RerankApiOptions(CallOptions):
         False, description="Whether a server of interface tei gives scores before the model's last function."
     )
     documents_per_request: int = Field(1000, ge=1, le=10_000, description="Documents in a request, 1 to 10,000.")
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        for option in ("truncate", "raw_scores"):
+            self.refuse_idle(option, "interface: tei", heeded=self.interface != "cohere")
+        return self
 
 
 class RerankApiReranker(ManagedReranker):

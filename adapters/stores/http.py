@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from adapters.base import (
     EMPTY_ROW,
@@ -70,7 +70,7 @@ class HttpIndex(Options):
     method: Literal["GET", "POST"] = Field("POST", description="HTTP method of a search.")
     body: Json = Field(
         None,
-        description="JSON that POST sends; a string that is nothing but {vector} or {k} becomes numbers, {query} "
+        description="JSON that a search sends; a string that is nothing but {vector} or {k} becomes numbers, {query} "
         "and other names may stand inside a string.",
     )
     parameters: Mapping[str, Scalar] = Field(
@@ -111,6 +111,11 @@ class HttpIndex(Options):
             if re.search(r"auth|key|token|secret|cookie", name, re.IGNORECASE):
                 raise ValueError(f"{name} looks like a key. Name its variable in api_key_env instead.")
         return headers
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        self.refuse_idle("smaller_is_better", "scores", heeded=self.scores is not None)
+        return self
 
     @property
     def placeholders(self) -> frozenset[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from adapters.base import FolderOrUri
+from adapters.base import FolderOrUri, Options
 
 DEFAULT_MEASURES = ("nDCG@10", "Recall@1", "Recall@3", "Recall@5", "Recall@10", "MRR@1", "MRR@3", "MRR@5", "MRR@10")
 DEFAULT_DEPTH = 100
@@ -17,11 +17,7 @@ ROUNDS_ALONE = 10  # of a closed loop of one worker: with fewer, sign flips over
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IngestPlan(_Model):
+class IngestPlan(Options):
     """Rows written into the index while a load point's queries run: the last part of the corpus, held back until
     then from an index of their own."""
 
@@ -32,7 +28,7 @@ class IngestPlan(_Model):
     )
 
 
-class LoadPoint(_Model):
+class LoadPoint(Options):
     """One way of putting load on a system in the latency pass.
 
     closed: `workers` each send their next query when the last was answered. open: queries start on a schedule of
@@ -92,6 +88,14 @@ class LoadPoint(_Model):
         None, description="Rows to write into the index while the queries run; left out, none."
     )
 
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        for option in ("rate", "arrivals", "max_in_flight"):
+            self.refuse_idle(option, "mode: open", heeded=self.mode == "open")
+        self.refuse_idle("workers", "mode: closed", heeded=self.mode == "closed")
+        self.refuse_idle("turn_seconds", "a closed loop of one worker that writes no rows", heeded=self.alone)
+        return self
+
     @property
     def alone(self) -> bool:
         """Whether queries follow one another from a single worker: systems are then compared round by round."""
@@ -116,7 +120,7 @@ class LoadPoint(_Model):
 QualityMargin = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Margins(_Model):
+class Margins(Options):
     """What a system may be worse by than the baseline without being called worse."""
 
     quality: QualityMargin | None = Field(
@@ -130,14 +134,14 @@ class Margins(_Model):
     )
 
 
-class ProjectedSize(_Model):
+class ProjectedSize(Options):
     """The size that costs are projected to."""
 
     documents: int = Field(ge=0, description="Documents in the corpus that costs are projected to.")
     queries_per_month: int = Field(ge=0, description="Queries in a month that costs are projected to.")
 
 
-class SystemEntry(_Model):
+class SystemEntry(Options):
     """One entry of `systems`. Lists multiply; `fuse` multiplies when it is a list of lists."""
 
     name: str | None = Field(
@@ -185,8 +189,18 @@ class SystemEntry(_Model):
         False, description="Whether the document encoder and the query encoder are known to share a vector space."
     )
 
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        for option in ("by", "weights", "rrf_k"):
+            self.refuse_idle(option, "fuse", heeded=self.fuse is not None)
+        ways = self.by if isinstance(self.by, list) else [self.by]
+        self.refuse_idle("rrf_k", "by: rrf", heeded=any(way != "weighted" for way in ways))
+        given = self.encoder if isinstance(self.encoder, list) else [self.encoder]
+        self.refuse_idle("shared_space", "two encoders", heeded=any(isinstance(each, Mapping) for each in given))
+        return self
 
-class ExperimentFile(_Model):
+
+class ExperimentFile(Options):
     """The face of the product: parts are named once, systems combine them, lists multiply."""
 
     experiment: Name = Field(description="Name of the experiment and of its folder of results, of a-z, 0-9, _ and -.")

@@ -7,9 +7,9 @@ the engine's default.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from adapters._scripts import Writing
 from adapters.base import InvalidOptions, Options, Similarity
@@ -79,6 +79,14 @@ class FullText(Options):
         128, description="Documents in a compressed block of postings; 256 is the engine's experimental format."
     )
 
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        self.refuse_idle("language", "stem or remove_stop_words", heeded=self.stem or self.remove_stop_words)
+        self.refuse_idle("custom_stop_words", "remove_stop_words", heeded=self.remove_stop_words)
+        for option in ("ngram_min_length", "ngram_max_length", "prefix_only"):
+            self.refuse_idle(option, "base_tokenizer: ngram", heeded=self.base_tokenizer == "ngram")
+        return self
+
 
 class LanceDbIndex(Options):
     """How the table is indexed. An option that the type does not know is a fault."""
@@ -137,6 +145,12 @@ class LanceDbIndex(Options):
         if info.field_name == "num_bits" and value is not None and kind in _PQ and value not in (4, 8):
             raise ValueError(f"is 4 or 8 for {kind}")
         return value
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        if self.num_partitions is not None and self.target_partition_size is not None:
+            raise ValueError("target_partition_size has no effect beside num_partitions; keep one")
+        return self
 
     @property
     def quantised(self) -> bool:
@@ -279,6 +293,13 @@ class LanceDbQuery(Options):
         if name == "maximum_nprobes" and value < (data.get("minimum_nprobes") or 1):
             raise ValueError("is smaller than minimum_nprobes")
         return value
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        for option in ("nprobes", "minimum_nprobes", "maximum_nprobes", "refine_factor", "ef"):
+            if self.bypass_vector_index and getattr(self, option) is not None:
+                raise ValueError(f"{option} has no effect beside bypass_vector_index, which goes past the index")
+        return self
 
     def check(self, index: LanceDbIndex) -> None:
         """Raise InvalidOptions for an option that this index has no use for."""

@@ -181,6 +181,8 @@ class WeaviateIndex(Options):
         for option in ("tokenization", "bm25_b", "bm25_k1", "stopwords"):
             if getattr(self, option) is not None and not self.full_text:
                 raise ValueError(f"{option} has no effect without full_text: true.")
+        # Source: product_quantization.go gives the distribution to the tile encoder alone.
+        self.refuse_idle("encoder_distribution", "encoder_type: tile", heeded=self.encoder_type == "tile")
         if self.tenant is not None and (self.shards is not None or self.virtual_per_physical is not None):
             raise ValueError("shards have no effect with a tenant: each tenant is one shard.")
         if self.kind == "hfresh" and self.bits == 8:
@@ -261,6 +263,9 @@ class WeaviateQuery(Options):
             for option in options:
                 if getattr(self, option) is not None and self.mode not in modes:
                     raise ValueError(f"{option} has no effect in mode {self.mode}; it needs mode {' or '.join(modes)}.")
+        if self.ef is not None and self.ef > 0:
+            for option in ("dynamic_ef_min", "dynamic_ef_max", "dynamic_ef_factor"):
+                self.refuse_idle(option, "ef: -1", heeded=False)
         if self.minimum_match is not None and self.bm25_operator == "and":
             raise ValueError("minimum_match has no effect with bm25_operator and.")
         return self
