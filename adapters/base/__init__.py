@@ -65,7 +65,7 @@ from .events import (
 from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
 from .filters import Condition, Filter, column_of
 from .index_names import index_name, is_index_name
-from .offline import HUB, hub_is_offline, hub_offline
+from .offline import HUB, OFFLINE_VARIABLES, hub_is_offline, hub_offline
 from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
 from .reading import numbered_lines, open_matrix, open_text
 from .reranker import Reranker
@@ -80,6 +80,7 @@ __all__ = [
     "EMPTY_ROW",
     "EMPTY_SCORE",
     "HUB",
+    "OFFLINE_VARIABLES",
     "RECKONING_ERROR",
     "SAME_OPTIONS",
     "Adapter",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 HUB = "Hugging Face hub"
-_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 # What the packages made of the variables when they were imported.
 _SETTINGS = (
     ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
@@ -26,13 +26,13 @@ def hub_is_offline() -> bool:
 @contextmanager
 def hub_offline() -> Iterator[None]:
     """Ask the hub for nothing within, whether or not its packages are imported already."""
-    variables = {name: os.environ.get(name) for name in _VARIABLES}
+    variables = {name: os.environ.get(name) for name in OFFLINE_VARIABLES}
     settings: list[tuple[Any, str, Any]] = [
         (sys.modules[module], name, getattr(sys.modules[module], name))
         for module, name in _SETTINGS
         if module in sys.modules and hasattr(sys.modules[module], name)
     ]
-    os.environ |= dict.fromkeys(_VARIABLES, "1")
+    os.environ |= dict.fromkeys(OFFLINE_VARIABLES, "1")
     for loaded, name, _ in settings:
         setattr(loaded, name, True)
     try:

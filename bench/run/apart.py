@@ -13,13 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from adapters.base import open_text, resolve_path
+from adapters.base import OFFLINE_VARIABLES, open_text, resolve_path
 from bench.experiment.yaml_text import parse_yaml
 from bench.machine import children, fence
 from bench.messages.secrets import holds_secret
 from bench.messages.terminal import say, show
 
-_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 # Where packages keep things of their own that they make anew if need be.
 _KEPT = ("TMPDIR", "XDG_CACHE_HOME", "HF_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 
@@ -39,7 +38,7 @@ def run_apart(arguments: Sequence[str], *, file: Path, output: Path, cache: Path
 def _environment(scratch: str) -> dict[str, str]:
     """Without the keys that lie in variables: nobody is there to send them to."""
     found = {name: value for name, value in children.environment().items() if not holds_secret(name)}
-    return {**found, **dict.fromkeys(_OFFLINE, "1"), **dict.fromkeys(_KEPT, scratch)}
+    return {**found, **dict.fromkeys(OFFLINE_VARIABLES, "1"), **dict.fromkeys(_KEPT, scratch)}
 
 
 def _named_cache(file: Path, base: Path) -> Path | None:
