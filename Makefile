@@ -30,7 +30,7 @@ help:
 	@echo "make managed-demo managed models against a local one, offline: stand-in services answer"
 	@echo "make weaviate     build a Weaviate server with Go; weaviate-up and weaviate-down start and stop it"
 	@echo "make lint         ruff and mypy"
-	@echo "make perf         ratios to the floor: measures, LanceDB, Weaviate, managed calls"
+	@echo "make perf         ratios to the floor: measures, LanceDB, Weaviate, managed calls; PERF=kept_indexes takes one"
 	@echo "make schema       write configs/schema.json and configs/result.schema.json anew"
 	@echo "TORCH_BACKEND=cpu spares machines without a GPU the CUDA libraries, where your package index has both"
 
@@ -52,7 +52,7 @@ lint: .venv/.installed-test
 	$(BIN)/mypy
 
 perf: .venv/.installed-test
-	$(BIN)/python -P -m tests.perf
+	$(BIN)/python -P -m tests.perf $(PERF)
 
 schema: .venv/.installed
 	$(BIN)/bench schema > configs/schema.json
