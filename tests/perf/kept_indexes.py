@@ -30,7 +30,9 @@ def main() -> None:
     rows = int(os.environ.get("PERF_ROWS") or ROWS)
     missed = [name for name in (os.environ.get("PERF_STORES") or "lancedb-ivf_pq").split(",") if not kept(name, rows)]
     if missed:
-        raise SystemExit(f"Looking at an index's files took over {100 * AT_MOST:.0f} % of its build: {', '.join(missed)}")
+        raise SystemExit(
+            f"Looking at an index's files took over {100 * AT_MOST:.0f} % of its build: {', '.join(missed)}"
+        )
 
 
 def kept(name: str, rows: int) -> bool:
