@@ -239,7 +239,8 @@ def _keep(loaded: Loaded, folder: Path) -> None:
             "notes": list(tables.notes),
             "provenance": dict(tables.provenance),
         }
-        _synced(draft / _MANIFEST, lambda file: file.write(json.dumps(manifest).encode()))
+        sealed = {**manifest, "digest": _seal(manifest, folder.name)}
+        _synced(draft / _MANIFEST, lambda file: file.write(json.dumps(sealed).encode()))
         _take_place(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -287,6 +288,9 @@ def _read(folder: Path) -> Loaded | None:
     """The kept tables, memory-mapped; None where there are none or a byte has changed."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_bytes())
+        # One of an earlier version has no digest.
+        if (digest := manifest.pop("digest", None)) is not None and digest != _seal(manifest, folder.name):
+            return None
         # Before Arrow sees the bytes: damaged offsets would take the process down.
         if any(_checksum(folder / f"{name}.arrow") != kept for name, kept in manifest["checksums"].items()):
             return None
@@ -299,8 +303,16 @@ def _read(folder: Path) -> Loaded | None:
             provenance=manifest["provenance"],
         )
         return Loaded(tables, manifest["corpus_digest"])
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowInvalid):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, pa.ArrowInvalid):
         return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # a manifest of another shape
+        return None
+
+
+def _seal(manifest: Mapping[str, Any], key: str) -> str:
+    """Digest of a manifest as it is read back, and of which copy it is: every word of it stands in results."""
+    plain = json.loads(json.dumps(manifest))
+    return hashlib.blake2b(json.dumps([key, plain], sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _mapped(path: Path) -> pa.Table:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.cache.artifacts import Cache
-from bench.experiment.faults import ConfigFaults
 from bench.results.model import Result
 from tests import small
+from tests.harms import HARMS, flip
 
 STORES: dict[str, dict[str, Any]] = {
     "bm25": {"adapter": "bm25"},
@@ -58,38 +57,6 @@ def numbers(result: Result) -> dict[str, Any]:
     return {
         s.name: (s.status, {k: v.model_dump() for k, v in s.measures.items()}, s.ann_recall) for s in result.systems
     }
-
-
-# -- harms -----------------------------------------------------------------------------------------------------------
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    for place in range(len(data) // 2, min(len(data), len(data) // 2 + 20)):
-        data[place] ^= 0xFF
-    path.write_bytes(data)
-
-
-def replace_by_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def replace_by_link(path: Path) -> None:
-    """Links of one folder then lead to the same file: what is whole may be another's."""
-    path.rename(path.with_name("moved"))
-    path.symlink_to("moved")
-
-
-HARMS: dict[str, Callable[[Path], object]] = {
-    "flip": flip,
-    "truncate": lambda path: os.truncate(path, path.stat().st_size // 2),
-    "zero": lambda path: path.write_bytes(bytes(path.stat().st_size)),
-    "remove": Path.unlink,
-    "append": lambda path: path.write_bytes(path.read_bytes() + b"\0more"),
-    "folder": replace_by_folder,
-    "link": replace_by_link,
-}
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
@@ -209,53 +176,3 @@ def test_one_changed_digit_in_a_record_is_damage(folder: Path) -> None:
     assert [*Cache(folder / "cache").index_refs()] == []
     _, again = small.measure(folder, spec)
     assert (again.work.indexes_built.computed, numbers(again)) == (1, numbers(first))
-
-
-# -- what is kept beside indexes ---------------------------------------------------------------------------------------
-
-BESIDE = {
-    "vectors": "vectors/**/*.npz",
-    "scores": "scores/**/*.npz",
-    "candidates": "candidates/**/*.npz",
-    "timings": "timings/**/*.npz",
-    "datasets": "datasets/**/*",
-    "begun": "indexes/*/begun.json",
-}
-
-
-def check_beside(folder: Path, kinds: Iterable[str], harms: Iterable[str]) -> None:
-    """The numbers of the undisturbed run, or an error that names the file; never other numbers with success."""
-    spec = experiment("exact", "bm25", latency={"samples": 3, "turn_seconds": 0.001} if "timings" in kinds else False)
-    spec["systems"].append({"name": "reranked", "store": "bm25", "reranker": "again", "depth": 20})
-    undisturbed = numbers(small.measure(folder, spec)[1])
-    shutil.copytree(folder / "cache", folder / "whole", symlinks=True)
-    for kind in kinds:
-        paths = [path.relative_to(folder) for path in files(folder / "cache", BESIDE[kind])]
-        assert paths, kind
-        for harm in harms:
-            shutil.rmtree(folder / "cache")
-            shutil.rmtree(folder / "results", ignore_errors=True)  # a run that could not start left none
-            shutil.copytree(folder / "whole", folder / "cache", symlinks=True)
-            for path in paths:
-                HARMS[harm](folder / path)
-            case = f"{harm}: {kind}"
-            try:
-                _, again = small.measure(folder, spec)
-            except (ConfigFaults, OSError) as error:
-                assert any(path.name in str(error) for path in paths), case
-                continue
-            if again.status == "success":
-                assert numbers(again) == undisturbed, case
-            else:
-                told = " ".join(system.error or "" for system in again.systems)
-                assert any(path.name in told for path in paths), (case, told)
-
-
-def test_what_is_kept_beside_indexes_is_made_again_where_it_is_damaged(folder: Path) -> None:
-    check_beside(folder, ["vectors", "scores", "candidates", "datasets", "begun"], ["flip"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", BESIDE)
-def test_every_harm_to_what_is_kept_beside_indexes_changes_no_number(folder: Path, kind: str) -> None:
-    check_beside(folder, [kind], HARMS)

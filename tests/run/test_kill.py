@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.results import Result, read_result
+from bench.results.model import Result, read_result
 from tests import small
 from tests.killing import Launcher, Place, launcher, lost_work
 

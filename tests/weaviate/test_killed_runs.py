@@ -45,7 +45,7 @@ def place(folder: Path, connection: dict[str, Any], service: Service) -> Place:
         "text": {"adapter": "weaviate", "index": words, "query": {"mode": "text"}},
         "hybrid": {"adapter": "weaviate", "index": words, "query": {"mode": "hybrid"}},
     }
-    service_at = {"adapter": "http", "url": service.url, "body": {"query": "{query}", "k": "{k}"}, "ids": "ids.*"}
+    asked = {"url": service.url, "body": {"query": "{query}", "k": "{k}"}, "ids": "ids.*"}
     experiment = small.spec(
         [
             {"name": "exact", "encoder": "words"},
@@ -54,7 +54,10 @@ def place(folder: Path, connection: dict[str, Any], service: Service) -> Place:
             {"name": "fused", "fuse": ["text", "service"]},
         ],
         encoders={"words": {"adapter": "words"}},
-        stores={**{name: {**store, **connection} for name, store in stores.items()}, "service": service_at},
+        stores={
+            **{name: {**store, **connection} for name, store in stores.items()},
+            "service": {"adapter": "http", "index": asked},
+        },
         baseline="exact",
         measures=["nDCG@10"],
         # Two workers, so that those whose queries are texts are asked by processes of their own.

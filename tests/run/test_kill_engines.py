@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.artifacts import Cache
-from bench.results import read_result
+from bench.cache.artifacts import Cache
+from bench.results.model import read_result
 from tests import small
 from tests.killing import Launcher, Place, check_same, kill_and_continue, launcher
 from tests.models import tiny_cross_encoder
@@ -74,7 +74,7 @@ def test_killed_at_random_moments_every_embedded_engine_ends_with_the_same_figur
     further = [
         {"name": "hybrid", "fuse": ["bm25", "exact"]},
         {"name": "by-vectors", "store": "bm25", "reranker": "vectors", "depth": 10},
-        {"name": "by-pairs", "store": "bm25", "reranker": "pairs", "depth": 5},
+        {"name": "by-pairs", "store": "bm25", "reranker": "pairs", "depth": 10},
     ]
     rerankers = {
         "vectors": {"adapter": "bi_encoder", "encoder": "words"},
