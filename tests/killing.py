@@ -40,7 +40,8 @@ for folder in sys.stdin:
         code = 1
         try:
             with open("stderr", "w") as sys.stderr, open("stdout", "w") as sys.stdout:
-                app(["run", "--output", "results", "--cache", "cache", "--quiet", "--json", "--trust"], prog_name="bench")
+                places = ["--output", "results", "--cache", "cache"]
+                app(["run", *places, "--quiet", "--json", "--trust"], prog_name="bench")
         except SystemExit as end:
             code = end.code or 0
         finally:
@@ -250,7 +251,7 @@ def processes_of(here: Place) -> Iterator[tuple[int, str]]:
 
 TIMES = frozenset(
     {"started_at", "finished_at", "built_at", "build_seconds", "memory", "latency", "loads", "encoding", "work", "cost"}
-    | {"latency_samples", "latency_notes", "latency_against_baseline", "resumed", "index_bytes"}
+    | {"latency_samples", "latency_notes", "latency_against_baseline", "resumed", "index_bytes", "fronts"}
 )
 """Keys of result.json that hold times, what they cost, or how much of the work an earlier run had done. LanceDB's files
 hold times too, so that two builds differ by a byte or two."""
@@ -310,26 +311,29 @@ def undisturbed_run(here: Place, started: Launcher) -> tuple[int, int]:
 
 def kill_and_continue(
     launcher: Launcher,
-    make: Callable[[str], Place],
+    folder: Path,
+    make: Callable[[Path], Place],
     *,
     kills: int,
     in_writing: int,
     seed: int,
     each: int = 6,
-    check: Callable[[Place, Place, int], None],
+    check: Callable[[Place, Place], object] = check_same,
 ) -> None:
     """Kill so many runs, at most `each` in one place, and check every place against an undisturbed one when it is done.
 
-    make: a place of that name. check: is given the place, the undisturbed one and how often it was killed.
+    make: a place in the folder it is given, always the same, since results hold paths; one that is done is moved away.
+    check: is given a place that is done and the undisturbed one.
     """
-    wanted = make("undisturbed")
-    events, writes = undisturbed_run(wanted, launcher)
+    here = make(folder / "here")
+    events, writes = undisturbed_run(here, launcher)
+    wanted = Place(here.folder.rename(folder / "undisturbed"))
     killer = Killer(launcher, np.random.default_rng(seed), events, writes)
     number = 0
     while killer.kills < kills or killer.in_writing < in_writing:
         number += 1
         assert number <= 2 * kills, "moments that hit nothing"
-        here, before, status = make(f"disturbed{number}"), killer.kills, None
+        here, before, status = make(folder / "here"), killer.kills, None
         while status is None and killer.kills - before < each:
             status = killer.kill(here)
             if killer.kills >= kills and killer.in_writing >= in_writing:
@@ -338,7 +342,8 @@ def kill_and_continue(
             launcher.start(here.folder)
             status = launcher.wait()
         assert status == 0, (here.folder / "stderr").read_text()
-        check(here, wanted, killer.kills - before)
+        check(here, wanted)
+        here.folder.rename(folder / f"disturbed{number}")
 
 
 def lost_work(batches: Sequence[tuple[int, str, tuple[str, ...]]]) -> dict[int, int]:

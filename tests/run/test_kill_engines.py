@@ -86,12 +86,18 @@ def test_killed_at_random_moments_every_embedded_engine_ends_with_the_same_figur
     ]
     kill_and_continue(
         started,
-        lambda name: place(tmp_path / name, STORES, further, rerankers=rerankers, latency=latency),
+        tmp_path,
+        lambda folder: place(folder, STORES, further, rerankers=rerankers, latency=latency),
         kills=30,
         in_writing=3,
         seed=50,
-        check=lambda here, undisturbed, kills: check_same(here, undisturbed) and None,
+        check=lambda here, undisturbed: check_same(here, undisturbed, ignored=sizes_of_partitions),
     )
+
+
+def sizes_of_partitions(difference: str) -> bool:
+    """LanceDB draws its centres anew for every build."""
+    return ".index.parameters." in difference and "est_partition: " in difference
 
 
 @pytest.mark.slow
@@ -102,7 +108,7 @@ def test_killed_at_random_moments_an_engine_without_a_seed_is_whole_and_answers_
     """Two builds differ, so that one run cannot be held to another: what a run reports is what the index it kept finds,
     and that holds every row, however often its build was interrupted."""
 
-    def check(here: Place, undisturbed: Place, kills: int) -> None:
+    def check(here: Place, undisturbed: Place) -> None:
         first = read_result(here.results()[-1])
         assert first.status == "success"
         for system in small.by_name(first).values():
@@ -118,7 +124,8 @@ def test_killed_at_random_moments_an_engine_without_a_seed_is_whole_and_answers_
 
     kill_and_continue(
         started,
-        lambda name: place(tmp_path / name, UNSEEDED, [], latency=False),
+        tmp_path,
+        lambda folder: place(folder, UNSEEDED, [], latency=False),
         kills=10,
         in_writing=1,
         seed=51,
