@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bench.cache.artifacts import CacheBusy
-from bench.experiment.reader import ConfigFaults
+from bench.experiment.faults import ConfigFaults
 from bench.results.model import Result
 from tests import small
 from tests.harms import HARMS, Harm, change_a_digit, held_to_modes
@@ -110,7 +110,7 @@ def files(folder: Path) -> list[Path]:
 
 def kind_of(path: Path) -> str:
     """A path with keys, digests and numbers left out."""
-    return re.sub(r"[0-9a-f]{16,}|\d+", "#", path.as_posix())
+    return re.sub(r"[0-9a-f-]{16,}|\d+", "#", path.as_posix())
 
 
 def shown(result: Result) -> Any:
@@ -161,6 +161,7 @@ def test_a_digit_changed_in_any_kind_of_kept_file_changes_no_figure(kept: Kept) 
     check_all(kept, {"digit": always(change_a_digit)})
 
 
+@pytest.mark.slow
 def test_another_runs_file_in_the_place_of_a_kept_one_changes_no_figure(kept: Kept) -> None:
     check_all(kept, {"of another run": kept.of_another_run})
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from bench.results.model import read_result
 from tests import small
 from tests.conftest import REPOSITORY
 
-SLOW = pytest.mark.slow
 # A shell gives jobs in the background a SIGINT that is ignored, and children inherit it.
 COMMAND = (
     "import resource, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); limits = sys.argv[1];"
@@ -26,6 +26,10 @@ COMMAND = (
     " for name, _, value in (each.partition('=') for each in limits.split(',') if each)];"
     "sys.argv[1:2] = []; from bench.cli import main; main()"
 )
+
+
+def values(fast: Any, *, slow: Sequence[Any]) -> list[Any]:
+    return [fast, *(pytest.param(value, marks=pytest.mark.slow) for value in slow)]
 
 
 @pytest.fixture
@@ -109,7 +113,7 @@ def own_mounts() -> None:
 
 
 # Room for the folder and a first word of the result; for its last word too; for a run file of two.
-@pytest.mark.parametrize("kilobytes", [pytest.param(16, marks=SLOW), 40, pytest.param(400, marks=SLOW)])
+@pytest.mark.parametrize("kilobytes", values(40, slow=(16, 400)))
 def test_results_on_a_full_disk_name_the_cause_and_the_next_run_computes_nothing_again(
     project: Path, own_mounts: None, kilobytes: int
 ) -> None:
@@ -131,9 +135,7 @@ def test_results_on_a_full_disk_name_the_cause_and_the_next_run_computes_nothing
     assert [work[name]["computed"] for name in ("texts_embedded", "indexes_built", "queries_searched")] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    "kilobytes", [pytest.param(4, marks=SLOW), 20, pytest.param(60, marks=SLOW), pytest.param(200, marks=SLOW)]
-)
+@pytest.mark.parametrize("kilobytes", values(20, slow=(4, 60, 200)))
 def test_files_that_may_not_grow_name_the_cause(project: Path, kilobytes: int) -> None:
     done = bench(project, "--json", limits=f"RLIMIT_FSIZE={kilobytes * 1024}")
     assert "Traceback" not in done.stderr
@@ -148,9 +150,7 @@ def test_files_that_may_not_grow_name_the_cause(project: Path, kilobytes: int) -
     finished(project)
 
 
-@pytest.mark.parametrize(
-    "files", [pytest.param(8, marks=SLOW), 12, pytest.param(16, marks=SLOW), pytest.param(24, marks=SLOW)]
-)
+@pytest.mark.parametrize("files", values(12, slow=(8, 16, 24)))
 def test_few_open_files_are_enough_or_named_as_the_cause(project: Path, files: int) -> None:
     wanted = measures(finished(project))
     done = bench(project, "--json", "--output", "few", "--cache", "few-cache", limits=f"RLIMIT_NOFILE={files}")
@@ -163,9 +163,7 @@ def test_few_open_files_are_enough_or_named_as_the_cause(project: Path, files: i
 # -- Ctrl-C ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "gap", [pytest.param(0.0, marks=SLOW), 0.02, pytest.param(0.1, marks=SLOW), pytest.param(0.4, marks=SLOW)]
-)
+@pytest.mark.parametrize("gap", values(0.02, slow=(0.0, 0.1, 0.4)))
 def test_a_second_ctrl_c_shows_no_traceback_and_the_same_command_goes_on(project: Path, gap: float) -> None:
     process = subprocess.Popen(
         command(project, "--set", "encoders.words.seconds_per_text=0.02"), cwd=project, env=environment(project),
