@@ -75,7 +75,7 @@ def test_killed_at_random_moments_a_run_on_servers_ends_with_the_same_figures(
     synchronous: dict[str, Any], service: Service, tmp_path: Path
 ) -> None:
     def drop(here: Place) -> None:
-        cleaned = small.bench("clean", "--yes", "--cache", here.folder / "cache")
+        cleaned = small.bench("clean", "--yes", "--trust", "--cache", here.folder / "cache")
         assert cleaned.exit_code == 0, cleaned.output
 
     def check(here: Place, undisturbed: Place) -> None:
