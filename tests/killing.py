@@ -251,10 +251,19 @@ def processes_of(here: Place) -> Iterator[tuple[int, str]]:
 
 TIMES = frozenset(
     {"started_at", "finished_at", "built_at", "build_seconds", "memory", "latency", "loads", "encoding", "work", "cost"}
-    | {"latency_samples", "latency_notes", "latency_against_baseline", "resumed", "index_bytes", "fronts"}
+    | {
+        "latency_samples",
+        "latency_notes",
+        "latency_against_baseline",
+        "resumed",
+        "index_bytes",
+        "fronts",
+        "commit",
+        "dirty",
+    }
 )
 """Keys of result.json that hold times, what they cost, or how much of the work an earlier run had done. LanceDB's files
-hold times too, so that two builds differ by a byte or two."""
+hold times too, so that two builds differ by a byte or two; and somebody may work on this repository meanwhile."""
 
 
 def without_times(value: Any) -> Any:
