@@ -20,24 +20,61 @@ from adapters._store_laws import Sample, StoreConformance
 from adapters.base import (
     Corpus,
     DatasetSource,
+    Delivery,
     Encoder,
+    Event,
     Floats,
     Queries,
+    QueryScored,
     Reranker,
     Role,
     Rows,
+    RunFinished,
+    RunStarted,
     Similarity,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    SystemFinished,
     TextRows,
+    Tracker,
+    Warned,
     exact_scores,
 )
 
-__all__ = ["DatasetConformance", "EncoderConformance", "RerankerConformance", "Sample", "StoreConformance"]
+__all__ = [
+    "DatasetConformance",
+    "EncoderConformance",
+    "RerankerConformance",
+    "Sample",
+    "StoreConformance",
+    "TrackerConformance",
+]
 
 ROLES: tuple[Role, Role] = ("query", "document")
 TEXTS = (
     "A cat sat on the mat.", "the cat", "Prime numbers have two divisors.", "日本語の文章", "Ünïcödé ‑ „quotes“ 🙂",
     "", " ", "a", "Rain is expected in the north tomorrow, with strong winds on the coast.", "the cat",
 )  # fmt: skip
+
+
+EVENTS: tuple[Event, ...] = (
+    RunStarted({"experiment": "laws"}, "results/laws/1", {"name": "laws", "judged": 2}, ("one", "other")),
+    StageStarted("encode", "texts", 12, "text"),
+    StageAdvanced("encode", "texts", 6),
+    StageFinished("encode", "texts", 0.5, computed=6, reused=6),
+    Warned("one", "An index was built anew."),
+    *(
+        event
+        for system in ("one", "other")
+        for event in (
+            QueryScored(system, "q1", "a question", ["d1", "d2"], {"d1": 1}, {"nDCG@10": 1.0}, {"total_seconds": 0.1}),
+            QueryScored(system, "日本/ü", None, [], {}, {"nDCG@10": None}, failed=True),
+            SystemFinished(system, "success", None, {"status": "success", "measures": {}, "pipeline": {}}),
+        )
+    ),
+    RunFinished("success", "results/laws/1"),
+)
 
 
 class EncoderConformance:
@@ -297,3 +334,59 @@ class DatasetConformance:
         source = self.source(tmp_path)
         source.load()
         assert all(path.exists() for path in source.sources() or ())
+
+
+class TrackerConformance:
+    """The laws of a tracker. Fill in `tracker`; give `away` where what it writes to may be gone."""
+
+    seconds: ClassVar[float] = 30.0  # that a delivery may take
+
+    def tracker(self, folder: Path) -> Tracker:
+        """A new adapter; it may write below the folder."""
+        raise NotImplementedError
+
+    def away(self, folder: Path) -> Tracker | None:
+        """One whose service does not answer, or whose file cannot be written; None where there is no such case."""
+        return None
+
+    def unavailable(self) -> str | None:
+        """Why this tracker cannot be tried here, if it cannot."""
+        return None
+
+    @pytest.fixture(autouse=True)
+    def _available(self) -> None:
+        if reason := self.unavailable():
+            pytest.skip(reason)
+
+    def test_every_row_is_delivered_or_counted_as_unsent(self, tmp_path: Path) -> None:
+        """A row is one query of one system. With its service there, a tracker delivers all of them."""
+        delivery = self._delivered(self.tracker(tmp_path), EVENTS)
+        assert delivery.sent + delivery.unsent == 4, f"4 rows were scored; told are {delivery}."
+        assert delivery.unsent == 0, f"The service is there, and {delivery.unsent} rows are unsent: {delivery.notes}"
+
+    def test_a_run_that_scored_nothing_is_delivered(self, tmp_path: Path) -> None:
+        delivery = self._delivered(self.tracker(tmp_path), [e for e in EVENTS if not isinstance(e, QueryScored)])
+        assert (delivery.sent, delivery.unsent) == (0, 0)
+
+    def test_a_run_of_which_nothing_is_known_is_delivered(self, tmp_path: Path) -> None:
+        """A run may end before its first event."""
+        assert self._delivered(self.tracker(tmp_path), ()).sent == 0
+
+    def test_nobody_is_raised_at_when_the_service_is_away(self, tmp_path: Path) -> None:
+        """No failure of a tracker fails a run: the rows are unsent, and a note says why."""
+        tracker = self.away(tmp_path)
+        if tracker is None:
+            pytest.skip("`away` names no tracker whose service is away")
+        delivery = self._delivered(tracker, EVENTS)
+        assert (delivery.sent, delivery.unsent) == (0, 4)
+        assert delivery.notes, "A note must say why the rows were not sent."
+
+    def test_a_delivery_bears_the_name_of_the_tracker(self, tmp_path: Path) -> None:
+        tracker = self.tracker(tmp_path)
+        assert self._delivered(tracker, EVENTS).tracker == tracker.name
+
+    def _delivered(self, tracker: Tracker, events: Sequence[Event]) -> Delivery:
+        with tracker:
+            for event in events:
+                tracker.on(event)
+            return tracker.finish(self.seconds)

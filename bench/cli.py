@@ -298,6 +298,23 @@ def track(
         raise typer.Exit(1)
 
 
+@app.command("new-adapter")
+def new_adapter(
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="dataset, encoder, store, reranker or tracker.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the adapter, its module and its folder.")],
+) -> None:
+    """Write a package NAME with a small adapter that passes its laws, for you to change."""
+    from bench.new_adapter import Refused, next_commands, write_package
+
+    try:
+        folder = write_package(role, name, Path())
+    except Refused as error:
+        _refuse([str(error)])
+    say(f"Written: {', '.join(str(path) for path in sorted(folder.iterdir()))}")
+    for line in next_commands(role, name):
+        show(f"{line}\n")
+
+
 @app.command("export-training")
 def export_training(
     config: Annotated[Path, typer.Argument(parser=_path, help="Experiment file; its dataset is exported.")],
