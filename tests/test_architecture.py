@@ -39,7 +39,11 @@ ROOMS: dict[str, set[str]] = {
     "report": {"messages", "results"},
     "doctor": {"machine", "messages"},
     "progress": {"messages"},
-    "cli": {"cache", "doctor", "experiment", "machine", "messages", "progress", "report", "results", "run", "train"},
+    "new_adapter": set(),
+    "cli": {
+        "cache", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "report", "results", "run",
+        "train",
+    },
     "__main__": {"cli", "machine"},
 }  # fmt: skip
 CLOCKS = {"time", "timeit", "sched"}
