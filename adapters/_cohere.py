@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from .base import InvalidOptions
 from .service import MISSHAPEN, CallOptions, Service
+
+T = TypeVar("T")
 
 OWN_ADDRESS = "https://api.cohere.com"
 KEY_ENV = "CO_API_KEY"  # the SDK reads it
@@ -38,7 +40,7 @@ class Cohere(Service):
         self._making = threading.Lock()
         self._client: Any = None
 
-    def ask(self, call: Callable[[Any, Mapping[str, Any]], Any]) -> Any:
+    def ask(self, call: Callable[[Any, Mapping[str, Any]], T]) -> T:
         """One try of a call, given the client and its request options. Raises Retryable or an AdapterError."""
         import httpx
         import pydantic

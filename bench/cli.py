@@ -48,7 +48,7 @@ class _Commands(TyperGroup):
         except Exception as error:
             # Complaints about the command line itself, which repeat it.
             if isinstance(message := getattr(error, "message", None), str):
-                error.message = printable(message)  # type: ignore[attr-defined]
+                vars(error)["message"] = printable(message)
             raise
 
 

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 
 Kind: TypeAlias = Literal["bool", "int", "number", "text", "time", "nothing"]
 Scalar: TypeAlias = str | int | float | bool | date
+Operator: TypeAlias = Literal["eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte"]
+Ordering: TypeAlias = Literal["gt", "gte", "lt", "lte"]
 ComparisonOperator: TypeAlias = Literal["in", "not_in", "gt", "gte", "lt", "lte", "held", "never"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,7 +108,7 @@ def times_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, pa.int64())
 
 
-def comparison_for(operator: str, value: Any, kind: pa.DataType) -> Comparison:
+def comparison_for(operator: Operator, value: Any, kind: pa.DataType) -> Comparison:
     """What a condition asks of a column of this Arrow type. value: a tuple for in and not_in. Raises NotComparable."""
     values: tuple[Scalar, ...] = value if isinstance(value, tuple) else (value,)
     shape = shape_of(kind)
@@ -123,15 +125,15 @@ def comparison_for(operator: str, value: Any, kind: pa.DataType) -> Comparison:
         if not _compares(item, "time" if as_time else shape.kind):
             raise NotComparable(f"holds {kind}, which does not compare with {shown(item)}. {_CURES[shape.kind]}")
     if as_time or shape.kind == "time":
-        values = tuple(microseconds(item) for item in values)  # type: ignore[arg-type]
-    if operator in ("in", "eq", "not_in", "ne"):
+        values = tuple(microseconds(item) for item in values if isinstance(item, str | date))
+    if operator == "in" or operator == "eq" or operator == "not_in" or operator == "ne":
         exact = [found for item in values if (found := _exactly(item, shape.kind)) is not None]
         return Comparison("in" if operator in ("in", "eq") else "not_in", tuple(exact), as_time)
     if shape.kind == "bool":  # a list of values, since not every engine orders booleans
         return Comparison("in", tuple(each for each in (False, True) if _ORDERED[operator](each, values[0])))
     if shape.kind in ("int", "number"):
-        return _bounded(operator, values[0], shape.kind)  # type: ignore[arg-type]
-    return Comparison(operator, values, as_time)  # type: ignore[arg-type]
+        return _bounded(operator, values[0], shape.kind)
+    return Comparison(operator, values, as_time)
 
 
 def passed(asked: Comparison, column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
@@ -192,9 +194,11 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _compares(value: Scalar, kind: Kind) -> bool:
     if kind == "time":
+        if not isinstance(value, str | date):
+            return False
         try:
-            microseconds(value)  # type: ignore[arg-type]
-        except (ValueError, AttributeError):  # another text; a number
+            microseconds(value)
+        except ValueError:  # another text
             return False
         return True
     if kind == "bool" or isinstance(value, bool):
@@ -218,11 +222,11 @@ def _float(value: float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _bounded(operator: str, value: float, kind: Literal["int", "number"]) -> Comparison:
+def _bounded(operator: Ordering, value: Any, kind: Literal["int", "number"]) -> Comparison:
     """A comparison with a number, exact where the column's type cannot hold that number."""
     up = operator in ("gt", "gte")
     if (own := _exactly(value, kind)) is not None:
-        return Comparison(operator, (own,))  # type: ignore[arg-type]
+        return Comparison(operator, (own,))
     if kind == "int":
         if value in (math.inf, -math.inf) or not _INT64[0] <= value <= _INT64[1]:
             return Comparison("held" if (value < 0) == up else "never")

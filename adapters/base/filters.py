@@ -7,17 +7,15 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .comparing import Comparison, NotComparable, Scalar, comparable, comparison_for, date_in, passed, shown
+from .comparing import Comparison, NotComparable, Operator, Scalar, comparable, comparison_for, date_in, passed, shown
 from .errors import InvalidOptions
 from .wording import listed
-
-Operator: TypeAlias = Literal["eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte"]
 
 _SEVERAL = ("in", "not_in")
 _DATE = "date"  # the key under which `as_dict` writes a date, so that it is not read back as a text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,11 +55,14 @@ class _Separator(NamedTuple):
     split: Callable[[str], list[str]]
 
 
+def _cells(mark: str, line: str) -> list[str]:
+    return [cell.strip(" \"'") for cell in line.split(mark)]
+
+
 _TAB = _Separator("tabs", lambda line: line.split("\t"))
 _BLANKS = _Separator("blanks", str.split)
 _COMMA, _SEMICOLON = (
-    _Separator(words, lambda line, mark=mark: [cell.strip(" \"'") for cell in line.split(mark)])  # type: ignore[misc]
-    for words, mark in (("commas", ","), ("semicolons", ";"))
+    _Separator(words, partial(_cells, mark)) for words, mark in (("commas", ","), ("semicolons", ";"))
 )
 _MARKS = {"commas": ",", "semicolons": ";"}
 

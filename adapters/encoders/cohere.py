@@ -159,11 +159,13 @@ class CohereEncoder(ManagedEncoder):
 
     @property
     def texts_per_request(self) -> int:
-        return self.options.batch_size  # type: ignore[no-any-return]
+        size: int = self.options.batch_size
+        return size
 
     @property
     def tokens_per_request(self) -> int:
-        return self.options.tokens_per_request  # type: ignore[no-any-return]
+        tokens: int = self.options.tokens_per_request
+        return tokens
 
     def close(self) -> None:
         super().close()
@@ -190,7 +192,7 @@ class CohereEncoder(ManagedEncoder):
             found = getattr(answer.embeddings, "float_" if kind == "float" else kind)
             return decoded(found, kind), _billed(answer)
 
-        return self.service.ask(call)  # type: ignore[no-any-return]
+        return self.service.ask(call)
 
 
 def decoded(found: Sequence[Any], kind: str) -> Floats:

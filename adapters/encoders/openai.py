@@ -116,7 +116,8 @@ class OpenAIEncoder(ManagedEncoder):
             raise InvalidOptions(f"{options.model} cannot be shortened.", key="dimensions")
         if full is not None and options.dimensions > full:
             raise InvalidOptions(f"{options.model} gives at most {full} dimensions.", key="dimensions")
-        return options.dimensions  # type: ignore[no-any-return]
+        shortened: int = options.dimensions
+        return shortened
 
     @property
     def space(self) -> str:
@@ -133,7 +134,8 @@ class OpenAIEncoder(ManagedEncoder):
 
     @property
     def tokens_per_request(self) -> int:
-        return self.options.tokens_per_request  # type: ignore[no-any-return]
+        tokens: int = self.options.tokens_per_request
+        return tokens
 
     def close(self) -> None:
         super().close()

@@ -67,7 +67,7 @@ class CohereReranker(ManagedReranker):
             found = [(item.index, item.relevance_score) for item in answer.results]
             return scores_in_order(self.service, found, len(documents)), _billed(answer)
 
-        return self.service.ask(call)  # type: ignore[no-any-return]
+        return self.service.ask(call)
 
 
 def _billed(answer: Any) -> Usage:

@@ -34,7 +34,7 @@ class SendingTracker(Tracker):
     """A subclass names its sender (a script beside this file), its parcel and its environment."""
 
     sender: ClassVar[str]
-    key_variables: ClassVar[tuple[str, ...]] = ()
+    key_variables: tuple[str, ...] = ()
 
     def __init__(self, options: Any, context: Any) -> None:
         super().__init__(options, context)

@@ -69,7 +69,7 @@ class BraintrustTracker(SendingTracker):
 
     def __init__(self, options: BraintrustOptions, context: Context = Context()) -> None:
         super().__init__(options, context)
-        self.key_variables = (options.api_key_env,)  # type: ignore[misc]
+        self.key_variables = (options.api_key_env,)
 
     @property
     def _named_by_file(self) -> bool:

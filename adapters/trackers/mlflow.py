@@ -48,12 +48,12 @@ class MlflowTracker(SendingTracker):
     requires: ClassVar[tuple[str, ...]] = ("mlflow",)
     extra: ClassVar[str | None] = "mlflow"
     sender: ClassVar[str] = "_send_mlflow.py"
-    key_variables: ClassVar[tuple[str, ...]] = _CREDENTIALS
+    key_variables: tuple[str, ...] = _CREDENTIALS
     Options = MlflowOptions
 
     def __init__(self, options: MlflowOptions, context: Context = Context()) -> None:
         super().__init__(options, context)
-        self.key_variables = (*_CREDENTIALS, *([options.api_key_env] if options.api_key_env else []))  # type: ignore[misc]
+        self.key_variables = (*_CREDENTIALS, *([options.api_key_env] if options.api_key_env else []))
 
     def obstacle(self) -> str | None:
         name = self.options.api_key_env

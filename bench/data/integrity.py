@@ -206,9 +206,9 @@ def vector_matrix(table: pa.Table) -> Floats:
     """The column of vectors as float32 (rows, dimension); not copied where it is in one piece."""
     column = table.column("vector")
     width = column.type.list_size
-    parts = [chunk.flatten().to_numpy().reshape(-1, width) for chunk in column.chunks]
+    parts: list[Floats] = [chunk.flatten().to_numpy().reshape(-1, width) for chunk in column.chunks]
     if len(parts) == 1:
-        return parts[0]  # type: ignore[no-any-return]
+        return parts[0]
     return np.concatenate(parts) if parts else np.empty((0, width), np.float32)
 
 

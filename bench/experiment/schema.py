@@ -25,17 +25,13 @@ def experiment_schema() -> dict[str, Any]:
     loads = properties["latency"]
     several = {key: loads.pop(key) for key in ("type", "items")}
     loads["anyOf"] = [several, several["items"], {"enum": [False, None]}]
-    for key, role in (
-        ("encoders", "encoders"),
-        ("stores", "stores"),
-        ("rerankers", "rerankers"),
-        ("trackers", "trackers"),
-    ):
-        properties[key] = {
-            **_described(properties[key]),
+    named: tuple[registry.RoleName, ...] = ("encoders", "stores", "rerankers", "trackers")
+    for role in named:
+        properties[role] = {
+            **_described(properties[role]),
             "type": "object",
             "propertyNames": {"pattern": "^[a-z0-9_-]+$"},
-            "additionalProperties": _choices(role, definitions),  # type: ignore[arg-type]
+            "additionalProperties": _choices(role, definitions),
         }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "retrieval-bench experiment", **schema}
 

@@ -51,7 +51,7 @@ class Oracle:
             pipeline.cache.write("candidates", key, {"rows": hits.rows, "scores": hits.scores})
             return pipeline.without_own(hits, depth)
 
-        return pipeline.once(("oracle", key), search)  # type: ignore[no-any-return]
+        return pipeline.once(("oracle", key), search)
 
     def ranking(self, encoders: EncoderPair, condition: Filter | None, depth: int) -> Ranking:
         """Those documents in canonical order."""

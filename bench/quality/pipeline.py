@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,8 @@ QUERIES_PER_CHUNK = 512
 ROLES: tuple[Role, ...] = ("document", "query")
 ROWS_PER_BATCH = 8192
 _COLUMNS_LAYOUT = 2  # how stores hold the columns that filters ask; raised with it, it rebuilds the indexes with such
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Pipeline:
         wanted = {"id", "title", "text"} if texts else {"id"}
         wanted |= {f"meta.{field}" for field in fields or ()}
         columns = [n for n in corpus.column_names if n in wanted or (fields is None and n.startswith("meta."))]
-        return self.once(("corpus", *columns), lambda: table_digest(corpus.select(columns)))  # type: ignore[no-any-return]
+        return self.once(("corpus", *columns), lambda: table_digest(corpus.select(columns)))
 
     def asked_fields(self, searched: Searched) -> tuple[str, ...]:
         """The fields that filters of this experiment ask of the index that is searched, sorted: it gets these alone, so
@@ -208,13 +210,13 @@ class Pipeline:
 
     def vectors(self, name: str, role: Role) -> Vectors:
         """All vectors of a role by a named encoder; a distinct text is embedded once."""
-        return self.once(("vectors", name, role), lambda: self.embedding.vectors(name, self.encoder(name), role))  # type: ignore[no-any-return]
+        return self.once(("vectors", name, role), lambda: self.embedding.vectors(name, self.encoder(name), role))
 
     def vectors_key(self, name: str, role: Role) -> str:
         """The key of those vectors, known without computing them but for the texts that their model refuses."""
         if ("vectors", name, role) in self._memo:
             return self.vectors(name, role).key
-        return self.once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))  # type: ignore[no-any-return]
+        return self.once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))
 
     def undirected(self, encoders: EncoderPair | None, role: Role) -> npt.NDArray[np.intp]:
         """Positions of the documents or queries whose vector is zero, where vectors are compared by cosine: they have
@@ -224,7 +226,7 @@ class Pipeline:
         if self.encoder(encoders.document).similarity is not Similarity.COSINE:
             return np.empty(0, np.intp)
         name = encoders.of(role)
-        return self.once(  # type: ignore[no-any-return]
+        return self.once(
             ("undirected", name, role), lambda: np.flatnonzero(without_direction(self.vectors(name, role).array))
         )
 
@@ -239,7 +241,7 @@ class Pipeline:
         """The index that is searched, built once per build options, corpus and vectors."""
         self._embed(searched)
         key = self.index_key(searched, build)
-        return self.once(("index", key), lambda: self._index(searched, key))  # type: ignore[no-any-return]
+        return self.once(("index", key), lambda: self._index(searched, key))
 
     def index_key(self, searched: Searched, build: int = 0) -> str:
         """The key of the index that is searched: everything that decides its bytes."""
@@ -356,17 +358,15 @@ class Pipeline:
         match system.source:
             case RunFile(path):
                 # In TREC form a query without hits has no line: one that is not there found nothing and did not fail.
-                return self.once(("run", path, limit), lambda: self._run_ranking(path, limit))  # type: ignore[no-any-return]
+                return self.once(("run", path, limit), lambda: self._run_ranking(path, limit))
             case Fused() as fused:
-                return self.once(  # type: ignore[no-any-return]
+                return self.once(
                     ("fusion", system.name, limit, build), lambda: self._fused(fused, system.depth, limit, build)
                 )
             case Searched() as searched:
                 self._embed(searched)
                 key = self.search_key(searched, system.filter, limit, build)
-                return self.once(  # type: ignore[no-any-return]
-                    ("search", key), lambda: self._search(system, searched, limit, build)
-                )
+                return self.once(("search", key), lambda: self._search(system, searched, limit, build))
 
     def queries(self, searched: Searched) -> Queries:
         """The judged queries as the store that is searched consumes them."""
@@ -495,7 +495,7 @@ class Pipeline:
         return self.ordered(self.without_own(hits, hits.rows.shape[1]), limit)
 
     def _run_read(self, path: Path) -> tuple[Hits, RunGaps]:
-        return self.once(  # type: ignore[no-any-return]
+        return self.once(
             ("run file", path),
             lambda: read_hits(path, self.dataset.query_ids, self.document_ids, len(self.dataset_ids)),
         )
@@ -518,7 +518,7 @@ class Pipeline:
             return self.candidates(system, node.wanted, build)
         name, key = system.reranker, ("rerank", system.name, node.limit, build)
         reranked = self.once(key, lambda: self._reranked(name, self.candidates(system, node.limit, build)))
-        return reranked.cut(node.wanted)  # type: ignore[no-any-return]
+        return reranked.cut(node.wanted)
 
     def _reranked(self, name: str, candidates: Ranking) -> Ranking:
         rows, failures = self.scorable(name, candidates.rows)
@@ -559,7 +559,7 @@ class Pipeline:
             reranker.prepare(Corpus(self.dataset.document_texts, vectors.array if vectors else None, similarity))
             return reranker
 
-        return self.once(("prepared", name), prepare)  # type: ignore[no-any-return]
+        return self.once(("prepared", name), prepare)
 
     def reranker_queries(self, name: str) -> Queries:
         """The judged queries as a reranker consumes them."""
@@ -592,7 +592,7 @@ class Pipeline:
                 emit=self._tell,
             )
 
-        return self.once(("pairs", name), make)  # type: ignore[no-any-return]
+        return self.once(("pairs", name), make)
 
     def _lots(self, name: str, rows: Rows) -> Iterator[npt.NDArray[np.intp]]:
         """Queries whose candidates are scored together: of a reranker that bills all at once, so that it keeps its
@@ -628,7 +628,7 @@ class Pipeline:
 
     def _text_sizes(self, role: Role, tokens: Tokens) -> Integers:
         texts = self.dataset.document_texts if role == "document" else self.dataset.query_texts
-        return self.once(("text sizes", role, tokens), lambda: tokens.sizes(texts))  # type: ignore[no-any-return]
+        return self.once(("text sizes", role, tokens), lambda: tokens.sizes(texts))
 
     def reranked_rows(self, node: Node, name: str, build: int = 0) -> Rows:
         """The candidates of a system at its place that its reranker, of that name, can score."""
@@ -636,7 +636,7 @@ class Pipeline:
 
     # -- inner ---------------------------------------------------------------------------------------------------
 
-    def once(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+    def once(self, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
         """What `compute` gives, computed once per key."""
         if key in self._failed:
             raise Failed(self._failed[key])
@@ -648,7 +648,8 @@ class Pipeline:
                 if not failure.passing:
                     self._failed[key] = failure
                 raise
-        return self._memo[key]
+        kept: T = self._memo[key]
+        return kept
 
 
 def search_others(
@@ -709,7 +710,8 @@ def fuse(fused: Fused, rows: Sequence[Rows], scores: Sequence[Floats]) -> Hits:
 
 
 def _dump(options: Any) -> dict[str, Any]:
-    return options.model_dump(mode="json")  # type: ignore[no-any-return]
+    dumped: dict[str, Any] = options.model_dump(mode="json")
+    return dumped
 
 
 def _told(unknown: UnknownIds) -> dict[str, npt.NDArray[Any]]:

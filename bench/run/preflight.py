@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -148,7 +149,7 @@ class _Preflight:
         used = {name for system in systems if system.encoders for name, _ in system.encoders.roles}
         for name in dict.fromkeys(s.reranker for s in systems if s.reranker):
             key_path = f"rerankers.{name}"
-            if not self._check(key_path, lambda name=name: pipeline.reranker(name)):  # type: ignore[misc]
+            if not self._check(key_path, partial(pipeline.reranker, name)):
                 continue
             with self.naming(key_path):
                 reranker = pipeline.reranker(name)
@@ -161,9 +162,9 @@ class _Preflight:
         for name in sorted(used):
             if without_data and self.experiment.encoders[name].kind.consumes == "vector":
                 continue  # the fault is the dataset's
-            self._check(f"encoders.{name}", lambda name=name: pipeline.encoder(name))  # type: ignore[misc]
+            self._check(f"encoders.{name}", partial(pipeline.encoder, name))
         for choice in {s.store.name: s.store for s in systems if s.store}.values():
-            self._check(choice.key_path, lambda choice=choice: pipeline.store(choice))  # type: ignore[misc]
+            self._check(choice.key_path, partial(pipeline.store, choice))
 
     def _check(self, key_path: str, make: Callable[[], Encoder | Store | Reranker]) -> bool:
         """Whether an adapter can work; a fault is named otherwise."""

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 Dcg: TypeAlias = Literal["log2", "exp-log2"]
 
@@ -63,7 +63,7 @@ class Measure:
         if match is None or kind is None:
             raise ValueError(f"{text!r} is not a measure. {_suggestion(text)}")
         try:
-            return Measure(kind, int(match["cutoff"]), **_parameters(kind, match["given"], match["inside"]))  # type: ignore[arg-type]
+            return Measure(kind, int(match["cutoff"]), **_parameters(kind, match["given"], match["inside"]))
         except ValueError as error:
             raise ValueError(f"{text!r} is not a measure: {error}") from None
 
@@ -86,7 +86,7 @@ def _kind(name: str) -> str | None:
     return (_NAMES | _OF_IR_MEASURES).get(name.lower())
 
 
-def _parameters(kind: str, given: str | None, inside: str | None) -> Mapping[str, int | str]:
+def _parameters(kind: str, given: str | None, inside: str | None) -> Mapping[str, Any]:
     """What stands between a name's brackets. Raises ValueError."""
     if given is None:
         return {}
@@ -112,7 +112,7 @@ def _suggestion(text: str) -> str:
     kind, cutoff = known[close[0]], int(match["number"].lstrip("0")[:9] or 10)
     try:
         inside = None if match["given"] is None else match["given"][1:-1]
-        meant = Measure(kind, cutoff, **_parameters(kind, match["given"], inside))  # type: ignore[arg-type]
+        meant = Measure(kind, cutoff, **_parameters(kind, match["given"], inside))
     except ValueError:
         meant = Measure(kind, cutoff)
     return f"Did you mean {meant}?"
