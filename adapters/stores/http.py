@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator, model_validator
 
 from adapters.base import (
     EMPTY_ROW,
@@ -34,7 +33,6 @@ from adapters.base import (
     IndexMissing,
     IndexRef,
     InvalidOptions,
-    Options,
     Place,
     Queries,
     Session,
@@ -46,113 +44,12 @@ from adapters.base.processes import is_this_machine
 
 from ..answers import Bounds, bounded_client, printable
 from ..service import shown, without_credentials
-
-Json: TypeAlias = Any
-Scalar: TypeAlias = str | int | float | bool
+from ._http_options import PLACEHOLDER, HttpConnection, HttpIndex, HttpQuery, Json
 
 _IDS = "ids.arrow"
 _LARGEST_SCORE = float(np.finfo(np.float32).max)  # what scores are kept in
 _SHOWN_BYTES = 300  # of an answer
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _RESERVED = ("query", "vector", "k")
-_ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-
-class HttpIndex(Options):
-    """What is asked and how the answer is read: all of it decides the result. The URL, the body and the
-    parameters are templates."""
-
-    url: str = Field(
-        pattern=r"^https?://[^/\s]",
-        description="Address that is asked, with {query}, {k} and other placeholders in its path where the "
-        "service wants them there.",
-    )
-    method: Literal["GET", "POST"] = Field("POST", description="HTTP method of a search.")
-    body: Json = Field(
-        None,
-        description="JSON that a search sends; a string that is nothing but {vector} or {k} becomes numbers, {query} "
-        "and other names may stand inside a string.",
-    )
-    parameters: Mapping[str, Scalar] = Field(
-        default_factory=dict,
-        description="Parameters of the URL, by name; their values may hold placeholders as the body does.",
-    )
-    headers: Mapping[str, str] = Field(
-        default_factory=dict, description="HTTP headers that are sent along, by name; keys belong into api_key_env."
-    )
-    ids: str = Field(
-        description="Path to the documents' ids in the answer, such as hits.hits.*._id, where * goes over a list."
-    )
-    scores: str | None = Field(
-        None, description="Path to the scores in the answer; left out, the service's order counts."
-    )
-    smaller_is_better: bool = Field(
-        False, description="Whether the scores are distances, of which the smaller is the better."
-    )
-    unknown_ids: Literal["error", "ignore"] = Field(
-        "error",
-        description="What an id that is not in the corpus means: error ends the system, ignore leaves the "
-        "document out and counts it.",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _no_secret(cls, url: str) -> str:
-        if urlsplit(url).username or urlsplit(url).password:
-            raise ValueError("the URL holds a name or a password. Send the key by api_key_env instead.")
-        if "{" in urlsplit(url).netloc:
-            raise ValueError("the host of the URL cannot be a placeholder. Write it out.")
-        return url
-
-    @field_validator("headers")
-    @classmethod
-    def _no_key(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        for name in headers:
-            if re.search(r"auth|key|token|secret|cookie", name, re.IGNORECASE):
-                raise ValueError(f"{name} looks like a key. Name its variable in api_key_env instead.")
-        return headers
-
-    @model_validator(mode="after")
-    def _heeded(self) -> Self:
-        self.refuse_idle("smaller_is_better", "scores", heeded=self.scores is not None)
-        return self
-
-    @property
-    def placeholders(self) -> frozenset[str]:
-        """The names that stand in braces in the templates."""
-        return frozenset(_names([self.url, self.body, dict(self.parameters)]))
-
-
-class HttpQuery(Options):
-    """What the templates leave open."""
-
-    values: Mapping[str, Scalar] = Field(
-        default_factory=dict, description="Values of further placeholders in the templates, such as {ef: 64} for {ef}."
-    )
-
-
-class HttpConnection(Options):
-    """How the service is reached."""
-
-    api_key_env: str | None = Field(
-        None,
-        pattern=_ENVIRONMENT,
-        description="Environment variable that holds the service's key; left out, no key is sent.",
-    )
-    api_key_header: str = Field(
-        "Authorization: Bearer {key}",
-        pattern=r"^[A-Za-z0-9-]+: .*\{key\}",
-        description="Header that carries the key, {key} standing for it.",
-    )
-    timeout_seconds: Annotated[float, Field(gt=0)] = Field(
-        10, description="Seconds that a request may take, its answer read whole."
-    )
-    retries: Annotated[int, Field(ge=0, le=10)] = Field(
-        2, description="Further tries after 429, 502, 503, 504 or a lost connection, 0 to 10."
-    )
-    search_threads: Annotated[int, Field(ge=1, le=256)] = Field(
-        4, description="Requests under way at once where several queries come in one call, 1 to 256."
-    )
 
 
 class HttpStore(Store):
@@ -347,7 +244,7 @@ class HttpSession(Session):
         try:
             answer = self._client.request(
                 index.method,
-                _PLACEHOLDER.sub(lambda found: quote(str(values[found[1]]), safe=""), index.url),
+                PLACEHOLDER.sub(lambda found: quote(str(values[found[1]]), safe=""), index.url),
                 params=_filled(dict(index.parameters), values) or None,
                 json=_filled(index.body, values) if index.body is not None else None,
             )
@@ -459,23 +356,12 @@ def _ids(ref: IndexRef) -> pa.Table:
         raise IndexMissing(f"No ids in {ref.folder}: the index has to be built again.") from error
 
 
-def _names(template: Json) -> Iterator[str]:
-    if isinstance(template, str):
-        yield from _PLACEHOLDER.findall(template)
-    elif isinstance(template, Mapping):
-        for value in template.values():
-            yield from _names(value)
-    elif isinstance(template, list | tuple):
-        for value in template:
-            yield from _names(value)
-
-
 def _filled(template: Json, values: Mapping[str, Any]) -> Json:
     """The template with its placeholders filled: a lone one keeps its type, one inside a string becomes text."""
     if isinstance(template, str):
-        if (lone := _PLACEHOLDER.fullmatch(template)) is not None:
+        if (lone := PLACEHOLDER.fullmatch(template)) is not None:
             return values[lone[1]]
-        return _PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)
+        return PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)
     if isinstance(template, Mapping):
         return {key: _filled(value, values) for key, value in template.items()}
     if isinstance(template, list | tuple):
