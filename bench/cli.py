@@ -283,12 +283,14 @@ def track(
 
     try:
         result = read_result(folder)
-        tracking = Tracking(trackers_for(result.experiment, tracker, base_of(result, folder)))
-        for event in replay(folder):
-            tracking(event)
+        trackers = trackers_for(result.experiment, tracker, base_of(result, folder))
+        events = list(replay(folder))
     except (ResultUnreadable, AdapterError) as error:
         _refuse([str(error)])
-    _agree_to_keys(tracking.contacts(), trust)
+    _agree_to_keys({f"trackers.{name}": each.contacts() for name, each in trackers.items()}, trust)
+    tracking = Tracking(trackers)
+    for event in events:
+        tracking(event)
     deliveries = tracking.deliver(seconds)
     for delivery in deliveries:
         show(f"{delivery}\n")
@@ -384,18 +386,18 @@ def _run_apart(file: Path, output: Path, cache: Path | None, changes: Sequence[s
 def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool, source: str = "the file") -> None:
     """Announce each key that goes to an address of the file, and ask where somebody can answer. source: what names
     the address."""
-    from bench.experiment.trust import keys_to_announce, known_hosts_file
+    from bench.experiment.trust import announcement, keys_to_announce, known_hosts_file, known_line
 
     known = known_hosts_file(typer.get_app_dir)
     for key_path, contact in keys_to_announce(contacts, known):
-        say(f"{key_path}: {contact.variable} goes to {contact.host} ({contact.address}), which {source} names.")
+        say(announcement(key_path, contact, source))
         if trust:
             continue
         if sys.stdin is None or not sys.stdin.isatty():
             _refuse(
                 [
                     f"Nothing was sent. If it may go there: --trust, or write the line "
-                    f'"{contact.host} {contact.variable}" into {known}'
+                    f'"{known_line(contact)}" into {known}'
                 ]
             )
         if input("Send it? [y/N] ").strip().lower() not in ("y", "yes"):

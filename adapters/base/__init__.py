@@ -30,7 +30,7 @@ from .arrays import (
     vectors_of,
 )
 from .comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
-from .contacts import Contact, asks_others, is_loopback
+from .contacts import Contact, asks_others, contacts_feared, is_address, is_loopback
 from .dataset_source import DatasetSource
 from .directions import of_ordinary_length, without_direction
 from .encoder import Encoder
@@ -153,6 +153,7 @@ __all__ = [
     "check_vectors",
     "column_of",
     "comparable",
+    "contacts_feared",
     "event_as_dict",
     "exact_scores",
     "exact_top_k",
@@ -161,6 +162,7 @@ __all__ = [
     "hub_is_offline",
     "hub_offline",
     "index_name",
+    "is_address",
     "is_index_name",
     "is_loopback",
     "listed",

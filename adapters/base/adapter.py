@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from ._distributions import distribution_of
-from .contacts import Contact, asks_others
+from .contacts import Contact, asks_others, contacts_feared
 from .errors import MissingDependency
 
 Consumes: TypeAlias = Literal["vector", "text"]
@@ -74,8 +74,10 @@ class Adapter(ABC):
 
     def contacts(self) -> Sequence[Contact]:
         """Whom this adapter talks to, known from its options and the environment alone; none for one that works on
-        this machine by itself."""
-        return ()
+        this machine by itself. Unless a subclass says, what its options look like: it is announced and asked for."""
+        options = (getattr(self, name, None) for name in ("options", "index", "connection"))
+        context = getattr(self, "context", None)
+        return contacts_feared(self.name, options, getattr(context, "own_addresses", frozenset()))
 
     def check_alone(self) -> None:
         """As `check`, but whoever a dry run must leave alone is not asked."""

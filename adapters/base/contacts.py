@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+
+_URL = re.compile(r"(?!file:|sqlite:)[a-z][a-z0-9+.-]*://\S", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"(localhost|\[[0-9a-f:.]+\]|[\w-]+(\.[\w-]+)+):\d{1,5}(/\S*)?", re.IGNORECASE)
+_HOST = re.compile(r"[\w.-]+|\[?[0-9a-f:.]+\]?", re.IGNORECASE)
+_NAMES_A_HOST = re.compile(r"(^|_)(host|hostname|address|endpoint|server|url)e?s?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +24,14 @@ class Contact:
 
     address: a URL, or the name of a service. variable: the environment variable whose key goes there, None for none.
     own: the user chose the address (the provider's own, a variable of the environment, the command line); otherwise
-    the experiment file did, which somebody else may have written.
+    the experiment file did, which somebody else may have written. declared: the adapter says so itself; otherwise its
+    options look like it.
     """
 
     address: str
     variable: str | None
     own: bool
+    declared: bool = True
 
     @property
     def host(self) -> str:
@@ -43,6 +54,53 @@ class Contact:
     def is_own_server(self) -> bool:
         """Whether it is a server of the user's own choice on this machine that takes no key: what a dry run may ask."""
         return self.own and self.here and not self.sends_key
+
+
+def is_address(key: str, value: Any) -> bool:
+    """Whether an option of that name and value looks like the address of a server."""
+    if not isinstance(value, str):
+        return False
+    return bool(
+        _URL.match(value) or _HOST_AND_PORT.fullmatch(value) or (_NAMES_A_HOST.search(key) and _HOST.fullmatch(value))
+    )
+
+
+def contacts_feared(name: str, options: Iterable[Any], own_addresses: frozenset[str]) -> list[Contact]:
+    """Whom an adapter may talk to that does not say: what looks like an address in its options, with the variables
+    that stand there; without an address, the variables of the file go wherever the adapter sends them.
+
+    options: its options models. Addresses that the adapter's author wrote, as defaults, are those of what the user
+    installed.
+    """
+    models = [each for each in options if isinstance(each, BaseModel)]
+    given = [leaf for model in models for leaf in _leaves("", model.model_dump(exclude_unset=True))]
+    every = [leaf for model in models for leaf in _leaves("", model.model_dump())]
+    addresses = list(dict.fromkeys(str(value) for key, value in given if is_address(key, str(value))))
+    variables: list[str | None] = list(
+        dict.fromkeys(
+            value for key, value in (every if addresses else given) if key.endswith("_env") and isinstance(value, str)
+        )
+    )
+    if not addresses:
+        feared = [Contact(name, variable, own=False, declared=False) for variable in variables]
+        return [contact for contact in feared if contact.sends_key]
+    return [
+        Contact(address, variable, own=address in own_addresses, declared=False)
+        for address in addresses
+        for variable in variables or [None]
+    ]
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values at the ends of a dumped model, each with the nearest name above it."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(str(name), inner)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for inner in value:
+            yield from _leaves(key, inner)
+    else:
+        yield key, value
 
 
 def is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from adapters import registry
-from adapters.base import holds_path, resolve_path
+from adapters.base import holds_path, is_address, resolve_path
 from bench.experiment.file import ExperimentFile, SystemEntry
 from bench.experiment.yaml_text import parse_yaml
 from bench.messages.failures import failure_of
@@ -56,8 +56,13 @@ def addresses_given(overrides: Sequence[str]) -> frozenset[str]:
         key, _, value = text.partition("=")
         with suppress(_Fault):
             steps, parsed = _steps(key.strip()), _parsed(value)
-            found |= {str(leaf) for path, leaf in _leaves(parsed, steps) if _PLACES.intersection(path)}
+            found |= {str(leaf) for path, leaf in _leaves(parsed, steps) if _names_place(path, leaf)}
     return frozenset(found)
+
+
+def _names_place(path: Sequence[str | int], leaf: Any) -> bool:
+    key = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
+    return bool(_PLACES.intersection(path)) or is_address(key, leaf)
 
 
 class _Fault(Exception):

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from adapters.base import Adapter, Contact, Context
+from adapters.base import Adapter, Contact, Context, contacts_feared
 from bench.experiment.parts import Experiment, Part, StoreChoice
 from bench.messages.failures import failure_of
 
@@ -25,43 +25,71 @@ def known_hosts_file(configuration: Callable[[str], str]) -> Path:
 
 
 def keys_to_announce(contacts: Mapping[str, Sequence[Contact]], known: Path) -> list[tuple[str, Contact]]:
-    """Those contacts, with their key paths, that only the file names, that get a key, and that are not known yet."""
+    """Those contacts, with their key paths, that only the file names, that get a key or do not say what they get, and
+    that are not known yet."""
     try:
         lines = known.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         lines = []
     agreed = {tuple(line.split()) for line in lines}
-    found: dict[tuple[str, str], tuple[str, Contact]] = {}
+    found: dict[str, tuple[str, Contact]] = {}
     for key_path, each in contacts.items():
         for contact in each:
-            if contact.own or not contact.sends_key:
+            if contact.own or (contact.declared and not contact.sends_key):
                 continue
-            pair = (contact.host, str(contact.variable))
-            if pair not in agreed:
-                found.setdefault(pair, (key_path, contact))
+            if tuple((line := known_line(contact)).split()) not in agreed:
+                found.setdefault(line, (key_path, contact))
     return list(found.values())
+
+
+def known_line(contact: Contact) -> str:
+    """The line of the list that stands for agreement; `*` for an adapter that does not say whose key it sends."""
+    return f"{contact.host} {contact.variable or '*'}"
+
+
+def announcement(key_path: str, contact: Contact, source: str) -> str:
+    """What the user is told before anything is sent. source: what names the address."""
+    where = contact.host if contact.host == contact.address else f"{contact.host} ({contact.address})"
+    if contact.declared:
+        return f"{key_path}: {contact.variable} goes to {where}, which {source} names."
+    what = f"send {contact.variable} to" if contact.variable else "contact"
+    return f"{key_path}: the adapter may {what} {where}, which {source} names. It does not say whom it contacts."
 
 
 def contacts_of(experiment: Experiment) -> dict[str, Sequence[Contact]]:
     """Whom the parts of an experiment talk to, by their key paths. One that cannot be made is told of by the run."""
-    parts = [*experiment.encoders.values(), *experiment.rerankers.values(), *experiment.trackers.values()]
-    choices = {system.store.name: system.store for system in experiment.systems if system.store}.values()
-    return contacts(parts, choices, experiment.context())
+    parts = [experiment.dataset, *experiment.encoders.values(), *experiment.rerankers.values()]
+    choices = [system.store for system in experiment.systems if system.store]
+    return contacts([*parts, *experiment.trackers.values()], choices, experiment.context())
 
 
 def contacts(parts: Iterable[Part], choices: Iterable[StoreChoice], context: Context) -> dict[str, Sequence[Contact]]:
-    """Whom parts and stores talk to, by their key paths."""
-    making: list[tuple[str, type[Any], tuple[Any, ...]]] = [
-        *((part.key_path, part.kind, (part.options,)) for part in parts),
-        *((choice.key_path, choice.kind, (choice.index, choice.connection)) for choice in choices),
+    """Whom parts and stores talk to, by their key paths, but for those that cannot be made."""
+    making: list[tuple[str, type[Any], tuple[Any, ...], tuple[Any, ...]]] = [
+        *((part.key_path, part.kind, (part.options,), ()) for part in parts),
+        *((choice.key_path, choice.kind, (choice.index, choice.connection), (choice.query,)) for choice in choices),
     ]
-    found: dict[str, Sequence[Contact]] = {}
-    for key_path, kind, options in making:
-        if kind.contacts is Adapter.contacts:
-            continue
-        try:
-            with closing(kind(*options, context)) as adapter:
-                found[key_path] = adapter.contacts()
-        except BaseException as error:
-            failure_of(error)  # the run meets it again, and tells it
-    return found
+    found: dict[str, list[Contact]] = {}
+    for key_path, kind, options, more in making:
+        if (each := contacts_with(kind, options, context, more)) is not None:
+            known = found.setdefault(key_path, [])
+            known += (contact for contact in each if contact not in known)
+    return dict(found)
+
+
+def contacts_with(
+    kind: type[Any], options: Sequence[Any], context: Context, more: Sequence[Any] = ()
+) -> Sequence[Contact] | None:
+    """Whom an adapter of those options talks to; None where it cannot be made. One that does not say is not even made:
+    it might talk then.
+
+    more: options that it gets later.
+    """
+    if kind.contacts is Adapter.contacts:
+        return contacts_feared(kind.name, [*options, *more], context.own_addresses)
+    try:
+        with closing(kind(*options, context)) as adapter:
+            return adapter.contacts()  # type: ignore[no-any-return]
+    except BaseException as error:
+        failure_of(error)  # the run meets it again, and tells it
+        return None

@@ -33,6 +33,7 @@ from bench.data.dataset import Dataset, load_dataset
 from bench.data.integrity import DatasetFaults
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import EncoderPair, Experiment, Searched, System
+from bench.experiment.trust import contacts_with
 from bench.messages.failures import closing, failure_of, told
 from bench.messages.suggestions import suggestion
 from bench.money.cost import PriceFaults
@@ -122,11 +123,17 @@ class _Preflight:
     # -- the data ------------------------------------------------------------------------------------------------
 
     def dataset(self, cache_folder: Path) -> Dataset | None:
-        part = self.experiment.dataset
+        part, context = self.experiment.dataset, self.experiment.context()
         source: DatasetSource | None = None
         dataset: Dataset | None = None
         with self.naming("dataset"):
-            source = part.kind(part.options, self.experiment.context())
+            if self.experiment.alone and asks_others(
+                contacts := contacts_with(part.kind, [part.options], context) or ()
+            ):
+                raise InvalidOptions(
+                    f"a dry run does not ask {contacts[0].host} for it. Run it without --dry-run.", key="adapter"
+                )
+            source = part.kind(part.options, context)
             source.check()
             dataset = load_dataset(
                 source,

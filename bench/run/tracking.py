@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, get_args
 
@@ -25,6 +25,7 @@ from adapters.base import (
     WrongAnswer,
 )
 from bench.experiment.parts import Experiment
+from bench.experiment.trust import contacts_with
 from bench.messages.failures import Failure, as_failure, closing, failure_of
 from bench.messages.secrets import redacted_event
 from bench.results.model import Result, ResultUnreadable
@@ -32,6 +33,22 @@ from bench.results.model import Result, ResultUnreadable
 SECONDS_TO_DELIVER = 120.0
 _FOLLOWED = (RunStarted, SystemFinished, QueryScored, RunFinished)
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerMaker:
+    """Makes a tracker when it is called."""
+
+    kind: type[Any]
+    options: Any
+    context: Context
+
+    def __call__(self) -> Tracker:
+        return self.kind(self.options, self.context)  # type: ignore[no-any-return]
+
+    def contacts(self) -> Sequence[Contact]:
+        """Whom the tracker would send to."""
+        return contacts_with(self.kind, (self.options,), self.context) or ()
 
 
 class Tracking:
@@ -52,15 +69,7 @@ class Tracking:
         """The trackers that an experiment names."""
         context = experiment.context()
         parts = experiment.trackers.items()
-        return cls({name: _maker(part.kind, part.options, context) for name, part in parts})
-
-    def contacts(self) -> dict[str, Sequence[Contact]]:
-        """Whom the trackers send to, by their key paths."""
-        found: dict[str, Sequence[Contact]] = {}
-        for name, tracker in self._trackers.items():
-            with self._noting(name):
-                found[f"trackers.{name}"] = tracker.contacts()
-        return found
+        return cls({name: TrackerMaker(part.kind, part.options, context) for name, part in parts})
 
     def __call__(self, event: Event) -> None:
         """Hand an event on. Events of stages stay out: they come while something is being timed."""
@@ -96,10 +105,6 @@ class Tracking:
             yield
         except BaseException as error:
             self.failures[name] = failure_of(error)
-
-
-def _maker(kind: type[Any], options: Any, context: Context) -> Callable[[], Tracker]:
-    return lambda: kind(options, context)
 
 
 def _checked(name: str, delivery: Any) -> Delivery:
@@ -155,7 +160,7 @@ def base_of(result: Result, folder: Path) -> Path:
     return Path(told) if told and Path(told).is_dir() else folder
 
 
-def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) -> dict[str, Callable[[], Tracker]]:
+def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) -> dict[str, TrackerMaker]:
     """What makes the trackers that a result's experiment names; with `only`, that one, by its name or its adapter's.
 
     Raises InvalidOptions, MissingDependency, and Failed for a tracker that cannot be loaded.
@@ -166,12 +171,12 @@ def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) ->
     if not named:
         known = ", ".join(registry.names("trackers"))
         raise InvalidOptions(f"The experiment names no tracker. Name one: --tracker NAME. Known: {known}.")
-    found: dict[str, Callable[[], Tracker]] = {}
+    found: dict[str, TrackerMaker] = {}
     for name, spec in named.items():
         with as_failure(f"tracker {name}"):
             kind = registry.load("trackers", str(spec.get("adapter")))
             if missing := kind.missing():
                 raise missing
             options = kind.Options.model_validate({k: v for k, v in spec.items() if k != "adapter"})
-        found[name] = _maker(kind, options, Context(base))
+        found[name] = TrackerMaker(kind, options, Context(base))
     return found
