@@ -85,7 +85,7 @@ def load(role: RoleName, name: str) -> type[Any]:
         raise InvalidOptions("it is a third party's, whose code a restricted run does not load.", key="adapter")
     if name in third_party:
         return cast("type[Adapter]", third_party[name].load())
-    known = names(role)
+    known = sorted({*_BUILT_IN[role], *third_party})
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
     raise InvalidOptions(f"There is no adapter {name!r} among the {role}. {hint}", key="adapter")

@@ -22,6 +22,8 @@ from bench.messages.secrets import redacted
 from bench.messages.suggestions import advice, meant, suggestion
 
 _LONGEST_SHOWN = 300  # characters of a value in a fault
+_MOST_FAULTS = 50  # that are told; whoever has more has made one mistake in many places
+_MOST_OF_A_KIND = 10
 
 
 class ConfigFaults(Exception):
@@ -47,6 +49,8 @@ class Faults:
     def fault(self, key_path: str, message: str) -> None:
         if key_path in self._read_as:
             return
+        if len(self.found) >= _MOST_FAULTS:
+            raise ConfigFaults([*self.found, f"{self.file}: and more. Mend these first."])
         message = message if len(message) <= 4 * _LONGEST_SHOWN else f"{message[: 4 * _LONGEST_SHOWN]} …"
         text = f"{self.file}: {key_path}{'' if not key_path or message.startswith(':') else ' '}{message}"
         text = redacted(text)
@@ -121,7 +125,7 @@ class Faults:
         other_places: keys of places that the model does not know of, by how each is called in a sentence.
         """
         named: set[str] = set()
-        items = error.errors(include_url=False)
+        items, more = _first_of_each_kind(error)
         written_wrong = {
             (*item["loc"][:-1], meant(str(item["loc"][-1]), known_keys(model, steps(item)[:-1])))
             for item in items
@@ -150,6 +154,11 @@ class Faults:
                 about_path = message.startswith(("the variable ", "there is no home ", "a path "))
                 sentence = f"{message[:1].lower()}{message[1:]}{'' if about_path else shown}.".replace("..", ".")
                 self.fault(key_path, f": {sentence}" if about_path else sentence)
+        for above, count in more:
+            key_path = f"{prefix}{'.' if prefix and above else ''}{written(above)}"
+            self.fault(f"{key_path}:" if key_path else "", f"and {count:,} more of that kind.")
+        if more:
+            self.stop()
 
     def part(self, role: registry.RoleName, name: str, spec: Mapping[str, Any], key_path: str) -> Part | None:
         """A named part with its options validated; None after naming the fault."""
@@ -209,6 +218,23 @@ class Faults:
     def parts(self, role: registry.RoleName, specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Part]:
         parts = {name: self.part(role, name, spec, f"{role}.{name}") for name, spec in specs.items()}
         return {name: part for name, part in parts.items() if part is not None}
+
+
+def _first_of_each_kind(
+    error: ValidationError,
+) -> tuple[list[Mapping[str, Any]], list[tuple[list[str | int], int]]]:
+    """Some of pydantic's errors of each kind and place, and how many more there are below which steps."""
+    items: list[Mapping[str, Any]] = []
+    kinds: dict[Any, int] = {}
+    for item in error.errors(include_url=False):
+        above = item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"]
+        upto = next((place for place, step in enumerate(above) if isinstance(step, int)), len(above))
+        kind = (item["type"], tuple(above[:upto]), tuple(step for step in above[upto:] if not isinstance(step, int)))
+        kinds[kind] = kinds.get(kind, 0) + 1
+        if kinds[kind] <= _MOST_OF_A_KIND:
+            items.append(item)
+    more = [([*kind[1]], count - _MOST_OF_A_KIND) for kind, count in kinds.items() if count > _MOST_OF_A_KIND]
+    return items, more
 
 
 def parse_filter(faults: Faults, spec: Any, key_path: str) -> Filter | None:

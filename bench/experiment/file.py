@@ -11,6 +11,7 @@ from adapters.base import FolderOrUri, Options
 
 DEFAULT_MEASURES = ("nDCG@10", "Recall@1", "Recall@3", "Recall@5", "Recall@10", "MRR@1", "MRR@3", "MRR@5", "MRR@10")
 DEFAULT_DEPTH = 100
+LONGEST_RANKING = 1_000_000  # documents
 ROUNDS = 3  # of long turns: a backlog cannot be seen in a second
 ROUNDS_ALONE = 10  # of a closed loop of one worker: with fewer, sign flips over rounds tell little apart
 
@@ -21,8 +22,10 @@ class IngestPlan(Options):
     """Rows written into the index while a load point's queries run: the last part of the corpus, held back until
     then from an index of their own."""
 
-    rows_per_second: float = Field(gt=0, description="Rows that are written in a second while the queries run.")
-    batch: int = Field(100, ge=1, description="Rows written at once.")
+    rows_per_second: float = Field(
+        gt=0, le=10_000_000, description="Rows that are written in a second while the queries run."
+    )
+    batch: int = Field(100, ge=1, le=1_000_000, description="Rows written at once.")
     share: float = Field(
         0.1, gt=0, lt=1, description="Part of the corpus that is written during the queries, above 0 and below 1."
     )
@@ -45,7 +48,7 @@ class LoadPoint(Options):
     )
     workers: int = Field(1, ge=1, le=1024, description="Queries under way at once in a closed loop, 1 to 1,024.")
     rate: float | None = Field(
-        None, gt=0, description="Queries that start in a second in an open loop, which must have it."
+        None, gt=0, le=1_000_000, description="Queries that start in a second in an open loop, which must have it."
     )
     arrivals: Literal["poisson", "constant"] = Field(
         "poisson",
@@ -63,24 +66,28 @@ class LoadPoint(Options):
     samples: int | None = Field(
         None,
         ge=1,
+        le=10_000_000,
         description="Measured queries wanted of each system, over all rounds; left out, 1,000, and 100 where "
         "calls are billed.",
     )
     seconds: float = Field(
         60.0,
         gt=0,
+        le=604_800,
         description="Seconds for the whole pass over all systems, if the samples are not there before; a closed "
         "loop of one worker takes longer where its turns do not fit.",
     )
     rounds: int | None = Field(
         None,
         ge=3,
+        le=10_000,
         description="How often systems take turns, at least 3; left out, 3, and 10 in a closed loop of one "
         "worker, where fewer are raised to 10.",
     )
     turn_seconds: float = Field(
         1.0,
         gt=0,
+        le=86_400,
         description="Seconds that a turn lasts at least in a closed loop of one worker, and 20 queries; shorter "
         "turns measure the scheduler, so that under one second there is no verdict on latency.",
     )

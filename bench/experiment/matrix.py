@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adapters import registry
 from adapters.base import Filter, InvalidOptions, resolve_path
+from bench.experiment.axes import axes_of, combinations, count_of, in_words, shown
 from bench.experiment.faults import Faults, parse_filter
+from bench.experiment.file import LONGEST_RANKING
+from bench.experiment.fusions import fuses_itself, trees_of
 from bench.experiment.parts import EncoderPair, Fused, RunFile, Searched, StoreChoice, System, safe_name
 from bench.experiment.places import of_store
 from bench.messages.failures import failure_of
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
 _SECTIONS = ("index", "query")
 _PART_NAME = re.compile(r"[a-z0-9_-]+")
+_MOST_SYSTEMS = 2_000
+_DEEPEST_FUSION, _MOST_FUSED = 10, 1_000  # fusions of fusions of …, and systems in their tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +103,14 @@ class _Expansion:
     def systems(self) -> list[System]:
         found: list[_Draft] = []
         for i, entry in enumerate(self.settings.systems):
-            found += self._entry(entry, f"systems[{i}]")
+            found += self._entry(entry, f"systems[{i}]", _MOST_SYSTEMS - len(found))
         self._refuse_duplicates(found)
         self._check_legs(found)
         return self._trees(found)
 
     # -- one entry -----------------------------------------------------------------------------------------------
 
-    def _entry(self, entry: SystemEntry, path: str) -> Iterator[_Draft]:
+    def _entry(self, entry: SystemEntry, path: str, room: int) -> Iterator[_Draft]:
         sources = [name for name in ("run", "fuse") if getattr(entry, name) is not None]
         if entry.encoder is not None or entry.store is not None:
             sources.append("encoder/store")
@@ -113,24 +119,31 @@ class _Expansion:
             self.faults.fault(path, f"needs one source of candidates: encoder/store, fuse or run (it has {have}).")
             self.faults.lost.append(entry.name)
             return
-        for choices in self._choices(entry, path):
+        axes = axes_of(entry)
+        stores = sum(self._store_size(name) for name in axes["store"])
+        size = stores * math.prod(len(values) for name, values in axes.items() if name != "store")
+        if size > room:
+            self.faults.fault(
+                path,
+                f"stands for {in_words(size)} systems; all entries may stand for {_MOST_SYSTEMS:,}. Shorten its lists.",
+            )
+            self.faults.lost.append(None)
+            return
+        for choices in self._choices(axes, entry, path):
             system = self._system(entry, path, choices)
             if system is not None:
                 yield system
 
-    def _choices(self, entry: SystemEntry, path: str) -> Iterator[dict[str, Any]]:
+    def _store_size(self, name: Any) -> int:
+        """How many systems a store's lists make of one. Counted, since the lists of a few lines multiply to more than
+        could be gone through."""
+        spec = self.settings.stores.get(name) if isinstance(name, str) else None
+        if spec is None:
+            return 1
+        return max(1, math.prod(count_of(values) for key, values in spec.items() if isinstance(values, Mapping)))
+
+    def _choices(self, axes: dict[str, list[Any]], entry: SystemEntry, path: str) -> Iterator[dict[str, Any]]:
         """Every combination of the entry's lists; the key `swept` holds what belongs in the name."""
-        axes: dict[str, list[Any]] = {
-            "encoder": _listed(entry.encoder),
-            "store": _listed(entry.store),
-            "run": _listed(entry.run),
-            "fuse": entry.fuse if entry.fuse and isinstance(entry.fuse[0], list) else [entry.fuse],
-            "by": _listed(entry.by),
-            "reranker": _listed(entry.reranker),
-            "depth": _listed(entry.depth),
-            "rrf_k": _listed(entry.rrf_k),
-            "filter": _listed(entry.filter),
-        }
         for values in itertools.product(*axes.values()):
             choice = dict(zip(axes, values, strict=True))
             swept = {name: choice[name] for name, options in axes.items() if len(options) > 1}
@@ -180,6 +193,11 @@ class _Expansion:
             self.faults.fault(f"{path}.k", f"({draft.k}) is below the cut-off of a measure ({self.cutoff}).")
         if (draft.reranker or draft.legs) and draft.k > draft.depth:
             self.faults.fault(f"{path}.k", f"({draft.k}) is larger than the depth ({draft.depth}). Raise depth.")
+        for name, value in (("k", draft.k), ("depth", draft.depth)):
+            if value > LONGEST_RANKING:
+                self.faults.fault(f"{path}.{name}", f"({value}) is more than a ranking holds ({LONGEST_RANKING:,}).")
+        if isinstance(draft.source, _Named) and draft.source.rrf_k < 0:
+            self.faults.fault(f"{path}.rrf_k", "must be at least 0.")
         if draft.depth < 1 or draft.k < 1:
             self.faults.fault(f"{path}.{'depth' if draft.depth < 1 else 'k'}", "must be at least 1.")
         match draft.source:
@@ -260,7 +278,7 @@ class _Expansion:
             if not isinstance(values, Mapping):
                 self.faults.fault(f"{path}.{section}", "must be a mapping of options.")
                 return []
-            sections.append(list(_combinations(values)))
+            sections.append(list(combinations(values)))
         connected = self.faults.options(kind.Connection, connection, path, of_store(kind, "Connection"))
         found: list[tuple[StoreChoice, dict[str, Any]]] = []
         for (index, index_swept), (query, query_swept) in itertools.product(*sections):
@@ -311,45 +329,51 @@ class _Expansion:
     def _check_legs(self, drafts: Sequence[_Draft]) -> None:
         """Check that legs exist, that none contains itself, and that legs and fusion search under one filter."""
         by_name = {draft.name: draft for draft in drafts}
+        legs = {name: draft.legs for name, draft in by_name.items()}
+        trees = trees_of(legs)
+        endless = False
         for draft in drafts:
+            path = f"{draft.key_path}.fuse"
             for leg in draft.legs:
                 if leg not in by_name:
                     variants = [name for name in by_name if name.startswith(f"{leg}(")]
-                    hint = f"It stands for several: {', '.join(variants)}." if variants else None
-                    self.faults.not_a_system(f"{draft.key_path}.fuse", leg, by_name, hint)
-                elif self._contains(by_name, leg, draft.name, set()):
-                    self.faults.fault(f"{draft.key_path}.fuse", f": {draft.name} would be fused with itself.")
+                    hint = f"It stands for several: {', '.join(variants[:20])}." if variants else None
+                    self.faults.not_a_system(path, leg, by_name, hint)
+            tree = trees.get(draft.name)
+            if tree is None and fuses_itself(legs, draft.name):
+                self.faults.fault(path, f": {draft.name} would be fused with itself.")
+            if tree is not None and (tree.depth > _DEEPEST_FUSION or tree.systems > _MOST_FUSED):
+                self.faults.fault(
+                    path,
+                    f"fuses {in_words(tree.systems - 1)} systems, {tree.depth} deep; {_MOST_FUSED:,}, "
+                    f"{_DEEPEST_FUSION} deep, are the most.",
+                )
+                endless = True
+        if endless or len(trees) < len(by_name):
+            self.faults.stop()  # such trees cannot be made
         if self.faults.found:
             return
         for draft in drafts:
             if {by_name[leg].filter for leg in draft.legs} - {draft.filter}:
                 self.faults.fault(f"{draft.key_path}.filter", "must be the same on a fusion and on each of its legs.")
 
-    def _contains(self, drafts: Mapping[str, _Draft], name: str, wanted: str, seen: set[str]) -> bool:
-        if name == wanted:
-            return True
-        if name not in drafts or name in seen:
-            return False
-        return any(self._contains(drafts, leg, wanted, seen | {name}) for leg in drafts[name].legs)
-
     def _trees(self, drafts: Sequence[_Draft]) -> list[System]:
         """The systems, each with what it fuses below it. Legs that a named fault keeps from being made are left out."""
         by_name = {draft.name: draft for draft in drafts}
         made: dict[str, System] = {}
 
-        def tree(draft: _Draft, above: frozenset[str]) -> System:
+        def tree(draft: _Draft) -> System:
             if draft.name in made:
                 return made[draft.name]
             named = draft.source
             if not isinstance(named, _Named):
                 return made.setdefault(draft.name, draft.system(named))
-            inside = above | {draft.name}
-            there = [name in by_name and name not in inside for name in named.legs]
-            legs = tuple(tree(by_name[name], inside) for name in itertools.compress(named.legs, there))
+            there = [name in by_name for name in named.legs]
+            legs = tuple(tree(by_name[name]) for name in itertools.compress(named.legs, there))
             fused = Fused(named.by, legs, tuple(itertools.compress(named.weights, there)), named.rrf_k)
             return made.setdefault(draft.name, draft.system(fused))
 
-        return [tree(draft, frozenset()) for draft in drafts]
+        return [tree(draft) for draft in drafts]
 
     def _refuse_duplicates(self, drafts: Sequence[_Draft]) -> None:
         seen: dict[str, _Draft] = {}
@@ -361,32 +385,11 @@ class _Expansion:
                 )
 
 
-def _combinations(options: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Every combination of the lists in a mapping, with the swept options by name; mappings are entered."""
-    axes: list[list[tuple[Any, dict[str, Any]]]] = []
-    for name, value in options.items():
-        if isinstance(value, list):
-            axes.append([(item, {name: item} if len(value) > 1 else {}) for item in value])
-        elif isinstance(value, Mapping):
-            axes.append(
-                [(inner, {f"{name}.{k}": v for k, v in swept.items()}) for inner, swept in _combinations(value)]
-            )
-        else:
-            axes.append([(value, {})])
-    for values in itertools.product(*axes):
-        chosen = {name: item for name, (item, _) in zip(options, values, strict=True)}
-        yield chosen, {key: item for _, swept in values for key, item in swept.items()}
-
-
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # a name that is too long, or a folder that may not be looked into
         return False
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) and value else [None if isinstance(value, list) else value]
 
 
 def _name(entry: SystemEntry, choice: dict[str, Any], encoders: EncoderPair | None) -> str:
@@ -408,16 +411,4 @@ def _name(entry: SystemEntry, choice: dict[str, Any], encoders: EncoderPair | No
         swept = {k: parts.get(k, v) for k, v in choice["swept"].items()} | swept
     if not swept:
         return base
-    return f"{base}({','.join(f'{key}={_shown(value)}' for key, value in swept.items())})"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return " ".join(f"{k}:{_shown(v)}" for k, v in value.items())
-    if isinstance(value, list):
-        return "|".join(_shown(v) for v in value)
-    return str(value)
+    return f"{base}({','.join(f'{key}={shown(value)}' for key, value in swept.items())})"

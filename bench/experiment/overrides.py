@@ -17,7 +17,9 @@ from bench.messages.suggestions import meant
 
 Steps: TypeAlias = tuple[str | int, ...]
 
-_PIECE = re.compile(r"([^\[\]]+)((?:\[\d+\])*)")
+_PIECE = re.compile(r"([^\[\]]+)((?:\[\d{1,9}\])*)")
+_MOST_STEPS = 100
+_LONGEST_SHOWN = 200  # characters of what was given, and of what stands there
 _SECTIONS = {"index": "Index", "query": "Query"}
 
 
@@ -37,7 +39,7 @@ def override(raw: dict[str, Any], overrides: Sequence[str], working_directory: P
             _put(raw, steps, _parsed(value))
             given.append(steps)
         except _Fault as fault:
-            faults.append(f"--set {text}: {fault}")
+            faults.append(f"--set {_short(text)}: {fault}")
     for steps in given:
         _resolve(raw, steps, working_directory)
     return faults
@@ -69,6 +71,10 @@ class _Fault(Exception):
     pass
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]} …"
+
+
 def _parsed(value: str) -> Any:
     try:
         return parse_yaml(value)
@@ -78,10 +84,12 @@ def _parsed(value: str) -> Any:
 
 def _steps(key: str) -> Steps:
     steps: list[str | int] = []
+    if key.count(".") + key.count("[") > _MOST_STEPS:
+        raise _Fault(f"no key stands more than {_MOST_STEPS} steps deep.")
     for piece in key.split("."):
         match = _PIECE.fullmatch(piece)
         if not match:
-            raise _Fault(f"{piece!r} is not a key or a key with [number].")
+            raise _Fault(f"{_short(repr(piece))} is not a key or a key with [number].")
         steps += [match[1], *(int(number) for number in re.findall(r"\d+", match[2]))]
     return tuple(steps)
 
@@ -105,13 +113,13 @@ def _check_step(node: Any, step: str | int, above: Steps) -> None:
         if isinstance(node, Mapping):
             raise _Fault(f"{here} is no list but a mapping. Write a key: {here}.KEY")
         if not isinstance(node, list):
-            raise _Fault(f"{here} is no list. It is {node!r}.")
+            raise _Fault(f"{here} is no list. It is {_short(repr(node))}.")
         if step >= len(node):
             raise _Fault(f"there is no item [{step}]; {here} has {len(node)}, counted from 0.")
     elif isinstance(node, list):
         raise _Fault(f"{here} is a list, whose items have numbers. {_numbered(node, step, here)}")
     elif not isinstance(node, dict):
-        raise _Fault(f"{here} is {node!r}, which has no keys.")
+        raise _Fault(f"{here} is {_short(repr(node))}, which has no keys.")
 
 
 def _numbered(items: Sequence[Any], name: str, here: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from adapters.base import DatasetInvalid, open_text, resolve_path
 from bench.cache.artifacts import content_key
 from bench.experiment.faults import ConfigFaults, Faults, steps
-from bench.experiment.file import ExperimentFile, LoadPoint
+from bench.experiment.file import LONGEST_RANKING, ExperimentFile, LoadPoint
 from bench.experiment.matrix import expand_systems
 from bench.experiment.overrides import addresses_given, override
 from bench.experiment.parts import Experiment, System
@@ -29,6 +29,8 @@ from bench.messages.secrets import is_secret, looks_secret, secret_in_address
 from bench.statistics.measures import Measure
 
 _LONGEST_MEASURE = 200  # characters
+_MOST_MEASURES = 500
+_MOST_LOOKED_FOR = 20  # unknown keys that are looked for among the options of every part
 
 
 def load_experiment(
@@ -126,7 +128,9 @@ class _Reader:
             return ExperimentFile.model_validate(raw)
         except ValidationError as error:
             unknown = [str(steps(e)[-1]) for e in error.errors(include_url=False) if e["type"] == "extra_forbidden"]
-            in_parts = {place: keys for word in unknown for place, keys in of_parts(raw, word).items()}
+            in_parts = {
+                place: keys for word in unknown[:_MOST_LOOKED_FOR] for place, keys in of_parts(raw, word).items()
+            }
             self._faults.model_faults(error, "", ExperimentFile, in_parts)
             corrected = self._faults.corrected(raw, error, ExperimentFile, "")
             try:
@@ -178,6 +182,10 @@ class _Reader:
                     measures += [replace(measures[-1], cutoff=int(c)) for c in cutoffs]
             except ValueError as error:
                 self._faults.fault(f"{key_path}[{i}]", f"({str(item)[:_LONGEST_MEASURE]}): {error}")
+        if any(measure.cutoff > LONGEST_RANKING for measure in measures):
+            self._faults.fault(key_path, f"is cut beyond rank {LONGEST_RANKING:,}, which no ranking here reaches.")
+        if len(measures) > _MOST_MEASURES:
+            self._faults.fault(key_path, f"stands for {len(measures):,} measures; {_MOST_MEASURES} are the most.")
         if not items:
             self._faults.fault(key_path, "is empty. The first measure decides; write for example [nDCG@10, Recall@10].")
         return tuple(dict.fromkeys(measures))

@@ -12,10 +12,11 @@ import yaml
 _DEEPEST = 100
 _LONGEST = 300_000  # characters of a file
 _LONGEST_TEXT = 100_000  # characters of one value
-_LONGEST_KEY = 500
+_LONGEST_KEY = 200
 _LONGEST_NUMBER = 100
 _MOST_MERGED = 10_000  # keys that `<<` brings in
-_MOST_NODES = 20_000  # values as they are written, aliases counted once
+_MOST_NODES = 10_000  # values as they are written, aliases counted once
+_LONGEST_FAULT = 300
 _MOST = 100_000  # values; a few lines of aliases to aliases make billions
 
 
@@ -127,7 +128,9 @@ _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
 
 def _fault(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
+    problem = str(getattr(error, "problem", None) or error)
+    if len(problem) > _LONGEST_FAULT:  # it repeats a tag of any length
+        problem = f"{problem[:_LONGEST_FAULT]} …"
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}." if mark else f"{problem}."
 
 

@@ -49,11 +49,22 @@ _SAME = (
 )  # fmt: skip
 
 
+_LISTED = 40  # names that a message lists
+_LONGEST = 60  # letters of a word that is compared with others
+_MOST_COMPARED = 500  # words that one is compared with
+_MOST_SLIPS = 3  # that are told apart: more make another word of any length
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """«Did you mean …?» where something is meant or spelled alike, else the list of what is known."""
     options = list(known)
     found = meant(word, options)
-    return f"Did you mean {found}?" if found else f"Known: {', '.join(options) or 'none'}."
+    return f"Did you mean {found}?" if found else f"Known: {_listing(options) or 'none'}."
+
+
+def _listing(names: Sequence[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_LISTED])} and {more:,} more"
 
 
 def advice(word: str, known: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> str:
@@ -69,7 +80,7 @@ def advice(word: str, known: Sequence[str], elsewhere: Mapping[str, Sequence[str
     for place, keys in elsewhere.items():
         if (found := meant(word, keys)) is not None:
             return f"Did you mean {found}? It belongs {place}."
-    return f"Known: {', '.join(known)}." if known else "Nothing can be set there."
+    return f"Known: {_listing(known)}." if known else "Nothing can be set there."
 
 
 def meant(word: str, known: Iterable[str]) -> str | None:
@@ -91,7 +102,10 @@ def alike(word: str, known: Sequence[str]) -> str | None:
 def spelled(word: str, known: Sequence[str]) -> str | None:
     """The known word that is spelled most like it: a slip or two, or the word with something put before or after."""
     plain = _plain(word)
-    near = [(_slips(plain, _plain(option)), option) for option in known]
+    if len(plain) > _LONGEST:
+        return None
+    comparable = [option for option in known if abs(len(option) - len(plain)) <= _MOST_SLIPS][:_MOST_COMPARED]
+    near = [(_slips(plain, _plain(option)), option) for option in comparable]
     slips, best = min(near, default=(0, ""), key=lambda pair: pair[0])
     if best and slips <= _allowed(plain, _plain(best)):
         return best
@@ -117,14 +131,20 @@ def _singular(word: str) -> str:
 
 
 def _slips(one: str, other: str) -> int:
-    """Letters to insert, delete, replace or swap with their neighbour. Source: optimal string alignment distance."""
-    rows = [list(range(len(other) + 1))]
+    """Letters to insert, delete, replace or swap with their neighbour; at most one more than are told apart. Source:
+    optimal string alignment distance, in the band of that width (Ukkonen)."""
+    beyond = _MOST_SLIPS + 1
+    rows = [[min(j, beyond) for j in range(len(other) + 1)]]
     for i, letter in enumerate(one, 1):
-        row = [i]
-        for j, its in enumerate(other, 1):
-            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != its))
+        row = [beyond] * (len(other) + 1)
+        row[0] = min(i, beyond)
+        for j in range(max(1, i - _MOST_SLIPS), min(len(other), i + _MOST_SLIPS) + 1):
+            its = other[j - 1]
+            best = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (letter != its))
             if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == its:
                 best = min(best, rows[-2][j - 2] + 1)
-            row.append(best)
+            row[j] = min(best, beyond)
+        if min(row) >= beyond and min(rows[-1]) >= _MOST_SLIPS:
+            return beyond
         rows.append(row)
     return rows[-1][-1]
