@@ -127,11 +127,10 @@ class _Preflight:
         source: DatasetSource | None = None
         dataset: Dataset | None = None
         with self.naming("dataset"):
-            if self.experiment.alone and asks_others(
-                contacts := contacts_with(part.kind, [part.options], context) or ()
-            ):
+            others = [each for each in contacts_with(part.kind, [part.options], context) or () if not each.own]
+            if self.experiment.alone and others:
                 raise InvalidOptions(
-                    f"a dry run does not ask {contacts[0].host} for it. Run it without --dry-run.", key="adapter"
+                    f"a dry run does not ask {others[0].host} for it. Run it without --dry-run.", key="adapter"
                 )
             source = part.kind(part.options, context)
             source.check()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from adapters import registry
-from adapters.base import AdapterError, Context, Corpus, InvalidOptions, Queries, Rows, TextRows, Tracker
+from adapters.base import Adapter, AdapterError, Context, Corpus, InvalidOptions, Queries, Rows, TextRows, Tracker
 from adapters.stores.weaviate.options import WeaviateConnection
 from tests import small
 from tests.security.recording import MARK, VARIABLES, Recorder, planted, recording
@@ -122,6 +122,36 @@ USES: Mapping[str, Callable[[str], Callable[[Context], Any]]] = {
 }  # fmt: skip
 
 
+#: The adapters that may talk to somebody, with what puts each to the test above.
+WITH_NETWORK: Mapping[str, Sequence[str]] = {
+    "encoders.openai": ["openai"],
+    "encoders.cohere": ["cohere encoder"],
+    "rerankers.cohere": ["cohere reranker"],
+    "rerankers.rerank_api": ["rerank_api"],
+    "stores.http": ["http"],
+    "stores.weaviate": ["weaviate, url", "weaviate, host and port", "weaviate, grpc_host"],
+    "stores.lancedb": ["lancedb", "lancedb, aws_endpoint"],
+    "trackers.braintrust": ["braintrust"],
+    "trackers.mlflow": ["mlflow"],
+}
+#: Those that ask the hub alone, at the address that its own variable gives: no option of theirs names another.
+OF_THE_HUB = {"datasets.hub", "encoders.sentence_transformers", "rerankers.cross_encoder"}
+WITHOUT_NETWORK = {
+    "datasets.beir", "datasets.files", "datasets.pairs", "datasets.vectors", "datasets.api_docs",
+    "encoders.precomputed", "stores.exact", "stores.bm25", "stores.faiss", "rerankers.bm25", "rerankers.bi_encoder",
+}  # fmt: skip
+
+
+def test_every_adapter_is_held_to_these_laws_or_talks_to_nobody() -> None:
+    every = {f"{role}.{name}" for role in registry.ROLES for name in registry.names(role)}
+    assert every == {*WITH_NETWORK, *OF_THE_HUB, *WITHOUT_NETWORK}, "say where a new adapter belongs, and use it"
+    assert {use for uses in WITH_NETWORK.values() for use in uses} == set(USES)
+    for adapter in every - OF_THE_HUB:
+        role, _, name = adapter.partition(".")
+        says = registry.load(role, name).contacts is not Adapter.contacts  # type: ignore[arg-type]
+        assert says == (adapter in WITH_NETWORK), adapter
+
+
 @pytest.mark.parametrize("use", USES)
 def test_an_address_of_a_file_gets_no_key_that_the_file_does_not_name(use: str, keys: None, tmp_path: Path) -> None:
     with recording() as seen:
@@ -221,6 +251,30 @@ def test_a_run_of_a_strangers_file_sends_no_key(keys: None, tmp_path: Path) -> N
         assert leaked(seen) == []
         small.bench("run", stranger(tmp_path, seen.url), *places, "--set", "stores.w.url=http://127.0.0.1:9")
         assert leaked(seen) == []
+
+
+def test_an_export_from_a_strangers_file_sends_no_key(keys: None, tmp_path: Path) -> None:
+    more = ("--negatives", "cosine", "--split", "test", "--output", tmp_path / "t.jsonl", "--cache", tmp_path / "cache")
+    with recording(401) as seen:
+        for encoder in ("e", "c"):
+            small.bench("export-training", stranger(tmp_path, seen.url), "--encoder", encoder, *more)
+        assert seen.requests and leaked(seen) == []
+
+
+def test_commands_that_need_nobody_ask_nobody(keys: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.collection(tmp_path / "data", documents=30, queries=4)
+    with recording(401) as seen:
+        for name in (
+            "OPENAI_BASE_URL",
+            "CO_API_URL",
+            "BRAINTRUST_APP_URL",
+            "BRAINTRUST_API_URL",
+            "MLFLOW_TRACKING_URI",
+        ):
+            monkeypatch.setenv(name, seen.url)
+        for command in (["doctor"], ["schema"], ["schema", "--result"], ["init", tmp_path / "data"], ["--help"]):
+            assert small.bench(*command).exit_code == 0, command
+        assert seen.requests == []
 
 
 def named(folder: Path, url: str) -> Path:
