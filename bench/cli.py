@@ -278,11 +278,12 @@ def track(
 ) -> None:
     """Send a finished result to its trackers, such as what did not arrive when it was run."""
     from adapters.base import AdapterError
-    from bench.results.model import ResultUnreadable, read_result
+    from bench.results.model import ResultUnreadable, check_unchanged, read_result
     from bench.run.tracking import Tracking, base_of, replay, trackers_for
 
     try:
         result = read_result(folder)
+        check_unchanged(folder)
         trackers = trackers_for(result.experiment, tracker, base_of(result, folder))
         events = list(replay(folder))
     except (ResultUnreadable, AdapterError) as error:

@@ -19,14 +19,14 @@ _CHUNK_BYTES = 1 << 18
 def file_digests(folder: Path) -> dict[str, str]:
     """Size and xxh3 digest of every file below a folder, by its path from there; a link's is what it points to.
     Raises OSError for what may not be read, or cannot because too many files are open."""
-    return {name: _digest(path) for name, path in _files(folder)}
+    return {name: file_digest(path) for name, path in _files(folder)}
 
 
 def damaged_files(folder: Path, kept: Mapping[str, str]) -> list[str]:
     """Those of the kept files that are not there or are not what they were. What an engine has added since is none.
     Raises OSError as `file_digests` does: what this process may not read is not damaged."""
     there = dict(_files(folder))
-    return [name for name in sorted(kept) if name not in there or _digest(there[name]) != kept[name]]
+    return [name for name in sorted(kept) if name not in there or file_digest(there[name]) != kept[name]]
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -41,7 +41,8 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Size and xxh3 digest of a file; of a link what it points to."""
     import xxhash
 
     mode = path.lstat().st_mode

@@ -9,7 +9,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.cache.artifacts import write_atomically
+from bench.cache.own_files import read_own
 from bench.messages.secrets import redacted_values
+from bench.results.seal import changes, sealed
 
 FORMAT = 1
 RESULT_FILE = "result.json"
@@ -383,19 +385,27 @@ class Result(_Model):
     tracked: list[Tracked] = []
     fronts: list[Front] = []
     targets: list[Target] = []
+    files: dict[str, str] = Field(
+        {}, description="digests of the run files and tables in the folder, as they were written"
+    )
+    digest: str | None = Field(None, description="of all other fields as they were written")
 
 
 def write_result(folder: Path, result: Result) -> None:
     """Replace result.json whole."""
-    text = json.dumps(redacted_values(result.model_dump(mode="json")), ensure_ascii=False, indent=1, allow_nan=False)
+    values = sealed(redacted_values(result.model_dump(mode="json")))
+    text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
     write_atomically(folder / RESULT_FILE, (text + "\n").encode("utf-8"))
 
 
 def read_result(folder: Path) -> Result:
-    """Read a result folder. Raises ResultUnreadable with the cause and the cure."""
+    """Read a result folder. What in it is not as its run wrote it stands among the warnings.
+
+    Raises ResultUnreadable with the cause and the cure.
+    """
     path = folder / RESULT_FILE if folder.is_dir() else folder
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(read_own(path).decode("utf-8"))
     except FileNotFoundError:
         raise ResultUnreadable(f"{path}: there is no such file. A result folder holds {RESULT_FILE}.") from None
     except (OSError, ValueError, RecursionError) as error:  # no JSON, no UTF-8, numbers of thousands of digits
@@ -410,11 +420,21 @@ def read_result(folder: Path) -> Result:
             newer=True,
         )
     try:
-        return Result.model_validate(raw)
+        result = Result.model_validate(raw)
+        result.warnings += [f"{change}." for change in changes(path.parent, raw)]
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
         raise ResultUnreadable(f"{path}: {where}: {first['msg']}") from error
+    except RecursionError as error:
+        raise ResultUnreadable(f"{path}: cannot be read: {error}") from error
+    return result
+
+
+def check_unchanged(folder: Path) -> None:
+    """Raise ResultUnreadable where a result's folder is not as its run wrote it."""
+    for change in changes(folder, json.loads(read_own(folder / RESULT_FILE))):
+        raise ResultUnreadable(f"{change}.")
 
 
 def result_schema() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from adapters.base import Event, QueryScored, event_as_dict
 from bench.cache.artifacts import write_atomically
+from bench.cache.own_files import open_own, own_folder, refuse_links
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.messages.failures import failure_of
@@ -35,7 +36,12 @@ class Places:
 def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
     """The folder to write to: the latest one of the same config that was cut off, else a new one."""
     parent = output / experiment.name
+    own_folder(parent)  # its results' places are this program's own: a link there leads into somebody else's folder
     for folder in sorted(parent.glob(f"*-{experiment.hash}"), reverse=True):
+        if folder.is_symlink():
+            own_folder(folder)
+        if folder.is_dir():
+            refuse_links(folder, 0)
         if folder.is_dir() and not (folder / RESULT_FILE).exists():
             return folder, True  # killed before its first word
         try:
@@ -51,7 +57,7 @@ def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
     while True:
         folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(stamp))}-{experiment.hash}"
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
         except FileExistsError:
             stamp += 1
             continue
@@ -93,7 +99,7 @@ class EventLog:
         """Write the file again where it was removed or replaced, and go on in it; whether that was so. What has been
         written stays readable, after its removal too, while it is open here."""
         with suppress(FileNotFoundError, NotADirectoryError):
-            if os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+            if os.path.samestat(self._path.lstat(), os.fstat(self._file.fileno())):
                 return False
         self._file.seek(0)
         write_atomically(self._path, self._file.read())
@@ -106,4 +112,4 @@ class EventLog:
 
     def _opened(self) -> FileIO:
         # Unbuffered: what a full disk refused is not tried again when the file is closed.
-        return self._path.open("ab+", buffering=0)
+        return FileIO(open_own(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+")

@@ -16,15 +16,17 @@ from bench.latency.timings import Timings
 from bench.quality.evaluation import Evaluated
 from bench.quality.pipeline import Pipeline
 
+TABLES = ("per_query.parquet", "timings.parquet")
+
 
 def write_tables(folder: Path, pipeline: Pipeline, evaluated: Iterable[Evaluated], timings: Timings) -> None:
     """per_query.parquet (a row per system, build and query) and timings.parquet (a row per sample), where there is
     something to write."""
     parts = [part for one in evaluated for part in _per_query(pipeline, one)]
     if parts:
-        _write_parquet(pa.concat_tables(parts), folder / "per_query.parquet")
+        _write_parquet(pa.concat_tables(parts), folder / TABLES[0])
     if timings.table is not None:
-        _write_parquet(timings.table, folder / "timings.parquet")
+        _write_parquet(timings.table, folder / TABLES[1])
 
 
 def _per_query(pipeline: Pipeline, evaluated: Evaluated) -> Iterator[pa.Table]:

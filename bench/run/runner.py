@@ -24,6 +24,7 @@ from adapters.base import (
 )
 from bench.cache.artifacts import content_key, locked
 from bench.cache.mark import cache_in_use
+from bench.cache.own_files import own_folder
 from bench.experiment.parts import Experiment, System
 from bench.latency.comparison import against_baseline, comparable
 from bench.latency.figures import RoundFigures
@@ -52,12 +53,13 @@ from bench.results.model import (
     WorkDone,
     write_result,
 )
+from bench.results.seal import digests_of
 from bench.run.costs import Costs, LiveSeconds
 from bench.run.description import dataset_info, described, origins, undirected
 from bench.run.folder import EventLog, Listener, Places, Relay, open_folder
 from bench.run.fronts import EqualRecall
 from bench.run.preflight import prepare
-from bench.run.records import scored_queries, write_tables
+from bench.run.records import TABLES, scored_queries, write_tables
 from bench.run.tracking import Tracking
 
 TRUNCATED_SHARE_THAT_WARNS = 0.01
@@ -288,6 +290,7 @@ class _Run:
             path = self.folder / "runs" / f"{system.file_name}{suffix}.trec"
             if path not in self.written or not path.is_file():
                 ids, query_ids = self.pipeline.document_ids, self.pipeline.dataset.query_ids
+                own_folder(path.parent)
                 write_run(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
                 written.append(path)
         self.written.update(written)
@@ -520,6 +523,8 @@ class _Run:
             write_tables(self.folder, self.pipeline, self.evaluated.values(), self.timings)
             for event in self._queries():
                 self.emit(event)
+        tables = (self.folder / name for name in TABLES)
+        self.result.files = digests_of(self.folder, [*self.written, *tables])
         for entry in self.entries.values():
             self.emit(SystemFinished(entry.name, entry.status, entry.error, entry.model_dump(mode="json")))
         write_result(self.folder, self.result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from adapters.base import (
     Tracker,
     WrongAnswer,
 )
+from bench.cache.own_files import open_own
 from bench.experiment.parts import Experiment
 from bench.experiment.trust import contacts_with
 from bench.messages.failures import Failure, as_failure, closing, failure_of
@@ -119,7 +121,8 @@ def replay(folder: Path) -> Iterator[Event]:
     Raises FileNotFoundError where the folder holds no events.jsonl, and ResultUnreadable for one that tells no events.
     """
     events: list[Event] = []
-    with (folder / "events.jsonl").open(encoding="utf-8", errors="replace") as file:
+    events_file = open_own(folder / "events.jsonl", os.O_RDONLY)
+    with os.fdopen(events_file, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith("\n"):
                 break  # the last line of a run that was killed while writing it
@@ -157,7 +160,7 @@ def base_of(result: Result, folder: Path) -> Path:
     Where an older result does not tell it, or it is gone, the result's own folder.
     """
     told = result.provenance.get("base")
-    return Path(told) if told and Path(told).is_dir() else folder
+    return Path(told) if isinstance(told, str) and told and Path(told).is_dir() else folder
 
 
 def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) -> dict[str, TrackerMaker]:
@@ -165,7 +168,10 @@ def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) ->
 
     Raises InvalidOptions, MissingDependency, and Failed for a tracker that cannot be loaded.
     """
-    named: dict[str, Mapping[str, Any]] = dict(experiment.get("trackers") or {})
+    listed = experiment.get("trackers") or {}
+    if not isinstance(listed, Mapping) or not all(isinstance(spec, Mapping) for spec in listed.values()):
+        raise InvalidOptions("The result's experiment names its trackers as no experiment file does. Ask for it again.")
+    named: dict[str, Mapping[str, Any]] = dict(listed)
     if only is not None:
         named = {only: named.get(only, {"adapter": only})}
     if not named:
