@@ -11,6 +11,7 @@ from pydantic import Field
 
 from .. import base
 from ..base import DatasetInvalid, DatasetSource, FilePath, Tables
+from ._links import leads_out
 from ._qrels import JUDGEMENTS, read_qrels
 from ._reading import ending, identifier, optional_text, records, required_text
 from ._tables import TextTable
@@ -25,6 +26,7 @@ class BeirOptions(base.Options):
     qrels: Literal["split", "none"] = Field(
         "split", description="Whether there are judgements: with none, ANN@k is measured alone."
     )
+    follow_links: bool = Field(False, description="Whether files that are links out of the folder are read too.")
 
 
 class BeirFolder(DatasetSource):
@@ -48,6 +50,11 @@ class BeirFolder(DatasetSource):
         files = [_standing(folder, (stem,), _TEXTS) for stem in ("corpus", "queries")]
         if self.options.qrels == "split":
             files.append(self._judgements(folder))
+        for file in files:
+            if not self.options.follow_links and leads_out(file, folder):
+                raise DatasetInvalid(
+                    str(file), f"is a link that leads out of {folder}. To read it all the same: `follow_links: true`."
+                )
         return tuple(files)
 
     def load(self) -> Tables:

@@ -15,12 +15,17 @@ from pydantic import Field
 
 from .. import base
 from ..base import DatasetInvalid, DatasetSource, FilePath, Tables, listed, open_text
+from ._links import leads_out
 from ._reading import is_text, optional_text, records, required_text, whole_grade
 from ._records import Numbering, merged_note
 from ._tables import QrelsTable, TextTable
 
 _HTML = (".html", ".htm")
 _SUFFIXES = (".md", ".txt", *_HTML)
+_LEADS_OUT = (
+    "link that leads out of it (follow_links: true reads it)",
+    "links that lead out of it (follow_links: true reads them)",
+)
 _SHOWN = 5  # endings that a remark names
 _SILENT = {"script", "style", "template"}
 # Elements that flow with the text around them; any other ends a word.
@@ -29,6 +34,9 @@ _INLINE = {"a", "abbr", "b", "code", "em", "i", "mark", "q", "s", "small", "span
 
 class TextFilesOptions(base.Options):
     path: FilePath = Field(description="Folder whose .md, .txt and .html files, in it and below, are the documents.")
+    follow_links: bool = Field(
+        False, description="Whether links that lead out of the folder, and those to folders, are read too."
+    )
     questions: FilePath = Field(
         description="File of questions, .csv or .jsonl, with query, document and perhaps grade, or with query and"
         " answer."
@@ -56,9 +64,10 @@ class TextFiles(DatasetSource):
             raise DatasetInvalid(str(folder), "there is no such folder. Set `path` to a folder of text files.")
         if not questions.is_file():
             raise DatasetInvalid(str(questions), "there is no such file. Set `questions` to a .csv or .jsonl file.")
+        below = _below(folder, self.options.follow_links)
         documents = [
             file
-            for file in sorted(_below(folder).files, key=lambda file: file.relative_to(folder).as_posix())
+            for file in sorted(below.files, key=lambda file: file.relative_to(folder).as_posix())
             if file.suffix.lower() in _SUFFIXES and not file.samefile(questions)
         ]
         if not documents:
@@ -82,7 +91,7 @@ class TextFiles(DatasetSource):
 
     def remarks(self) -> tuple[str, ...]:
         """What lies in the folder and is no document, by ending or cause."""
-        below = _below(self._folder())
+        below = _below(self._folder(), self.options.follow_links)
         questions = self.context.path(self.options.questions)
         endings = Counter(
             file.suffix.lower() or "without ending"
@@ -110,23 +119,33 @@ class _Below(NamedTuple):
     left_out: Counter[tuple[str, str]]
 
 
-def _below(folder: Path) -> _Below:
-    """All below a folder that is not hidden; links to folders are not followed. Raises DatasetInvalid."""
+def _below(folder: Path, follow_links: bool) -> _Below:
+    """All below a folder that is not hidden. Links to folders, and those that lead out of it, are followed where they
+    may be; no folder is entered twice. Raises DatasetInvalid."""
 
     def refused(error: OSError) -> NoReturn:
         raise DatasetInvalid(str(error.filename or folder), f"cannot be read: {error.strerror or error}.") from error
 
     below = _Below([], Counter())
-    for place, folders, names in os.walk(folder, onerror=refused):
+    entered: set[Path] = set()
+    for place, folders, names in os.walk(folder, onerror=refused, followlinks=follow_links):
         here = Path(place)
+        if follow_links and here.resolve() in entered:
+            folders.clear()
+            continue
+        entered.add(here.resolve())
         hidden = [name for name in (*folders, *names) if name.startswith(".")]
         below.left_out["hidden file or folder", "hidden files or folders"] += len(hidden)
-        linked = [name for name in folders if not name.startswith(".") and (here / name).is_symlink()]
+        linked = [
+            name for name in folders if not follow_links and not name.startswith(".") and (here / name).is_symlink()
+        ]
         below.left_out["linked folder", "linked folders"] += len(linked)
         folders[:] = sorted({*folders} - {*hidden, *linked})
         for name in sorted({*names} - {*hidden}):
             file = here / name
-            if file.is_file():
+            if file.is_symlink() and file.exists() and not follow_links and leads_out(file, folder):
+                below.left_out[_LEADS_OUT] += 1
+            elif file.is_file():
                 below.files.append(file)
             else:
                 cause = ("broken link", "broken links") if file.is_symlink() else ("special file", "special files")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.base import Context, DatasetInvalid, Tables
 from adapters.datasets.beir import BeirFolder
+from tests import small
 
 DOCUMENTS = [{"_id": "d1", "title": "Tin", "text": "a metal"}, {"_id": "d2", "text": "a gas"}]
 QUERIES = [{"_id": "q1", "text": "which metal?"}]
@@ -272,3 +273,24 @@ def test_what_is_written_is_read(
     assert dict(zip(*(tables.queries.column(c).to_pylist() for c in ("id", "text")), strict=True)) == queries
     assert tables.qrels is not None
     assert [tuple(row.values()) for row in tables.qrels.drop_columns(["line"]).to_pylist()] == judged
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv", "qrels"])
+def test_a_table_that_is_a_link_out_of_the_folder_is_read_only_where_the_file_says_so(
+    tmp_path: Path, name: str
+) -> None:
+    small.collection(tmp_path / "data")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data" / name).rename(tmp_path / "elsewhere" / "it")
+    (tmp_path / "data" / name).symlink_to(tmp_path / "elsewhere" / "it")
+    assert "is a link that leads out of" in fault(tmp_path / "data")
+    assert read(tmp_path / "data", follow_links=True).corpus.num_rows == 60
+
+
+def test_a_data_set_in_the_hubs_cache_is_read_through_its_links(tmp_path: Path) -> None:
+    snapshot = small.collection(tmp_path / "datasets--a--b" / "snapshots" / "0123")
+    (tmp_path / "datasets--a--b" / "blobs").mkdir()
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        (snapshot / name).rename(snapshot.parent.parent / "blobs" / name)
+        (snapshot / name).symlink_to(Path("../../blobs") / name)
+    assert read(snapshot).corpus.num_rows == 60

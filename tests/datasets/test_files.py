@@ -133,10 +133,10 @@ def test_what_is_left_out_is_counted_by_ending_and_cause(
     # Left out are data.bin of the fixture, what stands above, the link to a folder, the link to nothing, and .git.
     assert made.remarks() == (
         f"Left out of {folder.name}, no documents: 2 .pdf, 1 without ending, 1 .bin, 1 .docx, 1 hidden file or folder, "
-        "1 linked folder, 1 broken link.",
+        "1 linked folder, 1 broken link, 1 link that leads out of it (follow_links: true reads it).",
     )
     ids = made.load().corpus.column("id").to_pylist()
-    assert ids == ["iron.html", "metals/tin.md", "near.md", "neon.TXT"]
+    assert ids == ["iron.html", "metals/tin.md", "neon.TXT"]
 
 
 def test_what_is_left_out_is_told_of_kept_tables_as_it_is_now(tmp_path: Path) -> None:
@@ -166,3 +166,43 @@ def test_a_file_name_that_is_no_text_is_named(folder: Path) -> None:
     (folder / os.fsdecode(b"caf\xe9.txt")).write_text("x")
     with pytest.raises(DatasetInvalid, match=r"caf\\udce9\.txt': the name of the file is not UTF-8"):
         source(folder, "query,document\na,neon.TXT\n").load()
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A folder whose documents lie in it, but for one that is a link within, one out of it, and a folder out of it."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "secret.md").write_text("secret")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("a")
+    (docs / "again.md").symlink_to("a.md")
+    (docs / "out.md").symlink_to(tmp_path / "home" / "secret.md")
+    (docs / "up.md").symlink_to("../home/secret.md")
+    (docs / "home").symlink_to(tmp_path / "home")
+    (docs / "circle").symlink_to(docs)
+    (tmp_path / "q.csv").write_text("query,document\na,a.md\n")
+    return tmp_path
+
+
+def test_a_document_that_lies_elsewhere_is_left_out_with_a_count(linked: Path) -> None:
+    made = TextFiles(TextFiles.Options(path="docs", questions="q.csv"), Context(base=linked))
+    assert made.load().corpus.column("id").to_pylist() == ["a.md", "again.md"]
+    assert made.remarks() == (
+        "Left out of docs, no documents: 2 linked folders, 2 links that lead out of it (follow_links: true reads "
+        "them).",
+    )
+
+
+def test_links_are_followed_where_the_file_says_so(linked: Path) -> None:
+    options = TextFiles.Options(path="docs", questions="q.csv", follow_links=True)
+    made = TextFiles(options, Context(base=linked))
+    ids = made.load().corpus.column("id").to_pylist()
+    assert ids == ["a.md", "again.md", "home/secret.md", "out.md", "up.md"]
+    assert made.remarks() == ()
+
+
+def test_a_folder_of_documents_may_be_a_link_itself(linked: Path) -> None:
+    (linked / "here").symlink_to("docs")
+    made = TextFiles(TextFiles.Options(path="here", questions="q.csv"), Context(base=linked))
+    assert made.load().corpus.column("id").to_pylist() == ["a.md", "again.md"]
