@@ -22,9 +22,12 @@ import json
 import os
 import secrets
 import shutil
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
+from zipfile import ZIP_STORED, BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +38,15 @@ MAGIC = b"RBA1"
 """What every file of arrays begins with."""
 _DIGEST_BYTES = 16
 _ADDRESS = "address"  # of the artefact within its file; files of earlier versions have none
+
+# What numpy raises for a file that was written to be no arrays; the first two by reading a header as Python.
+_NO_ARRAYS = (
+    *(SyntaxError, TokenError, ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
+    *(RecursionError, NotImplementedError, struct.error, BadZipFile),
+)
+
+# The values of a segment's rows, and their axes.
+_VALUES = {"vectors": 2, "scores": 1}
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -166,6 +178,20 @@ class Cache:
         """Arrays stored under a key, None when absent or damaged."""
         return _read_arrays(self.folder / kind / f"{key}.npz")
 
+    def read_ranking(self, key: str, queries: int, documents: int) -> dict[str, npt.NDArray[Any]] | None:
+        """Arrays of a ranking, `rows` and `scores`, of so many queries over so many documents; None when absent,
+        damaged or of another shape: a cache may have been handed over."""
+        arrays = self.read("candidates", key)
+        if arrays is None or not arrays.keys() >= {"rows", "scores"}:
+            return None
+        rows, scores = arrays["rows"], arrays["scores"]
+        fitting = rows.ndim == 2 and len(rows) == queries and scores.shape == rows.shape
+        if not fitting or rows.dtype.kind != "i" or scores.dtype.kind != "f":
+            return None
+        if rows.size and not (rows.min() >= -1 and rows.max() < documents):
+            return None
+        return arrays
+
     def write(self, kind: str, key: str, arrays: Arrays) -> None:
         """Store arrays under a key (which may hold one slash: folder/chunk)."""
         _write_arrays(self.folder / kind / f"{key}.npz", arrays)
@@ -229,7 +255,7 @@ class Segments:
         self._sorted: npt.NDArray[np.bytes_] | None = None
         for path in sorted(folder.glob("*.npz")):
             arrays = _read_arrays(path)
-            if arrays is not None:
+            if arrays is not None and _by_digest(arrays, folder.parent.name):
                 self._index(path, arrays["digest"])
 
     def missing(self, digests: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bool_]:
@@ -372,15 +398,34 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : head] != digest:
         path.unlink(missing_ok=True)
         return None
-    file = io.BytesIO(payload)
-    first = np.load(file, allow_pickle=False)
-    if isinstance(first, np.lib.npyio.NpzFile):  # written by an earlier version: what was paid for is kept
-        return {name: first[name] for name in first.files}
-    arrays = {str(name): np.load(file, allow_pickle=False) for name in first}
-    if str(arrays.pop(_ADDRESS, _address(path))) != _address(path):  # whole, and another artefact's
+    try:
+        arrays = _loaded(io.BytesIO(payload))
+    except _NO_ARRAYS:
+        arrays = None  # whole, and written to be no arrays
+    if arrays is None or str(arrays.pop(_ADDRESS, _address(path))) != _address(path):  # or another artefact's
         path.unlink(missing_ok=True)
         return None
     return arrays
+
+
+def _loaded(file: io.BytesIO) -> dict[str, npt.NDArray[Any]]:
+    first = np.load(file, allow_pickle=False)
+    if not isinstance(first, np.lib.npyio.NpzFile):
+        return {str(name): np.load(file, allow_pickle=False) for name in first}
+    # Written by an earlier version, which packed nothing: what was paid for is kept.
+    if first.zip is None or any(member.compress_type != ZIP_STORED for member in first.zip.infolist()):
+        raise ValueError("a member is packed, and may be larger than all memory")
+    return {name: first[name] for name in first.files}
+
+
+def _by_digest(arrays: Arrays, kind: str) -> bool:
+    """Whether the arrays are those of a segment of this kind: a row for each digest, beside single numbers."""
+    digests = arrays.get("digest")
+    if digests is None or digests.dtype != np.dtype(f"S{_DIGEST_BYTES}") or digests.ndim != 1:
+        return False
+    if kind in _VALUES and (kind not in arrays or arrays[kind].ndim != _VALUES[kind] or arrays[kind].dtype.kind != "f"):
+        return False
+    return all(column.ndim == 0 or len(column) == len(digests) for column in arrays.values())
 
 
 def _address(path: Path) -> str:

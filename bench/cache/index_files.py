@@ -30,8 +30,9 @@ def damaged_files(folder: Path, kept: Mapping[str, str]) -> list[str]:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for parent, _, names in os.walk(folder, onerror=_unless_gone):
-        for name in names:
+    for parent, folders, names in os.walk(folder, onerror=_unless_gone):
+        # A link to a folder is told as one: what it leads to is no part of the index.
+        for name in (*names, *(each for each in folders if Path(parent, each).is_symlink())):
             path = Path(parent, name)
             yield path.relative_to(folder).as_posix(), path
 

@@ -18,9 +18,11 @@ import pyarrow.compute as pc
 
 from adapters.base import DatasetInvalid, DatasetSource, Tables, WrongAnswer, shape_of
 from bench.cache.artifacts import new_folder
+from bench.cache.own_files import NOT_ITSELF, open_own, own_folder, read_own
 
 FORMAT = 2  # raised whenever the shape of kept tables, or what built-in sources read, changes
 _MANIFEST = "manifest.json"
+_PIECES = {"corpus", "queries", "qrels", "corpus.vector", "queries.vector"}
 
 
 class Loaded(NamedTuple):
@@ -109,11 +111,7 @@ def _parsed(source: DatasetSource) -> Loaded:
 
 def _shaped(table: pa.Table, which: str, source: str) -> pa.Table:
     """The table with the contract's columns and types, in the contract's order."""
-    fixed: dict[str, pa.DataType]
-    if which == "qrels":
-        fixed = {"query_id": pa.string(), "document_id": pa.string(), "grade": pa.int32()}
-    else:
-        fixed = {"id": pa.string(), **({"title": pa.string()} if which == "corpus" else {}), "text": pa.string()}
+    fixed = _columns(which)
     columns: dict[str, pa.ChunkedArray] = {}
     for name, kind in fixed.items():
         if name == "title" and name not in table.column_names:
@@ -132,6 +130,13 @@ def _shaped(table: pa.Table, which: str, source: str) -> pa.Table:
     if "line" in table.column_names:
         columns["line"] = _typed(table.column("line"), pa.int32(), f"{source}: {which}.line")
     return pa.table(columns).replace_schema_metadata(table.schema.metadata)
+
+
+def _columns(which: str) -> dict[str, pa.DataType]:
+    """The columns that a table always has."""
+    if which == "qrels":
+        return {"query_id": pa.string(), "document_id": pa.string(), "grade": pa.int32()}
+    return {"id": pa.string(), **({"title": pa.string()} if which == "corpus" else {}), "text": pa.string()}
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType, where: str) -> pa.ChunkedArray:
@@ -222,7 +227,7 @@ def _state(file: Path) -> tuple[int, int]:
 def _keep(loaded: Loaded, folder: Path) -> None:
     """Write the tables beside `folder`, then rename: whatever lies at `folder` is whole."""
     tables = loaded.tables
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    own_folder(folder.parent)
     draft = new_folder(folder.parent, f".{folder.name}-")
     try:
         pieces = {"corpus": tables.corpus, "queries": tables.queries}
@@ -280,16 +285,18 @@ def _synced(path: Path, body: Callable[[Any], Any]) -> None:
 
 
 def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _read(folder: Path) -> Loaded | None:
     """The kept tables, memory-mapped; None where there are none or a byte has changed."""
     try:
-        manifest = json.loads((folder / _MANIFEST).read_bytes())
+        manifest = json.loads(read_own(folder / _MANIFEST))
         # One of an earlier version has no digest.
         if (digest := manifest.pop("digest", None)) is not None and digest != _seal(manifest, folder.name):
+            return None
+        if not manifest["checksums"].keys() <= _PIECES:
             return None
         # Before Arrow sees the bytes: damaged offsets would take the process down.
         if any(_checksum(folder / f"{name}.arrow") != kept for name, kept in manifest["checksums"].items()):
@@ -302,10 +309,16 @@ def _read(folder: Path) -> Loaded | None:
             notes=tuple(manifest["notes"]),
             provenance=manifest["provenance"],
         )
-        return Loaded(tables, manifest["corpus_digest"])
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, pa.ArrowInvalid):
+        if not _fitting(tables):
+            return None
+        return Loaded(tables, str(manifest["corpus_digest"]))
+    except (FileNotFoundError, NotADirectoryError, DatasetInvalid):
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # a manifest of another shape
+        return None
+    except OSError as error:
+        if error.errno not in NOT_ITSELF:
+            raise
         return None
 
 
@@ -316,7 +329,21 @@ def _seal(manifest: Mapping[str, Any], key: str) -> str:
 
 
 def _mapped(path: Path) -> pa.Table:
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    table.validate(full=True)  # a whole file may have been written so that its offsets lead elsewhere
+    return table
+
+
+def _fitting(tables: Tables) -> bool:
+    """Whether the tables have the columns that they are written with."""
+    for which, table in (("corpus", tables.corpus), ("queries", tables.queries), ("qrels", tables.qrels)):
+        if table is not None:
+            columns = _columns(which)
+            if any(name not in table.column_names or table.column(name).type != kind for name, kind in columns.items()):
+                return False
+            if "vector" in table.column_names:
+                _vectors(table.column("vector"), which)
+    return True
 
 
 def _whole(pieces: Mapping[str, pa.Table], name: str) -> pa.Table:

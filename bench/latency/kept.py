@@ -110,8 +110,13 @@ def _digest(ranking: Rows) -> str:
 
 def _read(pipeline: Pipeline, key: str) -> _Record | None:
     arrays = pipeline.cache.read("timings", key)
-    if arrays is None:
+    try:
+        return None if arrays is None else _record(arrays)
+    except (KeyError, TypeError, ValueError):  # a cache may have been handed over: they are taken again
         return None
+
+
+def _record(arrays: Mapping[str, npt.NDArray[Any]]) -> _Record:
     texts = {name: str(arrays[name]) for name in _TEXTS}
     lists = {name: tuple(arrays[name].tolist()) for name in _LISTS}
     samples = Samples(**{name: arrays[name] for name in _ARRAYS}, **texts, **lists)  # type: ignore[arg-type]

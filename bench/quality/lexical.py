@@ -46,8 +46,8 @@ def _of_store(pipeline: Pipeline, system: System) -> Unmatched | None:
     if (searched := _by_text(pipeline, system)) is None:
         return None
     key = content_key(["unmatched", pipeline.index_key(searched), content_key(array_digest(pipeline.query_digests))])
-    if (kept := pipeline.cache.read("candidates", key)) is not None:
-        return Unmatched(kept["queries"].astype(np.bool_), kept["advice"].astype(np.uint8).tobytes().decode() or None)
+    if (kept := _kept(pipeline, key)) is not None:
+        return kept
     built = pipeline.index(searched)
     try:
         with opened(built.store, built.ref, pipeline.emit) as session:
@@ -59,6 +59,14 @@ def _of_store(pipeline: Pipeline, system: System) -> Unmatched | None:
         advice = np.frombuffer((found.advice or "").encode(), np.uint8)
         pipeline.cache.write("candidates", key, {"queries": found.queries, "advice": advice})
     return found
+
+
+def _kept(pipeline: Pipeline, key: str) -> Unmatched | None:
+    kept = pipeline.cache.read("candidates", key)
+    if kept is None or not kept.keys() >= {"queries", "advice"} or kept["queries"].shape != (pipeline.dataset.judged,):
+        return None
+    advice = kept["advice"].astype(np.uint8).tobytes().decode("utf-8", "replace")
+    return Unmatched(kept["queries"].astype(np.bool_), advice or None)
 
 
 def _of_reranker(pipeline: Pipeline, system: System) -> Unmatched | None:

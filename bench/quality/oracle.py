@@ -36,7 +36,7 @@ class Oracle:
         key = content_key(parts)
 
         def search() -> Hits:
-            arrays = pipeline.cache.read("candidates", key)
+            arrays = pipeline.cache.read_ranking(key, len(queries.array), pipeline.dataset.documents)
             if arrays is not None:
                 return pipeline.without_own(Hits(arrays["rows"], arrays["scores"]), depth)
             hits = Hits.empty(len(queries.array), asked)

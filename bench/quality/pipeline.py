@@ -418,7 +418,10 @@ class Pipeline:
         names = {start: f"{key}/{'directed-' if apart else ''}{start}" for start in starts}
         # What another build of an index found does not speak of this one.
         build_id = "" if searched.store.kind.reproducible else self.index(searched, build).build_id
-        kept = {start: self._kept_candidates(name, build_id) for start, name in names.items()}
+        kept = {
+            start: self._kept_candidates(name, build_id, min(QUERIES_PER_CHUNK, len(queries) - start), asked)
+            for start, name in names.items()
+        }
         todo = [start for start in starts if kept[start] is None]
         for start, arrays in kept.items():
             if arrays is not None:
@@ -464,9 +467,13 @@ class Pipeline:
         self._unknown[key] = unknown
         return self.ordered(self.without_own(hits, limit), limit, failures)
 
-    def _kept_candidates(self, name: str, build_id: str) -> dict[str, npt.NDArray[Any]] | None:
-        arrays = self.cache.read("candidates", name)
-        return arrays if arrays is not None and str(arrays.get("build", "")) == build_id else None
+    def _kept_candidates(
+        self, name: str, build_id: str, queries: int, asked: int
+    ) -> dict[str, npt.NDArray[Any]] | None:
+        arrays = self.cache.read_ranking(name, queries, self.dataset.documents)
+        if arrays is None or arrays["rows"].shape[1] != asked:
+            return None
+        return arrays if str(arrays.get("build", "")) == build_id else None
 
     def unknown_ids(self, system: System, build: int = 0) -> UnknownIds:
         """The documents that a system's search or run file found and the corpus does not hold."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 
 from adapters.base import IndexRef, InvalidOptions, Similarity, Store, index_name, is_index_name
 from adapters.stores.lancedb import LanceDbStore
-from bench.cache.artifacts import Cache
+from bench.cache.artifacts import Cache, text_digests
 from bench.cache.mark import MARK, is_marked, mark
 from tests import small
 
@@ -279,3 +282,178 @@ def test_a_file_of_a_cache_that_is_none_is_made_again_or_one_sentence(tmp_path: 
         with pytest.raises(OSError, match=path.name):
             Cache(tmp_path / "cache").read("candidates", KEY)
     assert victim.read_text() == "mine"
+
+
+# -- what is whole and was written to mislead -----------------------------------------------------------------------
+
+
+def sealed_payload(path: Path, arrays: dict[str, Any]) -> None:
+    """A file of arrays whose digest is right, whatever is in it: whoever hands a cache over can compute it."""
+    place = path.parent.parent if path.parent.name != "candidates" else path.parent
+    key = path.relative_to(place).with_suffix("").as_posix()
+    Cache(place.parent).write(place.name, key, arrays)
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "other names": {"x": np.arange(3)},
+    "rows of another number": {"rows": np.zeros((3, 10), np.int32), "scores": np.zeros((3, 10), np.float32)},
+    "rows beyond the corpus": {"rows": np.full((12, 10), 10**6, np.int32), "scores": np.zeros((12, 10), np.float32)},
+    "rows before the corpus": {"rows": np.full((12, 10), -9, np.int32), "scores": np.zeros((12, 10), np.float32)},
+    "rows that are texts": {"rows": np.full((12, 10), "x"), "scores": np.zeros((12, 10), np.float32)},
+    "scores of another shape": {"rows": np.zeros((12, 10), np.int32), "scores": np.zeros((12, 9), np.float32)},
+    "numbers without axes": {"rows": np.array(1), "scores": np.array(1.0)},
+    "digests of another type": {"digest": np.arange(4), "scores": np.zeros(4)},
+    "digests of another number": {"digest": np.array([b"a" * 16] * 4), "scores": np.zeros(3)},
+    "queries of another number": {"queries": np.zeros(3, np.bool_), "advice": np.zeros(2, np.uint8)},
+    "advice that is no text": {"queries": np.zeros(12, np.bool_), "advice": np.full(4, 255, np.uint8)},
+}
+
+
+@pytest.mark.parametrize("arrays", SHAPES.values(), ids=SHAPES)
+def test_kept_arrays_of_any_shape_are_computed_again(finished: Path, arrays: dict[str, Any]) -> None:
+    wanted = small.measure(finished, small.spec(LEXICAL))[1]
+    for path in (finished / "cache" / "candidates").rglob("*.npz"):
+        sealed_payload(path, arrays)
+    _, again = small.measure(finished, small.spec(LEXICAL))
+    assert again.status == "success", again.systems[0].error
+    assert small.means(again) == small.means(wanted)
+
+
+def payload(*arrays: bytes) -> bytes:
+    body = b"".join(arrays)
+    return b"RBA1" + hashlib.blake2b(body, digest_size=16).digest() + body
+
+
+def npy(header: str) -> bytes:
+    text = header.ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def packed() -> bytes:
+    """A zip archive whose one member is 64 MB of zeros in 64 KB."""
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        header = npy("{'descr': '|i1', 'fortran_order': False, 'shape': (67108864,), }")
+        archive.writestr("rows.npy", header + bytes(1 << 26))
+    return buffer.getvalue()
+
+
+BODIES = {
+    "nothing": b"",
+    "no array": b"text",
+    "a count beyond memory": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000,), }"),
+    "a count beyond numbers": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (10**40,), }"),
+    "a pickle": npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }") + b"cos\nsystem\n",
+    "nested without end": npy("(" * 100),
+    "names that are numbers": npy("{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }") + bytes(8),
+    "half an archive": b"PK\x03\x04" + bytes(40),
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_whole_file_that_holds_no_arrays_is_no_answer(tmp_path: Path, body: bytes) -> None:
+    path = tmp_path / "candidates" / f"{KEY}.npz"
+    path.parent.mkdir()
+    path.write_bytes(payload(body))
+    assert Cache(tmp_path).read("candidates", KEY) is None
+
+
+def test_an_archive_that_grows_when_it_is_read_is_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "candidates" / f"{KEY}.npz"
+    path.parent.mkdir()
+    path.write_bytes(payload(packed()))
+    assert path.stat().st_size < 1 << 18
+    assert Cache(tmp_path).read("candidates", KEY) is None
+
+
+MANIFESTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a list": lambda manifest: [1],
+    "files elsewhere": lambda manifest: {**manifest, "checksums": {"../../../secret": "0"}},
+    "checksums a text": lambda manifest: {**manifest, "checksums": "x"},
+    "notes a number": lambda manifest: {**manifest, "notes": 5},
+    "nothing": lambda manifest: {},
+}
+
+
+@pytest.mark.parametrize("change", MANIFESTS.values(), ids=MANIFESTS)
+def test_kept_tables_whose_manifest_is_of_any_shape_are_read_again(
+    finished: Path, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    (path,) = (finished / "cache" / "datasets").glob("*/manifest.json")
+    manifest = json.loads(path.read_text())
+    del manifest["digest"]  # as an earlier version left it; whoever hands a cache over could as well write it anew
+    path.write_text(json.dumps(change(manifest)))
+    _, again = small.measure(finished, small.spec(LEXICAL))
+    assert again.status == "success"
+    assert json.loads(path.read_text())["checksums"].keys() == {"corpus", "queries", "qrels"}
+
+
+@pytest.mark.parametrize("table", [pa.table({"x": [1]}), pa.table({"id": [1], "title": ["a"], "text": ["b"]})])
+def test_kept_tables_of_other_columns_are_read_again(finished: Path, table: pa.Table) -> None:
+    (path,) = (finished / "cache" / "datasets").glob("*/manifest.json")
+    with pa.OSFile(str(path.with_name("corpus.arrow")), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    manifest = json.loads(path.read_text())
+    del manifest["digest"]
+    digest = hashlib.blake2b(path.with_name("corpus.arrow").read_bytes(), digest_size=16).hexdigest()
+    path.write_text(json.dumps({**manifest, "checksums": {**manifest["checksums"], "corpus": digest}}))
+    _, again = small.measure(finished, small.spec(LEXICAL))
+    assert again.status == "success" and again.dataset.documents == 60
+
+
+# -- modes -----------------------------------------------------------------------------------------------------------
+
+
+STORES = {
+    "bm25": {"adapter": "bm25"},
+    "exact": {"adapter": "exact"},
+    "lance": {"adapter": "lancedb", "index": {"type": "IVF_FLAT", "num_partitions": 2}},
+    "faiss": {"adapter": "faiss", "index": {"type": "HNSW"}},
+}
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_every_file_and_folder_of_cache_and_results_has_the_mode_that_the_umask_gives(
+    tmp_path: Path, mask: int
+) -> None:
+    small.vectors(tmp_path / "data", documents=300, queries=10)
+    spec = {
+        "experiment": "small",
+        "dataset": {"adapter": "vectors", "corpus": "data/corpus.npy", "queries": "data/queries.npy"},
+        "encoders": {"given": {"adapter": "precomputed", "similarity": "cosine"}},
+        "stores": {name: store for name, store in STORES.items() if name != "bm25"},
+        "systems": [{"name": name, "encoder": "given", "store": name} for name in STORES if name != "bm25"],
+        "measures": ["ANN@10"],
+        "latency": [{"samples": 20, "turn_seconds": 0.001}],
+    }
+    before = os.umask(mask)
+    try:
+        folder, result = small.measure(tmp_path, spec)
+    finally:
+        os.umask(before)
+    assert result.status == "success", [system.error for system in result.systems]
+    for place in (tmp_path / "cache", tmp_path / "results"):
+        for path in (place, *place.rglob("*")):
+            full = 0o777 if path.is_dir() else 0o666
+            assert oct(path.stat().st_mode & 0o777) == oct(full & ~mask), path
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {},
+        {"vectors": np.zeros(2, np.float32)},
+        {"vectors": np.zeros((3, 4), np.float32)},
+        {"vectors": np.full((2, 4), "x")},
+        {"vectors": np.zeros((2, 4), np.float32), "truncated": np.zeros(3, np.bool_)},
+        {"digest": np.arange(2), "vectors": np.zeros((2, 4), np.float32)},
+    ],
+)
+def test_a_segment_of_another_shape_holds_nothing(tmp_path: Path, columns: dict[str, Any]) -> None:
+    digests = text_digests(["a", "b"])
+    Cache(tmp_path).write("vectors", f"{KEY}/{OTHER}", {"digest": digests, **columns})
+    assert Cache(tmp_path).segments("vectors", KEY).missing(digests).all()
