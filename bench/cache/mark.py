@@ -76,7 +76,8 @@ def _marked(folder: Path) -> str | None:
     if is_marked(folder):
         return None
     names = {path.name for path in folder.iterdir()} - {*_BESIDE}
-    if names and not _from_before(folder, names):
+    damaged = (folder / MARK).is_file()  # or another program's: what else is there tells
+    if names and not _from_before(folder, names - {MARK} if damaged else names):
         foreign = sorted(name for name in names if name not in PARTS) or sorted(names)
         return (
             f"the folder {folder} holds what is no cache's ({foreign[0]}), so `bench clean` will delete nothing in it. "

@@ -92,7 +92,14 @@ def test_a_cache_of_before_the_mark_is_marked_at_the_next_run(finished: Path) ->
     assert tree(cache) == {MARK, ".lock", "indexes"}
 
 
+def test_a_cache_whose_mark_was_damaged_is_marked_again(finished: Path) -> None:
+    (finished / "cache" / MARK).write_bytes(b"Signature: \0")
+    small.measure(finished, small.spec(LEXICAL))
+    assert is_marked(finished / "cache")
+
+
 PROJECTS = {
+    "another program's cache": [MARK],
     "a project": ["README.md", "datasets/mine.csv", "indexes/terms.md"],
     "folders of the same names": ["datasets/mine.csv", "indexes/terms.md"],
     "empty folders under our keys": [f"datasets/{KEY}/x", f"vectors/{KEY}/y"],
