@@ -260,10 +260,13 @@ TIMES = frozenset(
         "fronts",
         "commit",
         "dirty",
+        "timings.parquet",
+        "digest",
     }
 )
-"""Keys of result.json that hold times, what they cost, or how much of the work an earlier run had done. LanceDB's files
-hold times too, so that two builds differ by a byte or two; and somebody may work on this repository meanwhile."""
+"""Keys of result.json that hold times or digests of them, what they cost, or how much of the work an earlier run had
+done. LanceDB's files hold times too, so that two builds differ by a byte or two; and somebody may work on this
+repository meanwhile."""
 
 
 def without_times(value: Any) -> Any:
