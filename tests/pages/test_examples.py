@@ -181,7 +181,7 @@ def test_what_a_page_says_that_a_run_leaves_is_there(tmp_path: Path) -> None:
     small.collection(tmp_path / "data", documents=20, queries=4)
     folder, _ = small.measure(
         tmp_path,
-        small.spec([{"name": "bm25", "store": "bm25"}], latency={"samples": 5, "workers": 2, "turn_seconds": 0.001}),
+        small.spec([{"name": "bm25", "store": "bm25"}], latency={"samples": 5, "workers": 2}),
     )
     left = {str(path.relative_to(folder)) for path in folder.rglob("[!.]*") if path.is_file()}
     named = {line.split()[0].replace("<system>", "bm25") for line in block.text.splitlines() if line.startswith("  ")}
