@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.cache.drafts import is_draft
 from bench.results.model import Result, read_result
 from tests import small
 
@@ -306,7 +307,9 @@ def check_same(here: Place, undisturbed: Place, ignored: Callable[[str], bool] =
     assert runs(last).keys() == runs(wanted).keys()
     changed = [name for name, text in runs(last).items() if text != runs(wanted)[name]]
     assert not [name for name in changed if not ignored(f"runs/{name}")], changed
-    assert not [path for path in last.rglob("*") if path.name.startswith(".writing-")], "a killed run's draft is left"
+    places = (last, here.folder / "cache")
+    left = [path for folder in places for path in folder.rglob(".*-*") if is_draft(path.name) or path.is_dir()]
+    assert not left, left
     return read_result(last)
 
 

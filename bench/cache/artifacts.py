@@ -32,6 +32,7 @@ from zipfile import ZIP_STORED, BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from bench.cache.drafts import draft_beside
 from bench.cache.own_files import NOT_ITSELF, is_own_folder, open_own, own_folder, read_own
 
 MAGIC = b"RBA1"
@@ -99,7 +100,7 @@ def check_writable(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    probe = path.with_name(f".writing-{secrets.token_hex(8)}")
+    probe = draft_beside(path)
     try:
         probe.open("xb").close()
     except OSError as error:
@@ -110,7 +111,7 @@ def check_writable(path: Path) -> None:
 def _write_atomically(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not by mkstemp, whose files only their owner may read: a result is as open as its user's other files.
-    temporary = path.with_name(f".writing-{secrets.token_hex(8)}")
+    temporary = draft_beside(path)
     try:
         with temporary.open("xb") as file:
             file.write(data)

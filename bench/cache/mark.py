@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.cache import drafts
 from bench.cache.artifacts import MAGIC, SCRATCH, locked, write_atomically
 from bench.cache.own_files import is_own_folder, open_own, own_folder, read_own, refuse_links
 
@@ -25,8 +26,7 @@ PARTS = (*_PARTS, "datasets", "indexes")
 """The folders that a cache consists of; nothing else in it is touched."""
 
 _KEY = "[0-9a-f]{32}"
-_WRITING = r"\.writing-[0-9a-f]{16}"
-_ENTRY = re.compile(rf"{_KEY}(\.npz)?|{_WRITING}")
+_ENTRY = re.compile(rf"{_KEY}(\.npz)?|{drafts.FILE}")
 _TABLES = re.compile(rf"{_KEY}|\.{_KEY}-\w+")
 _INDEX = re.compile(_KEY)
 _SCRATCH = re.compile(rf"{re.escape(SCRATCH)}\w+")
@@ -35,7 +35,8 @@ _BESIDE = (".lock", ".DS_Store", "lost+found")  # the last two are the system's
 
 @contextmanager
 def cache_in_use(folder: Path) -> Iterator[str | None]:
-    """Hold a cache for this process, and mark it where that can be; what to tell its user where it cannot.
+    """Hold a cache for this process, and mark it where that can be; what to tell its user where it cannot. What killed
+    runs were writing in a marked one is deleted.
 
     Raises CacheBusy, and OSError for links where the cache keeps folders of its own.
     """
@@ -44,7 +45,11 @@ def cache_in_use(folder: Path) -> Iterator[str | None]:
             own_folder(folder / part)
             refuse_links(folder / part, 0)
     with locked(folder, "The cache"):
-        yield _marked(folder)
+        unmarked = _marked(folder)
+        if unmarked is None:
+            for part in PARTS:
+                drafts.remove_drafts(folder / part)
+        yield unmarked
 
 
 def is_marked(folder: Path) -> bool:
@@ -75,7 +80,8 @@ def scratch_folders(folder: Path) -> list[Path]:
 def _marked(folder: Path) -> str | None:
     if is_marked(folder):
         return None
-    names = {path.name for path in folder.iterdir()} - {*_BESIDE}
+    # A run that was killed while it made the mark left a draft of it.
+    names = {path.name for path in folder.iterdir() if not drafts.is_draft(path.name)} - {*_BESIDE}
     damaged = (folder / MARK).is_file()  # or another program's: what else is there tells
     if names and not _from_before(folder, names - {MARK} if damaged else names):
         foreign = sorted(name for name in names if name not in PARTS) or sorted(names)

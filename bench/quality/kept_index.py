@@ -93,8 +93,8 @@ class KeptIndexes:
             return None
         try:
             effective = store.effective(ref)
-        except IndexMissing:
-            self._tell(label, "the index is gone from its engine and is built again.")
+        except IndexMissing as error:
+            self._tell(label, str(error))
             return None
         if "files" not in record and (folder := store.index_folder(ref)) is not None:
             # From before digests were taken: it is used as it is, and from now on held to what it is.

@@ -23,6 +23,7 @@ from adapters.base import (
     Warned,
 )
 from bench.cache.artifacts import content_key, locked
+from bench.cache.drafts import remove_drafts
 from bench.cache.mark import cache_in_use
 from bench.cache.own_files import own_folder
 from bench.experiment.parts import Experiment, System
@@ -87,6 +88,7 @@ def run(
         stack.callback(pipeline.close)
         folder, resumed = open_folder(experiment, places.output)
         stack.enter_context(locked(folder, "The result folder"))
+        remove_drafts(folder)
         write = stack.enter_context(closing(EventLog(folder)))
         for event in early:
             write(event)
