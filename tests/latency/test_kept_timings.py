@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from adapters.base import Event, StageStarted
 from bench.experiment.reader import load_experiment
 from bench.latency.kept import unmeasured
 from bench.latency.timings import EVERYONE
 from bench.run.preflight import prepare
 from tests import small
+from tests.search_service import Service
 
 BM25 = {"name": "bm25", "store": "bm25"}
 DENSE = {"name": "dense", "encoder": "words"}
@@ -75,6 +78,43 @@ def test_timings_belong_to_the_ranking_that_was_judged(folder: Path) -> None:
         assert missing() == ["dense"]
     finally:
         pipeline.close()
+
+
+def test_a_service_that_was_away_in_the_search_is_timed_again_when_it_answers(folder: Path) -> None:
+    """Its first timings were compared with rankings that lack what it did not answer."""
+    away = True
+
+    def answer(path: str, headers: dict[str, Any], body: Any) -> tuple[int, str, dict[str, str]]:
+        if away and int(body["q"].rpartition(" ")[2]) >= 6:  # "… question 7"
+            return 400, "{}", {}
+        return 200, json.dumps({"ids": [f"d{i}" for i in range(body["k"])]}), {}
+
+    def returns(event: Event) -> None:
+        nonlocal away
+        away = away and not (isinstance(event, StageStarted) and event.stage == "latency")
+
+    service = Service(answer)
+    asked = {"url": service.url, "body": {"q": "{query}", "k": "{k}"}, "ids": "ids.*"}
+    experiment = small.spec(
+        [{"name": "service", "store": "service"}],
+        stores={"service": {"adapter": "http", "index": asked}},
+        latency={"workers": 2, "processes": 1, "samples": 24, "seconds": 5},
+    )
+    try:
+        _, first = small.measure(folder, experiment, listeners=[returns])
+        _, second = small.measure(folder, experiment)
+        _, third = small.measure(folder, experiment)
+    finally:
+        service.stop()
+    differ = "its live rankings differ from those that were judged: the latency is flagged"
+    found = [small.by_name(result)["service"] for result in (first, second, third)]
+    assert [system.status for system in found] == ["partial", "success", "success"]
+    assert [differ in system.notes for system in found] == [True, False, False]
+    latencies = [system.latency for system in found]
+    assert [one and one.reused for one in latencies] == [False, False, True]
+    # 6 of 12 queries found nothing in the first search and everything live; each is asked about as often as the others.
+    agreements = [one.agreement if one else None for one in latencies]
+    assert agreements[0] is not None and agreements[0] < 0.8 and agreements[1:] == [1.0, 1.0]
 
 
 def test_a_result_says_how_its_passes_differ_from_what_was_asked(folder: Path) -> None:

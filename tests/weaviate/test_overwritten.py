@@ -90,6 +90,8 @@ def test_a_collection_that_another_run_built_anew_is_another_build(synchronous: 
             store.describe(ref)
     _, again = small.measure(tmp_path, plan)
     assert (again.work.indexes_built.computed, again.work.queries_searched.computed) == (1, 20)
+    (told,) = (text for text in again.warnings if "built anew by another run" in text)
+    assert told.startswith("weaviate: Collection ") and told.endswith("what it finds has to be asked again.")
     assert figures(again) == [("success", 1.0)]
     with store_at(synchronous, type="flat") as store:
         store.drop(ref)
