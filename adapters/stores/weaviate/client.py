@@ -22,17 +22,21 @@ from .options import DEFAULT_KEY_ENV, WeaviateConnection
 
 _T = TypeVar("_T")
 
+# Of the channel's own bound the client makes the one that the server names.
+_BOUNDED = {"maxResponseMessageBytes": 128 << 20}
 # The client answers UNAVAILABLE with pauses of 1, 2, 4 … seconds (weaviate/retry.py), a minute in all, and no setting
 # shortens them. A call that waits for the channel instead ends at the query's own deadline. Inserts go on failing at
 # once: they have a long deadline, and are watched from outside.
+_SERVICE = "weaviate.v1.Weaviate"
 _CHANNEL = json.dumps(
     {
         "methodConfig": [
-            {"name": [{"service": "weaviate.v1.Weaviate"}], "waitForReady": True},
-            {"name": [{"service": "weaviate.v1.Weaviate", "method": "BatchObjects"}], "waitForReady": False},
+            {"name": [{"service": _SERVICE}], "waitForReady": True, **_BOUNDED},
+            {"name": [{"service": _SERVICE, "method": "BatchObjects"}], "waitForReady": False, **_BOUNDED},
         ]
     }
 )
+CHANNEL_OPTIONS: list[tuple[str, Any]] = [("grpc.service_config", _CHANNEL)]
 _WATCH_SECONDS = 0.5
 _ANSWER_BYTES = 64 << 20  # a schema of thousands of collections is smaller
 
@@ -99,7 +103,7 @@ class ServerLink:
                         query=connection.query_seconds,
                         insert=connection.insert_seconds,
                     ),
-                    grpc_config=GrpcConfig(channel_options=[("grpc.service_config", _CHANNEL)]),
+                    grpc_config=GrpcConfig(channel_options=CHANNEL_OPTIONS),
                 ),
                 # The checks ask the Python package index for the newest client on every connect.
                 skip_init_checks=True,
