@@ -109,7 +109,7 @@ def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned
             done.bytes += size
             tell(f"deleted {place}, {size:,} bytes")
             if place not in entries and (others := len(list(place.iterdir()))):
-                tell(f"kept {place}: {counted(others, 'entry')} in it bear no name of this program")
+                tell(f"kept {place} with {counted(others, 'entry')} of other names than this program gives")
             elif place not in entries:
                 place.rmdir()
     return done

@@ -138,7 +138,7 @@ def test_in_a_cache_only_names_of_this_program_are_deleted(finished: Path) -> No
         (cache / name).write_text("mine")
     outcome = small.bench("clean", "--cache", cache, "--all", "--yes")
     assert outcome.exit_code == 0, outcome.stderr
-    assert "1 entry in it bear no name of this program" in outcome.stderr
+    assert "with 1 entry of other names than this program gives" in outcome.stderr
     assert {name for name in mine if (cache / name).is_file()} == set(mine)
     assert not list(cache.glob("candidates/*")) and not list((cache / "indexes").glob("[0-9a-f]*"))
 
