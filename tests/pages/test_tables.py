@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any, get_args
 
+import pyarrow.parquet as pq
 import pytest
 
 from adapters import base
-from adapters.base import Adapter, DatasetSource, Encoder, Reranker, Session, Store, Tracker
+from adapters.base import Adapter, DatasetSource, Encoder, Event, Reranker, Session, Store, Tracker
+from bench.results.model import Result, result_schema
+from tests import small
 from tests.conftest import REPOSITORY
 from tests.pages import blocks as pages
 from tests.test_architecture import ROOMS
@@ -55,3 +60,66 @@ def test_the_page_on_adapters_names_nothing_that_base_does_not_have() -> None:
     for block in pages.blocks("python", "docs/adapters.md"):
         for names in re.findall(r"from adapters\.base import \(?([^)]*?)\)?\n\n", block.text):
             assert {name.strip() for name in names.split(",") if name.strip()} <= set(base.__all__)
+
+
+def models(schema: dict[str, Any]) -> dict[str, set[str]]:
+    """The fields of every model of a JSON schema."""
+    named = {"Result": schema, **schema["$defs"]}
+    return {name: set(model["properties"]) for name, model in named.items() if "properties" in model}
+
+
+def test_the_page_on_results_has_every_field_of_the_result() -> None:
+    for model, fields in models(result_schema()).items():
+        told = [row[0] for row in pages.rows("docs/results.md", f"### {model}")]
+        assert sorted(told) == sorted(fields), f"docs/results.md, {model}"
+        assert all(row[1] for row in pages.rows("docs/results.md", f"### {model}"))
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A result with two encoders' times, rows that were written meanwhile, and two measures."""
+    folder = tmp_path_factory.mktemp("timed")
+    small.collection(folder / "data", documents=60, queries=12)
+    with small.installed(tmp_path_factory.mktemp("site")):
+        return small.measure(
+            folder,
+            small.spec(
+                [{"name": "bm25", "store": "bm25"}, {"name": "dense", "encoder": "words"}],
+                encoders={"words": {"adapter": "words"}},
+                measures=["nDCG@10", "ANN@10"],
+                baseline="bm25",
+                latency=[
+                    {"samples": 6, "turn_seconds": 0.001},
+                    {"workers": 2, "samples": 6, "ingest": {"rows_per_second": 500}},
+                ],
+            ),
+        )
+
+
+def test_the_page_on_results_has_every_column_of_the_files(timed: tuple[Path, Result]) -> None:
+    kept = {
+        "per_query": {"nDCG@10": "<measure>", "ANN@10": "<measure>"},
+        "timings": {"encode_seconds.words": "encode_seconds.<encoder>"},
+    }
+    for name, shown in kept.items():
+        columns = pq.read_schema(timed[0] / f"{name}.parquet").names
+        told = {row[0] for row in pages.rows("docs/results.md", f"## {name}.parquet")}
+        assert told == {shown.get(column, column) for column in columns}
+
+
+def test_the_page_on_results_has_every_event() -> None:
+    told = {row[0] for row in pages.rows("docs/results.md", "## events.jsonl")}
+    assert told == {kind.__name__ for kind in get_args(Event)}
+
+
+def test_the_page_on_results_has_every_column_of_the_printed_table() -> None:
+    """Of the first screen of the README, whose headings the quick start printed."""
+    [block] = [block for block in pages.blocks("text") if block.name == "quickstart"]
+    told = {name for row in pages.rows("docs/results.md", "## The printed table") for name in row[0].split(", ")}
+    named = [re.sub("<[^>]+>", "@", name) for name in told]
+    patterns = [re.compile(re.escape(name).replace("@", ".+") + "$") for name in named if name != "@"]
+    measures = re.compile(r"\w+@\d+$")
+    headings = [line.strip() for line in block.text.splitlines() if line.strip().startswith(("system ", "encoder "))]
+    assert len(headings) == 6
+    for heading in (cell for line in headings for cell in re.split(r"  +", line)):
+        assert measures.match(heading) or any(p.match(heading) for p in patterns), heading
