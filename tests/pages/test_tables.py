@@ -11,6 +11,7 @@ import pytest
 
 from adapters import base
 from adapters.base import Adapter, DatasetSource, Encoder, Event, Reranker, Session, Store, Tracker
+from bench.experiment.file import ExperimentFile
 from bench.results.model import Result, result_schema
 from tests import small
 from tests.conftest import REPOSITORY
@@ -25,6 +26,14 @@ CONTRACTS = {
     "Session": Session,
     "Reranker": Reranker,
     "Tracker": Tracker,
+}
+KEYS = {
+    "ExperimentFile": "The keys of the file",
+    "SystemEntry": "Keys of a system",
+    "LoadPoint": "Keys of a load point",
+    "IngestPlan": "Keys of ingest",
+    "Margins": "Keys of margin",
+    "ProjectedSize": "Keys of projection",
 }
 FILLED_IN = {"_insert", "_settle"}  # hooks that are not abstract: a store that takes no rows leaves them
 
@@ -123,3 +132,12 @@ def test_the_page_on_results_has_every_column_of_the_printed_table() -> None:
     assert len(headings) == 6
     for heading in (cell for line in headings for cell in re.split(r"  +", line)):
         assert measures.match(heading) or any(p.match(heading) for p in patterns), heading
+
+
+def test_the_page_on_experiments_has_every_key() -> None:
+    schema = ExperimentFile.model_json_schema()
+    found = {"ExperimentFile": schema, **schema["$defs"]}
+    for model, heading in KEYS.items():
+        told = [row[0] for row in pages.rows("docs/experiment.md", f"### {heading}")]
+        assert sorted(told) == sorted(found[model]["properties"]), f"docs/experiment.md, {heading}"
+    assert set(KEYS) == {name for name, model in found.items() if "properties" in model}
