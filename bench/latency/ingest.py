@@ -35,8 +35,9 @@ from bench.latency.loops import overlap
 from bench.latency.samples import ACHIEVED_AT_LEAST
 from bench.latency.steps import PartsOfRun
 from bench.messages.failures import Failure, failure_of
-from bench.quality.pipeline import Pipeline, opened, search_each
+from bench.quality.pipeline import Pipeline
 from bench.quality.scratch import scratch_index
+from bench.quality.searches import opened, search_each
 from bench.results.model import Ingest
 from bench.statistics.order import canonical
 from bench.statistics.percentiles import percentiles
@@ -166,8 +167,8 @@ class Scratch(PartsOfRun):
     def _batches(self, turn: int) -> list[pa.RecordBatch]:
         vectors, _ = _vectors(self._pipeline, self._system)
         first, last = self._bounds[turn], self._bounds[turn + 1]
-        fields = self._pipeline.asked_fields(self._searched)
-        parts = self._pipeline.batches(self._store, vectors, fields=fields, start=first, stop=last)
+        fields = self._pipeline.indexes.asked_fields(self._searched)
+        parts = self._pipeline.indexes.batches(self._store, vectors, fields=fields, start=first, stop=last)
         size = self._plan.batch
         return [part.slice(at, size) for part in parts for at in range(0, part.num_rows, size)]
 
@@ -212,15 +213,15 @@ class Scratch(PartsOfRun):
     def _found_again(self, ref: IndexRef) -> float:
         """Mean share of the hits that the quality pass's search gave, over some of its queries."""
         system, searched, pipeline = self._system, self._searched, self._pipeline
-        queries, expected = pipeline.queries(searched), pipeline.candidates(system, system.limit).rows
+        queries, expected = pipeline.searches.queries(searched), pipeline.candidates(system, system.limit).rows
         rng = np.random.default_rng(pipeline.experiment.settings.seed)
         chosen = np.sort(rng.permutation(len(queries))[:QUERIES_ASKED_AGAIN])
         with opened(self._store, ref, pipeline.emit) as session:
             session.configure(searched.store.query)
-            asked = pipeline.asked(system.limit)
+            asked = pipeline.materials.asked(system.limit)
             hits, _ = search_each(session.search, queries.at(chosen), asked, system.filter)
-        hits = pipeline.without_own(hits, system.limit, chosen)
-        rows, _ = canonical(hits.rows, hits.scores, pipeline.ranks, system.limit)
+        hits = pipeline.materials.without_own(hits, system.limit, chosen)
+        rows, _ = canonical(hits.rows, hits.scores, pipeline.materials.ranks, system.limit)
         return float(np.mean([overlap(found, expected[query]) for found, query in zip(rows, chosen, strict=True)]))
 
 
@@ -234,7 +235,7 @@ def scratch(pipeline: Pipeline, system: System, load: LoadPoint, name: str) -> I
     assert load.ingest is not None
     if (searched := system.searched) is None:
         raise InvalidOptions("rows are written into one index, and a fusion has several")
-    store = pipeline.store(searched.store)
+    store = pipeline.materials.store(searched.store)
     if not store.takes_rows:
         raise store.no_rows()
     documents = pipeline.dataset.documents
@@ -246,11 +247,11 @@ def scratch(pipeline: Pipeline, system: System, load: LoadPoint, name: str) -> I
 
 def _refused(pipeline: Pipeline, system: System) -> Collection[int]:
     """Rows of documents that the encoder's service refused a vector."""
-    return pipeline.vectors(system.encoders.document, "document").failures if system.encoders else ()
+    return pipeline.materials.vectors(system.encoders.document, "document").failures if system.encoders else ()
 
 
 def _vectors(pipeline: Pipeline, system: System) -> tuple[Floats | None, Similarity]:
     if system.encoders is None:
         return None, Similarity.COSINE
-    vectors = pipeline.vectors(system.encoders.document, "document")
+    vectors = pipeline.materials.vectors(system.encoders.document, "document")
     return vectors.array, vectors.similarity

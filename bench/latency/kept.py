@@ -136,11 +136,11 @@ def _stages(pipeline: Pipeline, system: System) -> Any:
     legs = [_stages(pipeline, leg) for leg in system.legs]
     searched = system.searched
     return {
-        "search": pipeline.search_key(searched, system.filter, system.limit) if searched else None,
+        "search": pipeline.searches.key(searched, system.filter, system.limit) if searched else None,
         "connection": system.store.connection.model_dump(mode="json") if system.store else None,
         "fusion": system.fused.as_dict() if system.fused else None,
         "legs": legs,
-        "reranker": pipeline.score_key(system.reranker) if system.reranker else None,
+        "reranker": pipeline.reranking.key(system.reranker) if system.reranker else None,
         "depth": system.depth,
         "k": system.k,
     }

@@ -60,9 +60,9 @@ def _works_here(pipeline: Pipeline, system: System) -> bool:
     """Whether some stage's own work is done in this process."""
     if system.fused is not None:
         return any(_works_here(pipeline, leg) for leg in system.legs)
-    encoder = None if system.encoders is None else pipeline.encoder(system.encoders.query)
+    encoder = None if system.encoders is None else pipeline.materials.encoder(system.encoders.query)
     if encoder is not None and encoder.consumes == "text" and not encoder.bills:
         return True
-    if system.reranker is not None and not pipeline.reranker(system.reranker).bills:
+    if system.reranker is not None and not pipeline.materials.reranker(system.reranker).bills:
         return True
     return system.store is None or system.store.kind.embedded

@@ -20,9 +20,9 @@ def is_live(system: System) -> bool:
 def bills(pipeline: Pipeline, system: System) -> bool:
     """Whether a live query of this system costs money."""
     for each in (node.system for node in system.nodes()):
-        if each.encoders is not None and pipeline.encoder(each.encoders.query).bills:
+        if each.encoders is not None and pipeline.materials.encoder(each.encoders.query).bills:
             return True
-        if each.reranker is not None and pipeline.reranker(each.reranker).bills:
+        if each.reranker is not None and pipeline.materials.reranker(each.reranker).bills:
             return True
     return False
 
@@ -70,12 +70,14 @@ def servers(pipeline: Pipeline, system: System) -> tuple[int, ...] | None:
     """Processes on this machine that work for a system beside this one; None where they are not known."""
     found: set[int] = set()
     for each in (node.system for node in system.nodes()):
-        addresses = [pipeline.encoder(each.encoders.query).identity.address] if each.encoders is not None else []
-        addresses += [pipeline.reranker(each.reranker).identity.address] if each.reranker is not None else []
+        encoders = [pipeline.materials.encoder(each.encoders.query)] if each.encoders is not None else []
+        rerankers = [pipeline.materials.reranker(each.reranker)] if each.reranker is not None else []
+        addresses = [encoder.identity.address for encoder in encoders]
+        addresses += [reranker.identity.address for reranker in rerankers]
         if any(address is not None and is_this_machine(urlsplit(address).hostname or "") for address in addresses):
             return None
         if each.store is not None:
-            own = pipeline.store(each.store).server_processes()
+            own = pipeline.materials.store(each.store).server_processes()
             if own is None:
                 return None
             found.update(own)

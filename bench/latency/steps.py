@@ -81,27 +81,27 @@ class PartsOfRun:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self.documents = pipeline.dataset.documents
-        self.ranks = pipeline.ranks
+        self.ranks = pipeline.materials.ranks
         self.own_rows = pipeline.dataset.own_rows
         self.query_texts = pipeline.dataset.query_texts
 
     def built(self, name: str, searched: Searched) -> tuple[Store, IndexRef]:
         """The store and its index."""
-        index = self._pipeline.index(searched)
+        index = self._pipeline.indexes.built(searched)
         return index.store, index.ref
 
     def given_vectors(self, encoder: str) -> Floats | None:
         """The dataset's own vectors."""
-        given = self._pipeline.encoder(encoder).consumes == "vector"
-        return self._pipeline.vectors(encoder, "query").array if given else None
+        given = self._pipeline.materials.encoder(encoder).consumes == "vector"
+        return self._pipeline.materials.vectors(encoder, "query").array if given else None
 
     def encoder(self, name: str) -> Encoder:
         """The encoder of that name."""
-        return self._pipeline.encoder(name)
+        return self._pipeline.materials.encoder(name)
 
     def reranker(self, name: str) -> Reranker:
         """The reranker of that name."""
-        return self._pipeline.prepared(name)
+        return self._pipeline.reranking.prepared(name)
 
 
 class LiveSystem:

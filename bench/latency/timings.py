@@ -163,7 +163,7 @@ def _measure(
                 return LiveSystem(parts, system)
 
             def portable(parts: PartsOfRun = parts, system: System = system, rows: Rows = rows) -> Portable | None:
-                return Portable.of(parts, system, pipeline.context, rows)
+                return Portable.of(parts, system, pipeline.materials.context, rows)
 
             subject = Subject(
                 name=system.name,
@@ -194,4 +194,4 @@ def _memory(pipeline: Pipeline, system: System) -> Callable[[], Reading]:
     """What watches the memory of a system's store; a fusion has none of its own."""
     if system.store is None:
         return lambda: lambda: None
-    return of_search(pipeline.store(system.store), partial(pipeline.server_memory, system.store))
+    return of_search(pipeline.materials.store(system.store), partial(pipeline.indexes.server_memory, system.store))

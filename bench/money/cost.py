@@ -92,6 +92,9 @@ class Prices:
         return self.by_model.get((provider, model))
 
 
+NO_PRICES = Prices({})
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

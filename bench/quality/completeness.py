@@ -47,12 +47,12 @@ def refused(pipeline: Pipeline, system: System) -> list[Refused]:
         names += [node.system.encoders.document] if node.system.encoders else []
         if (name := node.system.reranker) is None:
             continue
-        if (encoder := pipeline.reranker(name).encoder_name) is not None:
+        if (encoder := pipeline.materials.reranker(name).encoder_name) is not None:
             names.append(encoder)
         elif (item := _pairs(pipeline, node, name)) is not None:
             found[f"{item.part} {item.what}"] = item
     for name in names:
-        vectors = pipeline.vectors(name, "document")
+        vectors = pipeline.materials.vectors(name, "document")
         if vectors.failures:
             causes = tuple(dict.fromkeys(vectors.failures.values()))[:3]
             item = Refused(
@@ -65,7 +65,7 @@ def refused(pipeline: Pipeline, system: System) -> list[Refused]:
 
 def _pairs(pipeline: Pipeline, node: Node, name: str) -> Refused | None:
     rows = pipeline.reranked_rows(node, name)
-    found = pipeline.pair_scores(name).refusals(rows, range(len(rows)))
+    found = pipeline.reranking.pair_scores(name).refusals(rows, range(len(rows)))
     if not found:
         return None
     documents, queries = pipeline.dataset.document_ids, pipeline.dataset.query_ids
@@ -82,6 +82,6 @@ def truncated_pairs(pipeline: Pipeline, system: System) -> int | None:
     for node in system.nodes():
         if (name := node.system.reranker) is not None:
             rows = pipeline.reranked_rows(node, name)
-            counts.append(pipeline.pair_scores(name).truncated(rows) if (rows >= 0).any() else 0)
+            counts.append(pipeline.reranking.pair_scores(name).truncated(rows) if (rows >= 0).any() else 0)
     known = [count for count in counts if count is not None]
     return sum(known) if known else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,8 +23,9 @@ from adapters.base import (
 )
 from bench.cache.artifacts import Cache, Segments, array_digest, content_key, text_digests
 from bench.data.dataset import Dataset
+from bench.money.budget import Budget
 from bench.money.cost import ABOUT, AT_MOST, Integers, embedding_usage, text_bytes
-from bench.quality.stages import Budget, Count, Emit, Stage, usage_from
+from bench.quality.stages import Count, Emit, Stage, usage_from
 
 LARGEST_SEGMENT = 4096  # texts
 
@@ -52,7 +53,7 @@ class Vectors:
 class Embedding:
     """The embedding stage of one dataset."""
 
-    def __init__(self, dataset: Dataset, cache: Cache, count: Count, emit: Emit, budget: Callable[[], Budget]) -> None:
+    def __init__(self, dataset: Dataset, cache: Cache, count: Count, emit: Emit, budget: Budget) -> None:
         self._dataset = dataset
         self._cache = cache
         self._count = count
@@ -164,7 +165,7 @@ class Embedding:
                     if not failed.all():
                         self._keep(segments, here[~failed], _without(encoded, failed), now - began)
                     if most is not None:
-                        self._budget().after(encoder, encoded.usage, most.total(places[~failed]))
+                        self._budget.after(encoder, encoded.usage, most.total(places[~failed]))
                     began = now
                     advance(len(positions))
         return refused
@@ -174,7 +175,7 @@ class Embedding:
         texts = self._texts(role)
         most = embedding_usage(text_bytes(texts[int(i)] for i in rows), AT_MOST)
         while len(rows):
-            count = self._budget().affordable(encoder, most)
+            count = self._budget.affordable(encoder, most)
             yield rows[:count]
             rows, most = rows[count:], most.after(count)
 

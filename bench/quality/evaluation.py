@@ -12,7 +12,8 @@ import numpy.typing as npt
 from bench.experiment.parts import EncoderPair, System
 from bench.quality.completeness import Refused, refused
 from bench.quality.oracle import Oracle
-from bench.quality.pipeline import Pipeline, Ranking
+from bench.quality.pipeline import Pipeline
+from bench.quality.ranking import Ranking
 from bench.results.model import Against, Loss, MeasureValue
 from bench.statistics.measures import Judgements, Measure, evaluate
 from bench.statistics.significance import (
@@ -77,7 +78,7 @@ class Evaluator:
         if system.filter not in self._judgements:
             coded = self.pipeline.dataset.qrels_coded()
             whole = Judgements.from_pairs(*coded, query_count=self.pipeline.dataset.judged)
-            eligible = self.pipeline.eligible(system.filter)
+            eligible = self.pipeline.materials.eligible(system.filter)
             self._judgements[system.filter] = whole if eligible is None else whole.restrict(eligible)
         return self._judgements[system.filter]
 
@@ -85,7 +86,7 @@ class Evaluator:
         """The encoders of a system that searches by vector alone, so that recall against exact search is defined."""
         if system.store is None or system.encoders is None:
             return None
-        dense = self.pipeline.store(system.store).consumes(system.store.query) == {"vector"}
+        dense = self.pipeline.materials.store(system.store).consumes(system.store.query) == {"vector"}
         return system.encoders if dense else None
 
     def ann_cutoffs(self, system: System) -> tuple[int, ...]:
@@ -151,7 +152,7 @@ class Evaluator:
         recall, encoders = mean_over_queries(evaluated.ann[cutoff]), evaluated.system.encoders
         if recall is None or recall >= ANN_RECALL_THAT_WARNS or encoders is None:
             return None
-        similarity = self.pipeline.encoder(encoders.document).similarity
+        similarity = self.pipeline.materials.encoder(encoders.document).similarity
         return (
             f"ANN@{cutoff} is {recall:.3f}: its search finds less than half of the nearest vectors. Likely causes: the "
             f"store compares by another metric than the encoder's ({similarity}); vectors are normalised on one side "
@@ -316,7 +317,7 @@ class Evaluator:
         searched = evaluated.system.searched
         if searched is None or searched.store.kind.reproducible:
             return False
-        flat = self.pipeline.index(searched).effective.flat
+        flat = self.pipeline.indexes.built(searched).effective.flat
         values = next((v for v in evaluated.ann.values() if v is not None), None)
         return not flat and (values is None or len(values) < 3)
 

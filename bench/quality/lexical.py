@@ -7,7 +7,8 @@ import numpy as np
 from adapters.base import AdapterError, Unmatched
 from bench.cache.artifacts import array_digest, content_key
 from bench.experiment.parts import Searched, System
-from bench.quality.pipeline import Pipeline, opened
+from bench.quality.pipeline import Pipeline
+from bench.quality.searches import opened
 
 
 def before(pipeline: Pipeline, system: System) -> Unmatched | None:
@@ -16,7 +17,7 @@ def before(pipeline: Pipeline, system: System) -> Unmatched | None:
     if (searched := _by_text(pipeline, system)) is None:
         return None
     dataset = pipeline.dataset
-    return pipeline.store(searched.store).unmatched(dataset.document_texts, dataset.query_texts)
+    return pipeline.materials.store(searched.store).unmatched(dataset.document_texts, dataset.query_texts)
 
 
 def after(pipeline: Pipeline, system: System) -> Unmatched | None:
@@ -36,7 +37,7 @@ def sentence(found: Unmatched) -> str | None:
 def _by_text(pipeline: Pipeline, system: System) -> Searched | None:
     """Its source where that is a search that goes by texts."""
     searched = system.searched
-    if searched is None or "text" not in pipeline.store(searched.store).consumes(searched.store.query):
+    if searched is None or "text" not in pipeline.materials.store(searched.store).consumes(searched.store.query):
         return None
     return searched
 
@@ -45,10 +46,11 @@ def _of_store(pipeline: Pipeline, system: System) -> Unmatched | None:
     """Kept, so that a second run asks no engine."""
     if (searched := _by_text(pipeline, system)) is None:
         return None
-    key = content_key(["unmatched", pipeline.index_key(searched), content_key(array_digest(pipeline.query_digests))])
+    queries = content_key(array_digest(pipeline.materials.query_digests))
+    key = content_key(["unmatched", pipeline.indexes.key(searched), queries])
     if (kept := _kept(pipeline, key)) is not None:
         return kept
-    built = pipeline.index(searched)
+    built = pipeline.indexes.built(searched)
     try:
         with opened(built.store, built.ref, pipeline.emit) as session:
             session.configure(searched.store.query)
@@ -70,6 +72,6 @@ def _kept(pipeline: Pipeline, key: str) -> Unmatched | None:
 
 
 def _of_reranker(pipeline: Pipeline, system: System) -> Unmatched | None:
-    if system.reranker is None or not pipeline.reranker(system.reranker).depends_on_corpus:
+    if system.reranker is None or not pipeline.materials.reranker(system.reranker).depends_on_corpus:
         return None
-    return pipeline.prepared(system.reranker).unmatched(pipeline.dataset.query_texts)
+    return pipeline.reranking.prepared(system.reranker).unmatched(pipeline.dataset.query_texts)

@@ -25,7 +25,7 @@ def scratch_index(
     a killed process left on a server under the same name is dropped first.
     Raises what `Store.build` raises.
     """
-    store = pipeline.store(searched.store)
+    store = pipeline.materials.store(searched.store)
     dimension = None if vectors is None else vectors.shape[1]
     folder = new_folder(pipeline.cache.folder, SCRATCH)
     place = Place(name, folder / "data")
@@ -36,7 +36,7 @@ def scratch_index(
         if not store.embedded:
             list(closing([partial(store.drop, ref)]))  # there is nothing to drop but after a kill
         yield store.build(
-            pipeline.batches(store, vectors, fields=pipeline.asked_fields(searched), stop=rows),
+            pipeline.indexes.batches(store, vectors, fields=pipeline.indexes.asked_fields(searched), stop=rows),
             place=place,
             similarity=similarity,
             dimension=dimension,

@@ -5,33 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from adapters.base import Encoder, Event, Reranker, StageAdvanced, StageFinished, StageStarted, Usage
-from bench.money.cost import Usages
+from adapters.base import Event, StageAdvanced, StageFinished, StageStarted, Usage
 
 Emit = Callable[[Event], None]
-
-
-class Budget(Protocol):
-    """Watches what is spent."""
-
-    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
-        """How many of the next pieces of work cannot pass the limit. Raises when not even the first is one."""
-
-    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
-        """Count what an answer says it used; where it does not say, the most that it can have used."""
-
-
-class NoBudget:
-    """For work that is not billed or not limited."""
-
-    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
-        """All of it."""
-        return len(most.tokens)
-
-    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
-        """Nothing is counted."""
 
 
 @dataclass(slots=True)

@@ -49,7 +49,7 @@ class BuildTimes:
 
     def sentence(self, searched: Searched) -> str:
         """`about 12 s (estimated from two samples, of 2,000 and 8,000 rows)`, or why nothing can be said."""
-        contacts = self._pipeline.store(searched.store).contacts()
+        contacts = self._pipeline.materials.store(searched.store).contacts()
         if asks_others(contacts):
             return f"unless it is kept there; time not estimated, a dry run does not ask {contacts[0].host}"
         documents = self._pipeline.dataset.documents
@@ -93,9 +93,9 @@ class BuildTimes:
         if searched.encoders is None:
             return None, Similarity.COSINE, True
         name = searched.encoders.document
-        encoder = self._pipeline.encoder(name)
-        if not self._pipeline.embedding.pending(encoder, "document")[0]:
-            return self._pipeline.vectors(name, "document").array[:rows], encoder.similarity, True
+        encoder = self._pipeline.materials.encoder(name)
+        if not self._pipeline.materials.embedding.pending(encoder, "document")[0]:
+            return self._pipeline.materials.vectors(name, "document").array[:rows], encoder.similarity, True
         rng = np.random.default_rng(self._pipeline.experiment.settings.seed)
         random = rng.standard_normal((rows, encoder.dimension), dtype=np.float32)
         return random / np.linalg.norm(random, axis=1, keepdims=True), encoder.similarity, False

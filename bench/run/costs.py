@@ -1,4 +1,4 @@
-"""What the systems of a run cost, from what was used and how long it took; and the budget that stops it in time."""
+"""What the systems of a run cost, from what was used and how long it took."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from typing import TypeAlias
 
 import numpy as np
 
-from adapters.base import RECKONING_ERROR, AdapterError, Encoder, Reranker, Role, Rows, Usage
+from adapters.base import RECKONING_ERROR, Encoder, Reranker, Role, Rows, Usage
 from bench.experiment.parts import System
 from bench.latency.kept import unmeasured
 from bench.latency.loops import Floats
 from bench.latency.plan import queries_sent
 from bench.latency.timings import CHOSEN, EVERYONE
+from bench.money.budget import Budget
 from bench.money.cost import (
     ABOUT,
     Of,
-    Prices,
     Projection,
     SystemCost,
-    Usages,
     Work,
     embedding_usage,
-    load_prices,
     price_of,
     reranking_usage,
     system_cost,
@@ -43,10 +41,6 @@ class LiveSeconds:
     disturbed: bool = False
 
 
-class BudgetExceeded(AdapterError):
-    """The next request could take the bill over `max_cost`."""
-
-
 @dataclass(frozen=True, slots=True)
 class BillLine:
     """What one part of a run will be billed. usd: None where the model has no price."""
@@ -61,16 +55,13 @@ class BillLine:
 class Costs:
     """Prices of one experiment, applied to its pipeline before, during and after a run."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        """Raises PriceFaults when the experiment's `prices` cannot be read."""
+    def __init__(self, pipeline: Pipeline, budget: Budget) -> None:
         self._pipeline = pipeline
         settings = pipeline.experiment.settings
-        self._prices: Prices = load_prices(settings.prices)
+        self._budget = budget
+        self._prices, self._limit = budget.prices, budget.limit
         self._machine = settings.machine_usd_per_hour
-        self._limit = settings.max_cost
         self._projection = Projection(**settings.projection.model_dump()) if settings.projection else None
-        self.spent = 0.0
-        self._used: dict[int, Usage] = {}  # by adapter
 
     # -- before --------------------------------------------------------------------------------------------------
 
@@ -79,12 +70,12 @@ class Costs:
         lines: list[BillLine] = []
         for (name, role), encoder in encoders_in_use(self._pipeline).items():
             if encoder.bills:
-                sizes = self._pipeline.embedding.sizes_pending(encoder, role)
+                sizes = self._pipeline.materials.embedding.sizes_pending(encoder, role)
                 usage = embedding_usage(sizes, ABOUT).total()
                 lines.append(self._line(f"{name}: {len(sizes):,} {role} texts", encoder, usage))
         queries = self._pipeline.dataset.judged
         for name in dict.fromkeys(s.reranker for s in self._pipeline.experiment.systems if s.reranker):
-            reranker = self._pipeline.reranker(name)
+            reranker = self._pipeline.materials.reranker(name)
             if reranker.bills:
                 depths = [depth for s in self._pipeline.experiment.systems for depth in self._depths(s, name)]
                 usage = sum((self._rankings(queries, depth) for depth in depths), Usage())
@@ -138,12 +129,12 @@ class Costs:
         query = embedding_usage(np.array([self._mean_size("query")]), ABOUT).total()
         for node in system.nodes():
             encoders, reranker = node.system.encoders, node.system.reranker
-            if encoders and self._pipeline.encoder(encoders.query).bills:
+            if encoders and self._pipeline.materials.encoder(encoders.query).bills:
                 # One call serves all legs of a query.
-                found[encoders.query] = (encoders.query, self._pipeline.encoder(encoders.query), query)
-            if reranker and self._pipeline.reranker(reranker).bills:
+                found[encoders.query] = (encoders.query, self._pipeline.materials.encoder(encoders.query), query)
+            if reranker and self._pipeline.materials.reranker(reranker).bills:
                 usage = self._rankings(1, node.limit)
-                found[f"{node.system.name} reranked"] = (reranker, self._pipeline.reranker(reranker), usage)
+                found[f"{node.system.name} reranked"] = (reranker, self._pipeline.materials.reranker(reranker), usage)
         return list(found.values())
 
     def _mean_size(self, role: Role) -> int:
@@ -159,31 +150,6 @@ class Costs:
         return BillLine(what, identity.provider, identity.model, usage, usd)
 
     # -- during --------------------------------------------------------------------------------------------------
-
-    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
-        """How many of the next pieces of work cannot take the bill over `max_cost`, whatever their tokens come to.
-
-        Raises BudgetExceeded when not even the first is one.
-        """
-        price = self._prices.find(adapter.identity.provider, adapter.identity.model)
-        if self._limit is None or not adapter.bills or price is None:
-            return len(most.tokens)
-        dollars = price.of_each(most)
-        count = int(np.searchsorted(np.cumsum(dollars), self._limit - self.spent, side="right"))
-        if not count:
-            raise BudgetExceeded(
-                f"max_cost ({self._limit:g} USD) could be passed: {self.spent:,.4f} USD are spent and the next "
-                f"request to {adapter.identity.model} may cost {float(dollars[0]):,.4f} USD. What was paid for is "
-                "kept; raise max_cost, or run again to spend as much once more."
-            )
-        return count
-
-    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
-        """Count what an answer says it used; where it does not say, the most that it can have used."""
-        if adapter.bills:
-            told = self._line("", adapter, used).usd if used.tokens or used.search_units else None
-            self.spent += (self._line("", adapter, most).usd or 0.0) if told is None else told
-            self._used[id(adapter)] = self._used.get(id(adapter), Usage()) + used
 
     def live_refusals(
         self, systems: Sequence[System], rankings: Mapping[str, Rows], *, remeasure: bool, occasion: str = EVERYONE
@@ -201,10 +167,8 @@ class Costs:
                     expected[system.name] += self._line(what, adapter, _scaled(usage, sent)).usd or 0.0
         refused: dict[str, str] = {}
         for name, usd in expected.items():
-            if self._limit is not None and usd and self.spent + usd > self._limit:
+            if not self._budget.reserve(usd):
                 refused[name] = f"its live queries (about {usd:,.4f} USD) could pass max_cost ({self._limit:g} USD)"
-            else:
-                self.spent += usd
         return refused
 
     # -- after ---------------------------------------------------------------------------------------------------
@@ -215,13 +179,13 @@ class Costs:
         found: dict[int, Work] = {}
         for node in system.nodes():
             adapters: list[tuple[str, Of, Encoder | Reranker]] = [
-                ("encoder", "corpus" if role == "document" else "queries", self._pipeline.encoder(name))
+                ("encoder", "corpus" if role == "document" else "queries", self._pipeline.materials.encoder(name))
                 for name, role in encoder_roles(self._pipeline, node.system)
             ]
             if node.system.reranker is not None:
-                adapters.append(("reranker", "queries", self._pipeline.reranker(node.system.reranker)))
+                adapters.append(("reranker", "queries", self._pipeline.materials.reranker(node.system.reranker)))
             for part, of, adapter in adapters:
-                if (used := self._used.get(id(adapter))) is not None:
+                if (used := self._budget.used(adapter)) is not None:
                     found.setdefault(id(adapter), self._billed(part, of, 0, adapter, used, 0.0))
         return system_cost(list(found.values()), self._prices, machine_usd_per_hour=self._machine)
 
@@ -253,7 +217,7 @@ class Costs:
         parts: dict[str, Work] = {}
         for node in system.nodes():
             for name, role in encoder_roles(self._pipeline, node.system):
-                encoder, vectors = self._pipeline.encoder(name), self._pipeline.vectors(name, role)
+                encoder, vectors = self._pipeline.materials.encoder(name), self._pipeline.materials.vectors(name, role)
                 if encoder.consumes == "vector" or f"{name} {role}" in parts:
                     continue
                 of: Of = "corpus" if role == "document" else "queries"
@@ -263,16 +227,16 @@ class Costs:
                     "encoder", of, len(vectors.array), encoder, vectors.usage, time, stage
                 )
             if node.system.searched is not None:
-                built = self._pipeline.index(node.system.searched)
+                built = self._pipeline.indexes.built(node.system.searched)
                 parts[f"index {built.key}"] = Work("index", "corpus", documents, seconds=built.build_seconds)
             if (reranks := node.system.reranker) is not None:
                 rows = self._pipeline.reranked_rows(node, reranks)
-                usage = self._pipeline.pair_scores(reranks).usage(
+                usage = self._pipeline.reranking.pair_scores(reranks).usage(
                     rows
                 )  # what scoring takes where nothing else is scored
                 stage = "rerank" if "rerank" in live else None  # one clock for all of a query's rerankers
                 time = live.pop("rerank", nothing)
-                reranker = self._pipeline.reranker(reranks)
+                reranker = self._pipeline.materials.reranker(reranks)
                 parts[f"reranker {node.system.name}"] = self._billed(
                     "reranker", "queries", queries, reranker, usage, time, stage
                 )
@@ -302,7 +266,7 @@ class Costs:
 def encoders_in_use(pipeline: Pipeline) -> dict[tuple[str, Role], Encoder]:
     """Every encoder that the systems need, with the role it is needed in."""
     return {
-        (name, role): pipeline.encoder(name)
+        (name, role): pipeline.materials.encoder(name)
         for system in pipeline.experiment.systems
         for name, role in encoder_roles(pipeline, system)
     }
@@ -311,7 +275,7 @@ def encoders_in_use(pipeline: Pipeline) -> dict[tuple[str, Role], Encoder]:
 def encoder_roles(pipeline: Pipeline, system: System) -> list[tuple[str, Role]]:
     """The encoders of one system's own search and of its reranker, by role."""
     names = list(system.encoders.roles) if system.encoders else []
-    if system.reranker and (encoder := pipeline.reranker(system.reranker).encoder_name) is not None:
+    if system.reranker and (encoder := pipeline.materials.reranker(system.reranker).encoder_name) is not None:
         names += [(encoder, "document"), (encoder, "query")]
     return names
 

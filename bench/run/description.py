@@ -49,10 +49,10 @@ def origins(pipeline: Pipeline, emit: Listener) -> dict[str, Any]:
     asked: dict[str, Encoder | Reranker | Store] = {
         f"encoders.{name}": encoder for (name, _), encoder in encoders_in_use(pipeline).items()
     }
-    asked |= {f"rerankers.{s.reranker}": pipeline.reranker(s.reranker) for s in systems if s.reranker}
+    asked |= {f"rerankers.{s.reranker}": pipeline.materials.reranker(s.reranker) for s in systems if s.reranker}
     addresses = {name: identity.address for name, identity in _identities(asked, emit) if identity.address}
     outside = {system.store.name: system.store for system in systems if system.store and not system.store.kind.embedded}
-    engines = {name: pipeline.store(choice) for name, choice in outside.items()}
+    engines = {name: pipeline.materials.store(choice) for name, choice in outside.items()}
     return {
         "base": str(pipeline.experiment.base),
         "addresses": addresses,

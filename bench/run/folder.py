@@ -7,17 +7,18 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
-from adapters.base import Event, QueryScored, event_as_dict
+from adapters.base import Event, QueryScored, Warned, event_as_dict
 from bench.cache.artifacts import write_atomically
 from bench.cache.own_files import open_own, own_folder, refuse_links
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.messages.failures import failure_of
 from bench.messages.secrets import redacted_event
+from bench.messages.wording import writable
 from bench.results.model import RESULT_FILE, ResultUnreadable, read_result
 
 Listener = Callable[[Event], None]
@@ -79,6 +80,23 @@ class Relay:
                 failure = failure_of(error)
                 self.listeners = [other for other in self.listeners if other is not listener]
                 self(failure.warned("events", "one of their listeners failed and hears no more of this run"))
+
+
+class Warnings:
+    """Hands events on, and keeps the text of each warning once, for whoever reads the result."""
+
+    def __init__(self, emit: Listener) -> None:
+        self._emit = emit
+        self.texts: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Warned):  # an adapter's words may hold what no file takes
+            event = replace(event, message=writable(event.message))
+        self._emit(event)
+        if isinstance(event, Warned):
+            text = f"{event.about}: {event.message}" if event.about != "dataset" else event.message
+            if text not in self.texts:
+                self.texts.append(text)
 
 
 class EventLog:

@@ -115,13 +115,13 @@ class _Plan:
             f"! {system.name}: {sentence}"
             for system in self.experiment.systems
             if system.run_file is not None
-            for sentence in self.pipeline.run_gaps(system.run_file).sentences()
+            for sentence in self.pipeline.searches.run_gaps(system.run_file).sentences()
         ]
 
     def _embedding(self) -> list[str]:
         lines: list[str] = []
         for (name, role), encoder in encoders_in_use(self.pipeline).items():
-            missing, total, length = self.pipeline.embedding.pending(encoder, role)
+            missing, total, length = self.pipeline.materials.embedding.pending(encoder, role)
             if encoder.consumes == "vector":
                 lines.append(f"  {name} ({PLURAL[role]}): vectors come with the dataset")
             elif not missing:
@@ -161,7 +161,7 @@ class _Plan:
                 continue
             estimate: str | None = None  # one for all builds of an index
             for build in range(evaluator.builds(system)):
-                key = self.pipeline.index_key(searched, build)
+                key = self.pipeline.indexes.key(searched, build)
                 if key in seen:
                     continue
                 seen.add(key)
@@ -177,8 +177,9 @@ class _Plan:
     def _shortcomings(self, system: System, searched: Searched) -> list[str]:
         """What a default does badly on this data, and how many queries the index cannot answer by text."""
         encoders = searched.encoders
-        dimension = self.pipeline.encoder(encoders.document).dimension if encoders else None
-        found = list(self.pipeline.store(searched.store).shortcomings(self.pipeline.dataset.documents, dimension))
+        dimension = self.pipeline.materials.encoder(encoders.document).dimension if encoders else None
+        store = self.pipeline.materials.store(searched.store)
+        found = list(store.shortcomings(self.pipeline.dataset.documents, dimension))
         unmatched = lexical.before(self.pipeline, system)
         told = None if unmatched is None else lexical.sentence(unmatched)
         return [*found, *([told] if told else [])]
@@ -188,7 +189,7 @@ class _Plan:
 
     def _searches(self) -> list[str]:
         systems = self.experiment.systems
-        keys = {self.pipeline.search_key(s.searched, s.filter, s.limit) for s in systems if s.searched is not None}
+        keys = {self.pipeline.searches.key(s.searched, s.filter, s.limit) for s in systems if s.searched is not None}
         count = self.pipeline.dataset.judged
         cached = sum((self.pipeline.cache.folder / "candidates" / key).is_dir() for key in keys)
         return [f"  searches: {len(keys)} × {counted(count, 'query')}, {cached} of them cached"] if keys else []

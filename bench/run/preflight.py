@@ -36,7 +36,8 @@ from bench.experiment.parts import EncoderPair, Experiment, Searched, System
 from bench.experiment.trust import contacts_with
 from bench.messages.failures import closing, failure_of, told
 from bench.messages.suggestions import suggestion
-from bench.money.cost import PriceFaults
+from bench.money.budget import Budget
+from bench.money.cost import NO_PRICES, PriceFaults, load_prices
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
 from bench.quality.trec import read_run
@@ -53,7 +54,7 @@ def prepare(
     check = _Preflight(experiment, emit)
     dataset = check.dataset(cache_folder)
     if dataset is None:
-        pipeline = Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit)
+        pipeline = Pipeline(experiment, _NO_DATASET, Cache(cache_folder), emit, Budget(NO_PRICES, None))
         check.adapters(pipeline, without_data=True)
         check.run_files()
         pipeline.close()
@@ -71,15 +72,16 @@ def prepare_over(
 ) -> tuple[Pipeline, Costs]:
     """As `prepare`, over a dataset that is loaded."""
     check = _Preflight(experiment, emit)
-    pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit)
+    budget = check.budget()
+    pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit, budget)
+    costs = Costs(pipeline, budget)
     check.adapters(pipeline)
     check.run_files()
     check.systems(pipeline)
-    costs = check.costs(pipeline, remeasure)
-    if check.faults or costs is None:
+    check.costs(costs, remeasure)
+    if check.faults:
         pipeline.close()
         raise ConfigFaults(list(dict.fromkeys(check.faults)))
-    pipeline.budget = costs
     return pipeline, costs
 
 
@@ -155,10 +157,10 @@ class _Preflight:
         used = {name for system in systems if system.encoders for name, _ in system.encoders.roles}
         for name in dict.fromkeys(s.reranker for s in systems if s.reranker):
             key_path = f"rerankers.{name}"
-            if not self._check(key_path, partial(pipeline.reranker, name)):
+            if not self._check(key_path, partial(pipeline.materials.reranker, name)):
                 continue
             with self.naming(key_path):
-                reranker = pipeline.reranker(name)
+                reranker = pipeline.materials.reranker(name)
                 encoder = reranker.encoder_name
                 if encoder is not None:
                     if encoder not in self.experiment.encoders:
@@ -168,9 +170,9 @@ class _Preflight:
         for name in sorted(used):
             if without_data and self.experiment.encoders[name].kind.consumes == "vector":
                 continue  # the fault is the dataset's
-            self._check(f"encoders.{name}", partial(pipeline.encoder, name))
+            self._check(f"encoders.{name}", partial(pipeline.materials.encoder, name))
         for choice in {s.store.name: s.store for s in systems if s.store}.values():
-            self._check(choice.key_path, partial(pipeline.store, choice))
+            self._check(choice.key_path, partial(pipeline.materials.store, choice))
 
     def _check(self, key_path: str, make: Callable[[], Encoder | Store | Reranker]) -> bool:
         """Whether an adapter can work; a fault is named otherwise."""
@@ -193,17 +195,20 @@ class _Preflight:
 
     # -- money ---------------------------------------------------------------------------------------------------
 
-    def costs(self, pipeline: Pipeline, remeasure: bool) -> Costs | None:
-        """Prices and budget; None after naming what is wrong with them."""
+    def budget(self) -> Budget:
+        """Prices and limit; without prices after naming what is wrong with them."""
+        settings = self.experiment.settings
         try:
-            costs = Costs(pipeline)
+            return Budget(load_prices(settings.prices), settings.max_cost)
         except PriceFaults as error:
             self.faults += [f"{self.experiment.file}: {fault}" for fault in error.faults]
-            return None
+            return Budget(NO_PRICES, None)
+
+    def costs(self, costs: Costs, remeasure: bool) -> None:
+        """Whether the bill stays within the limit, where nothing else is wrong."""
         if not self.faults:
             with self.naming("max_cost"):
                 self.faults += [f"{self.experiment.file}: {fault}" for fault in costs.faults(remeasure=remeasure)]
-        return costs
 
     # -- systems -------------------------------------------------------------------------------------------------
 
@@ -243,14 +248,14 @@ class _Preflight:
         names = dict.fromkeys(name for name, _ in searched.encoders.roles) if searched.encoders else {}
         if any(f"encoders.{name}" in self.broken for name in names):
             return
-        encoders = [pipeline.encoder(name) for name in names]
+        encoders = [pipeline.materials.encoder(name) for name in names]
         if any(encoder.consumes == "text" for encoder in encoders) and not dataset.has_text:
             raise InvalidOptions("the dataset carries no texts to encode. Use the encoder adapter `precomputed`.")
         if searched.encoders and len(encoders) == 2:
             _check_space(pipeline, searched.encoders, shared=system.shared_space)
         if choice.key_path in self.broken:
             return
-        store = pipeline.store(choice)
+        store = pipeline.materials.store(choice)
         consumed: frozenset[str] = frozenset()
         with self.naming(choice.key_path):
             consumed = store.consumes(choice.query)
@@ -258,7 +263,7 @@ class _Preflight:
                 raise WrongAnswer(f"store {store.name}: consumes returned {consumed!r}, not a set of vector and text.")
         if not dataset.has_text:
             reranker = system.reranker if f"rerankers.{system.reranker}" not in self.broken else None
-            if "text" in consumed or (reranker and pipeline.reranker(reranker).needs == "text"):
+            if "text" in consumed or (reranker and pipeline.materials.reranker(reranker).needs == "text"):
                 needs = "store" if "text" in consumed else "reranker"
                 raise InvalidOptions(f"the dataset carries no texts, which this {needs} needs.", key=needs)
         named = searched.encoders.document if searched.encoders else None
@@ -286,11 +291,11 @@ def _check_filter(pipeline: Pipeline, system: System, condition: Filter) -> None
             "belongs into its own options.",
             key="filter",
         )
-    pipeline.store(system.store).check_columns(corpus.select([f"meta.{field}" for field in condition.fields]))
+    pipeline.materials.store(system.store).check_columns(corpus.select([f"meta.{field}" for field in condition.fields]))
 
 
 def _check_run(pipeline: Pipeline, file: Path) -> None:
-    dataset, gaps = pipeline.dataset, pipeline.run_gaps(file)
+    dataset, gaps = pipeline.dataset, pipeline.searches.run_gaps(file)
     if gaps.foreign == gaps.queries:
         raise InvalidOptions(
             f"{file} ranks none of the dataset's queries (it starts with query {gaps.foreign_example!r}, "
@@ -306,7 +311,7 @@ def _check_run(pipeline: Pipeline, file: Path) -> None:
 
 
 def _check_space(pipeline: Pipeline, encoders: EncoderPair, *, shared: bool) -> None:
-    document, query = pipeline.encoder(encoders.document), pipeline.encoder(encoders.query)
+    document, query = pipeline.materials.encoder(encoders.document), pipeline.materials.encoder(encoders.query)
     if document.dimension != query.dimension:
         raise InvalidOptions(
             f"{encoders.document} has dimension {document.dimension}, {encoders.query} has "

@@ -63,7 +63,7 @@ def scored_queries(
     scores: by measure, one value per query, NaN where it is not defined. seconds: live seconds by query position and
     stage. usd_per_1000: what 1,000 queries cost, None where it is unknown.
     """
-    dataset, names = pipeline.dataset, pipeline.document_ids
+    dataset, names = pipeline.dataset, pipeline.materials.document_ids
     expected: list[dict[str, int]] = [{} for _ in range(dataset.judged)]
     if dataset.qrels is not None:
         coded = dataset.qrels_coded()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from bench.latency.notes import client_notes
 from bench.latency.timings import CHOSEN, Timings, take_timings
 from bench.machine import provenance
 from bench.messages.failures import Failure, failure_of
-from bench.messages.wording import counted, writable
+from bench.messages.wording import counted
 from bench.quality import lexical
 from bench.quality.completeness import Refused, truncated_pairs
 from bench.quality.embedding import PLURAL
@@ -57,7 +56,7 @@ from bench.results.model import (
 from bench.results.seal import digests_of
 from bench.run.costs import Costs, LiveSeconds
 from bench.run.description import dataset_info, described, origins, undirected
-from bench.run.folder import EventLog, Listener, Places, Relay, open_folder
+from bench.run.folder import EventLog, Listener, Places, Relay, Warnings, open_folder
 from bench.run.fronts import EqualRecall
 from bench.run.preflight import prepare
 from bench.run.records import TABLES, scored_queries, write_tables
@@ -82,9 +81,10 @@ def run(
         unmarked = stack.enter_context(cache_in_use(places.cache))
         early: list[Event] = []
         relay = Relay([early.append, *listeners])
+        warnings = Warnings(relay)
         if unmarked:
-            relay(Warned("cache", unmarked))
-        pipeline, costs = prepare(experiment, places.cache, relay, remeasure=remeasure)
+            warnings(Warned("cache", unmarked))
+        pipeline, costs = prepare(experiment, places.cache, warnings, remeasure=remeasure)
         stack.callback(pipeline.close)
         folder, resumed = open_folder(experiment, places.output)
         stack.enter_context(locked(folder, "The result folder"))
@@ -94,7 +94,8 @@ def run(
             write(event)
         tracking = Tracking.of(experiment)
         relay.listeners = [write, *listeners, tracking]
-        return folder, _Run(experiment, pipeline, costs, folder, relay, write, tracking, remeasure, resumed).execute()
+        run = _Run(experiment, pipeline, costs, folder, relay, warnings, write, tracking, remeasure, resumed)
+        return folder, run.execute()
 
 
 class _Run:
@@ -105,6 +106,7 @@ class _Run:
         costs: Costs,
         folder: Path,
         emit: Listener,
+        warnings: Warnings,
         log: EventLog,
         tracking: Tracking,
         remeasure: bool,
@@ -112,10 +114,10 @@ class _Run:
     ) -> None:
         self.experiment = experiment
         self.pipeline = pipeline
-        pipeline.emit = emit
         self.costs = costs
         self.folder = folder
         self.emit = emit
+        self.warnings = warnings
         self.log = log
         self.tracking = tracking
         self.remeasure = remeasure
@@ -127,10 +129,9 @@ class _Run:
         self.health: dict[str, tuple[str, ...]] = {}
         self.timings: Timings = Timings({}, 0)
         self.result = self._started()
-        pipeline.emit = self._tell
 
     def execute(self) -> Result:
-        write_result(self.folder, self.result)
+        self._write()
         info = self.result.dataset
         about = {"name": info.name, "documents": info.documents, "judged": info.judged}
         names = [system.name for system in self.experiment.systems]
@@ -163,21 +164,14 @@ class _Run:
             primary=str(self.experiment.primary),
             margin=self.experiment.margin,
             latency_margin=self.experiment.latency_margin,
-            warnings=list(dataset.warnings),
         )
 
     def _warn(self, about: str, message: str) -> None:
-        self._tell(Warned(about, message))
+        self.warnings(Warned(about, message))
 
-    def _tell(self, event: Event) -> None:
-        """Hand an event on, and keep a warning for whoever reads the result."""
-        if isinstance(event, Warned):  # an adapter's words may hold what no file takes
-            event = replace(event, message=writable(event.message))
-        self.emit(event)
-        if isinstance(event, Warned):
-            text = f"{event.about}: {event.message}" if event.about != "dataset" else event.message
-            if text not in self.result.warnings:
-                self.result.warnings.append(text)
+    def _write(self) -> None:
+        self.result.warnings = list(dict.fromkeys([*self.result.dataset.warnings, *self.warnings.texts]))
+        write_result(self.folder, self.result)
 
     @contextmanager
     def _going_on(self, what: str) -> Iterator[None]:
@@ -186,7 +180,7 @@ class _Run:
             yield
         except BaseException as error:
             failure = failure_of(error)
-            self._tell(failure.warned("run", f"{what} failed"))
+            self.warnings(failure.warned("run", f"{what} failed"))
             for name in self.evaluated:
                 self._cut_off(self.entries[name], [failure.of(f"{what} failed").cause])
 
@@ -211,7 +205,7 @@ class _Run:
             status = self.entries[baseline].status.replace("_", " ")
             self._warn(baseline, f"the baseline was not measured ({status}), so nothing is compared: no verdicts.")
 
-        for part, adapter in self.pipeline.models().items():
+        for part, adapter in self.pipeline.materials.models().items():
             try:
                 remarks = list(adapter.remarks())
             except BaseException as error:
@@ -224,11 +218,11 @@ class _Run:
         if system.store is None:
             return ()
         try:
-            return tuple(str(state) for state in self.pipeline.store(system.store).health())
+            return tuple(str(state) for state in self.pipeline.materials.store(system.store).health())
         except BaseException as error:
             failure = failure_of(error)
             if failure.foreign:
-                self._tell(failure.warned(system.name, "the state of its servers is not known"))
+                self.warnings(failure.warned(system.name, "the state of its servers is not known"))
             return (failure.cause,)
 
     def _note_changed_health(self) -> None:
@@ -291,7 +285,7 @@ class _Run:
             suffix = "" if build == 0 else f".build{build + 1}"
             path = self.folder / "runs" / f"{system.file_name}{suffix}.trec"
             if path not in self.written or not path.is_file():
-                ids, query_ids = self.pipeline.document_ids, self.pipeline.dataset.query_ids
+                ids, query_ids = self.pipeline.materials.document_ids, self.pipeline.dataset.query_ids
                 own_folder(path.parent)
                 write_run(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
                 written.append(path)
@@ -330,7 +324,7 @@ class _Run:
             entry.unknown_documents = UnknownDocuments(count=unknown.count, of=unknown.of, example=str(unknown.example))
         notes: list[str] = []
         if system.run_file is not None:
-            gaps = self.pipeline.run_gaps(system.run_file)
+            gaps = self.pipeline.searches.run_gaps(system.run_file)
             entry.queries_without_line = gaps.without_line
             notes += gaps.sentences()
         elif unknown.count:
@@ -354,7 +348,7 @@ class _Run:
 
     def _undirected(self, system: System, role: Role) -> int:
         """How many vectors have no direction; said once of each encoder, by name."""
-        positions = self.pipeline.undirected(system.encoders, role)
+        positions = self.pipeline.materials.undirected(system.encoders, role)
         if system.encoders and len(positions):
             self._warn(f"encoders.{system.encoders.of(role)}", undirected(self.pipeline.dataset, role, positions))
         return len(positions)
@@ -372,7 +366,7 @@ class _Run:
     def _describe_index(self, system: System, entry: SystemResult) -> None:
         if system.searched is None:
             return
-        built = self.pipeline.index(system.searched)
+        built = self.pipeline.indexes.built(system.searched)
         note = built.store.note()
         entry.index = Index(
             type=built.effective.type,
@@ -400,7 +394,7 @@ class _Run:
     def _truncated(self, system: System) -> int:
         total = 0
         for name, role in system.encoders.roles if system.encoders else ():
-            vectors = self.pipeline.vectors(name, role)
+            vectors = self.pipeline.materials.vectors(name, role)
             total += vectors.truncated
             if vectors.truncated > TRUNCATED_SHARE_THAT_WARNS * len(vectors.array):
                 share = 100 * vectors.truncated / len(vectors.array)
@@ -509,14 +503,14 @@ class _Run:
                 self._cost(name, entry)
             except BaseException as error:
                 failure = failure_of(error)
-                self._tell(failure.warned(name, "its cost is not known"))
+                self.warnings(failure.warned(name, "its cost is not known"))
                 self._cut_off(entry, [failure.of("its cost is not known").cause])
         status = status or _status([entry.status for entry in self.entries.values()])
         for entry in self.entries.values():
             if entry.status == "started":
                 entry.status = "cancelled"
         self.result.systems = list(self.entries.values())
-        self.result.work = WorkDone.model_validate(self.pipeline.work.as_dict())
+        self.result.work = WorkDone.model_validate(self.pipeline.materials.work.as_dict())
         self.result.detectable_difference = self.evaluator.detectable_difference(self.evaluated)
         self.result.status = status
         self.result.finished_at = _now()
@@ -529,7 +523,7 @@ class _Run:
         self.result.files = digests_of(self.folder, [*self.written, *tables])
         for entry in self.entries.values():
             self.emit(SystemFinished(entry.name, entry.status, entry.error, entry.model_dump(mode="json")))
-        write_result(self.folder, self.result)
+        self._write()
         self._close()
         self.emit(RunFinished(status, str(self.folder)))
         if status != "cancelled":
@@ -545,10 +539,10 @@ class _Run:
 
     def _close(self) -> None:
         """Close the adapters once the result is safe: one may hang, or take the process with it."""
-        told = len(self.result.warnings)
+        told = len(self.warnings.texts)
         self.pipeline.close()
-        if len(self.result.warnings) > told:
-            write_result(self.folder, self.result)
+        if len(self.warnings.texts) > told:
+            self._write()
 
     def _live_seconds(self, name: str) -> LiveSeconds | None:
         """What a live query of a system takes under the first load point, None where nothing was measured."""
@@ -575,9 +569,9 @@ class _Run:
                 )
             )
         for name, failure in self.tracking.failures.items():
-            self._tell(failure.warned(f"trackers.{name}"))
+            self.warnings(failure.warned(f"trackers.{name}"))
         if self.result.tracked:
-            write_result(self.folder, self.result)
+            self._write()
 
     def _usage(self, cost: dict[str, Any]) -> dict[str, Any]:
         """Usage summed over the parts that bill; what each part used stands in the cost's parts."""

@@ -41,7 +41,7 @@ def kept(name: str, rows: int) -> bool:
         processor = time.process_time()
         with system_on(Path(folder), rows, STORES[name]) as (pipeline, system, _):
             processor = time.process_time() - processor
-            built = pipeline.index(system.source)
+            built = pipeline.indexes.built(system.source)
             place = built.store.index_folder(built.ref)
             assert place is not None
             digests = file_digests(place)

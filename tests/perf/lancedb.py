@@ -21,7 +21,7 @@ def main() -> None:
         "query": {"nprobes": NPROBES},
     }
     with tempfile.TemporaryDirectory() as folder, system_on(Path(folder), ROWS, store) as (pipeline, system, queries):
-        ref = pipeline.index(system.source).ref
+        ref = pipeline.indexes.built(system.source).ref
         table = lancedb.connect(ref.folder).open_table(ref.name)
 
         def bare(query: int) -> object:

@@ -64,7 +64,7 @@ def system_on(folder: Path, rows: int, store: Mapping[str, Any]) -> Iterator[tup
         pipeline, _ = prepare(load_experiment(folder / "bench.yaml"), cache, lambda event: None)
         try:
             system = pipeline.systems["it"]
-            pipeline.index(system.source)
+            pipeline.indexes.built(system.source)
             yield pipeline, system, queries
         finally:
             pipeline.close()

@@ -15,7 +15,8 @@ import pytest
 from adapters.base import Event, IndexRef, Queries, StageAdvanced, StageFinished, Warned
 from adapters.servers.weaviate import Ports, Server, cluster, start_cluster
 from bench.cache.artifacts import Cache
-from bench.quality.pipeline import QUERIES_PER_CHUNK, ROWS_PER_BATCH
+from bench.quality.indexes import ROWS_PER_BATCH
+from bench.quality.searches import QUERIES_PER_CHUNK
 from bench.results.model import Result, SystemResult
 from tests import small
 from tests.weaviate.conftest import METRICS, answered, connection_of, revive, store_at

@@ -1,0 +1,202 @@
+"""What the stages of a run share: its data, the models that were made, vectors, and what was computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from adapters.base import (
+    Encoder,
+    Filter,
+    Flags,
+    Hits,
+    Reranker,
+    Role,
+    Similarity,
+    Store,
+    without_direction,
+)
+from bench.cache.artifacts import Cache, content_key
+from bench.data.dataset import Dataset
+from bench.data.own_documents import left_out
+from bench.data.tables import table_digest
+from bench.experiment.parts import EncoderPair, Experiment, Searched, StoreChoice
+from bench.messages.failures import Failed, Failure, closing, failure_of
+from bench.money.budget import Budget
+from bench.quality.embedding import Embedding, Vectors
+from bench.quality.ranking import Ranking
+from bench.quality.stages import Emit, Work
+from bench.quality.trec import read_run
+from bench.statistics.order import canonical, id_ranks
+
+T = TypeVar("T")
+ROLES: tuple[Role, ...] = ("document", "query")
+
+
+class Materials:
+    """Of one experiment over one dataset. Results are memoised, and so are failures that the same work would meet
+    again."""
+
+    def __init__(self, experiment: Experiment, dataset: Dataset, cache: Cache, emit: Emit, budget: Budget) -> None:
+        self.experiment = experiment
+        self.dataset = dataset
+        self.cache = cache
+        self.emit = emit
+        self.budget = budget
+        self.work = Work()
+        self.context = experiment.context(dataset.vector_dimension)
+        self.embedding = Embedding(dataset, cache, self.work.texts_embedded, emit, budget)
+        self._encoders: dict[str, Encoder] = {}
+        self._stores: dict[str, Store] = {}
+        self._rerankers: dict[str, Reranker] = {}
+        self._memo: dict[tuple[Any, ...], object] = {}
+        self._failed: dict[tuple[Any, ...], Failure] = {}
+
+    @cached_property
+    def ranks(self) -> npt.NDArray[np.int32]:
+        """Position of every document id in ascending order, for ties; ids that only run files name come after."""
+        return id_ranks(self.document_ids)
+
+    @cached_property
+    def dataset_ids(self) -> list[str]:
+        """Ids by row: the corpus, then judged documents outside it."""
+        ids = list(self.dataset.document_ids)
+        if self.dataset.qrels is not None:
+            rows = self.dataset.qrels_coded().document_rows
+            outside = np.flatnonzero(rows >= self.dataset.documents)
+            names = self.dataset.qrels.column("document_id").take(pa.array(outside)).to_pylist()
+            ids += [name for _, name in sorted(set(zip(rows[outside].tolist(), names, strict=True)))]
+        return ids
+
+    @cached_property
+    def document_ids(self) -> list[str]:
+        """Ids by row: those of the dataset, then those that only run files name."""
+        runs = [file for system in self.experiment.systems if (file := system.run_file) is not None]
+        known = frozenset(self.dataset_ids if runs else ())
+        further = dict.fromkeys(name for run in runs for name in read_run(run).documents_as(known) if name not in known)
+        return [*self.dataset_ids, *further]
+
+    @property
+    def document_digests(self) -> npt.NDArray[np.bytes_]:
+        """Digests of the documents' texts, by row."""
+        return self.embedding.digests("document")
+
+    @property
+    def query_digests(self) -> npt.NDArray[np.bytes_]:
+        """Digests of the queries' texts, by position."""
+        return self.embedding.digests("query")
+
+    def corpus_fingerprint(self, *, texts: bool, fields: Sequence[str] | None = None) -> str:
+        """Fingerprint of what is taken from the corpus beside vectors: ids, the meta columns of these fields (None: of
+        all), and perhaps texts."""
+        corpus = self.dataset.corpus
+        wanted = {"id", "title", "text"} if texts else {"id"}
+        wanted |= {f"meta.{field}" for field in fields or ()}
+        columns = [n for n in corpus.column_names if n in wanted or (fields is None and n.startswith("meta."))]
+        return self.once(("corpus", *columns), lambda: table_digest(corpus.select(columns)))
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of that name, made once."""
+        if name not in self._encoders:
+            part = self.experiment.encoders[name]
+            self._encoders[name] = part.kind(part.options, self.context)
+        return self._encoders[name]
+
+    def reranker(self, name: str) -> Reranker:
+        """The reranker of that name, made once and not yet prepared."""
+        if name not in self._rerankers:
+            part = self.experiment.rerankers[name]
+            self._rerankers[name] = part.kind(part.options, self.context)
+        return self._rerankers[name]
+
+    def store(self, choice: StoreChoice) -> Store:
+        """The store with these index options, made once."""
+        key = content_key([choice.name, choice.adapter, _dump(choice.index)])
+        if key not in self._stores:
+            self._stores[key] = choice.kind(choice.index, choice.connection, self.context)
+        return self._stores[key]
+
+    def models(self) -> dict[str, Encoder | Reranker]:
+        """The models that were made, each by the part that it is."""
+        encoders = {f"encoders.{name}": encoder for name, encoder in self._encoders.items()}
+        return {**encoders, **{f"rerankers.{name}": reranker for name, reranker in self._rerankers.items()}}
+
+    def close(self) -> None:
+        """Give back what the adapters hold, once. One that raises is told of, and the others are closed."""
+        for kept in (self._encoders, self._stores, self._rerankers):
+            while kept:
+                _, adapter = kept.popitem()
+                for failure in closing([adapter.close]):
+                    self.emit(failure.warned(adapter.name, "it could not be closed"))
+
+    def eligible(self, condition: Filter | None) -> Flags | None:
+        """Which documents pass a filter, None for all."""
+        return None if condition is None else condition.mask(self.dataset.corpus)
+
+    def vectors(self, name: str, role: Role) -> Vectors:
+        """All vectors of a role by a named encoder; a distinct text is embedded once."""
+        return self.once(("vectors", name, role), lambda: self.embedding.vectors(name, self.encoder(name), role))
+
+    def vectors_key(self, name: str, role: Role) -> str:
+        """The key of those vectors, known without computing them but for the texts that their model refuses."""
+        if ("vectors", name, role) in self._memo:
+            return self.vectors(name, role).key
+        return self.once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))
+
+    def undirected(self, encoders: EncoderPair | None, role: Role) -> npt.NDArray[np.intp]:
+        """Positions of the documents or queries whose vector is zero, where vectors are compared by cosine: they have
+        no direction. A store leaves them out of its hits."""
+        if encoders is None:  # a search by text alone
+            return np.empty(0, np.intp)
+        if self.encoder(encoders.document).similarity is not Similarity.COSINE:
+            return np.empty(0, np.intp)
+        name = encoders.of(role)
+        return self.once(
+            ("undirected", name, role), lambda: np.flatnonzero(without_direction(self.vectors(name, role).array))
+        )
+
+    def embed(self, searched: Searched) -> None:
+        """Compute the vectors of a search: the keys of what follows tell which texts have none."""
+        for name, role in searched.encoders.roles if searched.encoders else ():
+            self.vectors(name, role)
+
+    def asked(self, limit: int) -> int:
+        """How many documents a search is asked for, so that `limit` are left without a query's own document: one number
+        for all queries, whether or not they have one."""
+        return limit if self.dataset.own_rows is None else limit + 1
+
+    def without_own(self, hits: Hits, limit: int, queries: npt.NDArray[np.int64] | slice = slice(None)) -> Hits:
+        """The first `limit` hits of the queries at these positions, without their own documents."""
+        own = self.dataset.own_rows
+        return hits if own is None else left_out(hits, own[queries], limit)
+
+    def ordered(self, hits: Hits, depth: int, failures: Mapping[int, str] | None = None) -> Ranking:
+        """Hits of all judged queries in canonical order, cut at depth. failures: causes by position."""
+        rows, scores = canonical(hits.rows, hits.scores, self.ranks, depth)
+        failed = np.zeros(len(rows), dtype=np.bool_)
+        failed[list(failures or ())] = True
+        return Ranking(rows, scores, failed, tuple(dict.fromkeys((failures or {}).values())))
+
+    def once(self, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
+        """What `compute` gives, computed once per key."""
+        if key in self._failed:
+            raise Failed(self._failed[key])
+        if key not in self._memo:
+            try:
+                self._memo[key] = compute()
+            except BaseException as error:
+                failure = failure_of(error)
+                if not failure.passing:
+                    self._failed[key] = failure
+                raise
+        return cast(T, self._memo[key])
+
+
+def _dump(options: Any) -> dict[str, Any]:
+    dumped: dict[str, Any] = options.model_dump(mode="json")
+    return dumped

@@ -1,0 +1,145 @@
+"""Reranking of the quality pass: each distinct pair of texts is scored once per reranker, within the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import (
+    Corpus,
+    Hits,
+    Queries,
+    Reranker,
+    Role,
+    Rows,
+    Scored,
+    Similarity,
+)
+from bench.cache.artifacts import content_key
+from bench.money.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage
+from bench.quality.materials import ROLES, Materials
+from bench.quality.ranking import Ranking
+from bench.quality.scoring import PAIRS_PER_CHUNK, PairScores, unscored_last
+
+
+class Reranking:
+    """Scores candidates by the rerankers of a run."""
+
+    def __init__(self, materials: Materials) -> None:
+        self._materials = materials
+
+    def ranking(self, name: str, candidates: Ranking) -> Ranking:
+        rows, failures = self.scorable(name, candidates.rows)
+        pairs = self.pair_scores(name)
+        scores = pairs.scores(rows)
+        for query in np.flatnonzero((rows >= 0).any(axis=1) & ~(scores > -np.inf).any(axis=1)).tolist():
+            cause = pairs.refusals(rows[query : query + 1], [query])[0][-1]
+            failures[query] = f"query {self._materials.dataset.query_ids[query]} could not be reranked: {cause}"
+        ranked = self._materials.ordered(Hits(rows, unscored_last(rows, scores)), rows.shape[1], failures)
+        return replace(
+            ranked, failed=candidates.failed | ranked.failed, failures=(*candidates.failures, *ranked.failures)
+        )
+
+    def scorable(self, name: str, rows: Rows) -> tuple[Rows, dict[int, str]]:
+        """The candidates that a reranker can score, -1 for the others; and why it can score none of a query's.
+
+        Documents that are not in the corpus (a run file's) have no text to score, and those that an encoder's service
+        refused no vector; they keep no place.
+        """
+        rows = np.where(rows < self._materials.dataset.documents, rows, -1)
+        encoder = self._materials.reranker(name).encoder_name
+        if encoder is None:
+            return rows, {}
+        documents, queries = (self._materials.vectors(encoder, role).failures for role in ROLES)
+        if documents:
+            rows = np.where(np.isin(rows, list(documents)), -1, rows)
+        rows[list(queries)] = -1
+        return rows, dict(queries)
+
+    def prepared(self, name: str) -> Reranker:
+        """A reranker that knows the corpus."""
+
+        def prepare() -> Reranker:
+            reranker = self._materials.reranker(name)
+            encoder = reranker.encoder_name
+            vectors = None if encoder is None else self._materials.vectors(encoder, "document")
+            similarity = vectors.similarity if vectors else Similarity.COSINE
+            texts = self._materials.dataset.document_texts
+            reranker.prepare(Corpus(texts, vectors.array if vectors else None, similarity))
+            return reranker
+
+        return self._materials.once(("prepared", name), prepare)
+
+    def queries(self, name: str) -> Queries:
+        """The judged queries as a reranker consumes them."""
+        encoder = self._materials.reranker(name).encoder_name
+        vectors = None if encoder is None else self._materials.vectors(encoder, "query").array
+        return Queries(vectors, self._materials.dataset.query_texts)
+
+    def key(self, name: str) -> str:
+        """The key of a reranker's scores; a pair is scored once under it."""
+        reranker = self._materials.reranker(name)
+        depends: list[Any] = [reranker.identity.as_dict()]
+        if reranker.depends_on_corpus:
+            depends.append(self._materials.corpus_fingerprint(texts=True))
+        if (encoder := reranker.encoder_name) is not None:
+            depends += [self._materials.vectors_key(encoder, role) for role in ("document", "query")]
+        return content_key(depends)
+
+    def pair_scores(self, name: str) -> PairScores:
+        """The scores of a named reranker, shared by all systems that use it."""
+
+        def make() -> PairScores:
+            return PairScores(
+                label=name,
+                segments=self._materials.cache.segments("scores", self.key(name)),
+                digests=(self._materials.query_digests, self._materials.document_digests),
+                score_each=lambda positions, rows: self._score_each(name, positions, rows),
+                lots=lambda rows: self._lots(name, rows),
+                units=lambda query, rows: self.usage(np.array([query]), rows[None], ABOUT).total().search_units,
+                count=self._materials.work.pairs_scored,
+                emit=self._materials.emit,
+            )
+
+        return self._materials.once(("pairs", name), make)
+
+    def _lots(self, name: str, rows: Rows) -> Iterator[npt.NDArray[np.intp]]:
+        """Queries whose candidates are scored together: of a reranker that bills all at once, so that it keeps its
+        service busy, or as many as the budget surely allows; of others no more than a kill may cost."""
+        reranker, chosen = self._materials.reranker(name), np.flatnonzero((rows >= 0).any(axis=1))
+        if not reranker.bills:
+            step = max(1, PAIRS_PER_CHUNK // rows.shape[1])
+            for start in range(0, len(rows), step):
+                if len(part := chosen[(chosen >= start) & (chosen < start + step)]):
+                    yield part
+            return
+        most = self.usage(chosen, rows[chosen], AT_MOST)
+        while len(chosen):
+            count = self._materials.budget.affordable(reranker, most)
+            yield chosen[:count]
+            chosen, most = chosen[count:], most.after(count)
+
+    def _score_each(
+        self, name: str, positions: npt.NDArray[np.intp], rows: Rows
+    ) -> Iterator[tuple[Sequence[int], Scored]]:
+        reranker, queries = self.prepared(name), self.queries(name).at(positions)
+        for places, scored in reranker.score_each(queries, rows):
+            yield places, scored
+            if reranker.bills:
+                there = np.asarray(places)
+                told = np.where(scored.scores > -np.inf, rows[there], -1)
+                most = self.usage(positions[there], told, AT_MOST).total()
+                self._materials.budget.after(reranker, scored.usage, most)
+
+    def usage(self, positions: npt.NDArray[np.intp], rows: Rows, tokens: Tokens) -> Usages:
+        """What ranking candidates takes of a reranker that bills, reckoned from the texts, by query."""
+        queries, documents = self._text_sizes("query", tokens), self._text_sizes("document", tokens)
+        return reranking_usage(queries[positions], np.where(rows >= 0, documents[rows], -1), tokens)
+
+    def _text_sizes(self, role: Role, tokens: Tokens) -> Integers:
+        texts = self._materials.dataset.document_texts if role == "document" else self._materials.dataset.query_texts
+        return self._materials.once(("text sizes", role, tokens), lambda: tokens.sizes(texts))

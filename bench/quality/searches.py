@@ -1,0 +1,231 @@
+"""What stores find for the judged queries, and what run files hold: kept chunk by chunk as it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.base import (
+    EMPTY_ROW,
+    AdapterError,
+    AdapterRejected,
+    AdapterUnavailable,
+    Filter,
+    Hits,
+    IndexRef,
+    Queries,
+    Session,
+    Store,
+    UnknownIds,
+    WrongAnswer,
+)
+from bench.cache.artifacts import array_digest, content_key
+from bench.experiment.parts import Searched, System
+from bench.messages.failures import closing
+from bench.quality.indexes import Indexes
+from bench.quality.materials import ROLES, Materials
+from bench.quality.ranking import Ranking
+from bench.quality.stages import Emit, Stage
+from bench.quality.trec import RunGaps, read_hits
+
+QUERIES_PER_CHUNK = 512
+
+
+class Searches:
+    """Searches of the quality pass: many queries at once, untimed."""
+
+    def __init__(self, materials: Materials, indexes: Indexes) -> None:
+        self._materials = materials
+        self._indexes = indexes
+        self._unknown: dict[str, UnknownIds] = {}
+
+    def queries(self, searched: Searched) -> Queries:
+        """The judged queries as the store that is searched consumes them."""
+        needs = self._materials.store(searched.store).consumes(searched.store.query)
+        vectors = self._materials.vectors(searched.encoders.query, "query").array if searched.encoders else None
+        return Queries(
+            vectors=vectors if "vector" in needs else None,
+            texts=self._materials.dataset.query_texts if "text" in needs else None,
+        )
+
+    def key(self, searched: Searched, condition: Filter | None, limit: int, build: int = 0) -> str:
+        """The key of a search: index, query options, what it is asked for, filter and queries."""
+        needs = self._materials.store(searched.store).consumes(searched.store.query)
+        encoder = searched.encoders.query if searched.encoders and "vector" in needs else None
+        return content_key(
+            {
+                "index": self._indexes.key(searched, build),
+                "query": _dump(searched.store.query),
+                "limit": self._materials.asked(limit),
+                "filter": condition.as_dict() if condition else None,
+                "vectors": self._materials.vectors_key(encoder, "query") if encoder else None,
+                "texts": content_key(array_digest(self._materials.query_digests)) if "text" in needs else None,
+            }
+        )
+
+    def ranking(self, system: System, searched: Searched, limit: int, build: int) -> Ranking:
+        key = self.key(searched, system.filter, limit, build)
+        queries = self.queries(searched)
+        asked = self._materials.asked(limit)
+        hits = Hits.empty(len(queries), asked)
+        refused: Mapping[int, str] = {}
+        if searched.encoders and queries.vectors is not None:
+            refused = self._materials.vectors(searched.encoders.query, "query").failures
+        failures: dict[int, str] = {}
+        unknown = UnknownIds()
+        starts = range(0, len(queries), QUERIES_PER_CHUNK)
+        # What was found before vectors without a direction were told apart is not what is found now.
+        apart = any(len(self._materials.undirected(searched.encoders, role)) for role in ROLES)
+        names = {start: f"{key}/{'directed-' if apart else ''}{start}" for start in starts}
+        # What another build of an index found does not speak of this one.
+        build_id = "" if searched.store.kind.reproducible else self._indexes.built(searched, build).build_id
+        kept = {
+            start: self._kept_candidates(name, build_id, min(QUERIES_PER_CHUNK, len(queries) - start), asked)
+            for start, name in names.items()
+        }
+        todo = [start for start in starts if kept[start] is None]
+        for start, arrays in kept.items():
+            if arrays is not None:
+                unknown += _unknown(arrays)
+                hits.rows[start : start + len(arrays["rows"])] = arrays["rows"]
+                hits.scores[start : start + len(arrays["rows"])] = arrays["scores"]
+        missing = sum(min(QUERIES_PER_CHUNK, len(queries) - start) for start in todo)
+        if todo:
+            built = self._indexes.built(searched, build)
+            with (
+                Stage(self._materials.emit, "search", system.name, missing, "queries") as advance,
+                opened(built.store, built.ref, self._materials.emit) as session,
+            ):
+                session.configure(searched.store.query)
+                for start in todo:
+                    before = session.unknown_ids()
+                    stop = min(start + QUERIES_PER_CHUNK, len(queries))
+                    without = {i - start: cause for i, cause in refused.items() if start <= i < stop}
+                    part, failed = search_others(
+                        session.search, queries.at(slice(start, stop)), asked, system.filter, without
+                    )
+                    if (beyond := int(part.rows.max(initial=EMPTY_ROW))) >= self._materials.dataset.documents:
+                        raise WrongAnswer(
+                            f"Store {built.store.name} found row {beyond}, and the corpus has rows 0 to "
+                            f"{self._materials.dataset.documents - 1}. A hit names the `row` of the batches it was "
+                            "built from."
+                        )
+                    hits.rows[start:stop], hits.scores[start:stop] = part.rows, part.scores
+                    failures |= {start + i: cause for i, cause in failed.items()}
+                    found = session.unknown_ids()
+                    here = UnknownIds(found.count - before.count, found.of - before.of, found.example)
+                    unknown += here
+                    if not failed and not here.all:  # what failed is asked again by the next run
+                        stamp = {"build": np.array(build_id)} if build_id else {}
+                        arrays = {"rows": part.rows, "scores": part.scores, **stamp, **_told(here)}
+                        self._materials.cache.write("candidates", names[start], arrays)
+                    advance(stop - start)
+        self._materials.work.queries_searched.computed += missing
+        self._materials.work.queries_searched.reused += len(queries) - missing
+        if unknown.all:
+            raise AdapterRejected(
+                f"{searched.store.name}: {unknown}. Give the service the same corpus with the same ids."
+            )
+        self._unknown[key] = unknown
+        return self._materials.ordered(self._materials.without_own(hits, limit), limit, failures)
+
+    def _kept_candidates(
+        self, name: str, build_id: str, queries: int, asked: int
+    ) -> dict[str, npt.NDArray[Any]] | None:
+        arrays = self._materials.cache.read_ranking(name, queries, self._materials.dataset.documents)
+        if arrays is None or arrays["rows"].shape[1] != asked:
+            return None
+        return arrays if str(arrays.get("build", "")) == build_id else None
+
+    def run_gaps(self, path: Path) -> RunGaps:
+        """What a run file lacks of the dataset, and the dataset of it."""
+        return self._run_read(path)[1]
+
+    def run_ranking(self, path: Path, limit: int) -> Ranking:
+        hits = self._run_read(path)[0]
+        return self._materials.ordered(self._materials.without_own(hits, hits.rows.shape[1]), limit)
+
+    def _run_read(self, path: Path) -> tuple[Hits, RunGaps]:
+        materials = self._materials
+        return materials.once(
+            ("run file", path),
+            lambda: read_hits(path, materials.dataset.query_ids, materials.document_ids, len(materials.dataset_ids)),
+        )
+
+    def unknown_ids(self, key: str) -> UnknownIds:
+        """The documents that a search of that key, which was made, found and the corpus does not hold."""
+        return self._unknown[key]
+
+
+def search_others(
+    search: Callable[[Queries, int, Filter | None], Hits],
+    queries: Queries,
+    limit: int,
+    condition: Filter | None,
+    refused: Mapping[int, str],
+) -> tuple[Hits, dict[int, str]]:
+    """As `search_each`, of the queries that were not refused before."""
+    if not refused:
+        return search_each(search, queries, limit, condition)
+    asked = np.array([i for i in range(len(queries)) if i not in refused], np.int64)
+    hits, failures = Hits.empty(len(queries), limit), dict(refused)
+    if len(asked):
+        found, failed = search_each(search, queries.at(asked), limit, condition)
+        hits.rows[asked], hits.scores[asked] = found.rows, found.scores
+        failures |= {int(asked[i]): cause for i, cause in failed.items()}
+    return hits, failures
+
+
+def search_each(
+    search: Callable[[Queries, int, Filter | None], Hits], queries: Queries, limit: int, condition: Filter | None
+) -> tuple[Hits, dict[int, str]]:
+    """Search all queries at once; where that fails for another cause than a server that is away, one by one, so
+    that only the queries that really fail are lost. Returns the hits and the failures by position."""
+    try:
+        return search(queries, limit, condition), {}
+    except (AdapterUnavailable, WrongAnswer):
+        raise
+    except AdapterError as whole:
+        if len(queries) == 1:
+            return Hits.empty(1, limit), {0: str(whole)}
+    hits, failures = Hits.empty(len(queries), limit), {}
+    for i in range(len(queries)):
+        part, failed = search_each(search, queries.at(slice(i, i + 1)), limit, condition)
+        hits.rows[i], hits.scores[i] = part.rows[0], part.scores[0]
+        failures.update(dict.fromkeys([i] if failed else [], next(iter(failed.values()), "")))
+    return hits, failures
+
+
+@contextmanager
+def opened(store: Store, ref: IndexRef, emit: Emit) -> Iterator[Session]:
+    """A session on a built index. That it cannot be closed is told, and what it has found stands."""
+    session = store.session(ref)
+    try:
+        yield session
+    finally:
+        for failure in closing([session.close]):
+            emit(failure.warned(store.name, "a search of it was over and could not be closed"))
+
+
+def _dump(options: Any) -> dict[str, Any]:
+    dumped: dict[str, Any] = options.model_dump(mode="json")
+    return dumped
+
+
+def _told(unknown: UnknownIds) -> dict[str, npt.NDArray[Any]]:
+    """What a chunk of candidates keeps of ids that the corpus lacks: nothing of an engine that holds the corpus."""
+    if not unknown.of:
+        return {}
+    return {"unknown": np.array([unknown.count, unknown.of]), "unknown_example": np.array(unknown.example or "")}
+
+
+def _unknown(arrays: Mapping[str, npt.NDArray[Any]]) -> UnknownIds:
+    if "unknown" not in arrays:
+        return UnknownIds()
+    count, of = arrays["unknown"].tolist()
+    return UnknownIds(count, of, str(arrays["unknown_example"]) or None)
