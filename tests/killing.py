@@ -28,7 +28,7 @@ ENDS_WITHIN = 20.0  # seconds; processes that generate load end by themselves wh
 # Imports once and forks for every run: the command itself, without seconds of imports before each. Nothing but imports
 # has happened when it forks, so no thread and no lock is lost. LanceDB starts a thread when it is imported: not here.
 LAUNCHER = """
-import importlib, os, sys
+import importlib, os, sys, traceback
 for module in sys.argv[1:]:
     importlib.import_module(module)
 from bench.cli import app
@@ -45,6 +45,9 @@ for folder in sys.stdin:
                 app(["run", *places, "--quiet", "--json", "--trust"], prog_name="bench")
         except SystemExit as end:
             code = end.code or 0
+        except BaseException:
+            with open("stderr", "a") as last:
+                traceback.print_exc(file=last)
         finally:
             os._exit(code)
     print(child, flush=True)
@@ -356,7 +359,7 @@ def kill_and_continue(
         if status is None:
             launcher.start(here.folder)
             status = launcher.wait()
-        assert status == 0, (here.folder / "stderr").read_text()
+        assert status == 0, (status, (here.folder / "stderr").read_text(), (here.folder / "stdout").read_text()[-2000:])
         check(here, wanted)
         here.folder.rename(folder / f"disturbed{number}")
 
