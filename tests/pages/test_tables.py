@@ -141,3 +141,11 @@ def test_the_page_on_experiments_has_every_key() -> None:
         told = [row[0] for row in pages.rows("docs/experiment.md", f"### {heading}")]
         assert sorted(told) == sorted(found[model]["properties"]), f"docs/experiment.md, {heading}"
     assert set(KEYS) == {name for name, model in found.items() if "properties" in model}
+
+
+def test_each_law_on_the_page_on_numbers_has_three_sentences() -> None:
+    laws = pages.prose(REPOSITORY / "docs/numbers.md").split("\n## ")[1:]
+    for law in laws:
+        title, _, text = law.partition("\n")
+        sentences = re.findall(r"[.?!](?=\s|$)", re.sub(r"`[^`]*`", "", text))
+        assert len(sentences) == 3, (title, len(sentences))
