@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from adapters import registry
 from adapters.base import Adapter, is_address
+from bench.results.model import write_result
 from tests import small
 from tests.security.hostile import Hostile, answering, saying
 
@@ -114,10 +114,9 @@ def test_a_dry_run_loads_no_dataset_from_an_address_of_the_file(server: Hostile,
 
 def test_a_received_result_draws_no_silent_tracker_to_its_address_unasked(server: Hostile, tmp_path: Path) -> None:
     small.collection(tmp_path / "data")
-    folder, _ = small.measure(tmp_path, small.spec([{"name": "a", "store": "bm25"}]))
-    content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    content["experiment"]["trackers"] = {"s": {"adapter": "silent", "url": server.url}}
-    (folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
+    folder, result = small.measure(tmp_path, small.spec([{"name": "a", "store": "bm25"}]))
+    result.experiment["trackers"] = {"s": {"adapter": "silent", "url": server.url}}
+    write_result(folder, result)
     done = small.bench("track", folder)
     assert (done.exit_code, server.requests) == (2, []) and "does not say whom it contacts" in done.stderr
     assert small.bench("track", folder, "--trust").exit_code == 0 and server.requests

@@ -14,6 +14,7 @@ import pytest
 from adapters import registry
 from adapters.answers import LARGEST
 from adapters.base import Context, Delivery, Tracker
+from bench.results.model import write_result
 from tests import small
 from tests.security.hostile import Hostile, Reply, answering, saying
 from tests.trackers.test_trackers import events
@@ -119,12 +120,10 @@ def test_no_tracker_takes_a_password_from_a_netrc_file(
 def handed_over(folder: Path, tracker: str, options: Mapping[str, Any]) -> Path:
     """A result folder of somebody else's whose experiment names a tracker so."""
     small.collection(folder / "data")
-    result, _ = small.measure(folder, small.spec([{"name": "bm25", "store": "bm25"}]))
-    path = result / "result.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content["experiment"]["trackers"] = {"far": {"adapter": tracker, **options}}
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return result
+    given, result = small.measure(folder, small.spec([{"name": "bm25", "store": "bm25"}]))
+    result.experiment["trackers"] = {"far": {"adapter": tracker, **options}}
+    write_result(given, result)
+    return given
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
