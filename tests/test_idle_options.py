@@ -54,7 +54,6 @@ IDLE: list[tuple[Any, str, Any, Mapping[str, Any], Mapping[str, Any]]] = [
     (LoadPoint, "arrivals", "constant", {}, {"mode": "open", "rate": 5.0}),
     (LoadPoint, "max_in_flight", 8, {"workers": 4}, {"mode": "open", "workers": 1, "rate": 5.0}),
     (LoadPoint, "workers", 8, {"mode": "open", "rate": 5.0}, {"mode": "closed", "rate": None}),
-    (LoadPoint, "turn_seconds", 2.0, {"workers": 8}, {"workers": 1}),
     (SystemEntry, "by", "weighted", {"store": "bm25"}, {"store": None, "fuse": ["a", "b"]}),
     (SystemEntry, "weights", [1.0, 2.0], {"store": "bm25"}, {"store": None, "fuse": ["a", "b"]}),
     (SystemEntry, "rrf_k", 10, {"fuse": ["a", "b"], "by": "weighted"}, {"by": ["weighted", "rrf"]}),

@@ -100,7 +100,6 @@ class LoadPoint(Options):
         for option in ("rate", "arrivals", "max_in_flight"):
             self.refuse_idle(option, "mode: open", heeded=self.mode == "open")
         self.refuse_idle("workers", "mode: closed", heeded=self.mode == "closed")
-        self.refuse_idle("turn_seconds", "a closed loop of one worker that writes no rows", heeded=self.alone)
         return self
 
     @property
