@@ -46,7 +46,7 @@ def loaded(folder: Path, service: Service, load: dict[str, Any]) -> tuple[Path, 
     asked = {"url": service.url, "body": {"q": "{query}", "k": "{k}"}, "ids": "ids.*"}
     stores = {"service": {"adapter": "http", "index": asked}, "bm25": {"adapter": "bm25"}}
     systems = [{"name": "service", "store": "service"}, {"name": "bm25", "store": "bm25"}]
-    return measure(folder, spec(systems, stores=stores, latency=[{"seconds": 20, "turn_seconds": 0.001, **load}]))
+    return measure(folder, spec(systems, stores=stores, latency=[{"seconds": 20, **load}]))
 
 
 def measured(folder: Path, system: str) -> dict[str, list[Any]]:
@@ -87,7 +87,7 @@ def test_an_engine_of_this_process_is_asked_from_this_process(tmp_path: Path, se
 
 
 def test_one_worker_needs_one_process(tmp_path: Path, service: Service) -> None:
-    _, result = loaded(tmp_path, service, {"workers": 1, "samples": 12})
+    _, result = loaded(tmp_path, service, {"workers": 1, "samples": 12, "turn_seconds": 0.001})
     latency = by_name(result)["service"].latency
     assert latency is not None and latency.processes == 1
 
