@@ -120,14 +120,15 @@ def run(
     from bench.experiment.faults import ConfigFaults
     from bench.experiment.reader import load_experiment
     from bench.experiment.trust import contacts_of
-    from bench.progress import Progress
-    from bench.run.folder import Places
-    from bench.run.runner import run as run_experiment
 
     if restricted:
         leave_out_third_parties()
     try:
         experiment = load_experiment(file, set_ or [], restricted=restricted)
+        # Loaded when the file is known to be right: they take most of a second.
+        from bench.progress import Progress
+        from bench.run.folder import Places
+
         places = Places(output, _cache_folder(cache, experiment.settings.cache, experiment.base))
         if restricted and not quiet and (standing := fence.standing()) is not None:
             say(standing.sentence())
@@ -139,6 +140,8 @@ def run(
 
                 text = plan(experiment, places.cache, emit=progress, remeasure=remeasure)
             else:
+                from bench.run.runner import run as run_experiment
+
                 folder, result = run_experiment(experiment, places, listeners=[progress], remeasure=remeasure)
     except ConfigFaults as error:
         _refuse(error.faults)
