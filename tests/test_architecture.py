@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "money": set(),
     "cache": {"messages"},
     "data": {"cache"},
-    "results": {"cache", "messages"},
+    "results": {"cache", "messages", "statistics"},
     "experiment": {"cache", "messages", "statistics"},
     "quality": {"cache", "data", "experiment", "machine", "messages", "money", "results", "statistics"},
     "latency": {"cache", "data", "experiment", "machine", "messages", "quality", "results", "statistics"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,21 +15,12 @@ from bench.quality.oracle import Oracle
 from bench.quality.pipeline import Pipeline
 from bench.quality.ranking import Ranking
 from bench.results.model import Against, Loss, MeasureValue
+from bench.statistics.comparison import Compared, SystemFigures, against_baseline, detectable
 from bench.statistics.measures import Judgements, Measure, evaluate
-from bench.statistics.significance import (
-    PRIOR_DEVIATION,
-    Comparison,
-    Interval,
-    compare_builds,
-    compare_exploratory,
-    compare_family,
-    detectable_difference,
-    mean_interval,
-)
+from bench.statistics.per_query import PerQuery, defined, mean_over_queries
+from bench.statistics.significance import Interval, mean_interval
 
 ANN_RECALL_THAT_WARNS = 0.5  # at 10
-
-PerQuery = npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -241,113 +232,50 @@ class Evaluator:
 
     # -- comparisons ---------------------------------------------------------------------------------------------
 
-    def compare(self, evaluated: Mapping[str, Evaluated]) -> dict[str, dict[str, Against]]:
-        """Every system against the baseline: the primary measure as one corrected family, the others exploratory."""
-        name = self.experiment.baseline
-        if name is None or name not in evaluated:
-            return {}
-        baseline = evaluated[name]
-        others = {
-            other: e for other, e in evaluated.items() if other != name and e.system.filter == baseline.system.filter
-        }
-        found: dict[str, dict[str, Against]] = {other: {} for other in others}
-        for number, measure in enumerate(self.experiment.measures):
-            reference = baseline.per_query(measure)
-            per_query = {o: v for o, e in others.items() if (v := e.per_query(measure)) is not None}
-            measured = {o: v for o, v in per_query.items() if defined(v).any()}
-            if reference is None or not measured:
-                continue
-            # A family is compared over the queries for which the measure is defined with all of its systems.
-            common = np.logical_and.reduce([defined(v) for v in (reference, *measured.values())])
-            if not common.any():
-                continue
-            if measure == self.experiment.primary:
-                results = self._family(measure, baseline, {o: others[o] for o in measured}, common)
-            else:
-                results = {
-                    o: compare_exploratory(
-                        reference[common], v[common], rng=self._rng(3, number), clusters=self._clusters_of(common)
-                    )
-                    for o, v in measured.items()
-                }
-            for other, comparison in results.items():
-                found[other][str(measure)] = _against(comparison, float(reference[common].mean()))
-        return found
+    def figures(self, evaluated: Evaluated) -> SystemFigures:
+        """What is compared of a system."""
+        system = evaluated.system
+        reproducible = True
+        if (searched := system.searched) is not None:
+            reproducible = searched.store.kind.reproducible or self.pipeline.indexes.built(searched).effective.flat
+        condition = system.filter.as_dict() if system.filter else None
+        return SystemFigures(evaluated.values, evaluated.partial, reproducible, condition)
 
-    def _clusters_of(self, queries: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64] | None:
-        return None if self.clusters is None else self.clusters[queries]
-
-    def _family(
-        self, measure: Measure, baseline: Evaluated, others: Mapping[str, Evaluated], common: npt.NDArray[np.bool_]
-    ) -> dict[str, Comparison]:
-        """common: the queries that are compared, bool (n,)."""
-        single = {o for o, e in others.items() if measure.kind == "ANN" and self._one_unseeded_build(e)}
-        if measure.kind == "ANN" and self._one_unseeded_build(baseline):
-            single = set(others)
-        partial = {o for o, e in others.items() if e.partial}
-        values = {o: v[common] for o, e in others.items() if (v := e.per_query(measure)) is not None}
-        reference, clusters = baseline.per_query(measure), self._clusters_of(common)
-        assert reference is not None
-        results = compare_family(
-            reference[common],
-            values,
-            margin=self.experiment.margin,
-            rng=self._rng(2),
-            clusters=clusters,
-            never_better=single | partial,
+    def compare(self, evaluated: Iterable[Evaluated]) -> dict[str, dict[str, Against]]:
+        """Every system against the baseline, by name and measure."""
+        experiment = self.experiment
+        found = against_baseline(
+            {one.system.name: self.figures(one) for one in evaluated},
+            experiment.baseline,
+            experiment.measures,
+            margin=experiment.margin,
+            seed=experiment.settings.seed,
+            clusters=self.clusters,
         )
-        if measure.kind != "ANN":
-            return results
-        base = baseline.values[measure]
-        for other, e in others.items():
-            own = e.values[measure]
-            if base is not None and own is not None and max(len(base), len(own)) >= 3:
-                results[other] = compare_builds(
-                    base[:, common],
-                    own[:, common],
-                    margin=self.experiment.margin,
-                    rng=self._rng(4),
-                    family=len(values),
-                    clusters=clusters,
-                    may_be_better=other not in single | partial,
-                )
-        return results
+        return {
+            name: {str(measure): _against(compared) for measure, compared in by_measure.items()}
+            for name, by_measure in found.items()
+        }
 
-    def _one_unseeded_build(self, evaluated: Evaluated) -> bool:
-        searched = evaluated.system.searched
-        if searched is None or searched.store.kind.reproducible:
-            return False
-        flat = self.pipeline.indexes.built(searched).effective.flat
-        values = next((v for v in evaluated.ann.values() if v is not None), None)
-        return not flat and (values is None or len(values) < 3)
-
-    def detectable_difference(self, evaluated: Mapping[str, Evaluated] | None = None) -> float:
+    def detectable_difference(self, evaluated: Iterable[Evaluated] = ()) -> float:
         """The smallest true difference on the primary measure that this test set detects with 80 % power, from the
         deviations seen (the largest of the family), or before a run from a prior."""
-        measure = self.experiment.primary
-        name = self.experiment.baseline
-        deviations: list[float] = []
-        if evaluated and name is not None and name in evaluated:
-            reference = evaluated[name].per_query(measure)
-            for other, e in evaluated.items():
-                values = e.per_query(measure)
-                if other == name or reference is None or values is None:
-                    continue
-                differences = values - reference
-                differences = differences[defined(differences)]
-                if len(differences) > 1:
-                    deviations.append(float(np.std(differences, ddof=1)))
-        family = max(1, len(self.experiment.systems) - 1)
-        deviation = max(deviations, default=0.0) or PRIOR_DEVIATION
-        return detectable_difference(self.pipeline.dataset.judged, deviation=deviation, family=family)
+        return detectable(
+            {one.system.name: self.figures(one) for one in evaluated},
+            self.experiment.baseline,
+            self.experiment.primary,
+            queries=self.pipeline.dataset.judged,
+            family=len(self.experiment.systems) - 1,
+        )
 
 
-def _against(comparison: Comparison, reference: float) -> Against:
+def _against(compared: Compared) -> Against:
+    comparison = compared.comparison
     interval = comparison.interval
     return Against.model_validate(
         {
             "difference": comparison.difference,
-            "percent": 100 * comparison.difference / reference if reference else None,
+            "percent": compared.percent,
             "interval": (interval.low, interval.high) if interval is not None else None,
             "p": comparison.p,
             "p_corrected": comparison.p_corrected,
@@ -358,21 +286,3 @@ def _against(comparison: Comparison, reference: float) -> Against:
             "losses": comparison.losses,
         }
     )
-
-
-def defined(values: PerQuery) -> npt.NDArray[np.bool_]:
-    """For which queries a measure is defined: recall against exact search is not where that finds nothing."""
-    there: npt.NDArray[np.bool_] = np.logical_not(np.isnan(values))
-    return there
-
-
-def mean_over_queries(values: PerQuery | None) -> float | None:
-    """Mean over the builds and over the queries for which the measure is defined; None where there is none."""
-    if values is None or not defined(values).any():
-        return None
-    return float(values[defined(values)].mean())
-
-
-def means(values: PerQuery | None) -> Sequence[float | None] | None:
-    """Each build's mean over the queries."""
-    return None if values is None else [mean_over_queries(v) for v in values]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from adapters.base import Filter, Hits, Rows, ann_recall, exact_top_k
 from bench.cache.artifacts import content_key
 from bench.experiment.parts import EncoderPair
@@ -15,8 +12,7 @@ from bench.quality.pipeline import Pipeline
 from bench.quality.ranking import Ranking
 from bench.quality.searches import QUERIES_PER_CHUNK
 from bench.quality.stages import Stage
-
-PerQuery = npt.NDArray[np.float64]
+from bench.statistics.per_query import PerQuery
 
 
 class Oracle:

@@ -247,6 +247,11 @@ class SystemResult(_Model):
     name: str
     status: SystemStatus
     error: str | None = None
+    incomplete: bool | None = Field(
+        None,
+        description="whether queries failed or more than 1 % of what it ranks is missing, so that it is never called "
+        "better; null where it was not measured or an older version wrote this",
+    )
     hash: str
     pipeline: dict[str, Any]
     index: Index | None = None

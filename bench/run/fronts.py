@@ -13,105 +13,20 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.cache.artifacts import content_key
 from bench.experiment.parts import System
 from bench.latency.comparison import TOTAL_P95, told_apart
 from bench.latency.figures import RoundFigures
-from bench.quality.evaluation import Evaluated, Evaluator, defined, mean_over_queries
+from bench.quality.evaluation import Evaluated, Evaluator
 from bench.results.model import Front, Latency, OnFront, SystemResult, Target
+from bench.statistics.comparison import differ
+from bench.statistics.equal_recall import Choice, Setting, attainable, choose, dominated, halves, lower_bound
 from bench.statistics.measures import Measure, evaluate
-from bench.statistics.significance import compare_family, mean_interval
+from bench.statistics.per_query import PerQuery, QueryFlags, defined, mean_over_queries
+from bench.statistics.significance import mean_interval
 
-PerQuery = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-
-ONE_SIDED = 0.95
 _ANN_OF_FRONT = 10
-
-
-class Setting(NamedTuple):
-    """A system as a setting of its build. values: float64 (builds, n), failed queries 0. cost: p50 search ms."""
-
-    name: str
-    values: PerQuery
-    cost: float
-
-
-class Choice(NamedTuple):
-    """setting None: not reached. bound: its lower bound on the choosing half; best: the highest of all settings."""
-
-    setting: Setting | None
-    bound: float | None
-    best: float | None
-
-
-# -- pure --------------------------------------------------------------------------------------------------------
-
-
-def halves(
-    count: int, rng: np.random.Generator, clusters: npt.NDArray[np.integer] | None = None
-) -> tuple[Flags, Flags]:
-    """Which of `count` queries choose and which report: bool (count,) each, disjoint, together all.
-
-    clusters: labels (count,) of groups that stay together; a group that chose would report on itself otherwise.
-    """
-    _, group = np.unique(np.arange(count) if clusters is None else np.asarray(clusters), return_inverse=True)
-    sizes = np.bincount(group)
-    order = rng.permutation(len(sizes))
-    before = np.cumsum(sizes[order]) - sizes[order]
-    chooses = np.zeros(len(sizes), dtype=np.bool_)
-    chooses[order[before + sizes[order] / 2 <= count / 2]] = True
-    choosing: Flags = chooses[group]
-    return choosing, ~choosing
-
-
-def lower_bound(
-    values: PerQuery,
-    measure: Measure,
-    *,
-    rng: np.random.Generator,
-    clusters: npt.NDArray[np.integer] | None = None,
-) -> float:
-    """One-sided 95 % lower bound of the mean of values (n,).
-
-    Where all values are alike a bootstrap has nothing to resample, and the bound on what was never met lies below that
-    of values with one miss among them: a perfect setting would come out worse than one that is not. Such values are
-    bounded as if one query had missed one of its k documents.
-    """
-    binary = measure.is_binary and bool(np.isin(values, (0.0, 1.0)).all())  # means over builds are neither
-    level = 2 * ONE_SIDED - 1
-    low = mean_interval(values, rng=rng, binary=binary, clusters=clusters, level=level).low
-    if binary or len(values) < 2 or np.ptp(values) > 0 or values[0] <= 0:
-        return low
-    missed = values.copy()
-    missed[0] = max(0.0, missed[0] - 1 / measure.cutoff)
-    return max(low, mean_interval(missed, rng=rng, clusters=clusters, level=level).low)
-
-
-def choose(bounds: Mapping[str, float], settings: Sequence[Setting], target: float) -> Choice:
-    """The cheapest setting whose lower bound (by name) reaches the target; the first one of equals."""
-    best = max(bounds.values(), default=None)
-    reaching = [setting for setting in settings if bounds[setting.name] >= target]
-    if not reaching:
-        return Choice(None, None, best)
-    cheapest = min(reaching, key=lambda setting: setting.cost)
-    return Choice(cheapest, bounds[cheapest.name], best)
-
-
-def attainable(count: int, measure: Measure, rng: np.random.Generator) -> float:
-    """The lower bound of a setting that misses nothing on `count` queries: no higher target can be shown reached."""
-    return lower_bound(np.ones(count), measure, rng=rng)
-
-
-def dominated(quality: Sequence[float], cost: Sequence[float]) -> list[bool]:
-    """Whether another one is at least as good and at least as cheap, and better in one of the two."""
-    pairs = list(zip(quality, cost, strict=True))
-    return [any(q >= own and c <= paid and (q > own or c < paid) for q, c in pairs) for own, paid in pairs]
-
-
-# -- of a run ----------------------------------------------------------------------------------------------------
 
 
 class _Row(NamedTuple):
@@ -123,7 +38,7 @@ class _Row(NamedTuple):
     settings: int
     choice: Choice
     attainable: float
-    there: Flags
+    there: QueryFlags
 
 
 class EqualRecall:
@@ -355,14 +270,9 @@ class EqualRecall:
         first_rounds, second_rounds = self._rounds.get(one), self._rounds.get(other)
         if first_rounds and second_rounds and told_apart(first_rounds, second_rounds, rng, TOTAL_P95):
             return True
-        values = [self._values(name, measure) for name in (one, other)]
-        first, second = (of.mean(axis=0) for of in values if of is not None)
-        common = ~(np.isnan(first) | np.isnan(second))  # a query without direction has no recall
-        if not common.any():
-            return False
-        clusters = None if self._evaluator.clusters is None else self._evaluator.clusters[common]
-        compared = compare_family(first[common], {other: second[common]}, margin=None, rng=rng, clusters=clusters)
-        return compared[other].verdict != "undecided"
+        first, second = self._values(one, measure), self._values(other, measure)
+        assert first is not None and second is not None
+        return differ(first, second, rng=rng, clusters=self._evaluator.clusters)
 
 
 def encoder_label(system: System) -> str | None:

@@ -38,8 +38,8 @@ from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
 from bench.run.build_time import BuildTimes
 from bench.run.costs import Costs, encoders_in_use
-from bench.run.fronts import attainable
 from bench.run.preflight import prepare
+from bench.statistics.equal_recall import attainable
 
 _HUB_NOT_ASKED = (
     f"A dry run asks nobody, not the {HUB} either. The run itself downloads what is not here yet; to plan it "

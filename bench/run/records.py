@@ -15,27 +15,32 @@ from bench.cache.artifacts import write_atomically
 from bench.latency.timings import Timings
 from bench.quality.evaluation import Evaluated
 from bench.quality.pipeline import Pipeline
+from bench.results.per_query import PER_QUERY
+from bench.statistics.resampling import Labels
 
-TABLES = ("per_query.parquet", "timings.parquet")
+TABLES = (PER_QUERY, "timings.parquet")
 
 
-def write_tables(folder: Path, pipeline: Pipeline, evaluated: Iterable[Evaluated], timings: Timings) -> None:
+def write_tables(
+    folder: Path, pipeline: Pipeline, evaluated: Iterable[Evaluated], timings: Timings, clusters: Labels | None
+) -> None:
     """per_query.parquet (a row per system, build and query) and timings.parquet (a row per sample), where there is
-    something to write."""
-    parts = [part for one in evaluated for part in _per_query(pipeline, one)]
+    something to write. clusters: int (n,), which queries are resampled together."""
+    parts = [part for one in evaluated for part in _per_query(pipeline, one, clusters)]
     if parts:
         _write_parquet(pa.concat_tables(parts), folder / TABLES[0])
     if timings.table is not None:
         _write_parquet(timings.table, folder / TABLES[1])
 
 
-def _per_query(pipeline: Pipeline, evaluated: Evaluated) -> Iterator[pa.Table]:
+def _per_query(pipeline: Pipeline, evaluated: Evaluated, clusters: Labels | None) -> Iterator[pa.Table]:
     ids = pa.array(list(pipeline.dataset.query_ids), type=pa.string())
     for build in range(len(evaluated.rankings)):
         columns = {
             "system": pa.array([evaluated.system.name] * len(ids)),
             "build": pa.array(np.full(len(ids), build + 1, np.int32)),
             "query_id": ids,
+            "cluster": pa.nulls(len(ids), pa.int64()) if clusters is None else pa.array(clusters, pa.int64()),
             "failed": pa.array(evaluated.rankings[build].failed),
         }
         for measure, values in evaluated.values.items():

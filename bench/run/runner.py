@@ -36,7 +36,7 @@ from bench.messages.wording import counted
 from bench.quality import lexical
 from bench.quality.completeness import Refused, truncated_pairs
 from bench.quality.embedding import PLURAL
-from bench.quality.evaluation import Evaluated, Evaluator, mean_over_queries, means
+from bench.quality.evaluation import Evaluated, Evaluator
 from bench.quality.pipeline import Pipeline
 from bench.quality.trec import write_run
 from bench.results.model import (
@@ -61,6 +61,7 @@ from bench.run.fronts import EqualRecall
 from bench.run.preflight import prepare
 from bench.run.records import TABLES, scored_queries, write_tables
 from bench.run.tracking import Tracking
+from bench.statistics.per_query import mean_over_queries, means
 
 TRUNCATED_SHARE_THAT_WARNS = 0.01
 
@@ -269,6 +270,7 @@ class _Run:
         self._tell_emptiness(entry, evaluated)
         entry.loss = self.evaluator.loss(evaluated)
         entry.builds = self._each_build(evaluated)
+        entry.incomplete = evaluated.partial
         entry.status = "partial" if evaluated.partial else "success"
         errors = [f"{item.part}: {item}" for item in evaluated.refused if item.partial]
         if evaluated.failed.any():
@@ -496,7 +498,7 @@ class _Run:
         """status: None for what the systems' own come to."""
         self._note_changed_health()
         with self._going_on("the comparison with the baseline"):
-            for name, against in self.evaluator.compare(self.evaluated).items():
+            for name, against in self.evaluator.compare(self.evaluated.values()).items():
                 self.entries[name].against_baseline = against
         for name, entry in self.entries.items():
             try:
@@ -511,12 +513,12 @@ class _Run:
                 entry.status = "cancelled"
         self.result.systems = list(self.entries.values())
         self.result.work = WorkDone.model_validate(self.pipeline.materials.work.as_dict())
-        self.result.detectable_difference = self.evaluator.detectable_difference(self.evaluated)
+        self.result.detectable_difference = self.evaluator.detectable_difference(self.evaluated.values())
         self.result.status = status
         self.result.finished_at = _now()
         self._restore()
         if status != "cancelled":
-            write_tables(self.folder, self.pipeline, self.evaluated.values(), self.timings)
+            write_tables(self.folder, self.pipeline, self.evaluated.values(), self.timings, self.evaluator.clusters)
             for event in self._queries():
                 self.emit(event)
         tables = (self.folder / name for name in TABLES)

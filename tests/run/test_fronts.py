@@ -21,7 +21,7 @@ from bench.report import equal_recall
 from bench.report.table import render
 from bench.results.model import read_result
 from bench.run.build_time import Sample, extrapolate
-from bench.run.fronts import Setting, attainable, choose, dominated, halves, lower_bound
+from bench.statistics.equal_recall import Setting, attainable, choose, dominated, halves, lower_bound
 from bench.statistics.measures import Measure
 from tests import small
 from tests.stores.arrays import clustered
