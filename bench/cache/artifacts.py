@@ -26,7 +26,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Any, NoReturn
 from zipfile import ZIP_STORED, BadZipFile
 
 import numpy as np
@@ -57,9 +57,20 @@ class CacheBusy(Exception):
 
 
 def content_key(value: Any) -> str:
-    """32 hex digits of a JSON value; equal values have equal keys whatever the order of their keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    """32 hex digits of a JSON value; equal values have equal keys whatever the order of their keys.
+
+    Raises TypeError for what JSON has no form for: the text of an object may hold its address in memory, or leave out
+    what makes it another one.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_refuse)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _refuse(value: object) -> NoReturn:
+    raise TypeError(
+        f"No key can be made of {str(value)[:80]!r}, which is of type {type(value).__name__}: it has no form in JSON. "
+        "An identity or an option holds text, numbers, true, false, null, lists and mappings of these."
+    )
 
 
 def text_digests(texts: Sequence[str]) -> npt.NDArray[np.bytes_]:

@@ -300,7 +300,7 @@ def _against(system: SystemResult, result: Result) -> tuple[str, str, str]:
         return DASH, DASH, DASH
     change = DASH if against.percent is None else f"{against.percent:+.1f} %"
     interval = f" [{signed(against.interval[0])}, {signed(against.interval[1])}]" if against.interval else ""
-    verdict = _VERDICTS.get(against.verdict) or f"not worse by {number(result.margin)}"
+    verdict = _VERDICTS.get(against.verdict) or f"at most {number(result.margin)} worse"
     return f"{signed(against.difference)}{interval}", change, verdict
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import date
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,6 +38,17 @@ def test_a_key_does_not_depend_on_the_order_of_keys(value: object) -> None:
 def test_other_values_have_other_keys() -> None:
     values = [None, 0, 1, True, "1", "", [], {}, [1], {"1": 1}, {"a": None}, [None], ["a", "b"], ["ab"], 1.5]
     assert len({content_key(value) for value in values}) == len(values)
+
+
+@pytest.mark.parametrize("value", [object(), {1}, b"a", Path("a"), date(2026, 1, 2), np.int32(1), {(1, 2): 3}])
+def test_no_key_is_made_of_what_json_has_no_form_for(value: object) -> None:
+    with pytest.raises(TypeError):
+        content_key({"settings": [value]})
+
+
+def test_a_refused_key_names_the_value_and_its_type() -> None:
+    with pytest.raises(TypeError, match=r"No key can be made of 'a/b', which is of type PosixPath: .* An identity"):
+        content_key(["encoder", {"model": Path("a/b")}])
 
 
 @given(st.lists(st.text(), max_size=6))
