@@ -64,6 +64,7 @@ from .events import (
 )
 from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
 from .filters import Condition, Filter, column_of
+from .id_order import id_order
 from .index_names import index_name, is_index_name
 from .offline import HUB, OFFLINE_VARIABLES, hub_is_offline, hub_offline
 from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
@@ -161,6 +162,7 @@ __all__ = [
     "holds_path",
     "hub_is_offline",
     "hub_offline",
+    "id_order",
     "index_name",
     "is_address",
     "is_index_name",

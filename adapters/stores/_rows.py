@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adapters.base import EMPTY_ROW, Filter, Flags, IndexMissing, Rows
+from adapters.base import EMPTY_ROW, Filter, Flags, IndexMissing, Rows, id_order
 
 _NAME = "rows.arrow"
 
@@ -75,12 +75,9 @@ class RowsFile:
             writer.write_table(self._table)
         writing.replace(path)
 
-    def id_ranks(self) -> npt.NDArray[np.int32]:
-        """Each position's place in the ascending order of the document ids: int32 (count,)."""
-        ids = self._table.column("id").to_pylist()
-        ranks = np.empty(len(ids), np.int32)
-        ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids), dtype=np.int32)
-        return ranks
+    def id_order(self) -> Rows:
+        """The place of each position's document id in ascending order: int32 (count,)."""
+        return id_order(self._table.column("id"))
 
     def rows(self, positions: npt.NDArray[Any]) -> Rows:
         """The rows at these positions; -1 stays -1."""

@@ -96,7 +96,7 @@ class Bm25Session(Session):
         super().__init__(ref)
         self._rows = RowsFile(Path(ref.folder))
         self._index = Bm25Index.open(Path(ref.folder) / _INDEX, len(self._rows), options)
-        self._ranks = self._rows.id_ranks()
+        self._id_order = self._rows.id_order()
 
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
         if queries.texts is None:
@@ -125,7 +125,7 @@ class Bm25Session(Session):
         if len(found) > limit:
             kth = -np.partition(-scores[found], limit - 1)[limit - 1]
             found = found[scores[found] >= kth]
-        return found[np.lexsort((-self._ranks[found], -scores[found]))[:limit]]
+        return found[np.lexsort((-self._id_order[found], -scores[found]))[:limit]]
 
 
 def _texts(batches: Iterator[pa.RecordBatch], rows: RowsWriter) -> Iterator[str | None]:

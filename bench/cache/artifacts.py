@@ -26,7 +26,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 from zipfile import ZIP_STORED, BadZipFile
 
 import numpy as np
@@ -49,7 +49,8 @@ _NO_ARRAYS = (
 # The values of a segment's rows, and their axes.
 _VALUES = {"vectors": 2, "scores": 1}
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+Digests: TypeAlias = npt.NDArray[np.bytes_]
 
 
 class CacheBusy(Exception):
@@ -73,7 +74,7 @@ def _refuse(value: object) -> NoReturn:
     )
 
 
-def text_digests(texts: Sequence[str]) -> npt.NDArray[np.bytes_]:
+def text_digests(texts: Sequence[str]) -> Digests:
     """16-byte digests of texts, shape (n,), dtype S16."""
     digest = hashlib.blake2b
     joined = b"".join(digest(t.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest() for t in texts)
@@ -85,7 +86,7 @@ def array_digest(array: npt.NDArray[Any]) -> str:
     return hashlib.blake2b(np.ascontiguousarray(array).data.cast("B"), digest_size=_DIGEST_BYTES).hexdigest()
 
 
-def pair_digests(left: npt.NDArray[np.bytes_], right: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
+def pair_digests(left: Digests, right: Digests) -> Digests:
     """Digests of pairs of digests, shape (n,), dtype S16."""
     digest = hashlib.blake2b
     width = _DIGEST_BYTES
@@ -263,25 +264,25 @@ class Segments:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: list[Path] = []
-        self._digests_of: list[npt.NDArray[np.bytes_]] = []  # by file
-        self._sorted: npt.NDArray[np.bytes_] | None = None
+        self._digests_of: list[Digests] = []  # by file
+        self._sorted: Digests | None = None
         for path in sorted(folder.glob("*.npz")):
             arrays = _read_arrays(path)
             if arrays is not None and _by_digest(arrays, folder.parent.name):
                 self._index(path, arrays["digest"])
 
-    def missing(self, digests: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bool_]:
+    def missing(self, digests: Digests) -> npt.NDArray[np.bool_]:
         """Which digests have no value yet: bool (n,)."""
         return self._positions(digests) < 0
 
-    def append(self, digests: npt.NDArray[np.bytes_], columns: Arrays) -> None:
+    def append(self, digests: Digests, columns: Arrays) -> None:
         """Store one segment."""
         name = hashlib.blake2b(digests.tobytes(), digest_size=_DIGEST_BYTES).hexdigest()
         path = self._folder / f"{name}.npz"
         _write_arrays(path, {"digest": digests, **columns})
         self._index(path, digests)
 
-    def gather(self, digests: npt.NDArray[np.bytes_], columns: Sequence[str]) -> list[npt.NDArray[Any]]:
+    def gather(self, digests: Digests, columns: Sequence[str]) -> list[npt.NDArray[Any]]:
         """The columns' values for digests that are all present, rows in the order of the digests."""
         positions = self._positions(digests)
         if (positions < 0).any():
@@ -299,7 +300,7 @@ class Segments:
                 target[here] = arrays[column][rows]
         return found
 
-    def flagged(self, digests: npt.NDArray[np.bytes_], column: str) -> int | None:
+    def flagged(self, digests: Digests, column: str) -> int | None:
         """How many of these digests, all present, have a flag set in a column; None where some segment lacks it."""
         positions = self._positions(digests)
         count = 0
@@ -310,7 +311,7 @@ class Segments:
             count += int(flags[self._row_of[positions[self._file_of[positions] == number]]].sum())
         return count
 
-    def total(self, digests: npt.NDArray[np.bytes_], prefix: str) -> dict[str, float]:
+    def total(self, digests: Digests, prefix: str) -> dict[str, float]:
         """Sums of the segments' own numbers whose names start with a prefix, each segment in the proportion in which
         these digests use it: what the values at hand cost when they were computed."""
         positions = self._positions(digests)
@@ -324,7 +325,7 @@ class Segments:
                     sums[name.removeprefix(prefix)] = sums.get(name.removeprefix(prefix), 0.0) + share
         return sums
 
-    def whole(self, digests: npt.NDArray[np.bytes_]) -> dict[str, npt.NDArray[Any]] | None:
+    def whole(self, digests: Digests) -> dict[str, npt.NDArray[Any]] | None:
         """The segment that holds just these digests, None where there is none."""
         positions = self._positions(digests)
         numbers = np.unique(self._file_of[positions[positions >= 0]])
@@ -333,12 +334,12 @@ class Segments:
         arrays = _read_arrays(self._files[numbers[0]])
         return arrays if arrays is not None and len(arrays["digest"]) == len(np.unique(digests)) else None
 
-    def _index(self, path: Path, digests: npt.NDArray[np.bytes_]) -> None:
+    def _index(self, path: Path, digests: Digests) -> None:
         self._files.append(path)
         self._digests_of.append(digests)
         self._sorted = None
 
-    def _positions(self, digests: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+    def _positions(self, digests: Digests) -> npt.NDArray[np.int64]:
         if self._sorted is None:
             lengths = [len(digests) for digests in self._digests_of]
             self._file_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)

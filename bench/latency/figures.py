@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from bench.experiment.file import LoadPoint
 from bench.latency import ingest
-from bench.latency.loops import COLUMNS, Floats
+from bench.latency.loops import COLUMNS
 from bench.latency.samples import Samples, saturated
 from bench.latency.steps import STAGES
 from bench.results.model import Encoding, Latency, StageLatency
+from bench.statistics.arrays import Values
 from bench.statistics.percentiles import MINIMUM_FOR_P95, percentiles
 
 OWN = tuple(COLUMNS.index(stage) for stage in STAGES if stage != "encode")
@@ -35,21 +36,21 @@ class RoundFigures:
 
     rounds: npt.NDArray[np.int16]
     disturbed: npt.NDArray[np.bool_]
-    own_p50: Floats
-    total_p95: Floats
-    means: Mapping[str, Floats]
+    own_p50: Values
+    total_p95: Values
+    means: Mapping[str, Values]
 
 
 @dataclass(slots=True)
 class _Pool:
     """All encodings of queries by one encoder."""
 
-    seconds: Floats
+    seconds: Values
     query: npt.NDArray[np.int32]
     systems: list[str] = field(default_factory=list)
     disturbed_rounds: int = 0
 
-    def at(self, queries: npt.NDArray[np.int32], rng: np.random.Generator) -> Floats:
+    def at(self, queries: npt.NDArray[np.int32], rng: np.random.Generator) -> Values:
         """One encoding for each of the queries: of the same query, all of them in turn, where there are any, else any.
         rng: says in which order."""
         order = rng.permutation(len(self.seconds))
@@ -60,7 +61,7 @@ class _Pool:
         chosen = np.where(count > 0, first + _occurrence(queries) % np.maximum(count, 1), 0)
         strangers = count == 0
         chosen[strangers] = rng.integers(0, max(1, len(order)), int(strangers.sum()))
-        found: Floats = self.seconds[order[chosen]] if len(order) else np.full(len(queries), np.nan)
+        found: Values = self.seconds[order[chosen]] if len(order) else np.full(len(queries), np.nan)
         return found
 
 
@@ -98,7 +99,7 @@ class LoadFigures:
         turns = samples.counts
         wall = float(samples.turn_seconds[turns].sum())
 
-        def stage(seconds: Floats) -> StageLatency | None:
+        def stage(seconds: Values) -> StageLatency | None:
             return None if np.isnan(seconds).all() else stage_latency(seconds, known=not overrun)
 
         parts = self._parts(name)
@@ -188,7 +189,7 @@ class LoadFigures:
         shown = {part: np.array(values, np.float64) for part, values in means.items()}
         return RoundFigures(numbers, disturbed, np.array(own_p50), np.array(total_p95), shown)
 
-    def _parts_of(self, name: str) -> dict[str, Floats]:
+    def _parts_of(self, name: str) -> dict[str, Values]:
         """Seconds of every answered sample: stages, own part and total; NaN for what the system does not have."""
         samples = self._samples[name]
         rows = samples.answered
@@ -205,7 +206,7 @@ class LoadFigures:
         return found
 
 
-def stage_latency(seconds: Floats, *, known: bool = True) -> StageLatency:
+def stage_latency(seconds: Values, *, known: bool = True) -> StageLatency:
     """Percentiles of durations. known: whether they are to be shown."""
     found = percentiles(seconds)
     if not known:

@@ -221,7 +221,7 @@ class Scratch(PartsOfRun):
             asked = pipeline.materials.asked(system.limit)
             hits, _ = search_each(session.search, queries.at(chosen), asked, system.filter)
         hits = pipeline.materials.without_own(hits, system.limit, chosen)
-        rows, _ = canonical(hits.rows, hits.scores, pipeline.materials.ranks, system.limit)
+        rows, _ = canonical(hits.rows, hits.scores, pipeline.materials.id_order, system.limit)
         return float(np.mean([overlap(found, expected[query]) for found, query in zip(rows, chosen, strict=True)]))
 
 

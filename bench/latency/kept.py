@@ -14,7 +14,7 @@ from bench.cache.artifacts import array_digest, content_key
 from bench.experiment.file import LoadPoint
 from bench.experiment.parts import System
 from bench.latency import ingest
-from bench.latency.plan import is_live
+from bench.latency.forecast import is_live
 from bench.latency.samples import Samples
 from bench.machine.provenance import machine, packages
 from bench.messages.failures import Failure, failure_of

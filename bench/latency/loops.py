@@ -16,19 +16,17 @@ from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from adapters.base import AdapterError, AdapterUnavailable, Hits, Rows
 from bench.latency.steps import STAGES, LiveSystem, State
 from bench.messages.failures import Failure, close_all, failure_of
+from bench.statistics.arrays import Values
 
 COLUMNS = ("wait", *STAGES, "total")
 _COLUMN = {name: column for column, name in enumerate(COLUMNS)}
 _WAIT, _TOTAL = _COLUMN["wait"], _COLUMN["total"]
 PAUSE_SECONDS = 5.0
 MOST_AWAY = 3  # queries in a row that find a server away; after them each further one would only wait for it
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Assignment:
 
     turn: int
     queries: Sequence[int] | Shuffles
-    planned: Floats | None
+    planned: Values | None
     seconds: float
     began: float = math.nan
     least: Least | None = None

@@ -53,9 +53,9 @@ SHARE_FOR_ONE = 0.5
 class Portable:
     """A system that another process can open: its engines are servers and its query vectors are given.
 
-    refs: of the indexes that it searches, by the system that searches. vectors: of the queries, by encoder. ranks: of
-    the documents' ids.
-    own_rows: as `Dataset.own_rows`. expected: documents of the quality pass by query position, (n, k).
+    refs: of the indexes that it searches, by the system that searches. vectors: of the queries, by encoder.
+    id_order: the place of each document's id in ascending order. own_rows: as `Dataset.own_rows`.
+    expected: documents of the quality pass by query position, (n, k).
     """
 
     system: System
@@ -63,7 +63,7 @@ class Portable:
     vectors: Mapping[str, Floats]
     query_texts: Sequence[str]
     documents: int
-    ranks: npt.NDArray[np.int32]
+    id_order: npt.NDArray[np.int32]
     own_rows: Rows | None
     context: Context
     expected: Rows
@@ -87,7 +87,7 @@ class Portable:
             vectors={name: array for name, array in vectors.items() if array is not None},
             query_texts=parts.query_texts,
             documents=parts.documents,
-            ranks=parts.ranks,
+            id_order=parts.id_order,
             own_rows=parts.own_rows,
             context=context,
             expected=expected,
@@ -99,7 +99,7 @@ class _PartsAway:
 
     def __init__(self, portable: Portable) -> None:
         self._portable = portable
-        self.documents, self.ranks, self.query_texts = portable.documents, portable.ranks, portable.query_texts
+        self.documents, self.id_order, self.query_texts = portable.documents, portable.id_order, portable.query_texts
         self.own_rows = portable.own_rows
         self._stores: dict[str, Store] = {}
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.experiment.file import LoadPoint
-from bench.latency.loops import COLUMNS, Floats
+from bench.latency.loops import COLUMNS
+from bench.statistics.arrays import Values
 
 ACHIEVED_AT_LEAST = 0.97
 
@@ -26,20 +27,20 @@ class Samples:
     disturbed its round.
     """
 
-    seconds: Floats
-    encoding: Floats
+    seconds: Values
+    encoding: Values
     query: npt.NDArray[np.int32]
     phase: npt.NDArray[np.int8]
     round: npt.NDArray[np.int16]
     failed: npt.NDArray[np.bool_]
-    overlap: Floats
-    started: Floats
+    overlap: Values
+    started: Values
     turn_round: npt.NDArray[np.int16]
-    turn_seconds: Floats  # wall-clock length
-    processor_seconds: Floats  # processor time in it of the process that sent its queries, the busiest of several
-    others_share: Floats  # of the machine's processors that programs took which are neither ours nor an engine's
+    turn_seconds: Values  # wall-clock length
+    processor_seconds: Values  # processor time in it of the process that sent its queries, the busiest of several
+    others_share: Values  # of the machine's processors that programs took which are neither ours nor an engine's
     generators: npt.NDArray[np.int16]  # processes that sent its queries
-    memory_bytes: Floats  # of the engine in or after it; NaN where that is not known
+    memory_bytes: Values  # of the engine in or after it; NaN where that is not known
     counts: npt.NDArray[np.bool_]
     disturbed: npt.NDArray[np.bool_]
     encoders: tuple[str, ...]
@@ -63,9 +64,9 @@ class Samples:
         """Which samples the figures come from."""
         return self.counted & ~self.failed
 
-    def of(self, column: str) -> Floats:
+    def of(self, column: str) -> Values:
         """Seconds of a stage, the waiting or the total, by sample."""
-        found: Floats = self.seconds[:, COLUMNS.index(column)]
+        found: Values = self.seconds[:, COLUMNS.index(column)]
         return found
 
 

@@ -48,14 +48,15 @@ class Step:
 
 
 class Parts(Protocol):
-    """What live systems are made of; workers share it. documents: how many there are. ranks: of their ids, for ties.
+    """What live systems are made of; workers share it. documents: how many there are. id_order: the place of
+    each document's id in ascending order, which decides between equal scores.
     own_rows: by query, the own document that no ranking holds, as `Dataset.own_rows`."""
 
     @property
     def documents(self) -> int: ...
 
     @property
-    def ranks(self) -> npt.NDArray[np.int32]: ...
+    def id_order(self) -> npt.NDArray[np.int32]: ...
 
     @property
     def own_rows(self) -> Rows | None: ...
@@ -81,7 +82,7 @@ class PartsOfRun:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self.documents = pipeline.dataset.documents
-        self.ranks = pipeline.materials.ranks
+        self.id_order = pipeline.materials.id_order
         self.own_rows = pipeline.dataset.own_rows
         self.query_texts = pipeline.dataset.query_texts
 
@@ -132,7 +133,7 @@ class LiveSystem:
     def answer(self, state: State) -> Rows:
         """The final ranking of a finished query: rows (k,), canonical order, not timed."""
         hits = state.found[self.name]
-        rows, _ = canonical(hits.rows, hits.scores, self._parts.ranks, self._system.k)
+        rows, _ = canonical(hits.rows, hits.scores, self._parts.id_order, self._system.k)
         ranked: Rows = rows[0]
         return ranked
 
@@ -200,7 +201,7 @@ class LiveSystem:
 
         def combine(state: State) -> None:
             found = [state.found[leg.name] for leg in legs]
-            ordered = [canonical(hits.rows, hits.scores, self._parts.ranks, system.depth) for hits in found]
+            ordered = [canonical(hits.rows, hits.scores, self._parts.id_order, system.depth) for hits in found]
             state.found[system.name] = fuse(fused, [rows for rows, _ in ordered], [scores for _, scores in ordered])
 
         return [*steps, Step("fuse", combine)]
@@ -215,7 +216,7 @@ class LiveSystem:
 
         def score(state: State) -> None:
             hits = state.found[system.name]
-            candidates, _ = canonical(hits.rows, hits.scores, self._parts.ranks, limit)
+            candidates, _ = canonical(hits.rows, hits.scores, self._parts.id_order, limit)
             candidates = np.where(candidates < documents, candidates, EMPTY_ROW)
             queries = Queries(state.vectors[encoder] if encoder else None, [texts[state.query]])
             scored = reranker.score(queries, candidates)

@@ -16,9 +16,9 @@ from bench.experiment.parts import System
 from bench.latency import ingest
 from bench.latency import turns as latency
 from bench.latency.figures import LoadFigures, RoundFigures
+from bench.latency.forecast import bills, is_live, pass_notes, samples_wanted, servers
 from bench.latency.kept import Kept, Taken
 from bench.latency.notes import disturbance_notes
-from bench.latency.plan import bills, is_live, pass_notes, samples_wanted, servers
 from bench.latency.processes import Portable
 from bench.latency.steps import LiveSystem, PartsOfRun
 from bench.latency.tables import samples_table, written_table

@@ -24,6 +24,7 @@ from bench.latency.loops import COLUMNS, Assignment, Carried, Least, Sent, Shuff
 from bench.latency.processes import Children, Portable, Processes, wanted_processes
 from bench.latency.samples import Samples
 from bench.latency.steps import LiveSystem
+from bench.machine.clock import utc_now
 from bench.machine.memory import Reading
 from bench.messages.failures import Failed, closing, failure_of
 
@@ -67,7 +68,7 @@ class _Recorder:
             disturbed=np.isin(self.rounds, list(disturbed)).astype(np.bool_),
             encoders=encoders,
             disturbances=tuple(f"round {r + 1}: {disturbed[r]}" for r in left),
-            measured_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            measured_at=utc_now(),
             taken_together=name,
         )
 

@@ -175,7 +175,7 @@ def reranking_usage(query_sizes: Integers, document_sizes: Integers, tokens: Tok
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class PartWork:
     """What one part of a system did.
 
     part: encoder, index, search, reranker, as the sheet calls it. of: whether it was done for the corpus or for
@@ -253,7 +253,7 @@ class SystemCost:
 
 
 def system_cost(
-    work: Sequence[Work],
+    work: Sequence[PartWork],
     prices: Prices,
     *,
     machine_usd_per_hour: float | None = None,
@@ -307,7 +307,7 @@ def _each_times(interval: tuple[float, float] | None, count: int) -> tuple[float
     return None if interval is None else (interval[0] * count, interval[1] * count)
 
 
-def _part_cost(work: Work, prices: Prices, machine_usd_per_hour: float | None) -> PartCost:
+def _part_cost(work: PartWork, prices: Prices, machine_usd_per_hour: float | None) -> PartCost:
     price: Price | None = None
     usd: float | None = None
     if work.provider is not None and work.model is not None:

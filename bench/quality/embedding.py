@@ -21,7 +21,7 @@ from adapters.base import (
     TextRows,
     Usage,
 )
-from bench.cache.artifacts import Cache, Segments, array_digest, content_key, text_digests
+from bench.cache.artifacts import Cache, Digests, Segments, array_digest, content_key, text_digests
 from bench.data.dataset import Dataset
 from bench.money.budget import Budget
 from bench.money.cost import ABOUT, AT_MOST, Integers, embedding_usage, text_bytes
@@ -30,8 +30,6 @@ from bench.quality.stages import Count, Emit, Stage, usage_from
 LARGEST_SEGMENT = 4096  # texts
 
 PLURAL: dict[Role, str] = {"document": "documents", "query": "queries"}
-
-Digests = npt.NDArray[np.bytes_]
 
 
 @dataclass(frozen=True, slots=True)

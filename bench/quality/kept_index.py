@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from adapters.base import EffectiveIndex, Floats, IndexMissing, IndexRef, Simila
 from bench.cache.artifacts import Cache
 from bench.cache.index_files import damaged_files, file_digests
 from bench.cache.index_records import kept_record
+from bench.machine.clock import utc_now
 from bench.machine.memory import BuildMemory
 from bench.messages.failures import closing
 from bench.messages.refusals import full_disk, refused_by_system
@@ -105,7 +105,7 @@ class KeptIndexes:
 
     def keep(self, key: str, store: Store, ref: IndexRef, seconds: float, memory: BuildMemory) -> BuiltIndex:
         """Take note of an index that was built, with the digests of its files."""
-        built_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        built_at = utc_now()
         build_id = "" if store.reproducible else secrets.token_hex(8)
         effective = store.effective(ref)
         details = {"build_seconds": seconds, "build_memory": asdict(memory), "built_at": built_at, "build_id": build_id}

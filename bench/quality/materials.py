@@ -17,11 +17,13 @@ from adapters.base import (
     Hits,
     Reranker,
     Role,
+    Rows,
     Similarity,
     Store,
+    id_order,
     without_direction,
 )
-from bench.cache.artifacts import Cache, content_key
+from bench.cache.artifacts import Cache, Digests, content_key
 from bench.data.dataset import Dataset
 from bench.data.own_documents import left_out
 from bench.data.tables import table_digest
@@ -31,8 +33,8 @@ from bench.money.budget import Budget
 from bench.quality.embedding import Embedding, Vectors
 from bench.quality.ranking import Ranking
 from bench.quality.stages import Emit, Work
-from bench.quality.trec import read_run
-from bench.statistics.order import canonical, id_ranks
+from bench.quality.trec import read_run_file
+from bench.statistics.order import canonical
 
 T = TypeVar("T")
 ROLES: tuple[Role, ...] = ("document", "query")
@@ -58,9 +60,10 @@ class Materials:
         self._failed: dict[tuple[Any, ...], Failure] = {}
 
     @cached_property
-    def ranks(self) -> npt.NDArray[np.int32]:
-        """Position of every document id in ascending order, for ties; ids that only run files name come after."""
-        return id_ranks(self.document_ids)
+    def id_order(self) -> Rows:
+        """The place of every document's id in ascending order, which decides between equal scores. Documents that only
+        run files name are among them."""
+        return id_order(self.document_ids)
 
     @cached_property
     def dataset_ids(self) -> list[str]:
@@ -78,16 +81,18 @@ class Materials:
         """Ids by row: those of the dataset, then those that only run files name."""
         runs = [file for system in self.experiment.systems if (file := system.run_file) is not None]
         known = frozenset(self.dataset_ids if runs else ())
-        further = dict.fromkeys(name for run in runs for name in read_run(run).documents_as(known) if name not in known)
+        further = dict.fromkeys(
+            name for run in runs for name in read_run_file(run).documents_as(known) if name not in known
+        )
         return [*self.dataset_ids, *further]
 
     @property
-    def document_digests(self) -> npt.NDArray[np.bytes_]:
+    def document_digests(self) -> Digests:
         """Digests of the documents' texts, by row."""
         return self.embedding.digests("document")
 
     @property
-    def query_digests(self) -> npt.NDArray[np.bytes_]:
+    def query_digests(self) -> Digests:
         """Digests of the queries' texts, by position."""
         return self.embedding.digests("query")
 
@@ -136,7 +141,10 @@ class Materials:
 
     def eligible(self, condition: Filter | None) -> Flags | None:
         """Which documents pass a filter, None for all."""
-        return None if condition is None else condition.mask(self.dataset.corpus)
+        if condition is None:
+            return None
+        # By its text, because conditions on 0 and on False are equal in Python.
+        return self.once(("eligible", repr(condition)), lambda: condition.mask(self.dataset.corpus))
 
     def vectors(self, name: str, role: Role) -> Vectors:
         """All vectors of a role by a named encoder; a distinct text is embedded once."""
@@ -177,7 +185,7 @@ class Materials:
 
     def ordered(self, hits: Hits, depth: int, failures: Mapping[int, str] | None = None) -> Ranking:
         """Hits of all judged queries in canonical order, cut at depth. failures: causes by position."""
-        rows, scores = canonical(hits.rows, hits.scores, self.ranks, depth)
+        rows, scores = canonical(hits.rows, hits.scores, self.id_order, depth)
         failed = np.zeros(len(rows), dtype=np.bool_)
         failed[list(failures or ())] = True
         return Ranking(rows, scores, failed, tuple(dict.fromkeys((failures or {}).values())))

@@ -50,7 +50,7 @@ class Pipeline:
         match system.source:
             case RunFile(path):
                 # In TREC form a query without hits has no line: one that is not there found nothing and did not fail.
-                return self.materials.once(("run", path, limit), lambda: self.searches.run_ranking(path, limit))
+                return self.materials.once(("run", path, limit), lambda: self.searches.run_file_ranking(path, limit))
             case Fused() as fused:
                 return self.materials.once(
                     ("fusion", system.name, limit, build), lambda: self._fused(fused, system.depth, limit, build)
@@ -66,7 +66,7 @@ class Pipeline:
         """The documents that a system's search or run file found and the corpus does not hold."""
         match system.source:
             case RunFile(path):
-                return self.searches.run_gaps(path).unknown
+                return self.searches.run_file_gaps(path).unknown
             case Searched() as searched:
                 self.candidates(system, system.limit, build)
                 return self.searches.unknown_ids(self.searches.key(searched, system.filter, system.limit, build))

@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from adapters.base import Flags, Floats, Rows, Scored, Usage
-from bench.cache.artifacts import Segments, pair_digests
+from bench.cache.artifacts import Digests, Segments, pair_digests
 from bench.quality.stages import Count, Emit, Stage, usage_from
 
 PAIRS_PER_CHUNK = 1024
 
-Digests = npt.NDArray[np.bytes_]
 Positions = npt.NDArray[np.intp]
 
 

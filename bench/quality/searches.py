@@ -31,7 +31,7 @@ from bench.quality.indexes import Indexes
 from bench.quality.materials import ROLES, Materials
 from bench.quality.ranking import Ranking
 from bench.quality.stages import Emit, Stage
-from bench.quality.trec import RunGaps, read_hits
+from bench.quality.trec import RunFileGaps, read_hits
 
 QUERIES_PER_CHUNK = 512
 
@@ -142,15 +142,15 @@ class Searches:
             return None
         return arrays if str(arrays.get("build", "")) == build_id else None
 
-    def run_gaps(self, path: Path) -> RunGaps:
+    def run_file_gaps(self, path: Path) -> RunFileGaps:
         """What a run file lacks of the dataset, and the dataset of it."""
-        return self._run_read(path)[1]
+        return self._run_file_read(path)[1]
 
-    def run_ranking(self, path: Path, limit: int) -> Ranking:
-        hits = self._run_read(path)[0]
+    def run_file_ranking(self, path: Path, limit: int) -> Ranking:
+        hits = self._run_file_read(path)[0]
         return self._materials.ordered(self._materials.without_own(hits, hits.rows.shape[1]), limit)
 
-    def _run_read(self, path: Path) -> tuple[Hits, RunGaps]:
+    def _run_file_read(self, path: Path) -> tuple[Hits, RunFileGaps]:
         materials = self._materials
         return materials.once(
             ("run file", path),

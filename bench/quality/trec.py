@@ -54,8 +54,8 @@ def known_id(name: str, known: Container[str]) -> str | None:
 
 
 @dataclass(frozen=True)
-class RunFile:
-    """A parsed run: entries in file order, as positions into the lists of ids."""
+class FileRankings:
+    """What a run file holds: entries in file order, as positions into the lists of ids."""
 
     query_ids: list[str]
     document_ids: list[str]
@@ -91,7 +91,7 @@ class RunFile:
 
 
 @dataclass(frozen=True, slots=True)
-class RunGaps:
+class RunFileGaps:
     """What a run file lacks of a dataset, and the dataset of the file.
 
     without_line: judged queries that the file does not hold. unknown: of the judged queries' documents. foreign: the
@@ -124,10 +124,10 @@ class RunGaps:
 
 def read_hits(
     path: Path, query_ids: Sequence[str], document_ids: Sequence[str], in_dataset: int
-) -> tuple[Hits, RunGaps]:
+) -> tuple[Hits, RunFileGaps]:
     """A run file over a dataset. document_ids: by row, the first `in_dataset` of them the dataset's own, the others
     those of run files. Raises ConfigFaults."""
-    run = read_run(path)
+    run = read_run_file(path)
     hits, absent = run.hits(query_ids, document_ids)
     foreign = [
         name for name, known in zip(run.query_ids, run.queries_as(frozenset(query_ids)), strict=True) if known is None
@@ -135,10 +135,10 @@ def read_hits(
     unknown = hits.rows[hits.rows >= in_dataset]
     ids = UnknownIds(len(unknown), int((hits.rows >= 0).sum()), document_ids[unknown[0]] if len(unknown) else None)
     example = foreign[0] if foreign else None
-    return hits, RunGaps(len(absent), len(query_ids), ids, len(run.query_ids), len(foreign), example)
+    return hits, RunFileGaps(len(absent), len(query_ids), ids, len(run.query_ids), len(foreign), example)
 
 
-def read_run(path: Path) -> RunFile:
+def read_run_file(path: Path) -> FileRankings:
     """Read a run file: query Q0 document rank score tag. Ranks are ignored, as trec_eval ignores them.
 
     Raises ConfigFaults naming file and line.
@@ -147,11 +147,11 @@ def read_run(path: Path) -> RunFile:
         state = path.stat()
     except OSError as error:
         raise ConfigFaults([f"{path}: cannot be read: {error.strerror}."]) from error
-    return _read_run(path, state.st_mtime_ns, state.st_size)
+    return _read_run_file(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=8)
-def _read_run(path: Path, changed: int, size: int) -> RunFile:
+def _read_run_file(path: Path, changed: int, size: int) -> FileRankings:
     queries: dict[str, int] = {}
     documents: dict[str, int] = {}
     query_of: list[int] = []
@@ -167,7 +167,7 @@ def _read_run(path: Path, changed: int, size: int) -> RunFile:
         raise ConfigFaults([str(error)]) from error
     if not scores:
         raise ConfigFaults([f"{path}: the run is empty."])
-    return RunFile(
+    return FileRankings(
         list(queries),
         list(documents),
         np.array(query_of, dtype=np.int32),
@@ -199,7 +199,7 @@ def _expected(path: Path, number: int, line: str) -> str:
     return f"{path}:{number}: expected `query Q0 document rank score tag`, got {line.strip()[:80]!r}."
 
 
-def write_run(
+def write_run_file(
     path: Path, query_ids: Sequence[str], document_ids: Sequence[str], rows: Rows, scores: Floats, tag: str
 ) -> None:
     """Write rankings (n, k) in canonical order, scores with 9 significant digits (float32 survives)."""

@@ -12,14 +12,14 @@ from bench.cache.artifacts import write_atomically
 from bench.cache.own_files import read_own
 from bench.messages.secrets import redacted_values
 from bench.results.seal import changes, sealed
+from bench.statistics.latency_verdicts import LatencyVerdict
+from bench.statistics.significance import Verdict
 
 FORMAT = 1
 RESULT_FILE = "result.json"
 
 Status = Literal["started", "success", "partial", "error", "cancelled"]
 SystemStatus = Literal["started", "success", "partial", "not_indexed", "void", "error", "cancelled"]
-Verdict = Literal["better", "not_worse", "worse", "undecided"]
-LatencyVerdict = Literal["faster", "not_slower", "slower", "undecided"]
 
 
 class ResultUnreadable(Exception):

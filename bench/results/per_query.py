@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.results.model import Result, SystemResult
+from bench.statistics.arrays import Labels
 from bench.statistics.comparison import SystemFigures
 from bench.statistics.measures import Measure
 from bench.statistics.per_query import PerQuery
-from bench.statistics.resampling import Labels
 
 PER_QUERY = "per_query.parquet"
 

@@ -10,23 +10,23 @@ import numpy as np
 
 from adapters.base import RECKONING_ERROR, Encoder, Reranker, Role, Rows, Usage
 from bench.experiment.parts import System
+from bench.latency.forecast import queries_sent
 from bench.latency.kept import unmeasured
-from bench.latency.loops import Floats
-from bench.latency.plan import queries_sent
 from bench.latency.timings import CHOSEN, EVERYONE
 from bench.money.budget import Budget
 from bench.money.cost import (
     ABOUT,
     Of,
+    PartWork,
     Projection,
     SystemCost,
-    Work,
     embedding_usage,
     price_of,
     reranking_usage,
     system_cost,
 )
 from bench.quality.pipeline import Pipeline
+from bench.statistics.arrays import Values
 
 StageSeconds: TypeAlias = Mapping[str, float]
 
@@ -37,7 +37,7 @@ class LiveSeconds:
     are among them that something else disturbed."""
 
     means: StageSeconds
-    rounds: Mapping[str, Floats]
+    rounds: Mapping[str, Values]
     disturbed: bool = False
 
 
@@ -176,7 +176,7 @@ class Costs:
     def so_far(self, system: System) -> SystemCost:
         """Of a system that was not measured: what this run used of the models it needs, by whatever system; no price
         of a document or a query follows from that."""
-        found: dict[int, Work] = {}
+        found: dict[int, PartWork] = {}
         for node in system.nodes():
             adapters: list[tuple[str, Of, Encoder | Reranker]] = [
                 ("encoder", "corpus" if role == "document" else "queries", self._pipeline.materials.encoder(name))
@@ -202,19 +202,19 @@ class Costs:
             disturbed=live is not None and live.disturbed,
         )
 
-    def _machine_seconds(self, work: Sequence[Work], live: LiveSeconds) -> Floats | None:
+    def _machine_seconds(self, work: Sequence[PartWork], live: LiveSeconds) -> Values | None:
         """Seconds of this machine that a query takes, by round; None where a part of it is not known by round."""
         parts = [part for part in work if part.of == "queries" and part.provider is None]
         columns = [live.rounds.get(part.stage) for part in parts if part.stage is not None]
         known = [column for column in columns if column is not None]
         return np.sum(known, axis=0) if known and len(known) == len(columns) else None
 
-    def _work(self, system: System, seconds: StageSeconds | None) -> list[Work]:
+    def _work(self, system: System, seconds: StageSeconds | None) -> list[PartWork]:
         """The parts of a system and of the legs it fuses, each part once."""
         queries, documents = self._pipeline.dataset.judged, self._pipeline.dataset.documents
         live = {stage: value * queries for stage, value in (seconds or {}).items()}
         nothing = None if seconds is None else 0.0  # the share of a part whose time another part's holds
-        parts: dict[str, Work] = {}
+        parts: dict[str, PartWork] = {}
         for node in system.nodes():
             for name, role in encoder_roles(self._pipeline, node.system):
                 encoder, vectors = self._pipeline.materials.encoder(name), self._pipeline.materials.vectors(name, role)
@@ -228,7 +228,7 @@ class Costs:
                 )
             if node.system.searched is not None:
                 built = self._pipeline.indexes.built(node.system.searched)
-                parts[f"index {built.key}"] = Work("index", "corpus", documents, seconds=built.build_seconds)
+                parts[f"index {built.key}"] = PartWork("index", "corpus", documents, seconds=built.build_seconds)
             if (reranks := node.system.reranker) is not None:
                 rows = self._pipeline.reranked_rows(node, reranks)
                 usage = self._pipeline.reranking.pair_scores(reranks).usage(
@@ -242,9 +242,9 @@ class Costs:
                 )
         for stage in ("search", "fuse"):
             if stage in live:
-                parts[stage] = Work(stage, "queries", queries, seconds=live[stage], stage=stage)
+                parts[stage] = PartWork(stage, "queries", queries, seconds=live[stage], stage=stage)
         if seconds is None and system.run_file is None:
-            parts["search"] = Work("search", "queries", queries)  # it takes time, and nobody knows how much
+            parts["search"] = PartWork("search", "queries", queries)  # it takes time, and nobody knows how much
         return list(parts.values())
 
     def _billed(
@@ -256,11 +256,11 @@ class Costs:
         usage: Usage,
         seconds: float | None,
         stage: str | None = None,
-    ) -> Work:
+    ) -> PartWork:
         if not adapter.bills:
-            return Work(part, of, count, seconds=seconds, stage=stage)
+            return PartWork(part, of, count, seconds=seconds, stage=stage)
         identity = adapter.identity
-        return Work(part, of, count, identity.provider, identity.model, usage, seconds)
+        return PartWork(part, of, count, identity.provider, identity.model, usage, seconds)
 
 
 def encoders_in_use(pipeline: Pipeline) -> dict[tuple[str, Role], Encoder]:

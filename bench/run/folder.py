@@ -16,6 +16,7 @@ from bench.cache.artifacts import write_atomically
 from bench.cache.own_files import open_own, own_folder, refuse_links
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
+from bench.machine.clock import utc_now
 from bench.messages.failures import failure_of
 from bench.messages.secrets import redacted_event
 from bench.messages.wording import writable
@@ -107,7 +108,7 @@ class EventLog:
         self._file = self._opened()
 
     def __call__(self, event: Event) -> None:
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        at = utc_now()
         # A query's row is data: its ids and texts stand as the dataset has them.
         shown = event if isinstance(event, QueryScored) else redacted_event(event)
         line = json.dumps({"at": at, **event_as_dict(shown)}, ensure_ascii=False, default=str) + "\n"

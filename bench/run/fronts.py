@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.cache.artifacts import content_key
 from bench.experiment.parts import System
-from bench.latency.comparison import TOTAL_P95, told_apart
+from bench.latency.against_baseline import TOTAL_P95, told_apart
 from bench.latency.figures import RoundFigures
 from bench.quality.evaluation import Evaluated, Evaluator
 from bench.results.model import Front, Latency, OnFront, SystemResult, Target

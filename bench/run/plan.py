@@ -24,9 +24,9 @@ from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.file import LoadPoint
 from bench.experiment.parts import Experiment, Searched, System
+from bench.latency.forecast import is_live, least_turns, pass_notes, samples_wanted
 from bench.latency.ingest import rows_held_back
 from bench.latency.kept import Kept
-from bench.latency.plan import is_live, least_turns, pass_notes, samples_wanted
 from bench.latency.timings import EVERYONE
 from bench.latency.turns import QUERIES_IN_A_TURN
 from bench.messages.failures import failure_of
@@ -115,7 +115,7 @@ class _Plan:
             f"! {system.name}: {sentence}"
             for system in self.experiment.systems
             if system.run_file is not None
-            for sentence in self.pipeline.searches.run_gaps(system.run_file).sentences()
+            for sentence in self.pipeline.searches.run_file_gaps(system.run_file).sentences()
         ]
 
     def _embedding(self) -> list[str]:

@@ -40,7 +40,7 @@ from bench.money.budget import Budget
 from bench.money.cost import NO_PRICES, PriceFaults, load_prices
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
-from bench.quality.trec import read_run
+from bench.quality.trec import read_run_file
 from bench.run.costs import Costs
 
 
@@ -232,14 +232,14 @@ class _Preflight:
         for system in self.experiment.systems:
             if system.run_file is not None:
                 with self.naming(f"{system.key_path}.run"):
-                    read_run(system.run_file)
+                    read_run_file(system.run_file)
 
     def _system(self, pipeline: Pipeline, system: System) -> None:
         if system.filter is not None:
             _check_filter(pipeline, system, system.filter)
         unread = any(f"{each.key_path}.run" in self.broken for each in self.experiment.systems)
         if system.run_file is not None and not unread:
-            _check_run(pipeline, system.run_file)
+            _check_run_file(pipeline, system.run_file)
         if system.searched is not None:
             self._searched(pipeline, system, system.searched)
 
@@ -294,8 +294,8 @@ def _check_filter(pipeline: Pipeline, system: System, condition: Filter) -> None
     pipeline.materials.store(system.store).check_columns(corpus.select([f"meta.{field}" for field in condition.fields]))
 
 
-def _check_run(pipeline: Pipeline, file: Path) -> None:
-    dataset, gaps = pipeline.dataset, pipeline.searches.run_gaps(file)
+def _check_run_file(pipeline: Pipeline, file: Path) -> None:
+    dataset, gaps = pipeline.dataset, pipeline.searches.run_file_gaps(file)
     if gaps.foreign == gaps.queries:
         raise InvalidOptions(
             f"{file} ranks none of the dataset's queries (it starts with query {gaps.foreign_example!r}, "

@@ -16,7 +16,7 @@ from bench.latency.timings import Timings
 from bench.quality.evaluation import Evaluated
 from bench.quality.pipeline import Pipeline
 from bench.results.per_query import PER_QUERY
-from bench.statistics.resampling import Labels
+from bench.statistics.arrays import Labels
 
 TABLES = (PER_QUERY, "timings.parquet")
 

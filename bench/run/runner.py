@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -26,11 +25,12 @@ from bench.cache.drafts import remove_drafts
 from bench.cache.mark import cache_in_use
 from bench.cache.own_files import own_folder
 from bench.experiment.parts import Experiment, System
-from bench.latency.comparison import against_baseline, comparable
+from bench.latency.against_baseline import against_baseline, comparable
 from bench.latency.figures import RoundFigures
 from bench.latency.notes import client_notes
 from bench.latency.timings import CHOSEN, Timings, take_timings
 from bench.machine import provenance
+from bench.machine.clock import utc_now
 from bench.messages.failures import Failure, failure_of
 from bench.messages.wording import counted
 from bench.quality import lexical
@@ -38,7 +38,7 @@ from bench.quality.completeness import Refused, truncated_pairs
 from bench.quality.embedding import PLURAL
 from bench.quality.evaluation import Evaluated, Evaluator
 from bench.quality.pipeline import Pipeline
-from bench.quality.trec import write_run
+from bench.quality.trec import write_run_file
 from bench.results.model import (
     RESULT_FILE,
     Index,
@@ -158,7 +158,7 @@ class _Run:
             status="started",
             experiment=dict(self.experiment.resolved),
             config_hash=self.experiment.hash,
-            started_at=_now(),
+            started_at=utc_now(),
             dataset=dataset,
             provenance={**origin, "seed": self.experiment.settings.seed, "resumed": self.resumed},
             baseline=self.experiment.baseline,
@@ -277,10 +277,10 @@ class _Run:
             failed = counted(int(evaluated.failed.sum()), "query", "failed")
             errors.insert(0, f"{failed}: {'; '.join(evaluated.failures[:3])}")
         entry.error = "; ".join(errors) or None
-        self._write_runs(evaluated)
+        self._write_run_files(evaluated)
         self.evaluated[system.name] = evaluated
 
-    def _write_runs(self, evaluated: Evaluated) -> list[Path]:
+    def _write_run_files(self, evaluated: Evaluated) -> list[Path]:
         """Write a system's rankings that do not stand in the folder; their files."""
         system, written = evaluated.system, []
         for build, ranking in enumerate(evaluated.rankings):
@@ -289,7 +289,7 @@ class _Run:
             if path not in self.written or not path.is_file():
                 ids, query_ids = self.pipeline.materials.document_ids, self.pipeline.dataset.query_ids
                 own_folder(path.parent)
-                write_run(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
+                write_run_file(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
                 written.append(path)
         self.written.update(written)
         return written
@@ -304,7 +304,7 @@ class _Run:
     def _restore(self) -> None:
         """Write again what somebody removed from the folder while the run lasted."""
         missing = [self.folder / RESULT_FILE] if not (self.folder / RESULT_FILE).is_file() else []
-        missing += [path for evaluated in self.evaluated.values() for path in self._write_runs(evaluated)]
+        missing += [path for evaluated in self.evaluated.values() for path in self._write_run_files(evaluated)]
         if self.log.restore() or missing:
             self._warn("run", "files of its result folder were removed while it lasted; they are written again.")
 
@@ -326,7 +326,7 @@ class _Run:
             entry.unknown_documents = UnknownDocuments(count=unknown.count, of=unknown.of, example=str(unknown.example))
         notes: list[str] = []
         if system.run_file is not None:
-            gaps = self.pipeline.searches.run_gaps(system.run_file)
+            gaps = self.pipeline.searches.run_file_gaps(system.run_file)
             entry.queries_without_line = gaps.without_line
             notes += gaps.sentences()
         elif unknown.count:
@@ -515,7 +515,7 @@ class _Run:
         self.result.work = WorkDone.model_validate(self.pipeline.materials.work.as_dict())
         self.result.detectable_difference = self.evaluator.detectable_difference(self.evaluated.values())
         self.result.status = status
-        self.result.finished_at = _now()
+        self.result.finished_at = utc_now()
         self._restore()
         if status != "cancelled":
             write_tables(self.folder, self.pipeline, self.evaluated.values(), self.timings, self.evaluator.clusters)
@@ -588,7 +588,3 @@ def _status(systems: Sequence[SystemStatus]) -> Status:
     if all(status in ("success", "not_indexed") for status in systems):
         return "success"
     return "partial" if any(status in ("success", "partial") for status in systems) else "error"
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

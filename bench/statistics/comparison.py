@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.statistics.arrays import Labels
 from bench.statistics.measures import Measure
 from bench.statistics.per_query import PerQuery, QueryFlags, defined
-from bench.statistics.resampling import Labels
 from bench.statistics.significance import (
     PRIOR_DEVIATION,
     Comparison,

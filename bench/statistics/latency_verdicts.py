@@ -13,7 +13,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from bench.statistics.resampling import ROUNDING, Values
+from bench.statistics.arrays import Values
+from bench.statistics.resampling import ROUNDING
 from bench.statistics.significance import Interval, family_test, fewest_groups
 
 LatencyVerdict: TypeAlias = Literal["faster", "not_slower", "slower", "undecided"]

@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.statistics.arrays import Ranked, Values
 from bench.statistics.measure_names import KINDS as KINDS
 from bench.statistics.measure_names import Dcg
 from bench.statistics.measure_names import Measure as Measure
-from bench.statistics.order import BLOCK, Rows
-
-Values: TypeAlias = npt.NDArray[np.float64]
+from bench.statistics.order import BLOCK
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,10 +32,10 @@ class Judgements:
     """
 
     offsets: npt.NDArray[np.int64]
-    documents: Rows
-    grades: Rows
+    documents: Ranked
+    grades: Ranked
     gain_offsets: npt.NDArray[np.int64]
-    gains: Rows
+    gains: Ranked
     has_judged_nonrelevant: bool
 
     @staticmethod
@@ -90,7 +88,7 @@ class Judgements:
         return _coded(queries[kept], self.documents[kept], self.grades[kept], self.query_count)
 
 
-def _coded(queries: npt.NDArray[np.int64], documents: Rows, grades: Rows, query_count: int) -> Judgements:
+def _coded(queries: npt.NDArray[np.int64], documents: Ranked, grades: Ranked, query_count: int) -> Judgements:
     """Judgements from pairs in ascending order."""
     positive = grades > 0
     # Query and inverted grade in one number: one plain sort brings the best grade of each query first.
@@ -111,7 +109,7 @@ def _offsets(queries: npt.NDArray[np.int64], query_count: int) -> npt.NDArray[np
     return offsets
 
 
-def evaluate(measures: Sequence[Measure], rows: Rows, judgements: Judgements) -> dict[Measure, Values | None]:
+def evaluate(measures: Sequence[Measure], rows: Ranked, judgements: Judgements) -> dict[Measure, Values | None]:
     """Measure rankings that are in canonical order.
 
     rows: (n, depth), what `canonical` gave; an all-empty ranking scores 0 in every measure.
@@ -153,7 +151,7 @@ class _Graded:
     in the batch, and a perfect one gives exactly 1.
     """
 
-    def __init__(self, rows: Rows, judgements: Judgements, start: int) -> None:
+    def __init__(self, rows: Ranked, judgements: Judgements, start: int) -> None:
         stop = start + len(rows)
         owned = slice(judgements.offsets[start], judgements.offsets[stop])
         gained = slice(judgements.gain_offsets[start], judgements.gain_offsets[stop])
@@ -213,7 +211,7 @@ class _Graded:
         gains[places, queries] = gained * _discounts(depth)[places]
         return np.cumsum(gains, axis=0)
 
-    def _gained(self, grades: Rows, queries: npt.NDArray[np.intp], kind: Dcg) -> npt.NDArray[np.number]:
+    def _gained(self, grades: Ranked, queries: npt.NDArray[np.intp], kind: Dcg) -> npt.NDArray[np.number]:
         """What documents of these grades gain. 2^grade - 1 is given as a share of 2^m, m being the query's best grade:
         the quotient stays the same, and no grade is too high for a float."""
         positive = np.maximum(grades, 0)
@@ -257,7 +255,7 @@ def _discounts(depth: int) -> Values:
 
 
 def _places(
-    rows: Rows, queries: npt.NDArray[np.intp], documents: Rows
+    rows: Ranked, queries: npt.NDArray[np.intp], documents: Ranked
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Where judged documents stand: places of those retrieved, and their positions among the judgements.
 

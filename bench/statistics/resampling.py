@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Values: TypeAlias = npt.NDArray[np.float64]
-Labels: TypeAlias = npt.NDArray[np.integer]
+from bench.statistics.arrays import Labels, Values
 
 ROUNDING = 1e-9  # differences below this are rounding: equal rankings score equal up to the order of a sum
 _BLOCK = 4_000_000  # elements drawn at a time: some 50 MB

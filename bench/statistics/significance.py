@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from bench.statistics.resampling import ROUNDING, Labels, Values, bca, flip, grouped, two_levels
+from bench.statistics.arrays import Labels, Values
+from bench.statistics.resampling import ROUNDING, bca, flip, grouped, two_levels
 
 Verdict: TypeAlias = Literal["better", "not_worse", "worse", "undecided"]
 

@@ -27,7 +27,7 @@ from bench.data.integrity import DatasetFaults
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.reader import load_experiment
 from bench.experiment.starter import NothingFound, write_experiment
-from bench.quality.trec import read_run
+from bench.quality.trec import read_run_file
 from bench.results.model import ResultUnreadable, read_result
 from tests import small
 from tests.mutations import mutated, mutated_value
@@ -173,7 +173,7 @@ def _qrels(suffix: str) -> Callable[[Path], object]:
 
 
 def _run(folder: Path) -> None:
-    run = read_run(folder / "run.trec")
+    run = read_run_file(folder / "run.trec")
     run.hits(["q1", "q2"], [*run.document_ids, "d1"])
 
 

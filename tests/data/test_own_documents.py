@@ -14,7 +14,7 @@ import pytest
 
 from adapters.base import Hits
 from bench.data.own_documents import left_out, own_documents
-from bench.quality.trec import read_run
+from bench.quality.trec import read_run_file
 from bench.report.table import render
 from tests import small
 
@@ -80,7 +80,7 @@ def test_the_own_document_is_left_out_of_every_kind_of_ranking(folder: Path) -> 
     assert any("10 queries have an own document" in note for note in result.dataset.notes)
     assert "10 queries have an own document" in render(result)
     for run in (where / "runs").glob("*.trec"):
-        read = read_run(run)
+        read = read_run_file(run)
         pairs = zip(read.query_of.tolist(), read.document_of.tolist(), strict=True)
         assert not [pair for pair in pairs if read.query_ids[pair[0]] == read.document_ids[pair[1]]], run.name
 
@@ -107,7 +107,7 @@ def test_recall_against_exact_search_and_the_loss_leave_it_out_too(folder: Path)
 
 def test_a_search_is_asked_for_one_more_and_a_ranking_keeps_its_length(folder: Path) -> None:
     where, _ = small.measure(folder, spec(SYSTEMS[:1], measures=["nDCG@3"]))
-    ranked = read_run(where / "runs" / "dense.trec")
+    ranked = read_run_file(where / "runs" / "dense.trec")
     assert np.bincount(ranked.query_of).tolist() == [3] * QUERIES
 
 

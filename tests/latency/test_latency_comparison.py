@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.experiment.file import LoadPoint
-from bench.latency.comparison import OWN_P50, TOTAL_P95, against_baseline, comparable, told_apart
+from bench.latency.against_baseline import OWN_P50, TOTAL_P95, against_baseline, comparable, told_apart
 from bench.latency.figures import RoundFigures
 from tests import small
 

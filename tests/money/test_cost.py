@@ -15,9 +15,9 @@ from adapters.base import RECKONING_ERROR, Usage, reckoned_tokens
 from bench.money.cost import (
     ABOUT,
     AT_MOST,
+    PartWork,
     PriceFaults,
     Projection,
-    Work,
     embedding_usage,
     load_prices,
     price_of,
@@ -141,13 +141,13 @@ def test_empty_places_of_a_ranking_cost_nothing() -> None:
     assert (usage.tokens.tolist(), usage.search_units.tolist()) == ([3, 0], [1, 0])
 
 
-def managed() -> list[Work]:
+def managed() -> list[PartWork]:
     return [
-        Work("encoder", "corpus", 1000, "cohere", "embed-v5.0-pro", Usage(requests=11, tokens=200_000), 4.0),
-        Work("index", "corpus", 1000, seconds=36.0),
-        Work("encoder", "queries", 50, "cohere", "embed-v5.0-fast", Usage(requests=1, tokens=1000), 0.5),
-        Work("search", "queries", 50, seconds=0.9),
-        Work("reranker", "queries", 50, "cohere", "rerank-v4.0-pro", Usage(requests=50, search_units=50), 3.0),
+        PartWork("encoder", "corpus", 1000, "cohere", "embed-v5.0-pro", Usage(requests=11, tokens=200_000), 4.0),
+        PartWork("index", "corpus", 1000, seconds=36.0),
+        PartWork("encoder", "queries", 50, "cohere", "embed-v5.0-fast", Usage(requests=1, tokens=1000), 0.5),
+        PartWork("search", "queries", 50, seconds=0.9),
+        PartWork("reranker", "queries", 50, "cohere", "rerank-v4.0-pro", Usage(requests=50, search_units=50), 3.0),
     ]
 
 
@@ -167,8 +167,8 @@ def test_a_machine_price_adds_the_local_parts_alone() -> None:
 
 def test_a_local_system_is_unknown_without_a_machine_price_and_priced_with_one() -> None:
     local = [
-        Work("encoder", "corpus", 100, seconds=18.0),
-        Work("encoder", "queries", 10, seconds=0.36),
+        PartWork("encoder", "corpus", 100, seconds=18.0),
+        PartWork("encoder", "queries", 10, seconds=0.36),
     ]
     bare = system_cost(local, PRICES)
     assert (bare.corpus_usd, bare.per_1000_queries_usd) == (None, None)
@@ -178,7 +178,7 @@ def test_a_local_system_is_unknown_without_a_machine_price_and_priced_with_one()
 
 
 def test_one_unknown_part_makes_the_sum_unknown() -> None:
-    work = [*managed(), Work("reranker", "queries", 50, "cohere", "rerank-v9", Usage(requests=50, tokens=9))]
+    work = [*managed(), PartWork("reranker", "queries", 50, "cohere", "rerank-v9", Usage(requests=50, tokens=9))]
     cost = system_cost(work, PRICES)
     assert cost.corpus_usd is not None
     assert cost.per_1000_queries_usd is None
@@ -221,8 +221,8 @@ def test_what_is_billed_alone_has_no_interval() -> None:
 
 
 def test_a_query_whose_time_was_not_measured_has_no_price() -> None:
-    untimed = [Work("encoder", "queries", 50, "cohere", "embed-v5.0-fast", Usage(requests=1, tokens=1000)),
-               Work("search", "queries", 50)]  # fmt: skip
+    untimed = [PartWork("encoder", "queries", 50, "cohere", "embed-v5.0-fast", Usage(requests=1, tokens=1000)),
+               PartWork("search", "queries", 50)]  # fmt: skip
     assert system_cost(untimed, PRICES, machine_usd_per_hour=2.0).per_1000_queries_usd is None
     assert system_cost(untimed, PRICES).per_1000_queries_usd == pytest.approx(0.0016)  # what is billed is known
 

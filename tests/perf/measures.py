@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytrec_eval
 
+from adapters.base import id_order
 from bench.statistics.measures import Judgements, Measure, evaluate
-from bench.statistics.order import canonical, id_ranks
+from bench.statistics.order import canonical
 
 QUERIES, DEPTH, DOCUMENTS, JUDGED = 20_000, 100, 100_000, 10
 ROUNDS = 5
@@ -32,7 +33,7 @@ def main() -> None:
     rows = np.stack([rng.choice(DOCUMENTS, DEPTH, replace=False) for _ in range(QUERIES)]).astype(np.int32)
     scores = rng.random((QUERIES, DEPTH), dtype=np.float32)
     ids = [f"document-{row}" for row in range(DOCUMENTS)]
-    ranks = id_ranks(ids)
+    order = id_order(ids)
     # Half of each query's judged documents are in its ranking, so that every measure has something to add up.
     judged = np.concatenate(
         [rows[:, : JUDGED // 2], rng.integers(DOCUMENTS, 2 * DOCUMENTS, (QUERIES, JUDGED // 2)).cumsum(axis=1)], axis=1
@@ -53,7 +54,7 @@ def main() -> None:
     measures = [Measure.parse(name) for name in MEASURES]
 
     def ours(depth: int = DEPTH) -> Any:
-        return evaluate(measures, canonical(rows, scores, ranks, depth)[0], judgements)
+        return evaluate(measures, canonical(rows, scores, order, depth)[0], judgements)
 
     def cut() -> Any:
         return ours(10)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.experiment.faults import ConfigFaults
-from bench.quality.trec import encode_id, known_id, read_run, write_run
+from bench.quality.trec import encode_id, known_id, read_run_file, write_run_file
 from tests.base.test_reading import FORMS
 
 # Lone surrogates cannot stand in UTF-8; datasets refuse such ids.
@@ -46,7 +46,7 @@ def test_every_id_reads_back_whatever_other_ids_there_are(ids: set[str]) -> None
 )
 def test_an_id_of_a_foreign_file_is_read_as_it_stands(tmp_path: Path, name: str) -> None:
     (tmp_path / "r.trec").write_text(f"{name} Q0 {name} 1 2.0 x\n", encoding="utf-8")
-    hits, absent = read_run(tmp_path / "r.trec").hits([name], ["other", name])
+    hits, absent = read_run_file(tmp_path / "r.trec").hits([name], ["other", name])
     assert (hits.rows.tolist(), absent) == ([[1]], [])
 
 
@@ -68,8 +68,8 @@ def test_a_run_that_was_written_is_read_back(queries: list[str], documents: list
     )
     with TemporaryDirectory() as folder:
         path = Path(folder) / "system.trec"
-        write_run(path, queries, documents, rows, scores, "a system")
-        hits, absent = read_run(path).hits(queries, documents)
+        write_run_file(path, queries, documents, rows, scores, "a system")
+        hits, absent = read_run_file(path).hits(queries, documents)
     assert absent == []
     assert np.array_equal(hits.rows, rows)
     assert np.array_equal(hits.scores, scores)
@@ -78,20 +78,20 @@ def test_a_run_that_was_written_is_read_back(queries: list[str], documents: list
 def test_empty_places_are_not_written(tmp_path: Path) -> None:
     rows = np.array([[1, -1], [-1, -1]], dtype=np.int32)
     scores = np.array([[0.5, -np.inf], [-np.inf, -np.inf]], dtype=np.float32)
-    write_run(tmp_path / "r.trec", ["q 1", "q2"], ["a", "b"], rows, scores, "x")
+    write_run_file(tmp_path / "r.trec", ["q 1", "q2"], ["a", "b"], rows, scores, "x")
     assert (tmp_path / "r.trec").read_text() == "q%201 Q0 b 1 0.5 x\n"
 
 
 def test_a_query_that_the_file_does_not_hold_is_told(tmp_path: Path) -> None:
     (tmp_path / "r.trec").write_text("q1 Q0 a 1 2.0 x\n\nq1 Q0 b 2 1.0 x\n")
-    hits, absent = read_run(tmp_path / "r.trec").hits(["q0", "q1"], ["a", "b"])
+    hits, absent = read_run_file(tmp_path / "r.trec").hits(["q0", "q1"], ["a", "b"])
     assert absent == [0]
     assert hits.rows.tolist() == [[-1, -1], [0, 1]]
 
 
 def test_ranks_are_ignored_and_scores_decide(tmp_path: Path) -> None:
     (tmp_path / "r.trec").write_text("q1 Q0 a 1 0.1 x\nq1 Q0 b 2 0.9 x\n")
-    run = read_run(tmp_path / "r.trec")
+    run = read_run_file(tmp_path / "r.trec")
     assert run.scores.tolist() == [np.float32(0.1), np.float32(0.9)]
 
 
@@ -111,7 +111,7 @@ def test_a_malformed_line_is_named(tmp_path: Path, line: str, message: str) -> N
     path = tmp_path / "run.trec"
     path.write_text(f"q1 Q0 d0 1 2.5 x\n{line}\n")
     with pytest.raises(ConfigFaults, match=message):
-        read_run(path)
+        read_run_file(path)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -120,19 +120,19 @@ def test_a_run_file_reads_the_same_in_every_encoding_and_compression(tmp_path: P
     (tmp_path / "r.trec").write_bytes(FORMS[form](text))
     (tmp_path / "r.trec.gz").write_bytes(gzip.compress(FORMS[form](text)))
     for name in ("r.trec", "r.trec.gz"):
-        hits, absent = read_run(tmp_path / name).hits(["q1"], ["d0", "käse"])
+        hits, absent = read_run_file(tmp_path / name).hits(["q1"], ["d0", "käse"])
         assert (hits.rows.tolist(), hits.scores.tolist(), absent) == ([[1, 0]], [[2.5, 1.5]], [])
 
 
 def test_a_run_that_changed_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "r.trec"
     path.write_text("q1 Q0 a 1 2.0 x\n")
-    assert read_run(path).document_ids == ["a"]
+    assert read_run_file(path).document_ids == ["a"]
     path.write_text("q1 Q0 other 1 2.0 x\n")
-    assert read_run(path).document_ids == ["other"]
+    assert read_run_file(path).document_ids == ["other"]
 
 
 def test_an_empty_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.trec").write_text("\n")
     with pytest.raises(ConfigFaults, match="the run is empty"):
-        read_run(tmp_path / "run.trec")
+        read_run_file(tmp_path / "run.trec")

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from adapters.base import id_order
 from bench.statistics.measures import Judgements, Measure, evaluate
-from bench.statistics.order import canonical, id_ranks
+from bench.statistics.order import canonical
 
 DOCUMENTS, QUERIES, WIDTH = 40, 250, 15
 OF_TREC_EVAL = tuple(
@@ -64,7 +65,7 @@ def ours(
     scores: npt.NDArray[np.float32],
     judged: list[tuple[int, int, int]],
 ) -> dict[str, npt.NDArray[np.float64]]:
-    ordered, _ = canonical(rows, scores, id_ranks(ids), 10)
+    ordered, _ = canonical(rows, scores, id_order(ids), 10)
     judgements = Judgements.from_pairs(*np.array(judged).T, query_count=QUERIES)
     found = evaluate([Measure.parse(name) for name in names], ordered, judgements)
     return {str(measure): values for measure, values in found.items() if values is not None}
@@ -75,7 +76,7 @@ def test_measures_from_a_grade_on_agree_with_ir_measures(seed: int) -> None:
     case = drawn(seed)
     figures = ours(OF_TREC_EVAL, *case)
     ids, rows, scores, judged = case
-    ordered, _ = canonical(rows, scores, id_ranks(ids))
+    ordered, _ = canonical(rows, scores, id_order(ids))
     places = -np.broadcast_to(np.arange(WIDTH, dtype=np.float32), ordered.shape)
     for name in OF_TREC_EVAL:
         # RR with a cut-off is not trec_eval's there and breaks ties the other way round: it gets an order without ties.

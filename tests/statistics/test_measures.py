@@ -15,10 +15,10 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.base import EMPTY_ROW
+from adapters.base import EMPTY_ROW, id_order
 from bench.statistics import order
 from bench.statistics.measures import KINDS, Judgements, Measure, evaluate
-from bench.statistics.order import canonical, id_ranks
+from bench.statistics.order import canonical
 from tests.conftest import REPOSITORY
 
 CUTOFFS = (1, 2, 3, 5, 10)
@@ -349,23 +349,23 @@ def test_a_filter_leaves_only_the_judgements_of_documents_that_pass() -> None:
 def test_ids_are_ordered_by_their_bytes() -> None:
     # UTF-8: Z = 5a, a = 61, é = c3 a9, ｚ = ef bd 9a, 😀 = f0 9f 98 80. In UTF-16, 😀 (d8 3d) would precede ｚ (ff 5a).
     ids = ["😀", "a", "ｚ", "é", "Z", "aa", ""]
-    assert id_ranks(ids).tolist() == [6, 2, 5, 4, 1, 3, 0]
-    assert id_ranks(pa.array(ids)).tolist() == id_ranks(pa.chunked_array([ids[:3], ids[3:]])).tolist()
-    assert id_ranks([]).shape == (0,)
+    assert id_order(ids).tolist() == [6, 2, 5, 4, 1, 3, 0]
+    assert id_order(pa.array(ids)).tolist() == id_order(pa.chunked_array([ids[:3], ids[3:]])).tolist()
+    assert id_order([]).shape == (0,)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), unique=True))
 def test_the_order_of_ids_is_that_of_their_utf8(ids: list[str]) -> None:
     by_bytes = sorted(ids, key=lambda name: name.encode())
-    assert id_ranks(ids).tolist() == [by_bytes.index(name) for name in ids]
+    assert id_order(ids).tolist() == [by_bytes.index(name) for name in ids]
 
 
 def test_ties_go_by_document_id_descending() -> None:
-    ranks = id_ranks(["b", "é", "a", "c"])  # ascending: a, b, c, é
+    by_id = id_order(["b", "é", "a", "c"])  # ascending: a, b, c, é
     rows, scores = canonical(
         np.array([[0, 1, 2, 3], [2, 1, -1, 0]], np.int32),
         np.array([[1, 1, 1, 2], [0, -0.0, -np.inf, -1]], np.float32),
-        ranks,
+        by_id,
     )
     assert rows.tolist() == [[3, 1, 0, 2], [1, 2, 0, -1]]
     assert scores.tolist() == [[2, 1, 1, 1], [0, 0, -1, -np.inf]]
@@ -375,21 +375,21 @@ def test_ties_go_by_document_id_descending() -> None:
 def test_scores_are_compared_as_float32() -> None:
     # 1 + 1e-9 is 1 in float32 (spacing 1.2e-7), so the id decides; 1 + 1e-6 is not.
     close = np.array([[1 + 1e-9, 1.0, 1 + 1e-6]])
-    rows, _ = canonical(np.array([[0, 1, 2]], np.int32), close, id_ranks(["a", "b", "0"]))  # type: ignore[arg-type]
+    rows, _ = canonical(np.array([[0, 1, 2]], np.int32), close, id_order(["a", "b", "0"]))  # type: ignore[arg-type]
     assert rows.tolist() == [[2, 1, 0]]
 
 
 def test_a_constant_scorer_ranks_by_ids_alone_for_every_measure() -> None:
     rng = np.random.default_rng(5)
-    ranks = id_ranks([f"d{i}" for i in rng.permutation(100)])
+    by_id = id_order([f"d{i}" for i in rng.permutation(100)])
     shown = np.stack([rng.permutation(100)[:20] for _ in range(50)]).astype(np.int32)
     shuffled = rng.permuted(shown, axis=1)
     judgements = judged([{int(row): int(row) % 4 - 1 for row in ranking[:8]} for ranking in shown])
     constant = np.full(shown.shape, 0.25, np.float32)
-    first, _ = canonical(shown, constant, ranks)
-    second, _ = canonical(shuffled, constant, ranks)
+    first, _ = canonical(shown, constant, by_id)
+    second, _ = canonical(shuffled, constant, by_id)
     assert first.tolist() == second.tolist()
-    assert (np.diff(ranks[first].astype(np.int64), axis=1) < 0).all()
+    assert (np.diff(by_id[first].astype(np.int64), axis=1) < 0).all()
     here, there = evaluate(EVERY, first, judgements), evaluate(EVERY, second, judgements)
     for measure in EVERY:
         assert here[measure].tolist() == there[measure].tolist()  # type: ignore[union-attr]
@@ -399,7 +399,7 @@ def test_duplicated_documents_count_once_at_their_best_place() -> None:
     rows, scores = canonical(
         np.array([[1, 0, 1, 2, 1, -1], [0, 1, 2, 3, 4, 5]], np.int32),
         np.array([[0.5, 0.7, 0.9, 0.6, 0.9, 0.0], [6, 5, 4, 3, 2, 1]], np.float32),
-        id_ranks(list("abcdef")),
+        id_order(list("abcdef")),
     )
     assert rows.tolist() == [[1, 0, 2, -1, -1, -1], [0, 1, 2, 3, 4, 5]]
     assert scores[0].tolist() == pytest.approx([0.9, 0.7, 0.6, -np.inf, -np.inf, -np.inf])
@@ -410,31 +410,31 @@ def test_duplicated_documents_count_once_at_their_best_place() -> None:
 
 def test_depth_cuts_after_the_order_and_pads_with_empty_places() -> None:
     rows, scores = np.array([[0, 1, 2]], np.int32), np.array([[1, 3, 2]], np.float32)
-    ranks = id_ranks(["a", "b", "c"])
-    assert canonical(rows, scores, ranks, 2)[0].tolist() == [[1, 2]]
-    padded_rows, padded_scores = canonical(rows, scores, ranks, 5)
+    by_id = id_order(["a", "b", "c"])
+    assert canonical(rows, scores, by_id, 2)[0].tolist() == [[1, 2]]
+    padded_rows, padded_scores = canonical(rows, scores, by_id, 5)
     assert padded_rows.tolist() == [[1, 2, 0, -1, -1]]
     assert padded_scores.tolist() == [[3, 2, 1, -np.inf, -np.inf]]
-    nothing = canonical(np.full((2, 3), -1, np.int32), np.full((2, 3), np.nan, np.float32), id_ranks([]), 2)[0]
+    nothing = canonical(np.full((2, 3), -1, np.int32), np.full((2, 3), np.nan, np.float32), id_order([]), 2)[0]
     assert nothing.tolist() == [[-1, -1], [-1, -1]]
-    assert canonical(rows[:0], scores[:0], ranks)[0].shape == (0, 3)
-    assert canonical(rows[:, :0], scores[:, :0], ranks, 2)[0].tolist() == [[-1, -1]]
+    assert canonical(rows[:0], scores[:0], by_id)[0].shape == (0, 3)
+    assert canonical(rows[:, :0], scores[:, :0], by_id, 2)[0].tolist() == [[-1, -1]]
 
 
 def test_a_score_that_is_not_a_number_is_refused() -> None:
-    rows, ranks = np.array([[0, 1, -1]], np.int32), id_ranks(["a", "b"])
+    rows, by_id = np.array([[0, 1, -1]], np.int32), id_order(["a", "b"])
     with pytest.raises(ValueError, match="NaN"):
-        canonical(rows, np.array([[1, np.nan, 0]], np.float32), ranks)
-    assert canonical(rows, np.array([[1, 2, np.nan]], np.float32), ranks)[0].tolist() == [[1, 0, -1]]
+        canonical(rows, np.array([[1, np.nan, 0]], np.float32), by_id)
+    assert canonical(rows, np.array([[1, 2, np.nan]], np.float32), by_id)[0].tolist() == [[1, 0, -1]]
 
 
 def test_rows_that_no_id_belongs_to_are_refused() -> None:
-    ranks = id_ranks(["a", "b"])
+    by_id = id_order(["a", "b"])
     for row in (2, -2):
         with pytest.raises(ValueError, match="rows must lie in -1 … 1"):
-            canonical(np.array([[row]], np.int32), np.ones((1, 1), np.float32), ranks)
+            canonical(np.array([[row]], np.int32), np.ones((1, 1), np.float32), by_id)
     with pytest.raises(ValueError, match="shape"):
-        canonical(np.array([[0]], np.int32), np.ones((1, 2), np.float32), ranks)
+        canonical(np.array([[0]], np.int32), np.ones((1, 2), np.float32), by_id)
 
 
 def in_order(rows: list[int], scores: list[float], ids: list[str]) -> list[tuple[int, float]]:
@@ -462,7 +462,7 @@ def test_the_canonical_order_is_the_plain_one(drawn: tuple[list[str], list[list[
     ids, places = drawn
     rows = np.array([[row for row, _ in ranking] for ranking in places], np.int32)
     scores = np.array([[score for _, score in ranking] for ranking in places], np.float32)
-    ordered, values = canonical(rows, scores, id_ranks(ids))
+    ordered, values = canonical(rows, scores, id_order(ids))
     for i in range(len(rows)):
         expected = in_order(rows[i].tolist(), scores[i].tolist(), ids)
         kept = [(row, score) for row, score in zip(ordered[i].tolist(), values[i].tolist(), strict=True) if row != -1]
@@ -498,7 +498,7 @@ def agrees_with_trec_eval(
     judged_by = pytrec_eval.RelevanceEvaluator(qrels, asked).evaluate(run)
     for of_query in missing:
         rows[of_query] = -1
-    ordered, _ = canonical(rows, scores.astype(np.float32), id_ranks(ids), max(CUTOFFS))
+    ordered, _ = canonical(rows, scores.astype(np.float32), id_order(ids), max(CUTOFFS))
     figures = evaluate(EVERY, ordered, judged(grades))
     for kind, name in TREC_NAMES.items():
         for k in CUTOFFS:
