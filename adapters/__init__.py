@@ -1,7 +1,7 @@
 """One file per provider and role. Nothing in here imports from `bench`."""
 
-from .printable import printable, unprintable
-from .quiet import quieten_engines, quieten_process
+from adapters.printable import printable, unprintable
+from adapters.quiet import quieten_engines, quieten_process
 
 __all__ = ["printable", "quieten_process", "unprintable"]
 

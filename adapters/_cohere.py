@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from .base import InvalidOptions
-from .service import MISSHAPEN, CallOptions, Service
+from adapters.base import InvalidOptions
+from adapters.service import MISSHAPEN, CallOptions, Service
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from .base import AdapterRejected, is_loopback
+from adapters.base import AdapterRejected, is_loopback
 
 LARGEST = 64 << 20  # bytes of an answer, as they are when unpacked
 _SHORTEST_WAIT = 0.001  # seconds; zero would make a socket non-blocking

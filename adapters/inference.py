@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .base import AdapterRejected, ModelNotFound, OutOfMemory
+from adapters.base import AdapterRejected, ModelNotFound, OutOfMemory
 
 _MEMORY_WORDS = (
     "out of memory",  # torch on CUDA and MPS; Lance

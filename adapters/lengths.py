@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Flags
+from adapters.base import Flags
 
 
 class Lengths:

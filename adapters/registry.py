@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeAlias, cast
 
-from .base import Adapter, InvalidOptions
+from adapters.base import Adapter, InvalidOptions
 
 RoleName: TypeAlias = Literal["datasets", "encoders", "stores", "rerankers", "trackers"]
 ROLES: tuple[RoleName, ...] = ("datasets", "encoders", "stores", "rerankers", "trackers")

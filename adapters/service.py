@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import Field
 
-from .answers import LARGEST, Bounds, bounded_client, printable
-from .base import (
+from adapters.answers import LARGEST, Bounds, bounded_client, printable
+from adapters.base import (
     AdapterError,
     AdapterRejected,
     AdapterTimeout,

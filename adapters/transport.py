@@ -18,9 +18,9 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from .base import AdapterError, AdapterRejected, Usage, reckoned_tokens
-from .rate_limit import RateLimit
-from .service import CallOptions, RequestRefused, Retryable
+from adapters.base import AdapterError, AdapterRejected, Usage, reckoned_tokens
+from adapters.rate_limit import RateLimit
+from adapters.service import CallOptions, RequestRefused, Retryable
 
 T = TypeVar("T")
 

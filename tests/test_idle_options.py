@@ -12,8 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from adapters import registry
 from bench.experiment.file import ExperimentFile, LoadPoint, SystemEntry
-
-from .conftest import REPOSITORY
+from tests.conftest import REPOSITORY
 
 URL = {"url": "http://localhost:1/x", "ids": "ids.*"}
 FILES = {"corpus": "a.npy", "queries": "b.npy"}

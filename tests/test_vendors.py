@@ -15,9 +15,8 @@ from adapters import registry
 from adapters.base import Adapter, Reranker, WrongAnswer
 from adapters.rerankers.bi_encoder import BiEncoderReranker
 from bench.machine.provenance import packages
+from tests.conftest import REPOSITORY
 from tests.third_party.usearch_store import UsearchStore
-
-from .conftest import REPOSITORY
 
 VENDORS = (
     "weaviate", "lancedb", "lance", "pylance", "cohere", "openai", "faiss", "usearch", "braintrust", "mlflow", "bm25s",

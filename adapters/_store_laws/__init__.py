@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ._building import BuildingLaws
-from ._directions import DirectionLaws
-from ._filters import FilterLaws
-from ._growth import GrowthLaws
-from ._nearness import NearnessLaws
-from ._refusals import RefusalLaws
-from ._sample import Sample
-from ._searching import SearchingLaws
-from ._suite import StoreSuite
+from adapters._store_laws._building import BuildingLaws
+from adapters._store_laws._directions import DirectionLaws
+from adapters._store_laws._filters import FilterLaws
+from adapters._store_laws._growth import GrowthLaws
+from adapters._store_laws._nearness import NearnessLaws
+from adapters._store_laws._refusals import RefusalLaws
+from adapters._store_laws._sample import Sample
+from adapters._store_laws._searching import SearchingLaws
+from adapters._store_laws._suite import StoreSuite
 
 __all__ = ["NearnessLaws", "Sample", "StoreConformance", "StoreSuite"]
 

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from adapters._store_laws._sample import DIMENSION, Sample, word
+from adapters._store_laws._suite import Builder, StoreSuite
 from adapters.base import (
     AdapterError,
     IndexMissing,
@@ -21,9 +23,6 @@ from adapters.base import (
     Similarity,
     index_name,
 )
-
-from ._sample import DIMENSION, Sample, word
-from ._suite import Builder, StoreSuite
 
 
 class BuildingLaws(StoreSuite):

@@ -11,10 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from adapters._store_laws._sample import DIMENSION, Sample
+from adapters._store_laws._suite import Builder, StoreSuite
 from adapters.base import Queries, Similarity
-
-from ._sample import DIMENSION, Sample
-from ._suite import Builder, StoreSuite
 
 _ZERO = [0, 100, 101, 299]
 

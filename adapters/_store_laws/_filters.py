@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
+from adapters._store_laws._sample import Sample
+from adapters._store_laws._suite import Builder, StoreSuite
 from adapters.base import Filter, InvalidOptions
-
-from ._sample import Sample
-from ._suite import Builder, StoreSuite
 
 
 class FilterLaws(StoreSuite):

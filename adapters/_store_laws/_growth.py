@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from adapters._store_laws._sample import Sample
+from adapters._store_laws._suite import Builder, StoreSuite
 from adapters.base import AdapterError, Hits, InvalidOptions, Queries
-
-from ._sample import Sample
-from ._suite import Builder, StoreSuite
 
 
 class GrowthLaws(StoreSuite):

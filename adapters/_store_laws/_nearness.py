@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapters._store_laws._sample import DIMENSION, Sample
+from adapters._store_laws._suite import FLOOR, ORDER, Builder, StoreSuite, recall_of
 from adapters.base import (
     Filter,
     Hits,
@@ -23,9 +25,6 @@ from adapters.base import (
     Store,
     exact_scores,
 )
-
-from ._sample import DIMENSION, Sample
-from ._suite import FLOOR, ORDER, Builder, StoreSuite, recall_of
 
 _MEASURABLE = 0.01  # of recall, by which the weaker value of a query option must find less
 

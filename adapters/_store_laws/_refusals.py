@@ -9,10 +9,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from adapters._store_laws._sample import Sample
+from adapters._store_laws._suite import Builder, StoreSuite
 from adapters.base import InvalidVectors, Queries
-
-from ._sample import Sample
-from ._suite import Builder, StoreSuite
 
 
 class RefusalLaws(StoreSuite):

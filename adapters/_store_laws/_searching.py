@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from adapters._store_laws._sample import Sample, word
+from adapters._store_laws._suite import FLOOR, Builder, StoreSuite
 from adapters.base import Hits, Queries
-
-from ._sample import Sample, word
-from ._suite import FLOOR, Builder, StoreSuite
 
 
 class SearchingLaws(StoreSuite):

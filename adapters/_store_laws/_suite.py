@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from adapters._store_laws._sample import DIMENSION, META, Sample
 from adapters.base import (
     Consumes,
     Flags,
@@ -28,8 +29,6 @@ from adapters.base import (
     exact_top_k,
     index_name,
 )
-
-from ._sample import DIMENSION, META, Sample
 
 Builder: TypeAlias = Callable[..., IndexRef]
 

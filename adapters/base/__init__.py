@@ -1,7 +1,7 @@
 """The contracts of the adapters and the values that cross them. Everything here is public."""
 
-from .adapter import Adapter, Consumes, NoOptions, Options
-from .arrays import (
+from adapters.base.adapter import Adapter, Consumes, NoOptions, Options
+from adapters.base.arrays import (
     EMPTY_ROW,
     EMPTY_SCORE,
     Context,
@@ -29,12 +29,12 @@ from .arrays import (
     returned,
     vectors_of,
 )
-from .comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
-from .contacts import Contact, asks_others, contacts_feared, is_address, is_loopback
-from .dataset_source import DatasetSource
-from .directions import of_ordinary_length, without_direction
-from .encoder import Encoder
-from .errors import (
+from adapters.base.comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
+from adapters.base.contacts import Contact, asks_others, contacts_feared, is_address, is_loopback
+from adapters.base.dataset_source import DatasetSource
+from adapters.base.directions import of_ordinary_length, without_direction
+from adapters.base.encoder import Encoder
+from adapters.base.errors import (
     AdapterError,
     AdapterRejected,
     AdapterTimeout,
@@ -49,7 +49,7 @@ from .errors import (
     OutOfMemory,
     WrongAnswer,
 )
-from .events import (
+from adapters.base.events import (
     Delivery,
     Event,
     QueryScored,
@@ -62,20 +62,20 @@ from .events import (
     Warned,
     event_as_dict,
 )
-from .exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
-from .filters import Condition, Filter, column_of
-from .id_order import id_order
-from .index_names import index_name, is_index_name
-from .offline import HUB, OFFLINE_VARIABLES, hub_is_offline, hub_offline
-from .paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
-from .reading import numbered_lines, open_matrix, open_text
-from .reranker import Reranker
-from .session import Session
-from .store import Store
-from .synonyms import SAME_OPTIONS
-from .tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
-from .tracker import Tracker
-from .wording import listed
+from adapters.base.exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
+from adapters.base.filters import Condition, Filter, column_of
+from adapters.base.id_order import id_order
+from adapters.base.index_names import index_name, is_index_name
+from adapters.base.offline import HUB, OFFLINE_VARIABLES, hub_is_offline, hub_offline
+from adapters.base.paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
+from adapters.base.reading import numbered_lines, open_matrix, open_text
+from adapters.base.reranker import Reranker
+from adapters.base.session import Session
+from adapters.base.store import Store
+from adapters.base.synonyms import SAME_OPTIONS
+from adapters.base.tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
+from adapters.base.tracker import Tracker
+from adapters.base.wording import listed
 
 __all__ = [
     "EMPTY_ROW",

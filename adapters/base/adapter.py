@@ -16,9 +16,9 @@ from typing import ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from ._distributions import distribution_of
-from .contacts import Contact, asks_others, contacts_feared
-from .errors import MissingDependency
+from adapters.base._distributions import distribution_of
+from adapters.base.contacts import Contact, asks_others, contacts_feared
+from adapters.base.errors import MissingDependency
 
 Consumes: TypeAlias = Literal["vector", "text"]
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .errors import InvalidOptions, InvalidVectors, WrongAnswer
-from .paths import resolve_path
+from adapters.base.errors import InvalidOptions, InvalidVectors, WrongAnswer
+from adapters.base.paths import resolve_path
 
 Role: TypeAlias = Literal["query", "document"]
 Floats: TypeAlias = npt.NDArray[np.float32]

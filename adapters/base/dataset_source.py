@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from .adapter import Adapter, NoOptions
-from .arrays import Context, Tables
+from adapters.base.adapter import Adapter, NoOptions
+from adapters.base.arrays import Context, Tables
 
 
 class DatasetSource(Adapter):

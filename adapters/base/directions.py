@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from .arrays import Flags, Floats, check_vectors, vectors_of
-from .errors import InvalidVectors
+from adapters.base.arrays import Flags, Floats, check_vectors, vectors_of
+from adapters.base.errors import InvalidVectors
 
 # Squared lengths between these are far from the ends of float32, and sums and products of such vectors too.
 _SHORT, _LONG = np.float32(2.0**-80), np.float32(2.0**80)

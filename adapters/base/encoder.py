@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel
 
-from .adapter import Adapter, Consumes, NoOptions
-from .arrays import Context, Encoded, Identity, Role, Similarity, TextRows, check_vectors, returned
-from .errors import AdapterRejected, WrongAnswer
+from adapters.base.adapter import Adapter, Consumes, NoOptions
+from adapters.base.arrays import Context, Encoded, Identity, Role, Similarity, TextRows, check_vectors, returned
+from adapters.base.errors import AdapterRejected, WrongAnswer
 
 
 class Encoder(Adapter):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import EMPTY_ROW, Flags, Floats, Hits, Rows, Similarity
-from .directions import of_ordinary_length, without_direction
+from adapters.base.arrays import EMPTY_ROW, Flags, Floats, Hits, Rows, Similarity
+from adapters.base.directions import of_ordinary_length, without_direction
 
 _BLOCK_BYTES = 1 << 26
 _SLACK = 32  # candidates beyond k that float32 hands to the float64 pass

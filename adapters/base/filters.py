@@ -13,9 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .comparing import Comparison, NotComparable, Operator, Scalar, comparable, comparison_for, date_in, passed, shown
-from .errors import InvalidOptions
-from .wording import listed
+from adapters.base.comparing import (
+    Comparison,
+    NotComparable,
+    Operator,
+    Scalar,
+    comparable,
+    comparison_for,
+    date_in,
+    passed,
+    shown,
+)
+from adapters.base.errors import InvalidOptions
+from adapters.base.wording import listed
 
 _SEVERAL = ("in", "not_in")
 _DATE = "date"  # the key under which `as_dict` writes a date, so that it is not read back as a text

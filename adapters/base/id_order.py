@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from .arrays import Rows
+from adapters.base.arrays import Rows
 
 
 def id_order(ids: Sequence[str] | pa.Array | pa.ChunkedArray) -> Rows:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TextIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DatasetInvalid
+from adapters.base.errors import DatasetInvalid
 
 _GZIP = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")

@@ -10,9 +10,20 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel
 
-from .adapter import Adapter, Consumes, NoOptions
-from .arrays import EMPTY_SCORE, Context, Corpus, Identity, Queries, Rows, Scored, Unmatched, numbers, returned
-from .errors import AdapterRejected, InvalidVectors, WrongAnswer
+from adapters.base.adapter import Adapter, Consumes, NoOptions
+from adapters.base.arrays import (
+    EMPTY_SCORE,
+    Context,
+    Corpus,
+    Identity,
+    Queries,
+    Rows,
+    Scored,
+    Unmatched,
+    numbers,
+    returned,
+)
+from adapters.base.errors import AdapterRejected, InvalidVectors, WrongAnswer
 
 
 class Reranker(Adapter):

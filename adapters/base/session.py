@@ -9,9 +9,19 @@ from typing import Any, Self
 
 import numpy as np
 
-from .arrays import Hits, IndexRef, Queries, Similarity, UnknownIds, Unmatched, check_hits, check_vectors, returned
-from .directions import all_ordinary, of_ordinary_length
-from .filters import Filter
+from adapters.base.arrays import (
+    Hits,
+    IndexRef,
+    Queries,
+    Similarity,
+    UnknownIds,
+    Unmatched,
+    check_hits,
+    check_vectors,
+    returned,
+)
+from adapters.base.directions import all_ordinary, of_ordinary_length
+from adapters.base.filters import Filter
 
 _MOST_BESIDE = 1000  # hits asked for beyond the limit, that documents without a direction may take the places of
 

@@ -11,12 +11,23 @@ from typing import Any, ClassVar
 import pyarrow as pa
 from pydantic import BaseModel
 
-from .adapter import Adapter, Consumes, NoOptions
-from .arrays import Context, EffectiveIndex, Floats, Identity, IndexRef, Place, Rows, Similarity, Unmatched, returned
-from .directions import Counted
-from .errors import InvalidOptions, NotIndexed
-from .index_names import is_index_name
-from .session import NoRows, Session
+from adapters.base.adapter import Adapter, Consumes, NoOptions
+from adapters.base.arrays import (
+    Context,
+    EffectiveIndex,
+    Floats,
+    Identity,
+    IndexRef,
+    Place,
+    Rows,
+    Similarity,
+    Unmatched,
+    returned,
+)
+from adapters.base.directions import Counted
+from adapters.base.errors import InvalidOptions, NotIndexed
+from adapters.base.index_names import is_index_name
+from adapters.base.session import NoRows, Session
 
 
 class Store(Adapter):

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from .adapter import Adapter, NoOptions
-from .arrays import Context
-from .events import Delivery, Event
+from adapters.base.adapter import Adapter, NoOptions
+from adapters.base.arrays import Context
+from adapters.base.events import Delivery, Event
 
 
 class Tracker(Adapter):

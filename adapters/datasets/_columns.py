@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..base import DatasetInvalid, listed, shape_of
+from adapters.base import DatasetInvalid, listed, shape_of
 
 
 def column_of(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:

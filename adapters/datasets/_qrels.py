@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ..base import DatasetInvalid, listed, numbered_lines
-from ._reading import csv_cells, ending, identifier, is_whole, records, whole_grade
-from ._tables import QrelsTable
+from adapters.base import DatasetInvalid, listed, numbered_lines
+from adapters.datasets._reading import csv_cells, ending, identifier, is_whole, records, whole_grade
+from adapters.datasets._tables import QrelsTable
 
 # A column's role by its name without case, blanks, hyphens and underscores, as BEIR, MTEB, MS MARCO, TREC's tools,
 # PyTerrier and ir_datasets write it.

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..base import DatasetInvalid, listed, numbered_lines, open_text
+from adapters.base import DatasetInvalid, listed, numbered_lines, open_text
 
 BATCH_ROWS = 10_000
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")

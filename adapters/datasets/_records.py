@@ -8,9 +8,9 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base import DatasetInvalid, Tables
-from ._reading import identifier, optional_text, required_text, whole_grade
-from ._tables import QrelsTable, TextTable
+from adapters.base import DatasetInvalid, Tables
+from adapters.datasets._reading import identifier, optional_text, required_text, whole_grade
+from adapters.datasets._tables import QrelsTable, TextTable
 
 
 class Numbering:

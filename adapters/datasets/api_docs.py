@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from .. import base
-from ..base import DatasetInvalid, DatasetSource, MissingDependency, Tables
-from ._tables import QrelsTable, TextTable
+from adapters import base
+from adapters.base import DatasetInvalid, DatasetSource, MissingDependency, Tables
+from adapters.datasets._tables import QrelsTable, TextTable
 
 _SIGNATURE = re.compile(r"[\w.]+\(.*\)(\s*->.*)?", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, Tables
-from ._links import leads_out
-from ._qrels import JUDGEMENTS, read_qrels
-from ._reading import ending, identifier, optional_text, records, required_text
-from ._tables import TextTable
+from adapters import base
+from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables
+from adapters.datasets._links import leads_out
+from adapters.datasets._qrels import JUDGEMENTS, read_qrels
+from adapters.datasets._reading import ending, identifier, optional_text, records, required_text
+from adapters.datasets._tables import TextTable
 
 _TEXTS = (".jsonl", ".ndjson", ".parquet")
 _SHOWN = 10  # names that a message lists

@@ -13,12 +13,12 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 import pyarrow as pa
 from pydantic import Field
 
-from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, Tables, listed, open_text
-from ._links import leads_out
-from ._reading import is_text, optional_text, records, required_text, whole_grade
-from ._records import Numbering, merged_note
-from ._tables import QrelsTable, TextTable
+from adapters import base
+from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed, open_text
+from adapters.datasets._links import leads_out
+from adapters.datasets._reading import is_text, optional_text, records, required_text, whole_grade
+from adapters.datasets._records import Numbering, merged_note
+from adapters.datasets._tables import QrelsTable, TextTable
 
 _HTML = (".html", ".htm")
 _SUFFIXES = (".md", ".txt", *_HTML)

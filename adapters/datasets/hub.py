@@ -12,13 +12,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from .. import base
-from ..base import Contact, DatasetInvalid, DatasetSource, FilePath, InvalidOptions, ModelNotFound, PathText, Tables
-from ._columns import as_ids, as_text, as_vectors, column_of, meta_columns, named
-from ._qrels import named_columns
-from ._reading import BATCH_ROWS, identifier, whole_grade
-from ._records import PairColumns, pair_tables
-from ._tables import QrelsTable
+from adapters import base
+from adapters.base import (
+    Contact,
+    DatasetInvalid,
+    DatasetSource,
+    FilePath,
+    InvalidOptions,
+    ModelNotFound,
+    PathText,
+    Tables,
+)
+from adapters.datasets._columns import as_ids, as_text, as_vectors, column_of, meta_columns, named
+from adapters.datasets._qrels import named_columns
+from adapters.datasets._reading import BATCH_ROWS, identifier, whole_grade
+from adapters.datasets._records import PairColumns, pair_tables
+from adapters.datasets._tables import QrelsTable
 
 Preset: TypeAlias = Literal["mteb", "klue_mrc", "miracl", "wikipedia"]
 _PRESETS: Mapping[Preset, re.Pattern[str]] = {

@@ -8,10 +8,10 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, Tables, listed
-from ._reading import records
-from ._records import PairColumns, pair_tables
+from adapters import base
+from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed
+from adapters.datasets._reading import records
+from adapters.datasets._records import PairColumns, pair_tables
 
 _PASSAGES = ("passage", "positive", "document", "text")
 _LABELS = ("label", "category")

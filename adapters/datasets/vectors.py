@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from .. import base
-from ..base import DatasetInvalid, DatasetSource, FilePath, Floats, InvalidOptions, Tables, open_matrix
-from ._columns import as_ids, as_text, as_vectors, column_of, matrix_column, meta_columns
-from ._qrels import read_qrels
-from ._reading import parquet_table
-from ._tables import with_vectors_of
-from .beir import read_texts
+from adapters import base
+from adapters.base import DatasetInvalid, DatasetSource, FilePath, Floats, InvalidOptions, Tables, open_matrix
+from adapters.datasets._columns import as_ids, as_text, as_vectors, column_of, matrix_column, meta_columns
+from adapters.datasets._qrels import read_qrels
+from adapters.datasets._reading import parquet_table
+from adapters.datasets._tables import with_vectors_of
+from adapters.datasets.beir import read_texts
 
 _IDS = ("id", "_id")
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ..base import (
+from adapters.base import (
     Contact,
     Context,
     Encoded,
@@ -22,8 +22,8 @@ from ..base import (
     Usage,
     reckoned_tokens,
 )
-from ..service import CallOptions, RequestRefused, Service
-from ..transport import PROBE, Answer, Job, Transport, batches, shortened
+from adapters.service import CallOptions, RequestRefused, Service
+from adapters.transport import PROBE, Answer, Job, Transport, batches, shortened
 
 
 class ManagedEncoder(Encoder):

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from .._cohere import KEY_ENV, Cohere, check_not_retired
-from ..base import Context, Floats, Identity, InvalidOptions, Role
-from ..service import CallOptions, counted
-from ._managed import ManagedEncoder, float_vectors
+from adapters._cohere import KEY_ENV, Cohere, check_not_retired
+from adapters.base import Context, Floats, Identity, InvalidOptions, Role
+from adapters.encoders._managed import ManagedEncoder, float_vectors
+from adapters.service import CallOptions, counted
 
 EmbeddingType = Literal["float", "int8", "uint8", "binary", "ubinary"]
 

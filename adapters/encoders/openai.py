@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from ..answers import LARGEST
-from ..base import AdapterError, Context, Flags, Floats, Identity, InvalidOptions, Role
-from ..service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted, shown
-from ._managed import ManagedEncoder, answer_bytes, float_vectors
+from adapters.answers import LARGEST
+from adapters.base import AdapterError, Context, Flags, Floats, Identity, InvalidOptions, Role
+from adapters.encoders._managed import ManagedEncoder, answer_bytes, float_vectors
+from adapters.service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted, shown
 
 OWN_ADDRESS = "https://api.openai.com/v1"
 

@@ -7,7 +7,18 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from ..base import Consumes, Context, Encoded, Encoder, Identity, InvalidOptions, Options, Role, Similarity, TextRows
+from adapters.base import (
+    Consumes,
+    Context,
+    Encoded,
+    Encoder,
+    Identity,
+    InvalidOptions,
+    Options,
+    Role,
+    Similarity,
+    TextRows,
+)
 
 
 class PrecomputedOptions(Options):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ..base import (
+from adapters.base import (
     AdapterRejected,
     Context,
     Encoded,
@@ -26,9 +26,9 @@ from ..base import (
     Similarity,
     TextRows,
 )
-from ..inference import loading, working
-from ..lengths import Lengths
-from ..models import (
+from adapters.inference import loading, working
+from adapters.lengths import Lengths
+from adapters.models import (
     Device,
     Dtype,
     Model,

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..base import Contact, Context, Floats, Queries, Reranker, Rows, Scored, Usage, reckoned_tokens
-from ..service import CallOptions, RequestRefused, Service, shown
-from ..transport import PROBE, Answer, Job, Transport, shortened
+from adapters.base import Contact, Context, Floats, Queries, Reranker, Rows, Scored, Usage, reckoned_tokens
+from adapters.service import CallOptions, RequestRefused, Service, shown
+from adapters.transport import PROBE, Answer, Job, Transport, shortened
 
 
 class _Part(NamedTuple):

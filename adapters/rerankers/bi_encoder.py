@@ -6,7 +6,18 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ..base import Consumes, Context, Identity, InvalidOptions, Options, Queries, Reranker, Rows, Scored, exact_scores
+from adapters.base import (
+    Consumes,
+    Context,
+    Identity,
+    InvalidOptions,
+    Options,
+    Queries,
+    Reranker,
+    Rows,
+    Scored,
+    exact_scores,
+)
 
 
 class BiEncoderOptions(Options):

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from .._cohere import KEY_ENV, Cohere, check_not_retired
-from ..base import Context, Floats, Identity, Usage
-from ..service import CallOptions, counted
-from ._managed import ManagedReranker, scores_in_order
+from adapters._cohere import KEY_ENV, Cohere, check_not_retired
+from adapters.base import Context, Floats, Identity, Usage
+from adapters.rerankers._managed import ManagedReranker, scores_in_order
+from adapters.service import CallOptions, counted
 
 
 class CohereRerankOptions(CallOptions):

@@ -10,20 +10,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from ..base import (
-    Context,
-    Identity,
-    InvalidOptions,
-    Options,
-    PathText,
-    Queries,
-    Reranker,
-    Rows,
-    Scored,
-)
-from ..inference import loading, working
-from ..lengths import Lengths
-from ..models import (
+from adapters.base import Context, Identity, InvalidOptions, Options, PathText, Queries, Reranker, Rows, Scored
+from adapters.inference import loading, working
+from adapters.lengths import Lengths
+from adapters.models import (
     Device,
     Dtype,
     Model,

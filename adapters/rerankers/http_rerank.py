@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..base import Context, Floats, Identity, InvalidOptions, ModelNotFound, Usage
-from ..service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted
-from ._managed import ManagedReranker, scores_in_order
+from adapters.base import Context, Floats, Identity, InvalidOptions, ModelNotFound, Usage
+from adapters.rerankers._managed import ManagedReranker, scores_in_order
+from adapters.service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted
 
 Interface = Literal["cohere", "tei"]
 _READ_CHARACTERS = 2000  # of a refusal

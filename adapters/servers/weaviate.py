@@ -21,9 +21,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import printable
-from ._ports import Ports, ServerFailed, listens
-from ._weaviate_credentials import Credentials
+from adapters import printable
+from adapters.servers._ports import Ports, ServerFailed, listens
+from adapters.servers._weaviate_credentials import Credentials
 
 VERSION = "1.38.11"
 IMAGE = f"cr.weaviate.io/semitechnologies/weaviate:{VERSION}"

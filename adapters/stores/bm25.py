@@ -29,8 +29,7 @@ from adapters.base import (
     Store,
     Unmatched,
 )
-
-from ._rows import RowsFile, RowsWriter, folder_bytes
+from adapters.stores._rows import RowsFile, RowsWriter, folder_bytes
 
 _INDEX = "bm25s"
 

@@ -29,8 +29,7 @@ from adapters.base import (
     Store,
     vectors_of,
 )
-
-from ._rows import RowsFile, RowsWriter, folder_bytes
+from adapters.stores._rows import RowsFile, RowsWriter, folder_bytes
 
 _VECTORS = "vectors.npy"
 _BLOCK_BYTES = 1 << 26  # of the scores that a batch of queries holds at once, in float64

@@ -38,10 +38,9 @@ from adapters.base import (
     Store,
     vectors_of,
 )
-
-from ..inference import first_line, lacks_memory
-from ._quantizing import few_codes
-from ._rows import RowsFile, RowsWriter, folder_bytes
+from adapters.inference import first_line, lacks_memory
+from adapters.stores._quantizing import few_codes
+from adapters.stores._rows import RowsFile, RowsWriter, folder_bytes
 
 Kind: TypeAlias = Literal["FLAT", "IVF_FLAT", "IVF_PQ", "HNSW"]
 Positive: TypeAlias = Annotated[int, Field(ge=1)]

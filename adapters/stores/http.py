@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 import pyarrow as pa
 
+from adapters.answers import Bounds, bounded_client, printable
 from adapters.base import (
     EMPTY_ROW,
     AdapterError,
@@ -41,10 +42,8 @@ from adapters.base import (
     UnknownIds,
 )
 from adapters.base.processes import is_this_machine
-
-from ..answers import Bounds, bounded_client, printable
-from ..service import shown, without_credentials
-from ._http_options import PLACEHOLDER, HttpConnection, HttpIndex, HttpQuery, Json
+from adapters.service import shown, without_credentials
+from adapters.stores._http_options import PLACEHOLDER, HttpConnection, HttpIndex, HttpQuery, Json
 
 _IDS = "ids.arrow"
 _LARGEST_SCORE = float(np.finfo(np.float32).max)  # what scores are kept in

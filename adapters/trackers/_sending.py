@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base import Delivery, Event, QueryScored, RunStarted, SystemFinished, Tracker
-from ..service import scrub
+from adapters.base import Delivery, Event, QueryScored, RunStarted, SystemFinished, Tracker
+from adapters.service import scrub
 
 _MAY_BE_SECRET = re.compile(
     r"KEY|TOKEN|SECRET|PASS|PWD$|CREDENTIAL|AUTH|COOKIE|_PAT$|_SAS|CONNECTION_STRING|CUSTOM_HEADERS|USERNAME|_DSN$"

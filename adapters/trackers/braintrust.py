@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ..base import Contact, Context, Options, QueryScored, RunStarted
-from ..service import without_credentials
-from ._sending import SendingTracker, numbers, row_id, scores_within_bounds
+from adapters.base import Contact, Context, Options, QueryScored, RunStarted
+from adapters.service import without_credentials
+from adapters.trackers._sending import SendingTracker, numbers, row_id, scores_within_bounds
 
 
 class BraintrustDataset(Options):

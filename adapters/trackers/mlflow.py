@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ..base import Contact, Context, Options, PathText, QueryScored, RunStarted
-from ..service import without_credentials
-from ._sending import SendingTracker, numbers
+from adapters.base import Contact, Context, Options, PathText, QueryScored, RunStarted
+from adapters.service import without_credentials
+from adapters.trackers._sending import SendingTracker, numbers
 
 _CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD")
 _OF_THE_USERS_CONFIGURATION = ("databricks", "uc")

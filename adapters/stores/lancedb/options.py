@@ -13,8 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from adapters._scripts import Writing
 from adapters.base import InvalidOptions, Options, Similarity
-
-from .._quantizing import few_codes
+from adapters.stores._quantizing import few_codes
 
 IndexType: TypeAlias = Literal[
     "none", "IVF_FLAT", "IVF_SQ", "IVF_PQ", "IVF_RQ", "IVF_HNSW_FLAT", "IVF_HNSW_SQ", "IVF_HNSW_PQ"

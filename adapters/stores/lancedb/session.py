@@ -9,11 +9,10 @@ import numpy as np
 
 from adapters._scripts import advice
 from adapters.base import Filter, Floats, Hits, IndexRef, InvalidOptions, Queries, Session, Similarity, Unmatched
-
-from .._fields import MetaFields
-from .errors import told
-from .options import DEFAULT_NPROBES, TOKENIZERS, LanceDbIndex, LanceDbQuery
-from .table import where_clause
+from adapters.stores._fields import MetaFields
+from adapters.stores.lancedb.errors import told
+from adapters.stores.lancedb.options import DEFAULT_NPROBES, TOKENIZERS, LanceDbIndex, LanceDbQuery
+from adapters.stores.lancedb.table import where_clause
 
 _BATCH = 256  # queries in one request of a search with many
 

@@ -32,13 +32,12 @@ from adapters.base import (
     Similarity,
     Store,
 )
-
-from .._fields import MetaFields
-from .._rows import folder_bytes
-from .errors import told
-from .options import LanceDbIndex, LanceDbQuery
-from .session import LanceDbSession, vector_query
-from .table import batches_for, rows_for
+from adapters.stores._fields import MetaFields
+from adapters.stores._rows import folder_bytes
+from adapters.stores.lancedb.errors import told
+from adapters.stores.lancedb.options import LanceDbIndex, LanceDbQuery
+from adapters.stores.lancedb.session import LanceDbSession, vector_query
+from adapters.stores.lancedb.table import batches_for, rows_for
 
 _ADDRESSES = ("endpoint", "endpoint_url", "base_url", "authority", "host")  # how such storage options end
 _ON_THIS_MACHINE = ("file://", "memory://", "file-object-store://")

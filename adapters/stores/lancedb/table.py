@@ -11,8 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.base import Comparison, Filter, Shape
-
-from .._fields import MetaFields
+from adapters.stores._fields import MetaFields
 
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _LEAST = -(2**63)

@@ -1,5 +1,5 @@
 """Weaviate as a store: options, connection, schema, collection, session and filters, each a file."""
 
-from .store import WeaviateStore
+from adapters.stores.weaviate.store import WeaviateStore
 
 __all__ = ["WeaviateStore"]

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 
 from adapters.base import AdapterError, AdapterRejected, AdapterTimeout, AdapterUnavailable, IndexMissing
 from adapters.servers import weaviate as weaviate_server
-
-from .options import DEFAULT_KEY_ENV, WeaviateConnection
+from adapters.stores.weaviate.options import DEFAULT_KEY_ENV, WeaviateConnection
 
 _T = TypeVar("_T")
 

@@ -22,12 +22,11 @@ from adapters.base import (
     Similarity,
     vectors_of,
 )
-
-from .._fields import MetaFields
-from .client import ServerLink
-from .fields import values_of
-from .options import TRAINED, WeaviateIndex
-from .schema import (
+from adapters.stores._fields import MetaFields
+from adapters.stores.weaviate.client import ServerLink
+from adapters.stores.weaviate.fields import values_of
+from adapters.stores.weaviate.options import TRAINED, WeaviateIndex
+from adapters.stores.weaviate.schema import (
     ROW,
     TEXT,
     VECTOR,

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.base import Comparison, Filter, InvalidOptions, NotComparable, comparable, shape_of
-
-from .._fields import Asked, MetaFields
+from adapters.stores._fields import Asked, MetaFields
 
 _OPERATORS = {"gt": "greater_than", "gte": "greater_or_equal", "lt": "less_than", "lte": "less_or_equal"}
 _TYPES = {"text": "text", "nothing": "text", "bool": "boolean", "int": "int", "time": "int", "number": "number"}

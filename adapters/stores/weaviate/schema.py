@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import AdapterRejected, Similarity
-
-from .._fields import MetaFields
-from .fields import properties_of
-from .options import TRAINED, WeaviateIndex
+from adapters.stores._fields import MetaFields
+from adapters.stores.weaviate.fields import properties_of
+from adapters.stores.weaviate.options import TRAINED, WeaviateIndex
 
 ROW, TEXT, VECTOR = "row", "text", "default"
 _DISTANCE = {Similarity.COSINE: "cosine", Similarity.DOT: "dot", Similarity.L2: "l2-squared"}

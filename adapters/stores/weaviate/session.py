@@ -24,12 +24,11 @@ from adapters.base import (
     Similarity,
     Unmatched,
 )
-
-from .._fields import MetaFields
-from .collection import Collection
-from .fields import native_filter
-from .options import TOKENIZATIONS, WeaviateQuery
-from .schema import ROW, TEXT, query_settings, reconfigured, vector_config
+from adapters.stores._fields import MetaFields
+from adapters.stores.weaviate.collection import Collection
+from adapters.stores.weaviate.fields import native_filter
+from adapters.stores.weaviate.options import TOKENIZATIONS, WeaviateQuery
+from adapters.stores.weaviate.schema import ROW, TEXT, query_settings, reconfigured, vector_config
 
 _Found: TypeAlias = tuple[list[int], list[float]]
 _FUSION = {"relative_score": "RELATIVE_SCORE", "ranked": "RANKED"}

@@ -30,15 +30,14 @@ from adapters.base import (
 )
 from adapters.base.processes import is_this_machine, listeners, named
 from adapters.servers import weaviate as weaviate_server
-
-from .._fields import MetaFields
-from .._rows import folder_bytes
-from .client import ServerLink
-from .collection import Collection, build, insert, settle, stored_vectors
-from .fields import check_columns
-from .options import WeaviateConnection, WeaviateIndex, WeaviateQuery
-from .schema import Mark, class_definition, class_name, differences, vector_config
-from .session import WeaviateSession
+from adapters.stores._fields import MetaFields
+from adapters.stores._rows import folder_bytes
+from adapters.stores.weaviate.client import ServerLink
+from adapters.stores.weaviate.collection import Collection, build, insert, settle, stored_vectors
+from adapters.stores.weaviate.fields import check_columns
+from adapters.stores.weaviate.options import WeaviateConnection, WeaviateIndex, WeaviateQuery
+from adapters.stores.weaviate.schema import Mark, class_definition, class_name, differences, vector_config
+from adapters.stores.weaviate.session import WeaviateSession
 
 _MINIMUM = {"hfresh": (1, 36), "rq": (1, 32), "dynamic": (1, 25)}  # server versions
 
