@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -38,24 +38,18 @@ class _Record(NamedTuple):
 
 
 class Kept:
-    """Kept timings of systems under one load point. systems: those whose key is known. keys, found: by name."""
+    """Kept timings of systems under one load point. systems: those whose key is known. keys, found: by name. failures:
+    by name, why the key of a system cannot be known."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        load: LoadPoint,
-        systems: Sequence[System],
-        occasion: str,
-        failed: Callable[[str, LoadPoint, Failure], None] = lambda name, load, failure: None,
-    ) -> None:
-        """failed: is told of a system whose key cannot be known."""
+    def __init__(self, pipeline: Pipeline, load: LoadPoint, systems: Sequence[System], occasion: str) -> None:
         self._pipeline, self._load = pipeline, load
+        self.failures: dict[str, Failure] = {}
         stages: dict[str, Any] = {}
         for system in systems:
             try:
                 stages[system.name] = _stages(pipeline, system)
             except BaseException as error:
-                failed(system.name, load, failure_of(error))
+                self.failures[system.name] = failure_of(error)
         self.systems = [system for system in systems if system.name in stages]
         # Rounds compare systems, and are kept as they were taken; elsewhere `seconds` is shared by so many.
         company = sorted(map(content_key, stages.values())) if load.alone else len(stages)

@@ -33,29 +33,37 @@ EVERYONE, CHOSEN = "all systems", "chosen for a target"  # occasions on which ti
 
 
 @dataclass(slots=True)
+class SystemTimings:
+    """One system's. latencies: in the order of the load points. Of the first load point: rounds, its figures by round;
+    per_query, mean seconds by query position; means, mean seconds per live query by stage, None where nothing was
+    measured. memory: the most bytes of its engine in any turn, where they are known. notes: why it cannot be measured
+    under a load point. cut_off: what ended its measuring before its last turn."""
+
+    latencies: list[Latency] = field(default_factory=list)
+    rounds: RoundFigures | None = None
+    per_query: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    means: Mapping[str, float] | None = None
+    memory: int | None = None
+    notes: list[str] = field(default_factory=list)
+    cut_off: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Timings:
-    """latencies: by system, in the order of the load points. taken: live samples that this run measured.
-    encodings: what the encoders take, each once per load point. rounds: by system, its figures by round of the first
-    load point. per_query: by system and query position, mean seconds of the first load point. means: by system, mean
-    seconds per live query by stage there. table: all raw samples. memory: by system, the most bytes of its engine in
-    any turn, where they are known. remarks: what the passes came to otherwise than asked. notes: by system, why it
-    cannot be measured under a load point. cut_off: by system, what ended its measuring before its last turn."""
+    """systems: by name, those that are searched live. taken: live samples that this run measured. encodings: what the
+    encoders take, each once per load point. tables: all raw samples. remarks: what the passes came to otherwise than
+    asked."""
 
-    latencies: dict[str, list[Latency]]
-    taken: int
+    systems: dict[str, SystemTimings] = field(default_factory=dict)
+    taken: int = 0
     encodings: list[Encoding] = field(default_factory=list)
-    rounds: dict[str, RoundFigures] = field(default_factory=dict)
-    per_query: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
-    table: pa.Table | None = None
-    means: dict[str, dict[str, float]] = field(default_factory=dict)
-    memory: dict[str, int] = field(default_factory=dict)
+    tables: list[pa.Table] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    notes: dict[str, list[str]] = field(default_factory=dict)
-    cut_off: dict[str, list[str]] = field(default_factory=dict)
 
-    def stage_means(self, system: str) -> dict[str, float] | None:
-        """Mean seconds per live query by stage under the first load point, None where nothing was measured."""
-        return self.means.get(system)
+    @property
+    def rounds(self) -> dict[str, RoundFigures]:
+        """The figures of the first load point by round, of the systems that were measured under it."""
+        return {name: one.rounds for name, one in self.systems.items() if one.rounds is not None}
 
 
 def take_timings(
@@ -71,123 +79,130 @@ def take_timings(
     """Timings of every system under every load point: kept ones where system, ranking, plan, machine and packages are
     the same, the others measured together. rankings: each system's quality-pass rows (n, k). occasion: timings taken
     on another occasion are others, and kept beside these."""
-    timings = Timings({s.name: [] for s in systems if is_live(s)}, 0)
-    tables: list[pa.Table] = []
-
-    def note(name: str, text: str) -> None:
-        timings.notes.setdefault(name, []).append(text)
-        emit(Warned(name, text))
-
-    def ended(name: str, cause: str) -> None:
-        timings.cut_off.setdefault(name, []).append(cause)
-
-    def failed(name: str, load: LoadPoint, failure: Failure) -> None:
-        what = f"its latency under {load.label} was not measured"
-        emit(failure.warned(name, what))
-        ended(name, failure.of(what).cause)
-
+    taking = _Taking(pipeline, systems, rankings, emit, occasion)
     for number, load in enumerate(loads):
-        live = [system for system in systems if system.name in timings.latencies]
-        kept = Kept(pipeline, load, live, occasion, failed)
-        missing = kept.missing(rankings, remeasure=remeasure)
-        fresh = _measure(pipeline, load, [(s, kept.keys[s.name]) for s in missing], rankings, emit, note, failed)
+        taking.take(load, first=number == 0, remeasure=remeasure)
+    return taking.timings
+
+
+class _Taking:
+    """Takes the timings of systems, load point by load point. timings: what they come to so far."""
+
+    def __init__(
+        self, pipeline: Pipeline, systems: Sequence[System], rankings: Mapping[str, Rows], emit: Emit, occasion: str
+    ) -> None:
+        self._pipeline = pipeline
+        self._systems = [system for system in systems if is_live(system)]
+        self._rankings = rankings
+        self._emit = emit
+        self._occasion = occasion
+        self.timings = Timings({system.name: SystemTimings() for system in self._systems})
+
+    def take(self, load: LoadPoint, *, first: bool, remeasure: bool) -> None:
+        kept = Kept(self._pipeline, load, self._systems, self._occasion)
+        for name, failure in kept.failures.items():
+            self._failed(name, load, failure)
+        missing = kept.missing(self._rankings, remeasure=remeasure)
+        fresh = self._measure(load, missing, kept)
+        taken = self._usable(kept, missing, fresh)
+        if not taken:
+            return
+        seed = self._pipeline.experiment.settings.seed
+        figures = LoadFigures(load, {name: one.samples for name, one in taken.items()}, seed=seed)
+        rounds = figures.rounds() if first else {}
+        for name, (samples, written) in taken.items():
+            own = self.timings.systems[name]
+            if name in fresh:
+                self.timings.taken += int(samples.measured.sum())
+            own.latencies.append(figures.latency(name, reused=name not in fresh, written=written))
+            self.timings.tables.append(
+                samples_table(self._pipeline.dataset.query_ids, name, load, samples, self._occasion)
+            )
+            if written is not None:
+                self.timings.tables.append(written_table(name, load, written, self._occasion))
+            elif not np.isnan(samples.memory_bytes).all():
+                own.memory = max(int(np.nanmax(samples.memory_bytes)), own.memory or 0)
+            if first:
+                own.per_query, own.means, own.rounds = figures.per_query(name), figures.means(name), rounds[name]
+        self.timings.encodings += figures.encodings()
+        latest = [self.timings.systems[name].latencies[-1] for name in taken]
+        self.timings.remarks += [*pass_notes(load), *disturbance_notes(latest)]
+
+    def _usable(self, kept: Kept, missing: Sequence[System], fresh: Mapping[str, Taken]) -> dict[str, Taken]:
+        """Kept and fresh timings by name; fresh ones that are whole are kept."""
         taken: dict[str, Taken] = {}
         for system in kept.systems:
             found = fresh.get(system.name, None if system in missing else kept.found[system.name])
             if found is None:
                 continue
             if found.samples.cut_off is not None:
-                ended(system.name, found.samples.cut_off)
+                self.timings.systems[system.name].cut_off.append(found.samples.cut_off)
                 if not found.samples.measured.any():
                     continue
             elif system.name in fresh:
-                kept.write(system.name, found, rankings[system.name])
+                kept.write(system.name, found, self._rankings[system.name])
             taken[system.name] = found
-        if not taken:
-            continue
-        seed = pipeline.experiment.settings.seed
-        figures = LoadFigures(load, {name: one.samples for name, one in taken.items()}, seed=seed)
-        for name, (samples, written) in taken.items():
-            if name in fresh:
-                timings.taken += int(samples.measured.sum())
-            timings.latencies[name].append(figures.latency(name, reused=name not in fresh, written=written))
-            tables.append(samples_table(pipeline.dataset.query_ids, name, load, samples, occasion))
-            if written is not None:
-                tables.append(written_table(name, load, written, occasion))
-            elif not np.isnan(samples.memory_bytes).all():
-                most = int(np.nanmax(samples.memory_bytes))
-                timings.memory[name] = max(most, timings.memory.get(name, 0))
-            if number == 0:
-                timings.per_query[name] = figures.per_query(name)
-                timings.means[name] = figures.means(name)
-        timings.encodings += figures.encodings()
-        timings.remarks += [*pass_notes(load), *disturbance_notes([timings.latencies[name][-1] for name in taken])]
-        if number == 0:
-            timings.rounds = figures.rounds()
-    if tables:
-        timings.table = pa.concat_tables(tables, promote_options="default")
-    return timings
+        return taken
 
+    def _failed(self, name: str, load: LoadPoint, failure: Failure) -> None:
+        """What no adapter mapped."""
+        what = f"its latency under {load.label} was not measured"
+        self._emit(failure.warned(name, what))
+        self.timings.systems[name].cut_off.append(failure.of(what).cause)
 
-def _measure(
-    pipeline: Pipeline,
-    load: LoadPoint,
-    systems: Sequence[tuple[System, str]],
-    rankings: Mapping[str, Rows],
-    emit: Emit,
-    note: Callable[[str, str], None],
-    failed: Callable[[str, LoadPoint, Failure], None],
-) -> dict[str, Taken]:
-    """What is measured of the systems, together. systems: with the keys of their timings. note: takes a system's name
-    and why it cannot be measured; failed: what no adapter mapped."""
-    subjects: list[Subject] = []
-    scratches: dict[str, ingest.Scratch] = {}
-    of_run = PartsOfRun(pipeline)
-    with ExitStack() as stack:
-        for system, key in systems:
-            parts: PartsOfRun = of_run
-            if load.ingest is not None:
-                try:
-                    own = stack.enter_context(ingest.scratch(pipeline, system, load, index_name(key, "ingest")))
-                except BaseException as error:
-                    failure = failure_of(error)
-                    if failure.foreign:
-                        failed(system.name, load, failure)
-                    else:
-                        note(system.name, f"its latency under {load.label} was not measured: {failure.cause}")
-                    continue
-                parts = scratches[system.name] = own
-            rows = rankings[system.name]
+    def _measure(self, load: LoadPoint, systems: Sequence[System], kept: Kept) -> dict[str, Taken]:
+        """What is measured of the systems, together."""
+        subjects: list[Subject] = []
+        scratches: dict[str, ingest.Scratch] = {}
+        of_run = PartsOfRun(self._pipeline)
+        with ExitStack() as stack:
+            for system in systems:
+                if load.ingest is None:
+                    subjects.append(self._subject(load, system, of_run))
+                elif (own := self._scratch(load, system, kept, stack)) is not None:
+                    scratches[system.name] = own
+                    subject = self._subject(load, system, own)
+                    subjects.append(replace(subject, background=own.writing, seconds=own.seconds))
+            if not subjects:
+                return {}
+            seed = self._pipeline.experiment.settings.seed
+            measured = latency.measure(load, subjects, seed=seed, emit=self._emit)
+            written = {name: scratches[name].written() for name in measured if name in scratches}
+        for name, scratch in scratches.items():
+            if scratch.ended is not None:
+                what = f"what was written under {load.label} could not be counted"
+                self._emit(scratch.ended.warned(name, what))
+                cause = measured[name].cut_off or scratch.ended.of(what).cause
+                measured[name] = replace(measured[name], cut_off=cause)
+        return {name: Taken(samples, written.get(name)) for name, samples in measured.items()}
 
-            def opened(parts: PartsOfRun = parts, system: System = system) -> LiveSystem:
-                return LiveSystem(parts, system)
+    def _scratch(self, load: LoadPoint, system: System, kept: Kept, stack: ExitStack) -> ingest.Scratch | None:
+        """An index to write into; None, and told, where it cannot be made."""
+        name = index_name(kept.keys[system.name], "ingest")
+        try:
+            return stack.enter_context(ingest.scratch(self._pipeline, system, load, name))
+        except BaseException as error:
+            failure = failure_of(error)
+            if failure.foreign:
+                self._failed(system.name, load, failure)
+            else:
+                note = f"its latency under {load.label} was not measured: {failure.cause}"
+                self.timings.systems[system.name].notes.append(note)
+                self._emit(Warned(system.name, note))
+            return None
 
-            def portable(parts: PartsOfRun = parts, system: System = system, rows: Rows = rows) -> Portable | None:
-                return Portable.of(parts, system, pipeline.materials.context, rows)
-
-            subject = Subject(
-                name=system.name,
-                open=opened,
-                expected=rows,
-                samples=samples_wanted(pipeline, system, load),
-                capped=bills(pipeline, system),
-                portable=portable,
-                servers=partial(servers, pipeline, system),
-                memory=_memory(pipeline, system),
-            )
-            if (scratch := scratches.get(system.name)) is not None:
-                subject = replace(subject, background=scratch.writing, seconds=scratch.seconds)
-            subjects.append(subject)
-        if not subjects:
-            return {}
-        measured = latency.measure(load, subjects, seed=pipeline.experiment.settings.seed, emit=emit)
-        written = {name: scratches[name].written() for name in measured if name in scratches}
-    for name, scratch in scratches.items():
-        if scratch.ended is not None:
-            what = f"what was written under {load.label} could not be counted"
-            emit(scratch.ended.warned(name, what))
-            measured[name].cut_off = measured[name].cut_off or scratch.ended.of(what).cause
-    return {name: Taken(samples, written.get(name)) for name, samples in measured.items()}
+    def _subject(self, load: LoadPoint, system: System, parts: PartsOfRun) -> Subject:
+        pipeline, rows = self._pipeline, self._rankings[system.name]
+        return Subject(
+            name=system.name,
+            open=partial(LiveSystem, parts, system),
+            expected=rows,
+            samples=samples_wanted(pipeline, system, load),
+            capped=bills(pipeline, system),
+            portable=partial(Portable.of, parts, system, pipeline.materials.context, rows),
+            servers=partial(servers, pipeline, system),
+            memory=_memory(pipeline, system),
+        )
 
 
 def _memory(pipeline: Pipeline, system: System) -> Callable[[], Reading]:

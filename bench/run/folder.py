@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import FileIO
@@ -70,16 +70,20 @@ class Relay:
     """Hands events to listeners, which may change on the way. One that raises hears no more, and the others are told:
     what listens to a run must not end what the run is measuring."""
 
-    def __init__(self, listeners: list[Listener]) -> None:
-        self.listeners = listeners
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = list(listeners)
+
+    def hand_to(self, listeners: Sequence[Listener]) -> None:
+        """Who hears of what comes from now on."""
+        self._listeners = list(listeners)
 
     def __call__(self, event: Event) -> None:
-        for listener in list(self.listeners):
+        for listener in list(self._listeners):
             try:
                 listener(event)
             except BaseException as error:
                 failure = failure_of(error)
-                self.listeners = [other for other in self.listeners if other is not listener]
+                self._listeners = [other for other in self._listeners if other is not listener]
                 self(failure.warned("events", "one of their listeners failed and hears no more of this run"))
 
 

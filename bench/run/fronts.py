@@ -18,8 +18,9 @@ from bench.cache.artifacts import content_key
 from bench.experiment.parts import System
 from bench.latency.against_baseline import TOTAL_P95, told_apart
 from bench.latency.figures import RoundFigures
-from bench.quality.evaluation import Evaluated, Evaluator
+from bench.quality.evaluation import Evaluator
 from bench.results.model import Front, Latency, OnFront, SystemResult, Target
+from bench.run.entries import Entry
 from bench.statistics.comparison import differ
 from bench.statistics.equal_recall import Choice, Setting, attainable, choose, dominated, halves, lower_bound
 from bench.statistics.measures import Measure, evaluate
@@ -40,21 +41,20 @@ class _Row(NamedTuple):
     attainable: float
     there: QueryFlags
 
+    @property
+    def system(self) -> str | None:
+        """The system that was chosen, None where none was."""
+        return None if self.choice.setting is None else self.choice.setting.name
+
 
 class EqualRecall:
-    """Compares the systems of a finished quality and latency pass. entries: their results so far, by name. rounds:
-    their latency by round of the first load point; none where its turns are too short to compare."""
+    """Compares the systems of a finished quality and latency pass. entries: what is known of them so far, by name.
+    rounds: their latency by round of the first load point; none where its turns are too short to compare."""
 
-    def __init__(
-        self,
-        evaluator: Evaluator,
-        evaluated: Mapping[str, Evaluated],
-        entries: Mapping[str, SystemResult],
-        rounds: Mapping[str, RoundFigures],
-    ) -> None:
+    def __init__(self, evaluator: Evaluator, entries: Mapping[str, Entry], rounds: Mapping[str, RoundFigures]) -> None:
         self._evaluator = evaluator
-        self._evaluated = evaluated
-        self._entries = entries
+        self._evaluated = {name: entry.evaluated for name, entry in entries.items()}
+        self._entries = {name: entry.result for name, entry in entries.items()}
         self._rounds = rounds
         self._systems = evaluator.experiment.systems
         self._seed = evaluator.experiment.settings.seed
@@ -69,26 +69,22 @@ class EqualRecall:
 
     def chosen(self) -> list[System]:
         """The systems whose latency is to be measured again, each once."""
-        names = {row.choice.setting.name for row in self._rows if row.choice.setting is not None}
+        names = {row.system for row in self._rows}
         return [system for system in self._systems if system.name in names]
 
     def targets(self, again: Mapping[str, Sequence[Latency]], rounds: Mapping[str, RoundFigures]) -> list[Target]:
         """One row per family and target. again: latencies measured after the choice, by system; rounds: those of the
         first load point by round."""
-        found = [self._target(row, again) for row in self._rows]
-        for row in found:
-            rivals = [
-                other.system
-                for other in found
-                if (other.measure, other.target) == (row.measure, row.target) and other.system in rounds
-            ]
-            own = rounds.get(row.system or "")
-            row.not_told_apart = [
-                name
-                for name in dict.fromkeys(rivals)
-                if own and name and name != row.system and not told_apart(own, rounds[name], self._rng(3))
-            ]
-        return found
+        return [self._target(row, again, self._not_told_apart(row, rounds)) for row in self._rows]
+
+    def _not_told_apart(self, row: _Row, rounds: Mapping[str, RoundFigures]) -> list[str]:
+        """The other systems that were chosen for the same target and whose time does not differ."""
+        own = None if row.system is None else rounds.get(row.system)
+        if own is None:
+            return []
+        same = [other.system for other in self._rows if (other.measure, other.target) == (row.measure, row.target)]
+        rivals = [name for name in dict.fromkeys(same) if name is not None and name != row.system and name in rounds]
+        return [name for name in rivals if not told_apart(own, rounds[name], self._rng(3))]
 
     def _chosen(self) -> Iterator[_Row]:
         clusters = self._evaluator.clusters
@@ -159,12 +155,12 @@ class EqualRecall:
             builds.append(np.where(ranking.failed, 0.0, values))
         return np.stack(builds)
 
-    def _target(self, row: _Row, again: Mapping[str, Sequence[Latency]]) -> Target:
+    def _target(self, row: _Row, again: Mapping[str, Sequence[Latency]], not_told_apart: list[str]) -> Target:
         first = row.family[0]
         assert first.store is not None
         entry = self._entries[first.name]
         chosen = row.choice.setting
-        system = next((s for s in row.family if chosen is not None and s.name == chosen.name), None)
+        system = next((s for s in row.family if s.name == row.system), None)
         mean, interval, builds = None, None, []
         reporting = self._reporting & row.there
         if chosen is not None and reporting.any():
@@ -205,6 +201,7 @@ class EqualRecall:
             build_seconds=entry.build_seconds,
             index_bytes=entry.index_bytes,
             memory=entry.memory,
+            not_told_apart=not_told_apart,
         )
 
     # -- fronts --------------------------------------------------------------------------------------------------

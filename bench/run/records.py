@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +12,53 @@ import pyarrow.parquet as pq
 
 from adapters.base import QueryScored
 from bench.cache.artifacts import write_atomically
-from bench.latency.timings import Timings
+from bench.cache.own_files import own_folder
 from bench.quality.evaluation import Evaluated
 from bench.quality.pipeline import Pipeline
+from bench.quality.trec import write_run_file
 from bench.results.per_query import PER_QUERY
 from bench.statistics.arrays import Labels
 
 TABLES = (PER_QUERY, "timings.parquet")
 
 
+class RunFiles:
+    """The rankings of a run as files of its folder. written: those that were."""
+
+    def __init__(self, folder: Path, pipeline: Pipeline) -> None:
+        self._folder = folder
+        self._pipeline = pipeline
+        self.written: set[Path] = set()
+
+    def write(self, evaluated: Evaluated) -> list[Path]:
+        """Write a system's rankings that do not stand in the folder; their files."""
+        system, written = evaluated.system, []
+        for build, ranking in enumerate(evaluated.rankings):
+            suffix = "" if build == 0 else f".build{build + 1}"
+            path = self._folder / "runs" / f"{system.file_name}{suffix}.trec"
+            if path not in self.written or not path.is_file():
+                ids, query_ids = self._pipeline.materials.document_ids, self._pipeline.dataset.query_ids
+                own_folder(path.parent)
+                write_run_file(path, query_ids, ids, ranking.rows, ranking.scores, system.name)
+                written.append(path)
+        self.written.update(written)
+        return written
+
+
 def write_tables(
-    folder: Path, pipeline: Pipeline, evaluated: Iterable[Evaluated], timings: Timings, clusters: Labels | None
+    folder: Path,
+    pipeline: Pipeline,
+    evaluated: Iterable[Evaluated],
+    timings: Sequence[pa.Table],
+    clusters: Labels | None,
 ) -> None:
     """per_query.parquet (a row per system, build and query) and timings.parquet (a row per sample), where there is
-    something to write. clusters: int (n,), which queries are resampled together."""
+    something to write. timings: tables of raw samples. clusters: int (n,), which queries are resampled together."""
     parts = [part for one in evaluated for part in _per_query(pipeline, one, clusters)]
     if parts:
         _write_parquet(pa.concat_tables(parts), folder / TABLES[0])
-    if timings.table is not None:
-        _write_parquet(timings.table, folder / TABLES[1])
+    if timings:
+        _write_parquet(pa.concat_tables(timings, promote_options="default"), folder / TABLES[1])
 
 
 def _per_query(pipeline: Pipeline, evaluated: Evaluated, clusters: Labels | None) -> Iterator[pa.Table]:
