@@ -281,6 +281,7 @@ def track(
 ) -> None:
     """Send a finished result to its trackers, such as what did not arrive when it was run."""
     from adapters.base import AdapterError
+    from bench.experiment.trust import places_to_announce
     from bench.results.model import ResultUnreadable, check_unchanged, read_result
     from bench.run.tracking import Tracking, base_of, replay, trackers_for
 
@@ -289,9 +290,11 @@ def track(
         check_unchanged(folder)
         trackers = trackers_for(result.experiment, tracker, base_of(result, folder))
         events = list(replay(folder))
+        writes = {f"trackers.{name}": each.writes() for name, each in trackers.items()}
     except (ResultUnreadable, AdapterError) as error:
         _refuse([str(error)])
-    _agree_to_keys({f"trackers.{name}": each.contacts() for name, each in trackers.items()}, trust)
+    _agree_to_keys({f"trackers.{name}": each.contacts() for name, each in trackers.items()}, trust, "the result")
+    _agree_to_places(places_to_announce(writes, folder), trust)
     tracking = Tracking(trackers)
     for event in events:
         tracking(event)
@@ -395,17 +398,25 @@ def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool, sourc
     known = known_hosts_file(typer.get_app_dir)
     for key_path, contact in keys_to_announce(contacts, known):
         say(announcement(key_path, contact, source))
-        if trust:
-            continue
-        if sys.stdin is None or not sys.stdin.isatty():
-            _refuse(
-                [
-                    f"Nothing was sent. If it may go there: --trust, or write the line "
-                    f'"{known_line(contact)}" into {known}'
-                ]
-            )
-        if input("Send it? [y/N] ").strip().lower() not in ("y", "yes"):
-            raise typer.Exit(2)
+        line = f'write the line "{known_line(contact)}" into {known}'
+        _agree(trust, "Send it?", f"Nothing was sent. If it may go there: --trust, or {line}")
+
+
+def _agree_to_places(places: Sequence[tuple[str, Path]], trust: bool) -> None:
+    """Announce where trackers of a result that was handed over would write, and ask before they do."""
+    for key_path, place in places:
+        say(f"{key_path}: the tracker may write to {place}, which the result names.")
+        _agree(trust, "Let it?", "Nothing was written or sent. If it may write there: --trust")
+
+
+def _agree(trust: bool, question: str, refusal: str) -> None:
+    """Ask where somebody can answer; refuse where nobody can, or where the answer is no."""
+    if trust:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        _refuse([refusal])
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise typer.Exit(2)
 
 
 def _config_path(config: Path | None) -> Path:

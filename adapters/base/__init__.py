@@ -30,7 +30,14 @@ from adapters.base.arrays import (
     vectors_of,
 )
 from adapters.base.comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
-from adapters.base.contacts import Contact, asks_others, contacts_feared, is_address, is_loopback
+from adapters.base.contacts import (
+    Contact,
+    asks_others,
+    contacts_feared,
+    is_address,
+    is_loopback,
+    with_foreign_variables,
+)
 from adapters.base.dataset_source import DatasetSource
 from adapters.base.directions import of_ordinary_length, without_direction
 from adapters.base.encoder import Encoder
@@ -67,14 +74,14 @@ from adapters.base.filters import Condition, Filter, column_of
 from adapters.base.id_order import id_order
 from adapters.base.index_names import index_name, is_index_name
 from adapters.base.offline import HUB, OFFLINE_VARIABLES, hub_is_offline, hub_offline
-from adapters.base.paths import FilePath, FolderOrUri, PathText, holds_path, resolve_path
+from adapters.base.paths import FilePath, FolderOrUri, PathText, holds_path, path_of_uri, resolve_path
 from adapters.base.reading import numbered_lines, open_matrix, open_text
 from adapters.base.reranker import Reranker
 from adapters.base.session import Session
 from adapters.base.store import Store
 from adapters.base.synonyms import SAME_OPTIONS
 from adapters.base.tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
-from adapters.base.tracker import Tracker
+from adapters.base.tracker import Tracker, places_feared
 from adapters.base.wording import listed
 
 __all__ = [
@@ -172,6 +179,8 @@ __all__ = [
     "of_ordinary_length",
     "open_matrix",
     "open_text",
+    "path_of_uri",
+    "places_feared",
     "reckoned_tokens",
     "resolve_path",
     "returned",
@@ -179,5 +188,6 @@ __all__ = [
     "times_of",
     "tokens_by_script",
     "vectors_of",
+    "with_foreign_variables",
     "without_direction",
 ]

@@ -49,6 +49,7 @@ class Adapter(ABC):
     brought_by: ClassVar[Mapping[str, str]] = {}  # the distribution of a required package, where its name is another
     figures_from: ClassVar[tuple[str, ...] | None] = None  # those of `requires` that can change a figure; None: all
     key_env: ClassVar[str | None] = None  # environment variable from which the provider's own SDK reads the key
+    further_key_envs: ClassVar[tuple[str, ...]] = ()  # further variables whose keys its own server gets unasked
 
     @classmethod
     def missing(cls) -> MissingDependency | None:

@@ -98,7 +98,8 @@ class Context:
     base: folder that relative paths in the config start from.
     vector_dimension: dimension of the vectors that the dataset carries, None if it carries none.
     seed: the experiment's seed.
-    own_addresses: what the command line gave for addresses, hosts and ports; any other in the options is the file's.
+    own_addresses: what the command line gave for addresses, hosts, ports and names of variables; any other in the
+        options is the file's.
     alone: a dry run; whoever `asks_others` finds among an adapter's contacts is not asked for anything.
     """
 

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,13 +25,15 @@ class Contact:
     address: a URL, or the name of a service. variable: the environment variable whose key goes there, None for none.
     own: the user chose the address (the provider's own, a variable of the environment, the command line); otherwise
     the experiment file did, which somebody else may have written. declared: the adapter says so itself; otherwise its
-    options look like it.
+    options look like it. usual: the variable is one that the adapter takes unasked, or the user's choice; otherwise
+    the experiment file named it.
     """
 
     address: str
     variable: str | None
     own: bool
     declared: bool = True
+    usual: bool = True
 
     @property
     def host(self) -> str:
@@ -89,6 +91,20 @@ def contacts_feared(name: str, options: Iterable[Any], own_addresses: frozenset[
         for address in addresses
         for variable in variables or [None]
     ]
+
+
+def with_foreign_variables(
+    contacts: Iterable[Contact], options: Iterable[Any], usual: Iterable[str], given: frozenset[str]
+) -> list[Contact]:
+    """The contacts, told apart by whether their variable is a usual one: a file could name that of any other service.
+
+    options: the options models of the adapter, where the file's variables stand (`…_env`). usual: those that the
+    adapter takes unasked. given: what the command line gave.
+    """
+    models = [each for each in options if isinstance(each, BaseModel)]
+    leaves = [leaf for model in models for leaf in _leaves("", model.model_dump(exclude_unset=True))]
+    foreign = {value for key, value in leaves if key.endswith("_env")} - {*usual} - given
+    return [replace(contact, usual=contact.variable not in foreign) for contact in contacts]
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
@@ -76,6 +78,31 @@ FolderOrUri = Annotated[str, AfterValidator(_resolvable_text), _Holds("path")]
 
 PathText = Annotated[str, AfterValidator(_resolvable_text), _Holds("text")]
 """An option that may be a path, and may be a name or an address."""
+
+
+def path_of_uri(uri: str) -> str | None:
+    """The file or folder that a `file:` or `sqlite:` address means; None for any other address."""
+    scheme, _, _ = uri.partition(":")
+    kind = scheme.lower().partition("+")[0]
+    if kind not in ("file", "sqlite"):
+        return None
+    path = urlsplit(uri).path
+    # SQLAlchemy writes one slash before the path: sqlite:////tmp/x is /tmp/x, sqlite:///x is x.
+    return url2pathname(path) if kind == "file" else path.removeprefix("/")
+
+
+def paths_feared(options: Any) -> list[str]:
+    """The texts among options that may be paths: each but the addresses of servers."""
+    if isinstance(options, Mapping):
+        return [path for value in options.values() for path in paths_feared(value)]
+    if isinstance(options, list | tuple | set | frozenset):
+        return [path for value in options for path in paths_feared(value)]
+    if not isinstance(options, str | Path):
+        return []
+    text = str(options)
+    if (path := path_of_uri(text)) is not None:
+        return [path]
+    return [] if "://" in text or "\0" in text else [text]
 
 
 def holds_path(field: FieldInfo) -> Literal["path", "text"] | None:

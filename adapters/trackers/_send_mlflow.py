@@ -10,10 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from adapters.answers import address_shown
+from adapters.base import path_of_uri
 from adapters.trackers._bounded import bound_answers
 
 PER_CALL = 100  # parameters that one call of MLflow's interface takes
@@ -28,6 +30,8 @@ def send(parcel: Mapping[str, Any], tell: Callable[..., None]) -> None:
     client = MlflowClient(tracking_uri=parcel["uri"])
     found = client.get_experiment_by_name(parcel["experiment"])
     place = found.experiment_id if found else client.create_experiment(parcel["experiment"])
+    for store in parcel["within"]:
+        _check_inside(Path(store), client.get_experiment(place).artifact_location, Path(place))
     for system in parcel["systems"]:
         tags = {"bench.result": parcel["result"], "bench.system": system["system"]}
         wanted = " and ".join(f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items())
@@ -35,6 +39,8 @@ def send(parcel: Mapping[str, Any], tell: Callable[..., None]) -> None:
         run = runs[0] if runs else client.create_run(place, run_name=system["system"], tags=tags)
         if parcel["only"]:
             _check_place(run.info.artifact_uri)
+        for store in parcel["within"]:
+            _check_inside(Path(store), run.info.artifact_uri, Path(place, run.info.run_id))
         if run.data.tags.get("bench.complete") != "true":
             _fill(client, run.info.run_id, system)
             client.set_tag(run.info.run_id, "bench.complete", "true")
@@ -46,6 +52,26 @@ def _check_place(uri: str) -> None:
     """Raise RuntimeError unless the server takes files itself. It says where they go, a folder of this machine too."""
     if urlsplit(uri).scheme not in ("mlflow-artifacts", "http", "https"):
         raise RuntimeError(f"the server does not take files itself, but names a place for them: {address_shown(uri)}")
+
+
+def _check_inside(store: Path, location: str, folder: Path) -> None:
+    """Raise RuntimeError where a store that a file names would have something written elsewhere: by the place that it
+    notes for files, or by a link.
+
+    store: its folder, or its database. location: where it says that files go. folder: of what will be written, in it;
+    where files are already, in a run's, none may be a link.
+    """
+    inside = (store if store.is_dir() else store.parent).resolve()
+    allowed = [inside, Path("mlruns").absolute()]  # where MLflow puts the files of a database that tells no place
+    paths = [Path(path_of_uri(location) or location or inside), inside / folder]
+    if len(folder.parts) > 1:
+        paths += (path for path in (inside / folder).rglob("*") if path.is_symlink())
+    for path in paths:
+        if not any(path.resolve().is_relative_to(each) for each in allowed):
+            raise RuntimeError(
+                f"{store} has files written to {path.resolve()}, outside of it. If they may go there, name the store "
+                "yourself: MLFLOW_TRACKING_URI"
+            )
 
 
 def _fill(client: Any, run: str, system: Mapping[str, Any]) -> None:

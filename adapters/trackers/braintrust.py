@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -81,6 +82,9 @@ class BraintrustTracker(SendingTracker):
         unnamed = self._named_by_file and "api_key_env" not in self.options.model_fields_set
         variable = None if unnamed else self.options.api_key_env
         return [Contact(without_credentials(address), variable, own=not self._named_by_file)]
+
+    def writes(self) -> Sequence[Path]:
+        return ()
 
     @property
     def own_variables(self) -> tuple[str, ...]:

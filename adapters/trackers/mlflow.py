@@ -8,11 +8,12 @@ import re
 import site
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from adapters.base import Contact, Context, Options, PathText, QueryScored, RunStarted
+from adapters.base import Contact, Context, Options, PathText, QueryScored, RunStarted, path_of_uri
 from adapters.service import without_credentials
 from adapters.trackers._sending import SendingTracker, numbers
 
@@ -49,6 +50,7 @@ class MlflowTracker(SendingTracker):
     extra: ClassVar[str | None] = "mlflow"
     sender: ClassVar[str] = "_send_mlflow.py"
     key_variables: tuple[str, ...] = _CREDENTIALS
+    further_key_envs: ClassVar[tuple[str, ...]] = _CREDENTIALS
     Options = MlflowOptions
 
     def __init__(self, options: MlflowOptions, context: Context = Context()) -> None:
@@ -68,8 +70,19 @@ class MlflowTracker(SendingTracker):
 
     @property
     def _asks_server(self) -> bool:
-        scheme, sign, _ = self._uri().partition("://")
-        return not sign or scheme.lower() not in ("file", "sqlite")
+        return path_of_uri(self._uri()) is None
+
+    def writes(self) -> Sequence[Path]:
+        path = path_of_uri(self._uri())
+        return [] if path is None or self._of_the_user else [Path(path).absolute()]
+
+    @property
+    def _of_the_user(self) -> bool:
+        """Whether the user named the store, and not the file."""
+        if self.options.uri is not None:
+            return self.options.uri in self.context.own_addresses
+        given = os.environ.get("MLFLOW_TRACKING_URI", "")
+        return "://" in given or given.startswith(("/", "~"))
 
     def contacts(self) -> Sequence[Contact]:
         if not self._asks_server:
@@ -112,6 +125,7 @@ class MlflowTracker(SendingTracker):
         return {
             "uri": self._uri(),
             "only": [self._uri()] if self._stays else [],
+            "within": [str(path) for path in self.writes()],
             "timeout_seconds": self.options.timeout_seconds,
             "experiment": self.options.name or str(started.experiment.get("experiment", "benchmark")),
             "result": run,

@@ -51,8 +51,8 @@ _PLACES = frozenset({*_ADDRESS, "storage_options"})
 
 
 def addresses_given(overrides: Sequence[str]) -> frozenset[str]:
-    """The addresses, hosts and ports that --set gives: the user's own, whatever the file says. Faults are passed over;
-    `override` names them."""
+    """The addresses, hosts, ports and variables of keys that --set gives: the user's own, whatever the file says.
+    Faults are passed over; `override` names them."""
     found: set[str] = set()
     for text in overrides:
         key, _, value = text.partition("=")
@@ -64,7 +64,7 @@ def addresses_given(overrides: Sequence[str]) -> frozenset[str]:
 
 def _names_place(path: Sequence[str | int], leaf: Any) -> bool:
     key = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
-    return bool(_PLACES.intersection(path)) or is_address(key, leaf)
+    return bool(_PLACES.intersection(path)) or key.endswith("_env") or is_address(key, leaf)
 
 
 class _Fault(Exception):

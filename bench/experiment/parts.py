@@ -202,9 +202,9 @@ class Experiment:
     """A valid experiment, its matrix expanded.
 
     resolved: the file with --set applied, as result.json keeps it. hash: 12 hex digits of everything in it that
-    can change a result (so not the cache's place). own_addresses: what --set gave for addresses; all others are the
-    file's, which somebody else may have written. alone: this is a dry run, which asks nobody but servers of the user's
-    own on this machine that take no key.
+    can change a result (so not the cache's place). own_addresses: what --set gave for addresses and variables of keys;
+    all others are the file's, which somebody else may have written. alone: this is a dry run, which asks nobody but
+    servers of the user's own on this machine that take no key.
     """
 
     name: str

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from adapters.base import Adapter, Contact, Context, contacts_feared
+from adapters.base import Adapter, Contact, Context, contacts_feared, with_foreign_variables
 from bench.experiment.parts import Experiment, Part, StoreChoice
 from bench.messages.failures import failure_of
 
@@ -35,7 +35,7 @@ def keys_to_announce(contacts: Mapping[str, Sequence[Contact]], known: Path) -> 
     found: dict[str, tuple[str, Contact]] = {}
     for key_path, each in contacts.items():
         for contact in each:
-            if contact.own or (contact.declared and not contact.sends_key):
+            if (contact.own and contact.usual) or (contact.declared and not contact.sends_key):
                 continue
             if tuple((line := known_line(contact)).split()) not in agreed:
                 found.setdefault(line, (key_path, contact))
@@ -50,10 +50,30 @@ def known_line(contact: Contact) -> str:
 def announcement(key_path: str, contact: Contact, source: str) -> str:
     """What the user is told before anything is sent. source: what names the address."""
     where = contact.host if contact.host == contact.address else f"{contact.host} ({contact.address})"
+    if contact.own:
+        return f"{key_path}: {contact.variable}, a variable that {source} names and not the usual one, goes to {where}."
     if contact.declared:
         return f"{key_path}: {contact.variable} goes to {where}, which {source} names."
     what = f"send {contact.variable} to" if contact.variable else "contact"
     return f"{key_path}: the adapter may {what} {where}, which {source} names. It does not say whom it contacts."
+
+
+def places_to_announce(writes: Mapping[str, Sequence[Path]], received: Path) -> list[tuple[str, Path]]:
+    """Those files and folders, with their key paths, that a tracker of a result which was handed over would write to
+    and that lie elsewhere than in its folder or in the current one, links followed.
+
+    received: the result's folder.
+    """
+    own = [received.resolve()]
+    current, home = Path.cwd(), Path.home().resolve()
+    if not home.is_relative_to(current):  # in the home folder or above it lies all that is the user's
+        own.append(current)
+    found: dict[Path, str] = {}
+    for key_path, paths in writes.items():
+        for path in paths:
+            if not any((place := path.resolve()).is_relative_to(folder) for folder in own):
+                found.setdefault(place, key_path)
+    return [(key_path, place) for place, key_path in found.items()]
 
 
 def contacts_of(experiment: Experiment) -> dict[str, Sequence[Contact]]:
@@ -85,11 +105,14 @@ def contacts_with(
 
     more: options that it gets later.
     """
-    if kind.contacts is Adapter.contacts:
-        return contacts_feared(kind.name, [*options, *more], context.own_addresses)
+    usual = [*([kind.key_env] if kind.key_env else []), *kind.further_key_envs]
     try:
-        with closing(kind(*options, context)) as adapter:
-            return adapter.contacts()  # type: ignore[no-any-return]
+        if kind.contacts is Adapter.contacts:
+            found: Sequence[Contact] = contacts_feared(kind.name, [*options, *more], context.own_addresses)
+        else:
+            with closing(kind(*options, context)) as adapter:
+                found = adapter.contacts()
+        return with_foreign_variables(found, [*options, *more], usual, context.own_addresses)
     except BaseException as error:
         failure_of(error)  # the run meets it again, and tells it
         return None

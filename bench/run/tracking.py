@@ -24,6 +24,7 @@ from adapters.base import (
     SystemFinished,
     Tracker,
     WrongAnswer,
+    places_feared,
 )
 from bench.cache.own_files import open_own
 from bench.experiment.parts import Experiment
@@ -51,6 +52,17 @@ class TrackerMaker:
     def contacts(self) -> Sequence[Contact]:
         """Whom the tracker would send to."""
         return contacts_with(self.kind, (self.options,), self.context) or ()
+
+    def writes(self) -> Sequence[Path]:
+        """Files and folders of this machine that the tracker would write to."""
+        if self.kind.writes is Tracker.writes:  # one that does not say is not even made: it might write then
+            return places_feared(self.options, self.context)
+        try:
+            with self() as tracker:
+                return tracker.writes()
+        except BaseException as error:
+            failure_of(error)  # the delivery meets it again, and tells it
+            return ()
 
 
 class Tracking:

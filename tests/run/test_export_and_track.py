@@ -150,6 +150,7 @@ def test_a_relative_store_is_where_the_run_sent_to(tmp_path: Path, monkeypatch: 
     folder, result = small.measure(tmp_path, small.spec([BM25], trackers={"near": {"adapter": "mlflow"}}))
     assert [(t.sent, t.unsent) for t in result.tracked] == [(12, 0)]
     shutil.rmtree(tmp_path / "mlruns")
+    monkeypatch.chdir(tmp_path)
     assert small.bench("track", folder).exit_code == 0
     assert len(list((tmp_path / "mlruns").rglob("per_query.jsonl"))) == 1
     assert not (folder / "mlruns").exists()

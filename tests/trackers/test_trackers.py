@@ -198,7 +198,7 @@ def test_mlflow_holds_one_run_per_system_once(tmp_path: Path) -> None:
     metrics = {path.name for path in (tmp_path / "mlruns").rglob("metrics/*")}
     assert metrics == {"nDCG_at_10", "total_p50_ms", "total_samples", "corpus_usd"}
     parameters = {path.name: path.read_text() for path in (tmp_path / "mlruns").rglob("params/*")}
-    assert parameters["pipeline.materials.store.name"] == "exact"
+    assert parameters["pipeline.store.name"] == "exact"
 
 
 def test_mlflow_away_is_told(tmp_path: Path) -> None:

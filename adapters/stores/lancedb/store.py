@@ -129,7 +129,7 @@ class LanceDbStore(Store):
         if "://" not in uri or uri.startswith(_ON_THIS_MACHINE):
             return ()
         if not self._addresses:
-            return [Contact(uri, variable, own=True)]
+            return [Contact(uri, None, own=True)]
         return [Contact(each, variable, own=each in self.context.own_addresses) for each in self._addresses]
 
     @property

@@ -35,7 +35,7 @@ from adapters.stores._rows import folder_bytes
 from adapters.stores.weaviate.client import ServerLink
 from adapters.stores.weaviate.collection import Collection, build, insert, settle, stored_vectors
 from adapters.stores.weaviate.fields import check_columns
-from adapters.stores.weaviate.options import WeaviateConnection, WeaviateIndex, WeaviateQuery
+from adapters.stores.weaviate.options import DEFAULT_KEY_ENV, WeaviateConnection, WeaviateIndex, WeaviateQuery
 from adapters.stores.weaviate.schema import Mark, class_definition, class_name, differences, vector_config
 from adapters.stores.weaviate.session import WeaviateSession
 
@@ -57,6 +57,7 @@ class WeaviateStore(Store):
 
     name = "weaviate"
     requires = ("weaviate",)
+    further_key_envs: ClassVar[tuple[str, ...]] = (DEFAULT_KEY_ENV,)
     brought_by: ClassVar[Mapping[str, str]] = {"weaviate": "weaviate-client"}
     extra = "weaviate"
     Index = WeaviateIndex
