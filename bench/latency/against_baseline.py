@@ -1,4 +1,5 @@
-"""What the rounds of the latency pass say of systems: against the baseline, and of two points whether they differ."""
+"""Compares the times of systems round by round: each system with the baseline, and two points of a front with each
+other."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ def against_baseline(
     rng: np.random.Generator,
     never_faster: Collection[str] = (),
 ) -> dict[str, dict[str, LatencyAgainst]]:
-    """By system and figure. rounds: of all systems, of one pass. Each figure is a family of its own, of those systems
-    whose rounds all support it."""
+    """The comparisons by system and figure. rounds: the figures of all systems in one pass. Each figure is a family of
+    its own: the systems for which every round supports the figure."""
     if baseline not in rounds:
         return {}
     found: dict[str, dict[str, LatencyAgainst]] = {name: {} for name in rounds if name != baseline}
@@ -45,7 +46,8 @@ def against_baseline(
 
 
 def told_apart(one: RoundFigures, other: RoundFigures, rng: np.random.Generator, figure: str = OWN_P50) -> bool:
-    """Whether the times of two systems of one pass differ; by own p50 where rounds do not support the figure."""
+    """Whether the times of two systems of one pass differ. Own p50 is compared where the rounds do not support the
+    figure."""
     pair = [_values(one, figure), _values(other, figure)]
     if any(np.isnan(values).any() for values in pair):
         pair = [_values(one, OWN_P50), _values(other, OWN_P50)]

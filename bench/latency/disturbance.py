@@ -1,5 +1,5 @@
-"""Whether something else disturbed a turn, told by what is outside the measurement: never by the measured times,
-because a stall of what is measured is what a measurement is there to show.
+"""Finds out whether another program disturbed a turn. The measured times are never a sign of it, because a measurement
+must show the stalls of what it measures.
 
 Three signs: the processor share of programs that are neither ours nor the engine's, a small fixed probe between turns,
 and moments in which this whole process stood still.
@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-# Turns of one second on two processors: with two busy loops beside them the share was .67 to .70, with nothing else
-# running .00 to .01.
+# Measured in turns of one second on two processors: the share was .67 to .70 beside two busy loops, and .00 to .01 when
+# nothing else ran.
 SHARE_THAT_DISTURBS = 0.2
 # A share is counted in ticks of 10 ms: in a turn shorter than this, one or two of them would pass for a busy machine.
 SECONDS_FOR_A_SHARE = 0.25
@@ -34,8 +34,9 @@ _PROBE_REPEATED = 100
 
 
 class Observed(NamedTuple):
-    """What was seen around one turn. others_share: of the machine's processors, NaN where it is not known.
-    standstill: seconds, the longest. slowest_probe: seconds, of those before and after the turn."""
+    """What was seen around one turn. others_share: the share of the machine's processors that other programs took, NaN
+    where it is not known. standstill: the longest one, in seconds. slowest_probe: the slower of the probes before and
+    after the turn, in seconds."""
 
     others_share: float = math.nan
     standstill: float = 0.0
@@ -44,20 +45,21 @@ class Observed(NamedTuple):
 
 @dataclass(slots=True)
 class Sighting:
-    """Holds what was observed once its turn is over."""
+    """Holds the observation of a turn as soon as the turn is over."""
 
     observed: Observed = field(default_factory=Observed)
 
 
 class Watching(Protocol):
-    """What the latency pass asks of who watches."""
+    """What the latency pass needs from a watcher."""
 
     def turn(self, others: Sequence[int] | None) -> _Context:
         """Watch while the context lasts. others: processes that work for the measured system beside this one; None
         where they are not known."""
 
     def reasons(self, observed: Observed) -> list[str]:
-        """What disturbed a turn, a sentence each; by what is known of this machine when it is called."""
+        """The disturbances of a turn, one sentence each, judged by what is known of this machine at the time of the
+        call."""
 
     def close(self) -> None:
         """Stop watching."""
@@ -110,8 +112,8 @@ class Watch:
 
     @property
     def quiet_probe(self) -> float:
-        """Seconds that a probe takes undisturbed: the lower quartile of the processor time of all probes until now.
-        That of a probe which waits for a processor does not hold its waiting."""
+        """How many seconds a probe takes undisturbed: the lower quartile of the processor time of all probes until now.
+        Processor time does not contain the time in which a probe waits for a processor."""
         ordered = sorted(self._probes)
         return ordered[(len(ordered) - 1) // 4]
 
@@ -139,8 +141,8 @@ def _probe(processor: list[float]) -> float:
 
 @dataclass(slots=True)
 class _Standstills:
-    """A thread that ticks, and notes when a tick came late while this process used no processor: it was stopped (as
-    Ctrl-Z does), or the virtual machine was. An engine that holds up the ticks by its own work uses a processor."""
+    """A thread that ticks. It notes when a tick came late while this process used no processor: then the process was
+    stopped (as by Ctrl-Z), or the virtual machine was. An engine whose own work delays the ticks uses a processor."""
 
     _longest: float = 0.0
     _ticked: float = field(default_factory=time.perf_counter)

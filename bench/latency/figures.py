@@ -1,4 +1,4 @@
-"""What raw samples come to: figures of systems under one load point.
+"""Computes the figures of systems under one load point from raw samples.
 
 Encoding a query is one distribution per encoder, pooled over the systems that use it: what two systems share cannot
 make one of them slower. A system's own part is searching, fusing and reranking. Of a closed loop the total is put
@@ -25,7 +25,7 @@ from bench.statistics.arrays import Values
 from bench.statistics.percentiles import MINIMUM_FOR_P95, percentiles
 
 OWN = tuple(COLUMNS.index(stage) for stage in STAGES if stage != "encode")
-FEWEST_IN_A_ROUND = 5  # samples whose median stands for a round; systems that bill have ten
+FEWEST_IN_A_ROUND = 5  # the fewest samples whose median stands for a round; systems that bill have ten
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class _Pool:
     disturbed_rounds: int = 0
 
     def at(self, queries: npt.NDArray[np.int32], rng: np.random.Generator) -> Values:
-        """One encoding for each of the queries: of the same query, all of them in turn, where there are any, else any.
-        rng: says in which order."""
+        """One measured encoding for each of the queries. A query that was encoded several times gives all of its
+        encodings in turn; a query that was never encoded gets one of any query. rng: draws the order."""
         order = rng.permutation(len(self.seconds))
         order = order[np.argsort(self.query[order], kind="stable")]
         known = self.query[order]
@@ -66,7 +66,7 @@ class _Pool:
 
 
 def _occurrence(values: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
-    """How many equal values come before each."""
+    """For each value, how many equal values come before it."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     found = np.empty(len(values), np.intp)
@@ -135,7 +135,7 @@ class LoadFigures:
         )
 
     def encodings(self) -> list[Encoding]:
-        """What each encoder takes."""
+        """The times of each encoder."""
         return [
             Encoding(
                 encoder=name,
@@ -207,7 +207,7 @@ class LoadFigures:
 
 
 def stage_latency(seconds: Values, *, known: bool = True) -> StageLatency:
-    """Percentiles of durations. known: whether they are to be shown."""
+    """Percentiles of durations. known: whether they may be shown."""
     found = percentiles(seconds)
     if not known:
         return StageLatency(p50_ms=None, p95_ms=None, p99_ms=None, samples=found.samples)
@@ -215,7 +215,7 @@ def stage_latency(seconds: Values, *, known: bool = True) -> StageLatency:
 
 
 def _others_share(samples: Samples) -> float | None:
-    """Which share of the machine's processors other programs took over the turns of which that is known."""
+    """The share of the machine's processors that other programs took, over the turns for which it is known."""
     known = samples.counts & ~np.isnan(samples.others_share)
     if not known.any():
         return None

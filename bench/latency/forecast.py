@@ -28,9 +28,9 @@ def bills(pipeline: Pipeline, system: System) -> bool:
 
 
 def samples_wanted(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
-    """Measured queries per system: as the plan says, by default fewer where every call is billed, and more where the
-    rows that are written meanwhile decide how long it takes. Where calls are billed it is the most, else what is
-    wanted of a pass that has time for it."""
+    """How many queries of a system are measured. The experiment file says it; the default is smaller where every call
+    is billed, and larger where rows are written meanwhile, because those rows decide how long the pass takes. Where
+    calls are billed the number is a limit; elsewhere it is reached if there is time."""
     if load.samples is not None:
         return load.samples
     if bills(pipeline, system):
@@ -39,12 +39,13 @@ def samples_wanted(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
 
 
 def queries_sent(pipeline: Pipeline, system: System, load: LoadPoint) -> int:
-    """Live queries of a system that bills at most, those of the warm-up among them."""
+    """The most live queries that are sent to a system that bills, warm-up included."""
     return samples_wanted(pipeline, system, load) + latency.warm_up_queries(load, capped=bills(pipeline, system))
 
 
 def least_turns(pipeline: Pipeline, systems: Sequence[System], load: LoadPoint) -> tuple[int, float]:
-    """How many of the systems have turns that last as long as `turn_seconds` at least, and what these come to."""
+    """How many of the systems have turns that last at least `turn_seconds`, and how many seconds these turns take
+    together."""
     count = sum(not bills(pipeline, system) for system in systems) if load.alone else 0
     return count, count * load.planned_rounds * load.turn_seconds
 

@@ -46,8 +46,8 @@ QUERIES_ASKED_AGAIN = 200
 
 
 class Batch(BaseModel):
-    """One batch written while queries ran. started: seconds since the turn began, as planned. lasted: of the call.
-    waited: from its planned start to the call."""
+    """One batch that was written while queries ran, in seconds. started: its planned start, counted from the beginning
+    of the turn. lasted: the length of the call. waited: from the planned start to the call."""
 
     round: int
     rows: int
@@ -58,9 +58,9 @@ class Batch(BaseModel):
 
 
 class Written(BaseModel):
-    """What came of the rows. rows: held back from the index at first. expected: all that it must hold at the end.
-    held: what it did hold, null where `error` says that it was not so many. found_after: mean share of the quality
-    pass's hits found again. failed: batches, the untimed ones included."""
+    """The outcome of writing. rows: how many were held back from the index at first. expected: how many it must hold at
+    the end. held: how many it held, None where `error` tells that some are missing. found_after: the mean share of the
+    quality pass's hits that were found again. failed: how many batches failed, untimed ones included."""
 
     rows: int
     expected: int
@@ -71,7 +71,8 @@ class Written(BaseModel):
     error: str | None = None
 
     def summary(self, plan: IngestPlan) -> Ingest:
-        """What the raw times come to. As for queries, under .97 of the offered rate the engine did not keep up."""
+        """The figures of the raw times. As with queries, an engine that achieves under .97 of the offered rate did not
+        keep up."""
         accepted = [batch for batch in self.batches if not batch.failed]
         span = 0.0
         for turn in {batch.round for batch in self.batches}:
@@ -137,7 +138,7 @@ class Scratch(PartsOfRun):
 
     @property
     def seconds(self) -> float:
-        """How long the rows of a turn last: queries beyond would find nobody writing."""
+        """For how many seconds the rows of a turn last. A query sent later would run while nobody writes."""
         return self._written.rows / self._rounds / self._plan.rows_per_second
 
     @contextmanager
@@ -199,7 +200,7 @@ class Scratch(PartsOfRun):
         return True
 
     def written(self) -> Written:
-        """Have everything indexed, count it, and search again for what the quality pass found."""
+        """Let the engine index everything, count the rows, and search again for what the quality pass found."""
         try:
             grown = self._store.settle(self._ref, self._written.expected)
             self._written.held = grown.given
@@ -246,7 +247,7 @@ def scratch(pipeline: Pipeline, system: System, load: LoadPoint, name: str) -> I
 
 
 def _refused(pipeline: Pipeline, system: System) -> Collection[int]:
-    """Rows of documents that the encoder's service refused a vector."""
+    """The rows of documents for which the encoder's service refused a vector."""
     return pipeline.materials.vectors(system.encoders.document, "document").failures if system.encoders else ()
 
 

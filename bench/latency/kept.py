@@ -1,4 +1,4 @@
-"""Timings that the cache keeps: their keys, and whether they are still those of what is asked for."""
+"""Timings in the cache: their keys, and whether they still belong to what is measured now."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Kept:
         self.found = {name: None if one is None else one.taken for name, one in self._records.items()}
 
     def missing(self, rankings: Mapping[str, Rows] | None, *, remeasure: bool) -> list[System]:
-        """Those that have to be measured: all of them where rounds are compared and not all were taken together.
-        rankings: rows by system, None where they are not known yet."""
+        """The systems that have to be measured. Where rounds are compared these are all systems, unless all timings
+        were taken together. rankings: rows by system, None where they are not known yet."""
         absent = [s for s in self.systems if remeasure or not self._is_valid(s.name, rankings)]
         together = {taken.samples.taken_together for taken in self.found.values() if taken is not None}
         if self._load.alone and (absent or len(together) > 1):
@@ -93,7 +93,7 @@ def unmeasured(
     occasion: str,
     rankings: Mapping[str, Rows] | None = None,
 ) -> list[System]:
-    """Those of the systems that can be asked and have to be measured. rankings: see Kept.missing."""
+    """The systems that can be asked and have to be measured. rankings: see Kept.missing."""
     live = [system for system in systems if is_live(system)]
     return Kept(pipeline, load, live, occasion).missing(rankings, remeasure=remeasure)
 
@@ -120,7 +120,8 @@ def _record(arrays: Mapping[str, npt.NDArray[Any]]) -> _Record:
 
 
 def _key(pipeline: Pipeline, stages: Any, load: LoadPoint, company: Any, occasion: str) -> str:
-    """System, plan, machine and packages. company: what else was measured with it."""
+    """The key of timings: system, load point, machine and packages. company: what was measured together with the
+    system."""
     plan = {**load.model_dump(mode="json", exclude={"name", "rounds"}), "rounds": load.planned_rounds}
     seed = pipeline.experiment.settings.seed
     return content_key([_ARRAYS, stages, plan, company, occasion, seed, machine(), packages(pipeline.experiment.kinds)])

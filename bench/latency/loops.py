@@ -44,7 +44,7 @@ class Shuffles:
 
 @dataclass(frozen=True, slots=True)
 class Least:
-    """How long a turn of one worker goes on whatever its time: so many seconds and so many queries."""
+    """The least length of a turn of one worker, in seconds and in queries. The turn goes on until both are reached."""
 
     seconds: float
     queries: int
@@ -78,19 +78,19 @@ class Assignment:
 
     @property
     def limit(self) -> float:
-        """Seconds after the beginning in which the last query may be sent. An overloaded system would work through its
-        backlog for minutes: by twice the schedule's length, and a pause that any machine may take, that it is saturated
-        stands beyond doubt."""
+        """How many seconds after the beginning the last query may be sent. An overloaded system would work through its
+        backlog for minutes. A queue that has not drained by twice the schedule's length, plus a pause that any machine
+        may take, is saturated."""
         if self.planned is None:
             return self.seconds
         return 2 * float(self.planned[-1]) + PAUSE_SECONDS if len(self.planned) else 0.0
 
     def starting(self, began: float) -> Assignment:
-        """The same from that moment on."""
+        """The same assignment, beginning at that moment."""
         return replace(self, began=began)
 
     def shares(self, count: int) -> list[Assignment]:
-        """The assignment dealt out evenly."""
+        """Shares of the assignment, dealt out evenly."""
         if count == 1 or isinstance(self.queries, Shuffles):
             return [self] * count
         queries, planned = self.queries, self.planned
@@ -103,8 +103,8 @@ class Assignment:
 class Sent(NamedTuple):
     """A query that was sent. phase: 0 warm-up, 1 measured. overlap: share of the expected documents that it found.
     started: seconds after the turn's beginning, as planned. spent: seconds by COLUMNS, NaN for a stage not there.
-    encoding: seconds by the system's encoders. ended: why its worker gave up with it: the last of several in a row that
-    could not reach a server, or an exception that no adapter mapped."""
+    encoding: seconds by the system's encoders. ended: why its worker gave up after it: it was the last of several
+    queries in a row that could not reach a server, or it raised an exception that no adapter mapped."""
 
     query: int
     phase: int
@@ -140,7 +140,7 @@ class _Asked(NamedTuple):
 
 
 class _Patience:
-    """One worker's, with a server that cannot be reached."""
+    """Counts the queries of one worker that could not reach a server."""
 
     def __init__(self) -> None:
         self._away = 0
@@ -171,7 +171,8 @@ class Threads:
             worker.configure()
 
     def warm_up(self, turn: int, queries: Sequence[int], seconds: float) -> list[Sent]:
-        """Send queries by one worker; a slow system must not spend the pass on it, so that time ends it too."""
+        """Send queries by one worker. Time ends it too, because a slow system must not spend the whole pass on its
+        warm-up."""
         began = time.perf_counter()
         asked, patience = list[_Asked](), _Patience()
         for query in queries:
@@ -185,8 +186,8 @@ class Threads:
         own = time.process_time()
         if math.isnan(assignment.began):
             assignment = assignment.starting(time.perf_counter())
-        # What is sent is kept until the turn is over, and would have the collector go through all that the process
-        # holds (its models, its packages) ever again in the midst of queries, as a user's own loop would not.
+        # Samples are kept until the turn is over. They would make the garbage collector walk everything that the
+        # process holds (models, packages) again and again in the midst of queries. A user's own loop would not.
         gc.freeze()
         try:
             asked = _sent_together(self._workers, assignment)
@@ -305,8 +306,8 @@ def _ask(worker: LiveSystem, query: int, planned: float | None, began: float) ->
 
 
 def _let_go(state: State, name: str) -> None:
-    """Keep nothing of a query but its ranking, copied: an engine whose answers are all held needs new memory for each,
-    as it would not where a user reads them and goes on."""
+    """Keep a copy of a query's ranking and nothing else. An engine whose answers are all held needs new memory for each
+    answer; it does not where a user reads an answer and goes on."""
     hits = state.found.get(name)
     state.vectors, state.found = {}, {}
     if hits is not None:

@@ -1,4 +1,4 @@
-"""What a reader of latencies must know of the client that sent the queries, and of rounds that were disturbed."""
+"""Tells readers of latencies about the client that sent the queries, and about rounds that were disturbed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def disturbance_notes(latencies: Sequence[Latency]) -> list[str]:
 
 
 def client_notes(pipeline: Pipeline, system: System, loads: Sequence[Latency]) -> list[str]:
-    """One sentence per load point under which the client, not the server it asked, was what a system waited for, or
-    under which it was not put on as many processes as the plan says.
+    """One sentence per load point under which a system waited for the client and not for its server, or under which the
+    load did not come from as many processes as the experiment file says.
 
-    An embedded engine works in this process, and so do local models: there being busy says nothing.
+    An embedded engine and local models work in this process, so a busy process says nothing about the client.
     """
     planned = {point.label: point.processes or 1 for point in pipeline.experiment.loads}
     notes = [

@@ -70,8 +70,8 @@ class Portable:
 
     @classmethod
     def of(cls, parts: Parts, system: System, context: Context, expected: Rows) -> Portable | None:
-        """The system, None where some of its work is done in this process: by an embedded engine, by a model, or by a
-        managed one, whose limits per minute are kept here."""
+        """The system in this form. None where some of its work is done in this process: by an embedded engine, by a
+        local model, or by a managed model, whose limits per minute are kept here."""
         systems = {node.system.name: node.system for node in system.nodes()}
         if any(
             each.run_file or each.reranker or (each.store and each.store.kind.embedded) for each in systems.values()
@@ -95,7 +95,7 @@ class Portable:
 
 
 class _PartsAway:
-    """A portable system's parts in the process it was sent to: connections of its own."""
+    """The parts of a portable system in the process that it was sent to. They have connections of their own."""
 
     def __init__(self, portable: Portable) -> None:
         self._portable = portable
@@ -123,7 +123,8 @@ class _PartsAway:
 
 
 def wanted_processes(share: float, workers: int) -> int:
-    """How many processes keep each under half a processor, at most one per worker and per processor.
+    """How many processes are needed so that each takes under half a processor; at most one per worker and one per
+    processor.
 
     share: processor seconds per second that the load would take of a single process.
     """
@@ -138,7 +139,8 @@ class Children:
         self._started: list[_Child] = []
 
     def first(self, count: int) -> list[_Child]:
-        """So many of them. One that has ended is replaced; the systems opened in it are lost."""
+        """That many of the processes. A process that has ended is replaced; the systems that were open in it are
+        lost."""
         self._started = [child for child in self._started if child.alive()]
         self._started += [_Child() for _ in range(count - len(self._started))]
         return self._started[:count]
@@ -195,7 +197,8 @@ class Processes:
         return self._answers()
 
     def _answers(self) -> list[Any]:
-        """One answer of each child, so that none is left over when one of them is a failure."""
+        """Read one answer from each child, also when one of the answers is a failure, so that none is left in a
+        pipe."""
         answers = [child.answer() for child in self._children]
         for answer in answers:
             if isinstance(answer, Failure):
@@ -222,9 +225,10 @@ class _Child:
         return self._process.poll() is None
 
     def ask(self, system: str, name: str, *arguments: Any) -> None:
-        """Open a system, or call a method of its load. That the child has ended is told by `answer`."""
+        """Ask the child to open a system or to call a method of its load. `answer` tells where the child has ended."""
         assert self._process.stdin is not None
-        # By themselves, so that a child that cannot read what an adapter put into them still knows where they end.
+        # Pickled apart, so that a child that cannot read what an adapter put into the arguments still knows where they
+        # end.
         inner = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
         message = pickle.dumps((system, name, inner), pickle.HIGHEST_PROTOCOL)
         with suppress(OSError):
@@ -232,7 +236,7 @@ class _Child:
             self._process.stdin.flush()
 
     def answer(self) -> Any:
-        """What the call gave, or the failure it ended in."""
+        """The value of the call, or the failure that ended it."""
         assert self._process.stdout is not None
         try:
             return pickle.load(self._process.stdout)
@@ -266,13 +270,14 @@ class _Open:
 
     @property
     def closes(self) -> list[Callable[[], None]]:
-        """What ends it, in order."""
+        """The calls that end it, in order."""
         return [self.threads.close, self._parts.close]
 
 
 def _end_without_parent() -> None:
-    """Watch for the parent's end, which closes the pipe, while a turn's queries are sent: a load that nobody waits for
-    would go on for as long as that turn lasts. It costs no time until then. Source: poll(2), POLLHUP."""
+    """End this process when the parent ends, which closes the pipe, while a turn's queries are sent. Otherwise a load
+    that nobody waits for would go on until the turn is over. Watching takes no time until then. Source: poll(2),
+    POLLHUP."""
     watched = select.poll()
     watched.register(sys.stdin.fileno(), 0)
     while not any(event & (select.POLLHUP | select.POLLERR) for _, event in watched.poll()):

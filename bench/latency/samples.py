@@ -1,4 +1,4 @@
-"""Raw samples of the latency pass as arrays, and what they say of the load that was asked for."""
+"""Raw samples of the latency pass as arrays, and whether a system kept up with the load."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def saturated(load: LoadPoint, samples: Samples) -> tuple[float, bool]:
     """The achieved rate in answers per second, and whether an open loop could not keep its schedule: under .97 of
     the offered rate, or a backlog that still grew over the last third of its turns.
 
-    Of an open loop the achieved rate is that at which answers followed one another: a latency that stays as it is costs
-    no rate, one that grows with the schedule does.
+    In an open loop the achieved rate is the rate at which answers followed one another. A constant latency does not
+    lower it; a latency that grows during the schedule does.
     """
     chosen = samples.counted
     total = float(samples.turn_seconds[samples.counts].sum())

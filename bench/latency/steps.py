@@ -29,12 +29,12 @@ class NotLive(Exception):
 
 @dataclass(slots=True)
 class State:
-    """What the steps of one query pass on."""
+    """What one step of a query hands to the next."""
 
     query: int = 0
     vectors: dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]] = field(default_factory=dict)
     found: dict[str, Hits] = field(default_factory=dict)
-    waited: float = 0.0  # seconds that the step just done spent in our own rate limiter
+    waited: float = 0.0  # seconds that the last step spent in our own rate limiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class Step:
 
 
 class Parts(Protocol):
-    """What live systems are made of; workers share it. documents: how many there are. id_order: the place of
-    each document's id in ascending order, which decides between equal scores.
-    own_rows: by query, the own document that no ranking holds, as `Dataset.own_rows`."""
+    """What live systems are made of. Workers share it. documents: their number. id_order: the place of each document's
+    id in ascending order, which decides between equal scores. own_rows: by query, the own document that no ranking
+    holds, as `Dataset.own_rows`."""
 
     @property
     def documents(self) -> int: ...
@@ -73,7 +73,7 @@ class Parts(Protocol):
     def encoder(self, name: str) -> Encoder: ...
 
     def reranker(self, name: str) -> Reranker:
-        """Prepared, so that it knows the corpus."""
+        """The reranker of that name, prepared: it knows the corpus."""
 
 
 class PartsOfRun:
@@ -117,7 +117,7 @@ class LiveSystem:
         try:
             self.steps: tuple[Step, ...] = tuple(self._plan(system.top))
         except BaseException:
-            list(closing(session.close for session, _ in self._sessions))  # what is told is why it cannot be opened
+            list(closing(session.close for session, _ in self._sessions))  # the failure to open is what must be told
             raise
         self.encoders: tuple[str, ...] = tuple(step.encoder for step in self.steps if step.encoder is not None)
 
@@ -142,7 +142,7 @@ class LiveSystem:
         close_all(session.close for session, _ in self._sessions)
 
     def _plan(self, node: Node) -> list[Step]:
-        """The steps that put a system's hits at its place into the state."""
+        """The steps that put the hits of a system into the state, at the system's place in its tree."""
         system = node.system
         match system.source:
             case RunFile():
@@ -175,7 +175,7 @@ class LiveSystem:
         return [*steps, Step("search", search)]
 
     def _encoding(self, name: str) -> list[Step]:
-        """One encoder serves all legs and the reranker of a query once."""
+        """An encoder works once per query, for all legs and the reranker together."""
         if name in self._encoded:
             return []
         self._encoded.add(name)

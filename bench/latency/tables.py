@@ -14,8 +14,8 @@ from bench.latency.samples import Samples
 
 
 def samples_table(query_ids: Sequence[str], name: str, load: LoadPoint, samples: Samples, occasion: str) -> pa.Table:
-    """A row per query sent. counted: whether figures come from it; disturbed: whether its round was. Beside the seconds
-    of each stage stand those of every encoder: encode_seconds.<encoder>."""
+    """One row per query that was sent. counted: whether figures come from it. disturbed: whether something disturbed
+    its round. Beside the seconds of each stage stand the seconds of every encoder: encode_seconds.<encoder>."""
     n = len(samples.query)
     ids = pa.array(list(query_ids), type=pa.string())
     disturbed = np.isin(samples.round, samples.turn_round[samples.disturbed])

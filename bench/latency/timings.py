@@ -1,4 +1,4 @@
-"""Timings as artefacts: which are still valid, which have to be taken, and what they come to."""
+"""Timings as artefacts: which of the kept ones are valid, which have to be taken, and the figures of both."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SystemTimings:
 @dataclass(slots=True)
 class Timings:
     """systems: by name, those that are searched live. taken: live samples that this run measured. encodings: what the
-    encoders take, each once per load point. tables: all raw samples. remarks: what the passes came to otherwise than
+    encoders take, each once per load point. tables: all raw samples. remarks: how the passes differed from what was
     asked."""
 
     systems: dict[str, SystemTimings] = field(default_factory=dict)
@@ -151,7 +151,7 @@ class _Taking:
         self.timings.systems[name].cut_off.append(failure.of(what).cause)
 
     def _measure(self, load: LoadPoint, systems: Sequence[System], kept: Kept) -> dict[str, Taken]:
-        """What is measured of the systems, together."""
+        """Measure the systems together."""
         subjects: list[Subject] = []
         scratches: dict[str, ingest.Scratch] = {}
         of_run = PartsOfRun(self._pipeline)

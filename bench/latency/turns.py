@@ -33,7 +33,7 @@ WARM_UP_AGAIN = 2
 QUERIES_IN_A_TURN = 20  # of one worker, at least
 DEFAULT_SAMPLES = 1000
 DEFAULT_BILLED_SAMPLES = 100  # the fewest that support a 95th percentile
-DEFAULT_SAMPLES_WHILE_WRITING = 50_000  # a turn ends with its rows, not before
+DEFAULT_SAMPLES_WHILE_WRITING = 50_000  # a turn does not end before its rows are written
 
 
 @dataclass(slots=True)
@@ -77,11 +77,11 @@ class _Recorder:
 class Subject:
     """A system to measure: how to open a worker of it, its rankings in the quality pass, samples wanted.
 
-    capped: every query costs money: no more than `samples` are measured, whatever a turn would last, and the system
-    warms up once. portable: the system for processes of its own, None where it has to stay in this one.
-    servers: the processes on this machine that work for it beside this one, None where they are not known.
-    memory: called as a turn begins, it gives what is asked for the engine's bytes when the turn is over.
-    background: what goes on while the measured queries of a turn are sent. seconds: of these in a turn, at most.
+    capped: every query costs money, so no more than `samples` are measured, however short a turn then is, and the
+    system warms up once. portable: the system for processes of its own, None where it has to stay in this one. servers:
+    the processes on this machine that work for it beside this one, None where they are not known. memory: called when a
+    turn begins; it gives a function that tells the engine's bytes when the turn is over. background: what goes on while
+    the measured queries of a turn are sent. seconds: the most that a turn sends queries.
     """
 
     name: str
@@ -119,7 +119,7 @@ def turn_seconds(load: LoadPoint, systems: int) -> float:
 
 
 def warm_up_queries(load: LoadPoint, *, capped: bool) -> int:
-    """How many a system is sent before its turns."""
+    """How many queries a system gets as warm-up before its turns."""
     return WARM_UP_FIRST + (0 if capped else WARM_UP_AGAIN * (load.planned_rounds - 1))
 
 
@@ -141,7 +141,7 @@ class _Pass:
             planned = self._load.planned_rounds
             self._rounds(self._load.label, range(planned), watching)
             again = range(planned, 2 * planned)
-            if self._load.ingest is None and self._undisturbed(watching) < planned:  # rows are written once
+            if self._load.ingest is None and self._undisturbed(watching) < planned:  # rows can be written only once
                 self._rounds(f"{self._load.label}, disturbed rounds again", again, watching, began + self._load.seconds)
             disturbed = self._disturbed(watching)
         finally:
@@ -153,7 +153,8 @@ class _Pass:
         return {one.subject.name: one.samples(disturbed, name) for one in self._measured}
 
     def _rounds(self, label: str, rounds: Sequence[int], watch: Watching, until: float = math.inf) -> None:
-        """Carry out rounds. until: no round begins that would not be over by then, or that is no longer wanted."""
+        """Carry out rounds. until: no round begins that would not be over by then. A round that is no longer wanted
+        does not begin either."""
         began, done = time.perf_counter(), 0
         if began + self._longest > until:
             return
@@ -223,7 +224,7 @@ class _Measured:
         return found
 
     def take_turn(self, turn: int, rng: np.random.Generator, watch: Watching) -> list[Observed]:
-        """Take the turn of a round and return what was observed meanwhile; nothing where there was none to take."""
+        """Take the turn of a round and return what was observed meanwhile; None where there was no turn to take."""
         before = len(self._recorder.observed)
         with self._cutting_off(turn):
             self._take_turn(turn, rng, watch)
@@ -231,7 +232,7 @@ class _Measured:
 
     @contextmanager
     def _cutting_off(self, turn: int) -> Iterator[None]:
-        """What fails inside ends the measuring of this system, and of no other."""
+        """Inside the context: a failure ends the measuring of this system and of no other."""
         try:
             yield
         except BaseException as error:
@@ -276,7 +277,7 @@ class _Measured:
         """Measured queries of a turn; of one worker at least, unless each costs money."""
         samples, rounds = self.subject.samples, self._load.planned_rounds
         until = math.ceil(samples * min(turn + 1, rounds) / rounds)
-        if self.subject.capped:  # what an earlier turn had no time for is made good
+        if self.subject.capped:  # makes up for queries that an earlier turn had no time for
             return until - sum(one.phase for one in self._recorder.sent)
         return until - math.ceil(samples * turn / rounds) if turn < rounds else math.ceil(samples / rounds)
 
@@ -297,7 +298,7 @@ class _Measured:
         return Assignment(turn, _shuffled(rng, count, wanted), planned, self._seconds)
 
     def _start(self, turn: int, warm_up: Sequence[int]) -> None:
-        """Warm up, and give the load to processes of its own where one would be what is measured."""
+        """Warm up. Move the load to processes of its own where one process would be the limit that is measured."""
         generator, half = self._generator, len(warm_up) // 2
         self._keep(generator.warm_up(turn, warm_up[:half], self._seconds / 8))
         processor = time.process_time()

@@ -1,4 +1,4 @@
-"""What the services of a system's models refused: documents without a vector, pairs without a score."""
+"""Counts what the services of a system's models refused: documents without a vector, pairs without a score."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from bench.experiment.parts import Node, System
 from bench.quality.embedding import PLURAL
 from bench.quality.pipeline import Pipeline
 
-SHARE_OF_A_WHOLE_SYSTEM = 0.01  # that may be missing; with more, a system is partial
+SHARE_OF_A_WHOLE_SYSTEM = 0.01  # the share that may be missing; a system that misses more is partial
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What is missing of one kind. part: of the experiment, as its file names it; what: documents or pairs; count, of:
-    how many are missing of how many; causes: some, each once; effect: what follows for them."""
+    """What is missing of one kind. part: the part of the experiment, as its file names it. what: documents or pairs.
+    count, of: how many are missing, and of how many. causes: some of the causes, each once. effect: what follows for
+    the missing ones."""
 
     part: str
     what: str
@@ -27,7 +28,7 @@ class Refused:
 
     @property
     def partial(self) -> bool:
-        """Whether a system that lacks so much is not what it was meant to be."""
+        """Whether so much is missing that the system is partial."""
         return self.count > SHARE_OF_A_WHOLE_SYSTEM * self.of
 
     @property
@@ -76,8 +77,8 @@ def _pairs(pipeline: Pipeline, node: Node, name: str) -> Refused | None:
 
 
 def truncated_pairs(pipeline: Pipeline, system: System) -> int | None:
-    """How many pairs of a system and its legs were cut at their reranker's length; None where none is known of or there
-    is no reranker."""
+    """How many pairs of a system and its legs were cut at their reranker's length; None where that is not known or
+    there is no reranker."""
     counts: list[int | None] = []
     for node in system.nodes():
         if (name := node.system.reranker) is not None:

@@ -34,9 +34,9 @@ PLURAL: dict[Role, str] = {"document": "documents", "query": "queries"}
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Vectors of all documents or queries, float32 (n, dimension), with what they cost when computed: a document's text
-    once, as an index is filled once; a query's as often as it is asked. failures: why a text has no vector, by its row,
-    which holds NaN."""
+    """Vectors of all documents or queries, float32 (n, dimension), with what they cost when they were computed. A
+    document's text counts once, because an index is filled once; a query's text counts as often as the query is asked.
+    failures: why a text has no vector, by its row; the row holds NaN."""
 
     array: Floats
     key: str
@@ -71,7 +71,7 @@ class Embedding:
         they are computed, which of those have none."""
         source = self._given(encoder, role) if encoder.consumes == "vector" else self.digests(role)
         whole = content_key([self._identity(encoder, role), array_digest(source)])
-        # An index without the texts that were refused is another one than that with them.
+        # An index that lacks the refused texts differs from one that has them.
         refused = sorted(self._refused.get((self._place(encoder, role), role), ()))
         return content_key([whole, [digest.hex() for digest in refused]]) if refused else whole
 
@@ -169,7 +169,8 @@ class Embedding:
         return refused
 
     def _paid_lots(self, encoder: Encoder, role: Role, rows: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
-        """All at once, so that the encoder keeps its service busy; less where all of it could pass the budget."""
+        """Segments that are computed together: all of them, so that the encoder keeps its service busy, or fewer where
+        all could pass the budget."""
         texts = self._texts(role)
         most = embedding_usage(text_bytes(texts[int(i)] for i in rows), AT_MOST)
         while len(rows):
@@ -212,7 +213,7 @@ def _without(encoded: Encoded, failed: Flags) -> Encoded:
 
 
 def _lots(in_order: npt.NDArray[np.intp], missing: Flags) -> Iterator[npt.NDArray[np.intp]]:
-    """What is missing, in as many segments as a kill may cost one of."""
+    """The missing texts, cut into segments. A kill costs at most one segment."""
     size = int(np.clip(len(in_order) // 32, 128, LARGEST_SEGMENT))
     for start in range(0, len(in_order), size):
         rows = in_order[start : start + size][missing[start : start + size]]

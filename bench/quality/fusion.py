@@ -42,7 +42,8 @@ def weighted_scores(rankings: Sequence[Rows], scores: Sequence[Floats], weights:
 
 
 def _sum_by_document(rankings: Sequence[Rows], contributions: Sequence[npt.NDArray[np.float64]]) -> Hits:
-    """Add up what each document of each query received; legs add in their order, so sums are reproducible."""
+    """Add up what each document of each query received. The legs are added in their order, so that sums are
+    reproducible."""
     rows = np.concatenate(rankings, axis=1)
     gains = np.concatenate(contributions, axis=1)
     order = np.argsort(rows, axis=1, kind="stable")

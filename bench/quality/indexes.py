@@ -27,11 +27,12 @@ from bench.quality.materials import Materials
 from bench.quality.stages import Stage
 
 ROWS_PER_BATCH = 8192
-_COLUMNS_LAYOUT = 2  # how stores hold the columns that filters ask; raised with it, it rebuilds the indexes with such
+# The layout of the columns that filters ask for. A higher number rebuilds the indexes that have such columns.
+_COLUMNS_LAYOUT = 2
 
 
 class Indexes:
-    """Builds what is searched, and knows what decides its bytes."""
+    """Builds indexes, and knows everything that decides their bytes."""
 
     def __init__(self, materials: Materials) -> None:
         self._materials = materials
@@ -60,8 +61,8 @@ class Indexes:
         )
 
     def asked_fields(self, searched: Searched) -> tuple[str, ...]:
-        """The fields that filters of this experiment ask of the index that is searched, sorted: it gets these alone, so
-        that what nobody asks cannot fail in an engine, nor change an index."""
+        """The fields that filters of this experiment ask of the index, sorted. The index gets no others: a field that
+        nobody asks for cannot fail in an engine, and a change of it rebuilds nothing."""
 
         def index_of(each: Searched) -> Any:
             store, encoders = each.store, each.encoders
@@ -98,7 +99,8 @@ class Indexes:
         return built
 
     def _build(self, searched: Searched, key: str) -> tuple[IndexRef, float, BuildMemory]:
-        """Build an index in its folder of the cache; what it is, the seconds and the memory that it took."""
+        """Build an index in its folder of the cache. Returns the index, and the seconds and the memory that the build
+        took."""
         store = self._materials.store(searched.store)
         folder = self._materials.cache.index_folder(key)
         vectors = self._materials.vectors(searched.encoders.document, "document") if searched.encoders else None
@@ -126,7 +128,8 @@ class Indexes:
         return ref, seconds, memory
 
     def server_memory(self, choice: StoreChoice) -> int | None:
-        """Resident bytes of a store's server; None, with one warning, where it should tell them and does not."""
+        """Resident bytes of a store's server. None, with one warning, where the server should tell them and does
+        not."""
         try:
             return self._materials.store(choice).server_memory()
         except BaseException as error:

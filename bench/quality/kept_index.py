@@ -1,5 +1,5 @@
-"""Indexes that earlier runs left, looked at before they are used: an engine that reads damaged files, or vectors that
-another user overwrote, answers with other documents and no word about it."""
+"""Checks the indexes of earlier runs before they are used. An engine that reads damaged files, or vectors that another
+user overwrote, finds other documents and reports no error."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ Vectors = Callable[[], Floats | None]
 class BuiltIndex:
     """An index as it stands, with what its build took and what the engine says it is.
 
-    build_id: what was found by one build does not speak of another. Empty for stores that build the same index again,
-    and for indexes that were built before builds had one.
+    build_id: tells builds apart, because what one build found says nothing of another. Empty for stores that build the
+    same index again, and for indexes that were built before builds had one.
     """
 
     store: Store
@@ -73,8 +73,8 @@ class KeptIndexes:
     emit: Emit
 
     def find(self, key: str, store: Store, label: str, vectors: Vectors, *, undirected: bool) -> BuiltIndex | None:
-        """A kept index that is what it was when it was built; None where it has to be built, which is said of one that
-        was there. What is left of such a one is dropped.
+        """A kept index that is unchanged since it was built; None where one has to be built. Where a damaged index was
+        there, a warning says so, and what is left of it is dropped.
 
         undirected: whether documents without a direction are among those it was built of.
         """
@@ -97,14 +97,14 @@ class KeptIndexes:
             self._tell(label, str(error))
             return None
         if "files" not in record and (folder := store.index_folder(ref)) is not None:
-            # From before digests were taken: it is used as it is, and from now on held to what it is.
+            # Built by a version that took no digests: it is used as it is, and its digests are taken now.
             self.cache.keep_index(key, {**record, "files": file_digests(folder)})
         memory = BuildMemory(**record.get("build_memory", {}))  # an older record holds none
         build_id = record.get("build_id", "")
         return BuiltIndex(store, ref, effective, key, record["build_seconds"], memory, record["built_at"], build_id)
 
     def keep(self, key: str, store: Store, ref: IndexRef, seconds: float, memory: BuildMemory) -> BuiltIndex:
-        """Take note of an index that was built, with the digests of its files."""
+        """Record an index that was built, with the digests of its files."""
         built_at = utc_now()
         build_id = "" if store.reproducible else secrets.token_hex(8)
         effective = store.effective(ref)
@@ -127,7 +127,7 @@ class KeptIndexes:
 def foreign_vectors(store: Store, ref: IndexRef, vectors: Vectors) -> str | None:
     """What is wrong with the vectors that an engine holds; None where nothing is found, or where it cannot be asked.
 
-    The rows looked at are others every time: what one look misses, the next may find. No figure depends on them.
+    Each check looks at other rows, so that the next may find what this one misses. No figure depends on them.
     """
     if ref.dimension is None or not ref.rows or (ours := vectors()) is None:
         return None
@@ -144,8 +144,8 @@ def foreign_vectors(store: Store, ref: IndexRef, vectors: Vectors) -> str | None
 
 @contextmanager
 def room_given_back(folder: Path) -> Iterator[None]:
-    """What a build that fails inside has written to its folder is deleted: other indexes need the room. Where no room
-    was left, that is what failed, whatever the engine made of it."""
+    """Delete the folder of a build that fails inside, because other indexes need the room. Where no room was left, that
+    is the failure that is raised, whatever the engine said."""
     try:
         yield
     except BaseException as error:
@@ -163,7 +163,7 @@ def _damage(store: Store, ref: IndexRef, record: Mapping[str, Any], vectors: Vec
         try:
             return foreign_vectors(store, ref, vectors)
         except IndexMissing:
-            return None  # told apart by whoever opens it
+            return None  # whoever opens it tells the causes apart
     if not (kept := record.get("files")):
         return None
     damaged = damaged_files(folder, kept)
@@ -173,8 +173,8 @@ def _damage(store: Store, ref: IndexRef, record: Mapping[str, Any], vectors: Vec
 
 
 def _differing(held: Floats, ours: Floats, similarity: Similarity) -> npt.NDArray[np.bool_]:
-    """Which rows differ by more than float32 does; NaN differs. Of cosine the directions count alone: an engine may
-    keep them at length 1."""
+    """Which rows differ by more than the rounding of float32; NaN differs. Under cosine only directions count: an
+    engine may keep vectors at length 1."""
     a, b = held.astype(np.float64), ours.astype(np.float64)
     lengths = np.linalg.norm(b, axis=1)
     if similarity is Similarity.COSINE:

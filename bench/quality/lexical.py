@@ -1,4 +1,4 @@
-"""Queries that a lexical index cannot answer, whatever its ranking: none of their terms stands in it."""
+"""Finds the queries that a lexical index cannot answer at all, because it contains none of their terms."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bench.quality.searches import opened
 
 
 def before(pipeline: Pipeline, system: System) -> Unmatched | None:
-    """What can be known before anything is built; None for a system that does not go by terms, or whose engine alone
-    knows them."""
+    """What is known before anything is built. None for a system that does not search by terms, and for one whose terms
+    only the engine knows."""
     if (searched := _by_text(pipeline, system)) is None:
         return None
     dataset = pipeline.dataset
@@ -21,7 +21,7 @@ def before(pipeline: Pipeline, system: System) -> Unmatched | None:
 
 
 def after(pipeline: Pipeline, system: System) -> Unmatched | None:
-    """As the system's index, or its reranker, tells: the one that lacks more."""
+    """What the system's index and its reranker tell after they were built: the answer of the one that lacks more."""
     found = [each for each in (_of_store(pipeline, system), _of_reranker(pipeline, system)) if each is not None]
     return max(found, key=lambda each: int(each.queries.sum()), default=None)
 
@@ -35,7 +35,7 @@ def sentence(found: Unmatched) -> str | None:
 
 
 def _by_text(pipeline: Pipeline, system: System) -> Searched | None:
-    """Its source where that is a search that goes by texts."""
+    """The system's source if that is a search by text, else None."""
     searched = system.searched
     if searched is None or "text" not in pipeline.materials.store(searched.store).consumes(searched.store.query):
         return None
@@ -43,7 +43,7 @@ def _by_text(pipeline: Pipeline, system: System) -> Searched | None:
 
 
 def _of_store(pipeline: Pipeline, system: System) -> Unmatched | None:
-    """Kept, so that a second run asks no engine."""
+    """The answer of the index. It is kept, so that a second run asks no engine."""
     if (searched := _by_text(pipeline, system)) is None:
         return None
     queries = content_key(array_digest(pipeline.materials.query_digests))

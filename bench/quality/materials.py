@@ -41,8 +41,8 @@ ROLES: tuple[Role, ...] = ("document", "query")
 
 
 class Materials:
-    """Of one experiment over one dataset. Results are memoised, and so are failures that the same work would meet
-    again."""
+    """The materials of one experiment over one dataset. Results are remembered, and so are failures that the same work
+    would meet again."""
 
     def __init__(self, experiment: Experiment, dataset: Dataset, cache: Cache, emit: Emit, budget: Budget) -> None:
         self.experiment = experiment
@@ -97,8 +97,8 @@ class Materials:
         return self.embedding.digests("query")
 
     def corpus_fingerprint(self, *, texts: bool, fields: Sequence[str] | None = None) -> str:
-        """Fingerprint of what is taken from the corpus beside vectors: ids, the meta columns of these fields (None: of
-        all), and perhaps texts."""
+        """Fingerprint of what an index takes from the corpus beside vectors: ids, the meta columns of these fields
+        (None: of all fields), and texts where `texts` is set."""
         corpus = self.dataset.corpus
         wanted = {"id", "title", "text"} if texts else {"id"}
         wanted |= {f"meta.{field}" for field in fields or ()}
@@ -132,7 +132,7 @@ class Materials:
         return {**encoders, **{f"rerankers.{name}": reranker for name, reranker in self._rerankers.items()}}
 
     def close(self) -> None:
-        """Give back what the adapters hold, once. One that raises is told of, and the others are closed."""
+        """Close the adapters, once. Where one raises, a warning tells of it, and the others are closed all the same."""
         for kept in (self._encoders, self._stores, self._rerankers):
             while kept:
                 _, adapter = kept.popitem()
@@ -151,7 +151,7 @@ class Materials:
         return self.once(("vectors", name, role), lambda: self.embedding.vectors(name, self.encoder(name), role))
 
     def vectors_key(self, name: str, role: Role) -> str:
-        """The key of those vectors, known without computing them but for the texts that their model refuses."""
+        """The key of those vectors. It is known without computing them, except for which texts their model refuses."""
         if ("vectors", name, role) in self._memo:
             return self.vectors(name, role).key
         return self.once(("vectors key", name, role), lambda: self.embedding.key(self.encoder(name), role))
@@ -169,13 +169,13 @@ class Materials:
         )
 
     def embed(self, searched: Searched) -> None:
-        """Compute the vectors of a search: the keys of what follows tell which texts have none."""
+        """Compute the vectors of a search. The keys of later stages depend on which texts have none."""
         for name, role in searched.encoders.roles if searched.encoders else ():
             self.vectors(name, role)
 
     def asked(self, limit: int) -> int:
-        """How many documents a search is asked for, so that `limit` are left without a query's own document: one number
-        for all queries, whether or not they have one."""
+        """How many documents a search is asked for, so that `limit` are left once a query's own document is taken out.
+        The number is the same for all queries, also for those without an own document."""
         return limit if self.dataset.own_rows is None else limit + 1
 
     def without_own(self, hits: Hits, limit: int, queries: npt.NDArray[np.int64] | slice = slice(None)) -> Hits:

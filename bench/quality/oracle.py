@@ -16,7 +16,7 @@ from bench.statistics.per_query import PerQuery
 
 
 class Oracle:
-    """What dense systems are measured against: under their filter, and without a query's own document."""
+    """Exact search that dense systems are measured against: under their filter, and without a query's own document."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -31,7 +31,7 @@ class Oracle:
         asked = pipeline.materials.asked(depth)
         parts = ["oracle", documents.key, queries.key, str(documents.similarity), asked, passing, corpus]
         if any(len(pipeline.materials.undirected(encoders, role)) for role in ROLES):
-            parts.append("directed")  # what was found before such vectors were told apart is another thing
+            parts.append("directed")  # kept rankings of versions that did not tell such vectors apart do not hold
         key = content_key(parts)
 
         def search() -> Hits:
@@ -53,7 +53,7 @@ class Oracle:
         return pipeline.materials.once(("oracle", key), search)
 
     def ranking(self, encoders: EncoderPair, condition: Filter | None, depth: int) -> Ranking:
-        """Those documents in canonical order."""
+        """The nearest documents in canonical order."""
         return self._pipeline.materials.ordered(self.hits(encoders, condition, depth), depth)
 
     def recall(

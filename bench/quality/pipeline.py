@@ -49,7 +49,8 @@ class Pipeline:
         """What a system's source (store, fusion or run file) returns for every judged query when asked for `limit`."""
         match system.source:
             case RunFile(path):
-                # In TREC form a query without hits has no line: one that is not there found nothing and did not fail.
+                # In TREC's form a query without hits has no line, so a query that is missing found nothing and did not
+                # fail.
                 return self.materials.once(("run", path, limit), lambda: self.searches.run_file_ranking(path, limit))
             case Fused() as fused:
                 return self.materials.once(
@@ -99,7 +100,7 @@ class Pipeline:
         return self.reranking.scorable(name, self.candidates(node.system, node.limit, build).rows)[0]
 
     def close(self) -> None:
-        """Give back what the adapters hold, once."""
+        """Close the adapters, once."""
         self.materials.close()
 
 

@@ -45,10 +45,10 @@ class Reranking:
         )
 
     def scorable(self, name: str, rows: Rows) -> tuple[Rows, dict[int, str]]:
-        """The candidates that a reranker can score, -1 for the others; and why it can score none of a query's.
+        """The candidates that a reranker can score, with -1 for the others, and by query why it can score none of them.
 
-        Documents that are not in the corpus (a run file's) have no text to score, and those that an encoder's service
-        refused no vector; they keep no place.
+        A document that only a run file names has no text to score, and a document that an encoder's service refused has
+        no vector. Neither keeps a place.
         """
         rows = np.where(rows < self._materials.dataset.documents, rows, -1)
         encoder = self._materials.reranker(name).encoder_name
@@ -61,7 +61,7 @@ class Reranking:
         return rows, dict(queries)
 
     def prepared(self, name: str) -> Reranker:
-        """A reranker that knows the corpus."""
+        """The reranker of that name, prepared: it knows the corpus."""
 
         def prepare() -> Reranker:
             reranker = self._materials.reranker(name)
@@ -108,8 +108,9 @@ class Reranking:
         return self._materials.once(("pairs", name), make)
 
     def _lots(self, name: str, rows: Rows) -> Iterator[npt.NDArray[np.intp]]:
-        """Queries whose candidates are scored together: of a reranker that bills all at once, so that it keeps its
-        service busy, or as many as the budget surely allows; of others no more than a kill may cost."""
+        """Lots of queries whose candidates are scored together. A reranker that bills gets all at once, so that it
+        keeps its service busy, or as many as the budget surely allows. Any other gets no more than may be lost to a
+        kill."""
         reranker, chosen = self._materials.reranker(name), np.flatnonzero((rows >= 0).any(axis=1))
         if not reranker.bills:
             step = max(1, PAIRS_PER_CHUNK // rows.shape[1])
@@ -136,7 +137,7 @@ class Reranking:
                 self._materials.budget.after(reranker, scored.usage, most)
 
     def usage(self, positions: npt.NDArray[np.intp], rows: Rows, tokens: Tokens) -> Usages:
-        """What ranking candidates takes of a reranker that bills, reckoned from the texts, by query."""
+        """The usage of a reranker that bills for these candidates, by query, estimated from the texts."""
         queries, documents = self._text_sizes("query", tokens), self._text_sizes("document", tokens)
         return reranking_usage(queries[positions], np.where(rows >= 0, documents[rows], -1), tokens)
 

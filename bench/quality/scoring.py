@@ -68,8 +68,8 @@ class PairScores:
         return scores
 
     def refusals(self, rows: Rows, queries: Sequence[int]) -> list[tuple[int, int, str]]:
-        """Of these candidates, whose scores were asked for: query, row and cause of those that have none. queries:
-        whose they are."""
+        """Which of these candidates have no score although it was asked for: query, row and cause. queries: the queries
+        that they belong to."""
         if not self._refused:
             return []
         digests, filled = self._pairs(rows, np.asarray(queries)), np.argwhere(rows >= 0).tolist()
@@ -92,14 +92,15 @@ class PairScores:
         return int(self._wanted(self._pairs(rows), rows >= 0).sum())
 
     def usage(self, rows: Rows) -> Usage:
-        """What scoring these candidates uses where nothing else is scored.
+        """What it costs to score these candidates alone, when nothing is shared with another system.
 
-        Tokens belong to pairs, whoever asked for them first. A search unit belongs to a request: it is as reported
-        where one request scored just a query's candidates, and reckoned from the texts where systems share pairs.
+        Tokens belong to pairs, whichever system asked for them first. A search unit belongs to a request: the reported
+        number is taken where one request scored exactly the candidates of a query, and the number is estimated from the
+        texts where systems share pairs.
         """
         digests, present = self._pairs(rows), rows >= 0
         totals = self._segments.total(digests[present], "usage.")
-        totals.pop("seconds", None)  # of batches: what a query takes is measured live
+        totals.pop("seconds", None)  # the times of batches; the time of a query is measured live
         usage = usage_from(totals)
         if totals.get("search_units"):
             alone = [self._request_units(i, rows[i], digests[i]) for i in np.flatnonzero(present.any(axis=1)).tolist()]
@@ -112,7 +113,8 @@ class PairScores:
         return self._units(query, rows) if segment is None else int(segment["usage.search_units"])
 
     def _pairs(self, rows: Rows, queries: npt.NDArray[np.int64] | None = None) -> Digests:
-        """Digests of candidates, shaped as they are. queries: whose they are, where not all queries' in order."""
+        """Digests of candidates, in their shape. queries: the queries that they belong to; None for all queries in
+        order."""
         present = rows >= 0
         query_of = np.broadcast_to((np.arange(len(rows)) if queries is None else queries)[:, None], rows.shape)
         digests = np.zeros(rows.shape, dtype=self._query_digests.dtype)
@@ -120,7 +122,7 @@ class PairScores:
         return digests
 
     def _wanted(self, digests: Digests, present: Flags) -> Flags:
-        """Pairs to score, those with equal texts taken once: what was refused is asked for again by the next run."""
+        """The pairs to score; pairs of equal texts are taken once. The next run asks again for what was refused."""
         missing = np.asarray(present & ~self._is_refused(digests), np.bool_)
         missing[missing] = self._segments.missing(digests[missing])
         places = np.flatnonzero(missing.ravel())

@@ -34,7 +34,7 @@ def scratch_index(
     pipeline.cache.begin_index(folder, index_record(store, ref))
     try:
         if not store.embedded:
-            list(closing([partial(store.drop, ref)]))  # there is nothing to drop but after a kill
+            list(closing([partial(store.drop, ref)]))  # only a killed process leaves something to drop
         yield store.build(
             pipeline.indexes.batches(store, vectors, fields=pipeline.indexes.asked_fields(searched), stop=rows),
             place=place,
@@ -43,6 +43,6 @@ def scratch_index(
         )
     finally:
         for failure in closing([partial(store.drop, ref)]):
-            if failure.foreign:  # an adapter's own: of a build that failed nothing may be there to drop
+            if failure.foreign:  # any exception of an adapter: a failed build may have left nothing to drop
                 pipeline.emit(failure.warned(store.name, f"the index {name} was used and could not be dropped"))
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What stores find for the judged queries, and what run files hold: kept chunk by chunk as it is found."""
+"""Searches stores for the judged queries, and reads run files. Each chunk is kept as soon as it is found."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ class Searches:
         failures: dict[int, str] = {}
         unknown = UnknownIds()
         starts = range(0, len(queries), QUERIES_PER_CHUNK)
-        # What was found before vectors without a direction were told apart is not what is found now.
+        # Versions that did not tell vectors without a direction apart found other documents.
         apart = any(len(self._materials.undirected(searched.encoders, role)) for role in ROLES)
         names = {start: f"{key}/{'directed-' if apart else ''}{start}" for start in starts}
-        # What another build of an index found does not speak of this one.
+        # What another build of an index found says nothing of this one.
         build_id = "" if searched.store.kind.reproducible else self._indexes.built(searched, build).build_id
         kept = {
             start: self._kept_candidates(name, build_id, min(QUERIES_PER_CHUNK, len(queries) - start), asked)
@@ -169,7 +169,7 @@ def search_others(
     condition: Filter | None,
     refused: Mapping[int, str],
 ) -> tuple[Hits, dict[int, str]]:
-    """As `search_each`, of the queries that were not refused before."""
+    """As `search_each`, for the queries that have a vector."""
     if not refused:
         return search_each(search, queries, limit, condition)
     asked = np.array([i for i in range(len(queries)) if i not in refused], np.int64)
@@ -203,7 +203,7 @@ def search_each(
 
 @contextmanager
 def opened(store: Store, ref: IndexRef, emit: Emit) -> Iterator[Session]:
-    """A session on a built index. That it cannot be closed is told, and what it has found stands."""
+    """A session on a built index. A session that cannot be closed is a warning, and what it has found counts."""
     session = store.session(ref)
     try:
         yield session
@@ -218,7 +218,8 @@ def _dump(options: Any) -> dict[str, Any]:
 
 
 def _told(unknown: UnknownIds) -> dict[str, npt.NDArray[Any]]:
-    """What a chunk of candidates keeps of ids that the corpus lacks: nothing of an engine that holds the corpus."""
+    """What a chunk of candidates keeps about ids that the corpus lacks. Nothing is kept for an engine that holds the
+    corpus itself."""
     if not unknown.of:
         return {}
     return {"unknown": np.array([unknown.count, unknown.of]), "unknown_example": np.array(unknown.example or "")}

@@ -1,7 +1,7 @@
 """TREC run files, read and written. What a field cannot hold (white space) is percent-encoded there, and nowhere else.
 
-Others' files hold ids as they are, percent signs and all. So an id is read as it stands; only where the dataset has
-none of that name, it is decoded. The writer sees to it that its own files read back so.
+Files of other programs hold ids as they are, percent signs included. So an id is read as it stands, and it is decoded
+only where the dataset has no id of that name. The writer makes sure that its own files are read back correctly.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from bench.cache.artifacts import write_atomically
 from bench.experiment.faults import ConfigFaults
 from bench.messages.wording import counted
 
-# What would end a field or a line, or be taken from the file's beginning or for no text at all.
+# Characters that would end a field or a line, that a reader strips from the file's beginning, or that are no text.
 _CANNOT_STAND = re.compile(r"[\s\x00\ufeff]")
-# Where something is encoded, so is a percent sign that would read as an encoding.
+# Where an id is encoded, a percent sign that would read as an encoding is encoded too.
 _TO_ENCODE = re.compile(r"[\s\x00\ufeff]|%(?=[0-9A-Fa-f]{2})")
-# No text holds this byte in UTF-8, so an encoded id that is another id too can be told from it by this at its end.
+# No text holds this byte in UTF-8. It ends an encoded id that would otherwise equal another id.
 _PADDING = "%FE"
 # trec_eval separates by these alone: str.split() would also cut an id at a no-break space.
 _FIELD = re.compile(r"[^ \t\r\f\v]+")
@@ -92,10 +92,10 @@ class FileRankings:
 
 @dataclass(frozen=True, slots=True)
 class RunFileGaps:
-    """What a run file lacks of a dataset, and the dataset of the file.
+    """What the dataset has and the run file lacks, and what the file has and the dataset lacks.
 
-    without_line: judged queries that the file does not hold. unknown: of the judged queries' documents. foreign: the
-    file's queries that are not judged, of `queries`, with an example.
+    without_line: judged queries that the file does not hold. unknown: documents that the file names for judged queries
+    and the corpus lacks. foreign: how many of the file's `queries` are not judged, with an example.
     """
 
     without_line: int
