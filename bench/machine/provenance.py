@@ -57,16 +57,11 @@ def machine() -> dict[str, Any]:
     }
 
 
-def provenance(in_use: Iterable[type[Adapter]] = ()) -> dict[str, Any]:
-    """in_use: the adapters that make the figures.
+def checkout() -> tuple[str | None, bool | None]:
+    """The commit of the harness's own checkout and whether files of it differ from that; None where it was installed
+    without one."""
+    folder = Path(__file__).resolve().parent
 
-    commit and dirty are those of the harness's own checkout, None where it was installed without one.
-    """
-    commit, dirty = _commit(Path(__file__).resolve().parent)
-    return {"commit": commit, "dirty": dirty, "packages": packages(in_use), "machine": machine(), "addresses": {}}
-
-
-def _commit(folder: Path) -> tuple[str | None, bool | None]:
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(

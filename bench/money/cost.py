@@ -238,6 +238,11 @@ class SystemCost:
     per_1000_queries_interval_usd: tuple[float, float] | None = None
     disturbed: bool = False
 
+    @property
+    def usage(self) -> Usage:
+        """What all parts used together."""
+        return sum((part.usage for part in self.parts), Usage())
+
     def as_dict(self) -> dict[str, Any]:
         """As result.json holds it."""
         return {

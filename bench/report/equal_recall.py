@@ -74,9 +74,10 @@ def _shown_fronts(result: Result) -> list[Front]:
     """Fronts are shown where they answer something: with targets, or where one build is searched in several ways."""
     builds: dict[str, set[str]] = {}
     for system in result.systems:
-        if system.pipeline.get("store") is not None:
-            build = repr([system.pipeline.get(key) for key in ("encoder", "store", "index")])
-            builds.setdefault(build, set()).add(repr(system.pipeline.get("query")))
+        pipeline = system.pipeline
+        if pipeline.store is not None:
+            build = repr([pipeline.encoder, pipeline.store, pipeline.index])
+            builds.setdefault(build, set()).add(repr(pipeline.query))
     swept = any(len(settings) > 1 for settings in builds.values())
     return result.fronts if result.targets or swept else []
 

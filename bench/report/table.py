@@ -21,7 +21,7 @@ from bench.report.cells import (
     without_unknown,
     written,
 )
-from bench.results.model import MeasureValue, Result, SystemResult
+from bench.results.model import Cost, MeasureValue, Result, SystemResult
 
 _COMPANIONS = ("Recall@10", "MRR@10")
 _VERDICTS = {"better": "better", "worse": "worse", "undecided": "undecided", None: DASH}
@@ -115,8 +115,9 @@ def _index_table(result: Result) -> list[list[str]]:
     sharing: dict[str, list[SystemResult]] = {}
     for system in result.systems:
         if system.index is not None:
-            encoder, *store = (system.pipeline.get(part) for part in ("encoder", "store", "index"))
-            built = [(encoder or {}).get("document"), store, system.index.type, system.index.built_at]
+            pipeline = system.pipeline
+            encoder = pipeline.encoder.document if pipeline.encoder else None
+            built = [encoder, pipeline.store, pipeline.index, system.index.type, system.index.built_at]
             sharing.setdefault(str([*built, system.build_seconds]), []).append(system)
     rows = [header]
     for systems in sharing.values():
@@ -164,7 +165,7 @@ def _ingest_table(result: Result) -> list[list[str]]:
 
 def _notes(result: Result, folder: str | None) -> list[str]:
     lines = [f"! {key} was answered by {address}, not by the provider: these are not the provider's figures"
-             for key, address in result.provenance.get("addresses", {}).items()]  # fmt: skip
+             for key, address in result.provenance.addresses.items()]  # fmt: skip
     if result.status == "cancelled":
         lines.append("! the run was cut off; the same command goes on where it stopped")
     for system in result.systems:
@@ -306,21 +307,25 @@ def _against(system: SystemResult, result: Result) -> tuple[str, str, str]:
 
 def _priced(result: Result) -> bool:
     """Whether money is on the sheet: something bills, or the machine has a price."""
-    return any(_bills(s) or (s.cost or {}).get("machine_usd_per_hour") is not None for s in result.systems)
+    costs = [system.cost for system in result.systems if system.cost is not None]
+    return any(_bills(cost) or cost.machine_usd_per_hour is not None for cost in costs)
 
 
-def _bills(system: SystemResult) -> bool:
-    return any(part["provider"] is not None for part in (system.cost or {}).get("parts", ()))
+def _bills(cost: Cost) -> bool:
+    return any(part.provider is not None for part in cost.parts)
 
 
 def _cost(system: SystemResult) -> str:
     """Dollars per 1,000 queries. A model without a price is unknown; a system nobody bills for has none."""
-    value = (system.cost or {}).get("per_1000_queries_usd")
-    if value is not None:
-        interval = (system.cost or {}).get("per_1000_queries_interval_usd")
-        mark = DISTURBED if (system.cost or {}).get("disturbed") else ""
-        return f"{value:,.4f}" + (f" [{interval[0]:,.4f}, {interval[1]:,.4f}]{mark}" if interval else "")
-    return "unknown" if _bills(system) else DASH
+    cost = system.cost
+    if cost is None:
+        return DASH
+    if cost.per_1000_queries_usd is None:
+        return "unknown" if _bills(cost) else DASH
+    interval, mark = cost.per_1000_queries_interval_usd, DISTURBED if cost.disturbed else ""
+    return f"{cost.per_1000_queries_usd:,.4f}" + (
+        f" [{interval[0]:,.4f}, {interval[1]:,.4f}]{mark}" if interval else ""
+    )
 
 
 # -- layout ------------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def _figures(rows: pa.Table, measures: list[Measure], entry: SystemResult) -> Sy
         values={measure: _values(rows, str(measure), builds) for measure in measures},
         partial=entry.status == "partial" if entry.incomplete is None else entry.incomplete,
         reproducible=index is None or index.reproducible or index.flat,
-        filter=entry.pipeline["filter"],
+        filter=entry.pipeline.filter,
     )
 
 

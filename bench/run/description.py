@@ -11,10 +11,11 @@ import numpy.typing as npt
 from adapters.base import Encoder, Identity, Reranker, Role, Store
 from bench.data.dataset import Dataset
 from bench.experiment.parts import Experiment, System
+from bench.machine.provenance import checkout, machine, packages
 from bench.messages.failures import failure_of
 from bench.quality.embedding import PLURAL
 from bench.quality.pipeline import Pipeline
-from bench.results.model import DatasetInfo
+from bench.results.model import DatasetInfo, Machine, Provenance
 from bench.run.costs import encoders_in_use
 from bench.run.folder import Listener
 
@@ -41,10 +42,9 @@ def dataset_info(dataset: Dataset) -> DatasetInfo:
     )
 
 
-def origins(pipeline: Pipeline, emit: Listener) -> dict[str, Any]:
-    """base: the folder of the experiment file, from which its relative paths start. addresses: what answered in a
-    provider's place; a result obtained through one says so wherever shown. servers: each engine outside this process,
-    with its version and address."""
+def provenance_of(pipeline: Pipeline, emit: Listener, *, resumed: bool) -> Provenance:
+    """Where the figures of a run come from. Each engine outside this process stands there with its version and
+    address."""
     systems = pipeline.experiment.systems
     asked: dict[str, Encoder | Reranker | Store] = {
         f"encoders.{name}": encoder for (name, _), encoder in encoders_in_use(pipeline).items()
@@ -53,14 +53,21 @@ def origins(pipeline: Pipeline, emit: Listener) -> dict[str, Any]:
     addresses = {name: identity.address for name, identity in _identities(asked, emit) if identity.address}
     outside = {system.store.name: system.store for system in systems if system.store and not system.store.kind.embedded}
     engines = {name: pipeline.materials.store(choice) for name, choice in outside.items()}
-    return {
-        "base": str(pipeline.experiment.base),
-        "addresses": addresses,
-        "servers": {
+    commit, dirty = checkout()
+    return Provenance(
+        commit=commit,
+        dirty=dirty,
+        packages=packages(pipeline.experiment.kinds),
+        machine=Machine.model_validate(machine()),
+        addresses=addresses,
+        base=str(pipeline.experiment.base),
+        servers={
             name: {**identity.as_dict(), "connection": outside[name].connection.model_dump(mode="json")}
             for name, identity in _identities(engines, emit)
         },
-    }
+        seed=pipeline.experiment.settings.seed,
+        resumed=resumed,
+    )
 
 
 def _identities(asked: Mapping[str, Encoder | Reranker | Store], emit: Listener) -> Iterator[tuple[str, Identity]]:

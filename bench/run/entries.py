@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from adapters.base import UnknownIds, Usage
+from adapters.base import UnknownIds
 from bench.cache.artifacts import content_key
 from bench.experiment.parts import Experiment, Searched, System
 from bench.latency.timings import SystemTimings
@@ -16,14 +16,17 @@ from bench.quality.evaluation import Evaluated
 from bench.quality.kept_index import BuiltIndex
 from bench.results.model import (
     Against,
+    Cost,
     Index,
     LatencyAgainst,
     Loss,
     MeasureValue,
     Memory,
+    PipelineInfo,
     SystemResult,
     SystemStatus,
     UnknownDocuments,
+    Used,
 )
 from bench.run.description import described
 from bench.statistics.per_query import mean_over_queries, means
@@ -43,7 +46,10 @@ class Entry:
         self.evaluated: Evaluated | None = None
         self.timings: SystemTimings | None = None
         self.result = SystemResult(
-            name=system.name, status="started", hash=content_key(pipeline)[:16], pipeline=pipeline
+            name=system.name,
+            status="started",
+            hash=content_key(pipeline)[:16],
+            pipeline=PipelineInfo.model_validate(pipeline),
         )
 
     @property
@@ -178,9 +184,9 @@ class Entry:
 
     def costs(self, cost: SystemCost) -> None:
         """What it cost, with the usage of all its parts where it was measured."""
-        self.result.cost = cost.as_dict()
+        self.result.cost = Cost.model_validate(cost.as_dict())
         if self.evaluated is not None:
-            self.result.usage = sum((part.usage for part in cost.parts), Usage()).as_dict()
+            self.result.usage = Used.model_validate(cost.usage.as_dict())
 
     def ended(self) -> None:
         """The run ended: a system that it did not come to is cancelled."""

@@ -14,7 +14,6 @@ from bench.cache.drafts import remove_drafts
 from bench.cache.mark import cache_in_use
 from bench.experiment.parts import Experiment
 from bench.latency.timings import CHOSEN, Timings
-from bench.machine import provenance
 from bench.machine.clock import utc_now
 from bench.messages.failures import failure_of
 from bench.quality.evaluation import Evaluated, Evaluator
@@ -22,7 +21,7 @@ from bench.quality.pipeline import Pipeline
 from bench.results.model import RESULT_FILE, Result, Status, SystemStatus, Tracked, WorkDone, write_result
 from bench.results.seal import digests_of
 from bench.run.costs import Costs, LiveSeconds
-from bench.run.description import dataset_info, origins
+from bench.run.description import dataset_info, provenance_of
 from bench.run.entries import Entry
 from bench.run.folder import EventLog, Listener, Places, Relay, Warnings, open_folder
 from bench.run.latency_pass import LatencyPass
@@ -120,14 +119,13 @@ class _Run:
 
     def _started(self) -> Result:
         dataset = dataset_info(self.pipeline.dataset)
-        origin = {**provenance.provenance(self.experiment.kinds), **origins(self.pipeline, self.emit)}
         return Result(
             status="started",
             experiment=dict(self.experiment.resolved),
             config_hash=self.experiment.hash,
             started_at=utc_now(),
             dataset=dataset,
-            provenance={**origin, "seed": self.experiment.settings.seed, "resumed": self.resumed},
+            provenance=provenance_of(self.pipeline, self.emit, resumed=self.resumed),
             baseline=self.experiment.baseline,
             primary=str(self.experiment.primary),
             margin=self.experiment.margin,
@@ -249,7 +247,8 @@ class _Run:
         for entry in self.entries.values():
             if (evaluated := entry.evaluated) is None:
                 continue
-            per_1000 = (entry.result.cost or {}).get("per_1000_queries_usd")
+            cost = entry.result.cost
+            per_1000 = cost.per_1000_queries_usd if cost else None
             scores, seconds = self.evaluator.tracked_scores(evaluated), entry.timings.per_query if entry.timings else {}
             yield from scored_queries(self.pipeline, evaluated, scores, seconds, per_1000)
 

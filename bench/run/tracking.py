@@ -171,8 +171,8 @@ def base_of(result: Result, folder: Path) -> Path:
 
     Where an older result does not tell it, or it is gone, the result's own folder.
     """
-    told = result.provenance.get("base")
-    return Path(told) if isinstance(told, str) and told and Path(told).is_dir() else folder
+    told = result.provenance.base
+    return Path(told) if told and Path(told).is_dir() else folder
 
 
 def trackers_for(experiment: Mapping[str, Any], only: str | None, base: Path) -> dict[str, TrackerMaker]:

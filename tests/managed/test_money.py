@@ -82,13 +82,14 @@ def test_every_system_has_a_cost_with_its_parts_and_a_local_one_no_price(tmp_pat
     systems = small.by_name(result)
     local, pro = systems["bm25"].cost, systems["pro"].cost
     assert local is not None and pro is not None
-    assert local["per_1000_queries_usd"] is None
-    billed = {part["of"]: part for part in pro["parts"] if part["provider"] == "cohere"}
+    assert local.per_1000_queries_usd is None
+    billed = {part.of: part for part in pro.parts if part.provider == "cohere"}
     # .12 USD per million tokens, for the tokens that the answers reported.
-    assert billed["corpus"]["usd"] == pytest.approx(0.12 * billed["corpus"]["usage"]["tokens"] / 1e6)
-    assert pro["per_1000_queries_usd"] == pytest.approx(1000 * billed["queries"]["usd"] / billed["queries"]["count"])
-    assert pro["projection"]["monthly_usd"] == pytest.approx(2 * pro["per_1000_queries_usd"])
-    assert list(result.provenance["addresses"]) == ["encoders.pro"]
+    assert billed["corpus"].usd == pytest.approx(0.12 * (billed["corpus"].usage.tokens or 0) / 1e6)
+    assert pro.per_1000_queries_usd == pytest.approx(1000 * (billed["queries"].usd or 0) / billed["queries"].count)
+    assert pro.projection is not None and pro.per_1000_queries_usd is not None
+    assert pro.projection.monthly_usd == pytest.approx(2 * pro.per_1000_queries_usd)
+    assert list(result.provenance.addresses) == ["encoders.pro"]
 
 
 def symbols(count: int) -> list[str]:
@@ -153,7 +154,7 @@ def test_a_ranking_costs_the_same_whoever_else_shares_its_pairs(tmp_path: Path, 
     rerankers = {"v4": {"adapter": "cohere", "model": "rerank-v4.0-fast", **CALLS}}
     systems = [{"name": f"d{d}", "store": "bm25", "reranker": "v4", "depth": d} for d in (10, 30, 20)]
     _, result = small.measure(tmp_path, small.spec(systems, rerankers=rerankers))
-    costs = {system.name: (system.cost or {})["per_1000_queries_usd"] for system in result.systems}
+    costs = {s.name: s.cost.per_1000_queries_usd for s in result.systems if s.cost}
     assert costs == {"d10": pytest.approx(2.0), "d30": pytest.approx(2.0), "d20": pytest.approx(2.0)}
 
 
@@ -161,8 +162,10 @@ def test_a_query_that_is_asked_twice_is_paid_twice(tmp_path: Path, service: Stan
     folder = small.collection(tmp_path / "data", queries=10)
     small.write_jsonl(folder / "queries.jsonl", [{"_id": f"q{i}", "text": "the copper violin"} for i in range(10)])
     _, result = small.measure(tmp_path, spec())
-    (part,) = (p for p in (small.by_name(result)["pro"].cost or {})["parts"] if p["of"] == "queries" and p["provider"])
-    assert part["usage"]["tokens"] == 10 * len(meaning().tokens(["the copper violin"])[0])
+    cost = small.by_name(result)["pro"].cost
+    assert cost is not None
+    (part,) = (part for part in cost.parts if part.of == "queries" and part.provider)
+    assert part.usage.tokens == 10 * len(meaning().tokens(["the copper violin"])[0])
 
 
 def test_with_a_price_of_the_machine_local_work_costs_its_time(tmp_path: Path, service: StandIn) -> None:
@@ -171,18 +174,18 @@ def test_with_a_price_of_the_machine_local_work_costs_its_time(tmp_path: Path, s
     _, result = small.measure(tmp_path, timed)
     bm25 = small.by_name(result)["bm25"]
     assert bm25.cost is not None
-    parts = {part["part"]: part for part in bm25.cost["parts"]}
+    parts = {part.part: part for part in bm25.cost.parts}
     # 3.60 USD an hour are .001 USD a second.
-    assert parts["search"]["usd"] == pytest.approx(0.001 * parts["search"]["seconds"])
-    assert bm25.cost["per_1000_queries_usd"] == pytest.approx(1000 * parts["search"]["usd"] / 12)
+    assert parts["search"].usd == pytest.approx(0.001 * (parts["search"].seconds or 0))
+    assert bm25.cost.per_1000_queries_usd == pytest.approx(1000 * (parts["search"].usd or 0) / 12)
 
 
 def test_without_a_live_measurement_the_machines_part_of_a_query_has_no_price(tmp_path: Path, service: StandIn) -> None:
     small.collection(tmp_path / "data")
     _, result = small.measure(tmp_path, spec(latency=False, machine_usd_per_hour=3.6))
     for system in result.systems:
-        assert system.cost is not None and system.cost["per_1000_queries_usd"] is None
-        assert system.cost["corpus_usd"] is not None  # a corpus is embedded and indexed in batches anyway
+        assert system.cost is not None and system.cost.per_1000_queries_usd is None
+        assert system.cost.corpus_usd is not None  # a corpus is embedded and indexed in batches anyway
 
 
 def test_money_from_time_has_an_interval_over_the_rounds(tmp_path: Path, service: StandIn) -> None:
@@ -191,8 +194,9 @@ def test_money_from_time_has_an_interval_over_the_rounds(tmp_path: Path, service
     _, result = small.measure(tmp_path, timed)
     cost = small.by_name(result)["bm25"].cost
     assert cost is not None
-    low, high = cost["per_1000_queries_interval_usd"]
-    assert low < cost["per_1000_queries_usd"] < high
+    assert cost.per_1000_queries_usd is not None and cost.per_1000_queries_interval_usd is not None
+    low, high = cost.per_1000_queries_interval_usd
+    assert low < cost.per_1000_queries_usd < high
 
 
 def test_an_encoder_of_ones_own_is_local_work_that_max_cost_asks_no_price_of(tmp_path: Path, service: StandIn) -> None:
@@ -204,7 +208,7 @@ def test_an_encoder_of_ones_own_is_local_work_that_max_cost_asks_no_price_of(tmp
     _, result = small.measure(tmp_path, content)
     cost = small.by_name(result)["own"].cost
     assert cost is not None
-    encoded = next(part for part in cost["parts"] if part["part"] == "encoder" and part["of"] == "corpus")
-    assert encoded["provider"] is None
+    encoded = next(part for part in cost.parts if part.part == "encoder" and part.of == "corpus")
+    assert encoded.provider is None and encoded.seconds is not None
     # 3.60 USD an hour are .001 USD a second.
-    assert encoded["usd"] == pytest.approx(0.001 * encoded["seconds"]) and encoded["seconds"] > 0
+    assert encoded.usd == pytest.approx(0.001 * encoded.seconds) and encoded.seconds > 0

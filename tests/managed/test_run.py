@@ -98,7 +98,7 @@ def test_a_fifth_of_faults_changes_no_number_and_nothing_answered_is_sent_again(
     assert per_query(noisy) == per_query(quiet)
     assert sum(standin.seen.faults.values()) > 5
     assert standin.seen.repeated == 0
-    assert set(disturbed.provenance["addresses"]) == {"encoders.pro", "encoders.fast", "encoders.small", "rerankers.v5"}
+    assert set(disturbed.provenance.addresses) == {"encoders.pro", "encoders.fast", "encoders.small", "rerankers.v5"}
 
 
 def test_a_pair_of_encoders_pays_for_the_index_once(collection: Path, tmp_path: Path, standin: StandIn) -> None:
@@ -142,8 +142,8 @@ def test_what_was_answered_before_a_key_expired_is_kept_and_never_paid_again(
     answered = sum(standin.seen.answered.values())
     assert answered > 0
     (system,) = failed.systems
-    assert system.cost is not None and system.cost["per_1000_queries_usd"] is None
-    assert sum(part["usage"]["tokens"] for part in system.cost["parts"]) > 0
+    assert system.cost is not None and system.cost.per_1000_queries_usd is None
+    assert sum(part.usage.tokens or 0 for part in system.cost.parts) > 0
     standin.requests_until_expired, standin.expired = None, False
     _, result = execute(tmp_path / "run", content)
     assert result.status == "success"
@@ -170,8 +170,10 @@ def test_a_leg_that_is_reranked_is_the_same_live_as_judged_and_costs_what_a_fusi
     assert fused is not None and fused.agreement == 1.0
 
     def reranking(name: str) -> Any:
-        (part,) = (part for part in (found[name].cost or {})["parts"] if part["part"] == "reranker")
-        return part["usage"]["tokens"]
+        cost = found[name].cost
+        assert cost is not None
+        (part,) = (part for part in cost.parts if part.part == "reranker")
+        return part.usage.tokens
 
     assert reranking("fused") == reranking("deep") > 3 * reranking("shallow")
 

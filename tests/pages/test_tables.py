@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from adapters import base
 from adapters.base import Adapter, DatasetSource, Encoder, Event, Reranker, Session, Store, Tracker
 from bench.experiment.file import ExperimentFile
+from bench.results.history import HISTORY
 from bench.results.model import Result, result_schema
 from tests import small
 from tests.conftest import REPOSITORY
@@ -71,17 +72,16 @@ def test_the_page_on_adapters_names_nothing_that_base_does_not_have() -> None:
             assert {name.strip() for name in names.split(",") if name.strip()} <= set(base.__all__)
 
 
-def models(schema: dict[str, Any]) -> dict[str, set[str]]:
-    """The fields of every model of a JSON schema."""
-    named = {"Result": schema, **schema["$defs"]}
-    return {name: set(model["properties"]) for name, model in named.items() if "properties" in model}
+def test_the_page_on_results_says_of_every_field_what_its_schema_says() -> None:
+    schema = result_schema()
+    for name, model in {"Result": schema, **schema["$defs"]}.items():
+        said = {field: option["description"].replace("`", "") for field, option in model["properties"].items()}
+        assert dict(pages.rows("docs/results.md", f"### {name}")) == said, f"docs/results.md, {name}"
 
 
-def test_the_page_on_results_has_every_field_of_the_result() -> None:
-    for model, fields in models(result_schema()).items():
-        told = [row[0] for row in pages.rows("docs/results.md", f"### {model}")]
-        assert sorted(told) == sorted(fields), f"docs/results.md, {model}"
-        assert all(row[1] for row in pages.rows("docs/results.md", f"### {model}"))
+def test_the_page_on_results_has_the_history_of_the_format() -> None:
+    told = pages.rows("docs/results.md", "## What a later release may change")
+    assert told == [[str(added.format), added.release, added.day, added.what] for added in HISTORY]
 
 
 @pytest.fixture(scope="module")

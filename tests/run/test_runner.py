@@ -150,7 +150,7 @@ def test_the_rankings_of_today_are_a_row_and_the_baseline(folder: Path) -> None:
     against = bm25.against_baseline["nDCG@10"]
     assert (against.difference, against.wins, against.ties, against.losses) == (0.0, 0, QUERIES, 0)
     assert today.latency is None and bm25.latency is not None
-    assert today.pipeline["run"] == "today.trec"
+    assert today.pipeline.run == "today.trec"
 
 
 def test_a_query_that_a_run_file_lacks_scores_zero_and_is_counted(folder: Path) -> None:
@@ -418,7 +418,7 @@ def test_a_result_that_was_cut_off_is_continued_in_its_folder(folder: Path, stat
     again, result = small.measure(folder, small.spec([BM25]))
     assert again == first
     assert result.status == "success"
-    assert result.provenance["resumed"] is True
+    assert result.provenance.resumed is True
     assert small.measure(folder, small.spec([BM25]))[0] != first
 
 

@@ -42,7 +42,7 @@ def again(folder: Path) -> dict[str, dict[str, Any]]:
         result.baseline,
         kept.measures,
         margin=result.margin,
-        seed=result.provenance["seed"],
+        seed=result.provenance.seed or 0,
         clusters=kept.clusters,
     )
     shown = {}
