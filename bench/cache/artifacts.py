@@ -38,9 +38,9 @@ from bench.cache.own_files import NOT_ITSELF, is_own_folder, open_own, own_folde
 MAGIC = b"RBA1"
 """What every file of arrays begins with."""
 _DIGEST_BYTES = 16
-_ADDRESS = "address"  # of the artefact within its file; files of earlier versions have none
+_ADDRESS = "address"  # the entry of a file that names its artefact; files of earlier versions have none
 
-# What numpy raises for a file that was written to be no arrays; the first two by reading a header as Python.
+# What numpy raises for a file that holds no arrays; the first two come from reading a header as Python.
 _NO_ARRAYS = (
     *(SyntaxError, TokenError, ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
     *(RecursionError, NotImplementedError, struct.error, BadZipFile),
@@ -60,8 +60,8 @@ class CacheBusy(Exception):
 def content_key(value: Any) -> str:
     """32 hex digits of a JSON value; equal values have equal keys whatever the order of their keys.
 
-    Raises TypeError for what JSON has no form for: the text of an object may hold its address in memory, or leave out
-    what makes it another one.
+    Raises TypeError for what JSON has no form for: an object's text may hold its address in memory, or hide a
+    difference.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_refuse)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
@@ -108,7 +108,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise OSError where a file cannot be written, before the work that it is for; leaves nothing."""
+    """Raise OSError where a file cannot be written, before the work whose result it will hold. Leaves nothing
+    behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -122,7 +123,8 @@ def check_writable(path: Path) -> None:
 
 def _write_atomically(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not by mkstemp, whose files only their owner may read: a result is as open as its user's other files.
+    # Not by mkstemp, whose files only their owner may read: a result has the same permissions as the user's other
+    # files.
     temporary = draft_beside(path)
     try:
         with temporary.open("xb") as file:
@@ -137,7 +139,7 @@ def _write_atomically(path: Path, data: bytes) -> None:
 
 
 def new_folder(parent: Path, prefix: str) -> Path:
-    """Make a folder of a name that nothing has, as open as the user's other folders (unlike one of mkdtemp)."""
+    """Make a folder with a new name. Others may read it as they may the user's other folders, unlike one of mkdtemp."""
     folder = parent / f"{prefix}{secrets.token_hex(8)}"
     folder.mkdir()
     return folder
@@ -192,8 +194,8 @@ class Cache:
         return _read_arrays(self.folder / kind / f"{key}.npz")
 
     def read_ranking(self, key: str, queries: int, documents: int) -> dict[str, npt.NDArray[Any]] | None:
-        """Arrays of a ranking, `rows` and `scores`, of so many queries over so many documents; None when absent,
-        damaged or of another shape: a cache may have been handed over."""
+        """Arrays of a ranking, `rows` and `scores`, for that many queries over that many documents. None when absent,
+        damaged or of another shape: somebody else may have made the cache."""
         arrays = self.read("candidates", key)
         if arrays is None or not arrays.keys() >= {"rows", "scores"}:
             return None
@@ -210,11 +212,11 @@ class Cache:
         _write_arrays(self.folder / kind / f"{key}.npz", arrays)
 
     def index_ref(self, key: str) -> dict[str, Any] | None:
-        """What `keep_index` stored for a whole index, None where there is none, or none that is what was stored."""
+        """What `keep_index` stored for a whole index; None where it is absent or was changed."""
         return _read_record(self._index_ref(key))
 
     def has_index_ref(self, key: str) -> bool:
-        """Whether something lies where `keep_index` stores, be it damaged."""
+        """Whether there is anything at the place of `keep_index`, even if it is damaged."""
         return os.path.lexists(self._index_ref(key))
 
     def _index_ref(self, key: str) -> Path:
@@ -230,7 +232,7 @@ class Cache:
         return folder / "data"
 
     def begin_index(self, folder: Path, ref: Mapping[str, Any]) -> None:
-        """Note in an index's folder what its engine holds of it if the build does not end."""
+        """Write into an index's folder what the engine will hold of it if the build does not end."""
         _write_record(folder / "begun.json", ref)
 
     def begun_indexes(self) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -312,8 +314,8 @@ class Segments:
         return count
 
     def total(self, digests: Digests, prefix: str) -> dict[str, float]:
-        """Sums of the segments' own numbers whose names start with a prefix, each segment in the proportion in which
-        these digests use it: what the values at hand cost when they were computed."""
+        """What the values of these digests cost when they were computed: sums of the segments' numbers whose names
+        start with a prefix, each weighted by the share of the segment that these digests use."""
         positions = self._positions(digests)
         numbers, used = np.unique(self._file_of[positions[positions >= 0]], return_counts=True)
         sums: dict[str, float] = {}
@@ -369,7 +371,7 @@ def _read_record(path: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(record, dict) or not isinstance(record.get("ref"), dict):
         return None
-    # One from before records had a digest has no other key that came with it or later.
+    # A record from before there were digests has none of the keys that came with them or later.
     whole = record.get("digest") == _record_digest(record) if record.keys() & {"digest", "files", "build_id"} else True
     return _unsealed(record) if whole else None
 
@@ -414,8 +416,8 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     try:
         arrays = _loaded(io.BytesIO(payload))
     except _NO_ARRAYS:
-        arrays = None  # whole, and written to be no arrays
-    if arrays is None or str(arrays.pop(_ADDRESS, _address(path))) != _address(path):  # or another artefact's
+        arrays = None  # the file is whole, but holds no arrays
+    if arrays is None or str(arrays.pop(_ADDRESS, _address(path))) != _address(path):  # or another artefact's file
         path.unlink(missing_ok=True)
         return None
     return arrays
@@ -425,7 +427,7 @@ def _loaded(file: io.BytesIO) -> dict[str, npt.NDArray[Any]]:
     first = np.load(file, allow_pickle=False)
     if not isinstance(first, np.lib.npyio.NpzFile):
         return {str(name): np.load(file, allow_pickle=False) for name in first}
-    # Written by an earlier version, which packed nothing: what was paid for is kept.
+    # Written by an earlier version, which packed nothing. It is read, because it was paid for.
     if first.zip is None or any(member.compress_type != ZIP_STORED for member in first.zip.infolist()):
         raise ValueError("a member is packed, and may be larger than all memory")
     return {name: first[name] for name in first.files}
@@ -442,5 +444,5 @@ def _by_digest(arrays: Arrays, kind: str) -> bool:
 
 
 def _address(path: Path) -> str:
-    """Which artefact a file is: its key, and what stands before it."""
+    """The address of the artefact in a file: its key and the kind before it."""
     return f"{path.parent.name}/{path.stem}"

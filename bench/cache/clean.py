@@ -1,4 +1,4 @@
-"""Drop what runs left in engines and in the cache, and say what was deleted."""
+"""Drops what runs left in engines and in the cache, and tells what was deleted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Scope = Literal["index", "all"]
 @dataclass(slots=True)
 class Cleaned:
     """kept: indexes that could not be dropped, with the cause; their references stay, so that the next try finds them.
-    bytes: freed on this disk; what a server frees is not known here."""
+    bytes: how many were freed on this disk; what a server frees is not known."""
 
     indexes: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -36,8 +36,8 @@ class Cleaned:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """An index that a record of the cache tells of. record: as far as it is believed, None where it is not; then
-    nothing is dropped from an engine, and the folder is deleted as any other."""
+    """An index that the cache has a record of. record: its contents if they are trusted, else None; then nothing is
+    dropped from an engine, and the folder is deleted like any other."""
 
     folder: Path
     whole: bool
@@ -67,7 +67,7 @@ def contents(folder: Path, scope: Scope) -> list[str]:
 
 
 def contacts(folder: Path) -> dict[str, Sequence[Contact]]:
-    """Whom `clean` would ask to drop an index, by what the index is called."""
+    """The engines that `clean` would ask to drop an index, by the name of the index."""
     found: dict[str, Sequence[Contact]] = {}
     for one in _held(Cache(folder)):
         if one.record is not None:
@@ -76,9 +76,9 @@ def contacts(folder: Path) -> dict[str, Sequence[Contact]]:
 
 
 def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned:
-    """Drop every index that the cache knows from its engine, and delete its files; with scope "all" everything else
-    in the cache too. An engine that is away keeps its indexes, and the rest goes on. What bears another name than this
-    program gives stays.
+    """Drop every index that the cache knows from its engine, and delete its files; with scope "all" everything else in
+    the cache too. An engine that is away keeps its indexes, and the rest goes on. Anything whose name this program does
+    not give stays.
 
     folder: a cache that bears its mark. Raises CacheBusy when a run uses the cache.
     """
@@ -163,7 +163,7 @@ def _store(record: dict[str, Any]) -> Store:
     made: Store = kind(
         kind.Index.model_validate(record["index"]),
         kind.Connection.model_validate(record["connection"]),
-        Context(Path(record.get("base", ""))),  # an older record holds none: paths started where the user stood
+        Context(Path(record.get("base", ""))),  # an older record has none: relative paths started at the current folder
     )
     return made
 
@@ -173,27 +173,27 @@ def _contacts(record: dict[str, Any]) -> Sequence[Contact]:
         with closed(_store(record)) as store:
             return store.contacts()
     except BaseException as error:
-        failure_of(error)  # dropping meets it again, and tells it
+        failure_of(error)  # dropping meets the same failure and reports it
         return ()
 
 
 def _where(record: dict[str, Any]) -> str:
     """Where an index is, if not in the cache."""
     addresses = [contact.address for contact in _contacts(record)]
-    if not addresses and (uri := record["connection"].get("uri")):  # a folder of tables, which nobody is asked for
+    if not addresses and (uri := record["connection"].get("uri")):  # a folder of tables, for which no server is asked
         addresses = [str(uri)]
     return f" at {', '.join(addresses)}" if addresses else ""
 
 
 def _leftovers(folder: Path) -> Iterator[Path]:
-    """What is of use to nobody any more: interrupted builds and scratch folders."""
+    """What nobody needs any more: interrupted builds and scratch folders."""
     whole = {folder / "indexes" / key for key, record in Cache(folder).index_refs() if _is_ours(folder, key, record)}
     yield from (path for path in _entries(folder, "indexes") if path not in whole)
     yield from scratch_folders(folder)
 
 
 def _parts(folder: Path, scope: Scope) -> Iterator[tuple[Path, list[Path]]]:
-    """With "all" the other folders of the cache, and what in them is ours."""
+    """With "all": the other folders of the cache, and what this program wrote into them."""
     for part in PARTS:
         if scope == "all" and part != "indexes" and is_own_folder(folder / part):
             yield folder / part, _entries(folder, part)

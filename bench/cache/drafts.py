@@ -1,5 +1,5 @@
-"""Files that are written beside their place and renamed, and what a killed program leaves of them: nobody reads it, and
-nobody else would delete it."""
+"""Drafts: files that are written beside their place and then renamed. A killed program leaves drafts that nobody reads,
+and that are deleted here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEPTH = 1  # <part of a cache>/<key>/<file>, <result>/runs/<file>
 
 
 def draft_beside(path: Path) -> Path:
-    """A name in a file's folder that nothing has, for what will take the file's place."""
+    """An unused name in a file's folder, for the draft that will take the file's place."""
     return path.with_name(f".writing-{secrets.token_hex(8)}")
 
 
@@ -30,14 +30,14 @@ def is_draft(name: str) -> bool:
 def remove_drafts(folder: Path) -> None:
     """Delete what killed programs left in a part of a cache or in a result. The caller alone may be writing there."""
     for path in list(_drafts(folder, _DEPTH)):
-        with suppress(OSError):  # it takes room, and harms nobody
+        with suppress(OSError):  # a draft that cannot be deleted takes room but does no harm
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _drafts(folder: Path, depth: int) -> Iterator[Path]:
     try:
         entries = list(os.scandir(folder))
-    except OSError:  # told by whoever needs what is in it
+    except OSError:  # whoever needs the folder reports the failure
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):

@@ -1,6 +1,5 @@
-"""Digests of an index's files: damage is found before an index is used, not in its rankings.
-
-An engine that reads a flipped byte of its own files answers with other documents and no word about it.
+"""Digests of an index's files, so that damage is found before an index is used. An engine that reads a flipped byte of
+its own files finds other documents and reports no error.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-# Small enough for a processor's cache, so that memory is passed once. 750 MB take .33 s; a memory map .25 s, but a map
-# of a file that another program cuts short ends the process.
+# Small enough for a processor's cache. 750 MB take .33 s. A memory map takes .25 s, but it ends the process where
+# another program shortens the file.
 _CHUNK_BYTES = 1 << 18
 
 
@@ -23,15 +22,15 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def damaged_files(folder: Path, kept: Mapping[str, str]) -> list[str]:
-    """Those of the kept files that are not there or are not what they were. What an engine has added since is none.
-    Raises OSError as `file_digests` does: what this process may not read is not damaged."""
+    """The kept files that are missing or changed. A file that the engine has added since does not count. Raises OSError
+    as `file_digests` does: what this process may not read is not damaged."""
     there = dict(_files(folder))
     return [name for name in sorted(kept) if name not in there or file_digest(there[name]) != kept[name]]
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     for parent, folders, names in os.walk(folder, onerror=_unless_gone):
-        # A link to a folder is told as one: what it leads to is no part of the index.
+        # A link to a folder is recorded as a link: what it leads to is no part of the index.
         for name in (*names, *(each for each in folders if Path(parent, each).is_symlink())):
             path = Path(parent, name)
             yield path.relative_to(folder).as_posix(), path
@@ -49,7 +48,7 @@ def file_digest(path: Path) -> str:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         return f"link:{path.readlink()}"
-    if not stat.S_ISREG(mode):  # to open a pipe would wait for somebody to write
+    if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
         return f"kind:{stat.S_IFMT(mode)}"
     digest, size = xxhash.xxh3_128(), 0
     buffer = memoryview(bytearray(_CHUNK_BYTES))
@@ -61,5 +60,5 @@ def file_digest(path: Path) -> str:
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        return "unreadable"  # a bad sector: it is not what it was
+        return "unreadable"  # a bad sector: the file has changed
     return f"{size}:{digest.hexdigest()}"

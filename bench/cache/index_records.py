@@ -1,4 +1,5 @@
-"""What of a cache's record of an index is believed: a cache may be handed over, and records name tables and folders."""
+"""Decides how far a cache's record of an index is trusted: somebody else may have made the cache, and records name
+tables and folders."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ class _Kept(_Record):
 
 
 def kept_record(record: Mapping[str, Any], key: str, folder: Path) -> dict[str, Any] | None:
-    """The record of a whole index as it is believed; None for one of another shape or another index.
+    """The record of a whole index as far as it is trusted; None for one of another shape or another index.
 
     folder: with the engine's files, whatever the record says: a cache may have been moved, or made to lead elsewhere.
     """
@@ -54,12 +55,12 @@ def kept_record(record: Mapping[str, Any], key: str, folder: Path) -> dict[str, 
 
 def droppable_record(record: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
     """The record of an index, whole or begun, that may be dropped from its engine; None for one of another shape, or
-    whose name is none that this program gives."""
+    with a name that this program does not give."""
     return _believed(_Record, record, folder) if is_index_name(_named(record)) else None
 
 
 def name_told(record: Mapping[str, Any]) -> str:
-    """What a record says its index is called, for whoever is told that it is not believed."""
+    """The name of the index in a record, for the message that the record is not trusted."""
     return _named(record)[:80] or "nothing"
 
 

@@ -1,7 +1,7 @@
 """The mark that tells a cache from any other folder, and the names of what a cache holds.
 
-Only in a folder with the mark is anything deleted, and there only what bears a name that this program gives: a project
-has folders called `datasets` and `indexes` too.
+Files are deleted only in a folder with the mark, and only under names that this program gives, because a project may
+have folders called `datasets` and `indexes` too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from bench.cache.artifacts import MAGIC, SCRATCH, locked, write_atomically
 from bench.cache.own_files import is_own_folder, open_own, own_folder, read_own, refuse_links
 
 MARK = "CACHEDIR.TAG"
-_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # by which backups know a cache: bford.info/cachedir
+# It tells backup programs that this is a cache: bford.info/cachedir.
+_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 _OURS = b"# A cache of retrieval-bench. `bench clean` deletes what it holds."
 
 _PARTS = ("vectors", "scores", "candidates", "timings")
@@ -35,8 +36,8 @@ _BESIDE = (".lock", ".DS_Store", "lost+found")  # the last two are the system's
 
 @contextmanager
 def cache_in_use(folder: Path) -> Iterator[str | None]:
-    """Hold a cache for this process, and mark it where that can be; what to tell its user where it cannot. What killed
-    runs were writing in a marked one is deleted.
+    """Hold a cache for this process, and mark it where possible. Returns what to tell the user where it is not. Drafts
+    of killed runs are deleted from a marked cache.
 
     Raises CacheBusy, and OSError for links where the cache keeps folders of its own.
     """
@@ -67,22 +68,22 @@ def mark(folder: Path) -> None:
 
 
 def named_by_us(part: str, name: str) -> bool:
-    """Whether an entry of a cache's folder bears a name that this program gives."""
+    """Whether this program gives such a name to an entry of a cache's folder."""
     pattern = _TABLES if part == "datasets" else _INDEX if part == "indexes" else _ENTRY
     return pattern.fullmatch(name) is not None
 
 
 def scratch_folders(folder: Path) -> list[Path]:
-    """The folders that were of use while a process lasted."""
+    """The temporary folders of processes."""
     return sorted(path for path in folder.glob(f"{SCRATCH}*") if _SCRATCH.fullmatch(path.name))
 
 
 def _marked(folder: Path) -> str | None:
     if is_marked(folder):
         return None
-    # A run that was killed while it made the mark left a draft of it.
+    # A run that was killed while it wrote the mark left a draft of it.
     names = {path.name for path in folder.iterdir() if not drafts.is_draft(path.name)} - {*_BESIDE}
-    damaged = (folder / MARK).is_file()  # or another program's: what else is there tells
+    damaged = (folder / MARK).is_file()  # or another program's mark: the other names decide
     if names and not _from_before(folder, names - {MARK} if damaged else names):
         foreign = sorted(name for name in names if name not in PARTS) or sorted(names)
         return (
@@ -94,8 +95,8 @@ def _marked(folder: Path) -> str | None:
 
 
 def _from_before(folder: Path, names: set[str]) -> bool:
-    """Whether a version that made no marks made this cache: every name in it is one that this program gives, and a file
-    in it is one that nothing else writes."""
+    """Whether a version that wrote no marks made this cache: this program gives every name in it, and it holds a file
+    that no other program writes."""
     written = False
     for name in names:
         path = folder / name

@@ -1,5 +1,5 @@
-"""Files of caches and results are opened as themselves. Whoever hands a folder over may have put a link in a file's
-place, and what is written or read there would be somebody else's."""
+"""Opens files of caches and results without following links. Whoever hands over a folder may have put a link in a
+file's place, and this program would then read or write somebody else's file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def open_own(path: Path, flags: int) -> int:
     """A descriptor of a file that is no link, pipe or device; with os.O_CREAT in `flags` it is made where it is absent.
     Raises OSError, naming the file."""
     try:
-        # Not blocking: to open a pipe would wait for somebody to write.
+        # Without blocking, because opening a pipe would wait for a writer.
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP:
@@ -45,7 +45,7 @@ def own_folder(folder: Path) -> None:
 
 def refuse_links(folder: Path, depth: int) -> None:
     """Raise OSError for a link to a folder, in a folder or so many levels below it: writing there would be writing
-    elsewhere. A link to a file is none: it is replaced, not followed."""
+    elsewhere. A link to a file is allowed: it is replaced, not followed."""
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:

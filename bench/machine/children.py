@@ -1,4 +1,5 @@
-"""Processes of our own: what they need so that they import what this one can, and nothing of a stranger's folder."""
+"""How this program starts processes of its own: they can import what this process can, and nothing from a stranger's
+folder."""
 
 from __future__ import annotations
 
@@ -13,12 +14,13 @@ PACKAGES = str(Path(bench.__file__).resolve().parent.parent)
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """How a module of ours is started. `-P`: the folder that the user stands in may be a stranger's."""
+    """How a module of this program is started. `-P` keeps the current folder out of the search path, because it may be
+    a stranger's."""
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def environment() -> dict[str, str]:
-    """The environment, with which whatever can be imported here can be imported there: adapters may be importable only
-    because this process can import them."""
+    """The environment for such a process. Whatever can be imported here can be imported there, third-party adapters
+    included."""
     places = [*(path for path in sys.path if path), PACKAGES]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}

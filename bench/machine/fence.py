@@ -1,8 +1,8 @@
 """A fence around a process that runs a stranger's experiment file: no network, no other program, and no files but those
 that it was given.
 
-It stands twice. The kernel's own (Linux: a network namespace without devices, and Landlock) holds for native code too.
-Python's audit hook holds everywhere, for what goes through Python. Neither limits memory or time.
+There are two fences. The kernel's (on Linux: a network namespace without devices, and Landlock) also holds native code.
+Python's audit hook works on every system, for what goes through Python. Neither limits memory or time.
 
 It cannot be taken down again, so it is put up in a process of its own: `python -P -m bench --fence PLACES ARGUMENTS…`
 puts it up and goes on as `bench ARGUMENTS…`.
@@ -27,8 +27,8 @@ PYTHON_ALONE = "Python alone, which does not hold native code: see SECURITY.md"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Folders, as they are after links. reads: beside what is installed and the system's own. scratch: for what
-    packages keep while the process lasts."""
+    """Folders, with links resolved. reads: may be read, in addition to what is installed and the system's own. scratch:
+    where packages keep files while the process lasts."""
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
@@ -41,14 +41,14 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """A fence that stands. network, files: who holds it."""
+    """A fence that was put up. network, files: what enforces it."""
 
     places: Places
     network: str
     files: str
 
     def sentence(self) -> str:
-        """What it allows, and who sees to it."""
+        """What the fence allows, and what enforces it."""
         reads, writes = " and ".join(self.places.reads), " and ".join(self.places.writes)
         held = f"held by {self.network}"
         if self.files != self.network:
@@ -92,7 +92,8 @@ _FORBIDDEN = {
         "starts no other program",
     ),
 }  # fmt: skip
-# Events on paths: positions of what is read, of what is written, and of the folders' descriptors that go with those.
+# Audit events on paths: the positions of paths that are read, of paths that are written, and of the folder descriptors
+# that belong to them.
 _READ_AT: dict[str, tuple[int, ...]] = {"os.listdir": (0,), "os.scandir": (0,), "os.chdir": (0,), "os.link": (0,)}
 _WRITTEN_AT: dict[str, tuple[tuple[int, int], ...]] = {
     "os.remove": ((0, 1),),
@@ -141,7 +142,7 @@ class _Watch:
 
 
 def _entry(path: str, folder: Any) -> str:
-    """Where an entry of a folder stands, which may itself be a link."""
+    """The path of an entry of a folder with the folder's links resolved. The entry itself may be a link."""
     if isinstance(folder, int) and folder >= 0:
         path = os.path.join(f"/proc/self/fd/{folder}", path)  # noqa: PTH118 - a Path per event would be slow
     above, _, name = path.rstrip("/").rpartition("/")
@@ -186,14 +187,14 @@ def _linux() -> Any | None:
 
 
 def _leave_network() -> bool:
-    """Go into a network namespace of our own, whose only device is a loopback that is down; whether that was done."""
+    """Enter a new network namespace, whose only device is a loopback that is down. Returns whether that worked."""
     libc = _linux()
     if libc is None:
         return False
     user, group = os.getuid(), os.getgid()
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         return False
-    try:  # under our own number again: libraries look up whose process they are in
+    try:  # map the user's own number again: libraries look up whose process they are in
         Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")
@@ -203,7 +204,7 @@ def _leave_network() -> bool:
 
 
 def _landlock(places: Places) -> bool:
-    """Let the kernel refuse every other file, and every program; whether it does."""
+    """Let the kernel refuse every other file and every program. Returns whether it does."""
     libc = _linux()
     version = -1 if libc is None else libc.syscall(_CREATE_RULESET, None, 0, 1)
     if libc is None or version < 1:
@@ -242,13 +243,13 @@ def _allow(libc: Any, ruleset: int, path: str, rights: int) -> None:
 
 
 def end_with_parent() -> None:
-    """Let this process end when the one that started it does, where the system can see to it."""
+    """Let this process end together with the one that started it, where the system supports that."""
     if (libc := _linux()) is not None:
         libc.prctl(_PR_SET_PDEATHSIG, 15, 0, 0, 0)
 
 
 def main(arguments: Sequence[str]) -> list[str]:
-    """Put the fence up as the first argument says; the others, which are the command's own."""
+    """Put the fence up as the first argument says. Returns the other arguments, which belong to the command."""
     end_with_parent()
     told = json.loads(arguments[0])
     put_up(Places(tuple(told["reads"]), tuple(told["writes"]), told["scratch"]))

@@ -1,8 +1,8 @@
-"""Memory: the peak of this process over a window, and what a server tells of itself.
+"""Memory: the peak of this process over a window, and the figure that a server tells about itself.
 
-On Linux the peak of a window is exact and costs nothing: writing 5 to /proc/self/clear_refs makes the kernel forget
-the peak so far, VmHWM is the one since (proc(5)). Elsewhere there is only the peak since the process began
-(getrusage): it is a window's own where it rose within the window; where it did not, the window's is not known.
+On Linux the peak of a window is exact and costs nothing: writing 5 to /proc/self/clear_refs makes the kernel forget the
+peak so far, VmHWM is the one since (proc(5)). Elsewhere only the peak since the process began is known (getrusage). If
+that rose within a window it is the window's peak; if not, the window's peak is unknown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Reading: TypeAlias = Callable[[], int | None]
 
 
 class Window:
-    """This process from now on. Windows do not overlap: a new one makes the kernel forget the peak of the last."""
+    """The memory of this process from now on. Windows must not overlap: a new one makes the kernel forget the peak of
+    the last."""
 
     def __init__(self) -> None:
         self.before_bytes = _of_status("VmRSS")
@@ -55,10 +56,12 @@ class BuildMemory:
 
 @contextmanager
 def of_build(store: Store, server: Reading) -> Iterator[BuildMemory]:
-    """Watch the build inside; the figures are there when it has ended well. server: the store's server, now."""
+    """Watch the build inside the context. The figures are there once it has ended well. server: reads the memory of the
+    store's server."""
     found = BuildMemory()
     if store.embedded:
-        for package in store.requires:  # the first of an engine's builds would count its code: of lancedb 100 MB
+        # Otherwise the first build of an engine counts the engine's code: 100 MB for lancedb.
+        for package in store.requires:
             importlib.import_module(package)
         _give_back()
         window = Window()
@@ -77,7 +80,7 @@ def of_build(store: Store, server: Reading) -> Iterator[BuildMemory]:
             try:
                 now = store.server_memory()
             except BaseException:
-                continue  # the reading at the end tells of a server that has gone silent
+                continue  # the reading at the end reports a server that stopped answering
             if now is not None:
                 readings.append(now)
 
@@ -92,15 +95,15 @@ def of_build(store: Store, server: Reading) -> Iterator[BuildMemory]:
 
 
 def of_search(store: Store, server: Reading) -> Callable[[], Reading]:
-    """Begins to watch searches when called, and gives what tells their memory afterwards: the peak of this process
-    for an embedded store, one reading of the server for another."""
+    """Begins to watch searches when it is called. Returns a function that tells their memory afterwards: the peak of
+    this process for an embedded store, one reading of the server for any other."""
     if store.embedded:
         return lambda: Window().peak_bytes
     return lambda: server
 
 
 def _give_back() -> None:
-    """Hand freed memory to the system: a build that used it again would seem to take none."""
+    """Return freed memory to the system. Otherwise a build that uses it again would seem to need none."""
     pa.default_memory_pool().release_unused()
     with suppress(AttributeError):  # glibc alone has it
         ctypes.CDLL(None).malloc_trim(0)

@@ -18,8 +18,8 @@ OWN_PACKAGES = ("retrieval-bench", "numpy", "pyarrow", "scipy")
 
 
 def packages(in_use: Iterable[type[Adapter]] = ()) -> dict[str, str]:
-    """Versions of the packages that can change a figure, those installed: the harness's, those of the adapters that
-    come with it, and those of the adapters in use, which may be others."""
+    """Versions of the installed packages that can change a figure: those of the harness, of the adapters that come with
+    it, and of the adapters in use, which may come from elsewhere."""
     required = tuple(name for kind in in_use for name in kind.distributions())
     return dict(_versions((*OWN_PACKAGES, *registry.DISTRIBUTIONS, *required)))
 

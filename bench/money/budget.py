@@ -1,4 +1,4 @@
-"""What may be spent: a limit and prices, held to while models are asked."""
+"""What may be spent: a limit and prices. The limit is kept while models are asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class BudgetExceeded(AdapterError):
 
 
 class Budget:
-    """Counts what the models of a run use, and stops before the limit.
+    """Counts what the models of a run use, and stops before the limit is passed.
 
     limit: USD, None where anything may be spent. spent: USD so far.
     """
@@ -25,9 +25,8 @@ class Budget:
         self._used: dict[int, Usage] = {}  # by adapter
 
     def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
-        """How many of the next pieces of work cannot take the bill over the limit, whatever their tokens come to.
-
-        Raises BudgetExceeded when not even the first is one.
+        """How many of the next pieces of work surely stay within the limit, however many tokens they turn out to have.
+        Raises BudgetExceeded where not even the first does.
         """
         price = self.prices.find(adapter.identity.provider, adapter.identity.model)
         if self.limit is None or not adapter.bills or price is None:
@@ -50,7 +49,7 @@ class Budget:
             self._used[id(adapter)] = self._used.get(id(adapter), Usage()) + used
 
     def reserve(self, usd: float) -> bool:
-        """Count what is about to be spent, if that cannot pass the limit; whether it cannot."""
+        """Count what is about to be spent if it surely stays within the limit. Returns whether it was counted."""
         if self.limit is not None and usd and self.spent + usd > self.limit:
             return False
         self.spent += usd

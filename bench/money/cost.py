@@ -25,8 +25,9 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 
 
 class Tokens(NamedTuple):
-    """How tokens are reckoned from the size of a text in UTF-8. extra: that a model may add to a text. by_script:
-    whether a byte counts as much as tokenizers make of it in its script, else all alike."""
+    """How tokens are estimated from the size of a text in UTF-8. extra: tokens that a model may add to a text.
+    by_script: whether a byte is weighted by how many tokens tokenizers make of its script; otherwise all bytes count
+    alike."""
 
     bytes_each: int
     extra: int
@@ -46,7 +47,7 @@ TOKENS_PER_CHUNK = 500  # Cohere's search units count a longer document once per
 
 
 class PriceFaults(Exception):
-    """Prices that cannot be read, one sentence each, with the key path that holds them."""
+    """Prices that cannot be read: one sentence each, with its key path."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
@@ -55,7 +56,7 @@ class PriceFaults(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per unit of a model, with the page it was read on and the date."""
+    """The price of a model in US dollars per unit, with the page that it was read on and the date."""
 
     provider: str
     model: str
@@ -65,14 +66,14 @@ class Price:
     read_on: str
 
     def of(self, usage: Usage) -> float | None:
-        """The price of a usage; None where it does not count what this price is per."""
+        """What a usage costs; None where the usage does not count the unit of this price."""
         amount = usage.tokens if self.unit == "per_million_tokens" else usage.search_units
         if not amount and (usage.requests or usage.tokens or usage.search_units):
             return None
         return self._each * amount
 
     def of_each(self, usages: Usages) -> npt.NDArray[np.float64]:
-        """The price of every piece of work."""
+        """What every piece of work costs."""
         amounts = usages.tokens if self.unit == "per_million_tokens" else usages.search_units
         return np.asarray(self._each * amounts, np.float64)
 
@@ -176,12 +177,10 @@ def reranking_usage(query_sizes: Integers, document_sizes: Integers, tokens: Tok
 
 @dataclass(frozen=True, slots=True)
 class PartWork:
-    """What one part of a system did.
-
-    part: encoder, index, search, reranker, as the sheet calls it. of: whether it was done for the corpus or for
-    queries; count: how many documents or queries it was done for. provider and model: of a part that bills, else
-    None: its price is the machine's time. seconds: that time, measured; None where it was not. stage: of a live query,
-    as the latency pass names it.
+    """The work of one part of a system. part: encoder, index, search, reranker, as the sheet calls it. of: whether the
+    work was done for the corpus or for queries. count: for how many documents or queries. provider, model: of a part
+    that bills; None for one that costs only the machine's time. seconds: that time as measured; None where it was not
+    measured. stage: the part's stage of a live query, as the latency pass names it.
     """
 
     part: str
@@ -196,8 +195,8 @@ class PartWork:
 
 @dataclass(frozen=True, slots=True)
 class PartCost:
-    """A line of the sheet. usd: for all of `count`; price: what it was reckoned with, None for the machine's time or
-    where there is none."""
+    """A line of the sheet. usd: the cost of all of `count`. price: the price that was used; None for the machine's
+    time, and where there is no price."""
 
     part: str
     of: Of
@@ -223,10 +222,11 @@ class SystemCost:
     """What a system costs.
 
     corpus_usd: embedding and indexing this corpus once; per_1000_queries_usd: answering queries. None: unknown. With
-    machine_usd_per_hour the time of this machine is in both; without, they hold what providers bill, and are unknown
-    where no part bills. per_1000_queries_interval_usd: 95 % interval, from that of the machine's time over the rounds
-    of the latency pass; None where that time has no part in it or its rounds are not known. disturbed: whether some of
-    these rounds were. projected: corpus_usd, monthly_usd and its interval at the projection's size.
+    machine_usd_per_hour both contain the time of this machine. Without it they contain what providers bill, and are
+    unknown where no part bills. per_1000_queries_interval_usd: 95 % interval, computed from the machine's time in the
+    rounds of the latency pass; None where that time is not part of the cost or its rounds are not known. disturbed:
+    whether some of these rounds were disturbed. projected: corpus_usd, monthly_usd and its interval at the projection's
+    size.
     """
 
     corpus_usd: float | None
@@ -268,8 +268,8 @@ def system_cost(
 ) -> SystemCost:
     """The cost sheet of one system from the work of its parts.
 
-    machine_seconds: of a live query, by round, NaN where a round tells none; None where they are not known.
-    disturbed: whether something else disturbed some of these rounds.
+    machine_seconds: the machine's time of a live query, by round, NaN where a round gives none; None where the rounds
+    are not known. disturbed: whether something else disturbed some of these rounds.
     """
     parts = tuple(_part_cost(item, prices, machine_usd_per_hour) for item in work)
     per_document = _per_one(parts, "corpus", machine_usd_per_hour)
@@ -299,7 +299,7 @@ def system_cost(
 
 
 def _half_width(by_round: npt.NDArray[np.float64], level: float = 0.95) -> float | None:
-    """Of the interval of a mean over rounds, by Student; None under two rounds."""
+    """Half the width of the interval of a mean over rounds, by Student's t; None under two rounds."""
     from scipy.special import stdtrit
 
     values = by_round[~np.isnan(by_round)]
@@ -324,7 +324,7 @@ def _part_cost(work: PartWork, prices: Prices, machine_usd_per_hour: float | Non
 
 
 def _per_one(parts: Sequence[PartCost], of: Of, machine_usd_per_hour: float | None) -> float | None:
-    """Dollars per document or query. Without a price for the machine only what bills counts."""
+    """Dollars per document or query. Without a price for the machine, only parts that bill count."""
     chosen = [part for part in parts if part.of == of and part.count]
     if machine_usd_per_hour is None:
         chosen = [part for part in chosen if part.provider is not None]

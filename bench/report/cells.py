@@ -55,7 +55,7 @@ def stage_pair(stage: StageLatency | None) -> str:
 
 
 def marked(text: str, latency: Latency) -> str:
-    """With the mark of figures that rounds are part of which something else disturbed."""
+    """The cell, with a mark where the figure contains disturbed rounds."""
     return text + DISTURBED if latency.disturbed_rounds and text != DASH else text
 
 
@@ -88,7 +88,8 @@ def mebibytes(size: int | None) -> str:
 
 
 def build_peak(memory: Memory | None) -> str:
-    """A server's bytes at the peak of the build; of this process, which holds much else, only what the build added."""
+    """The bytes of a server at the peak of the build. For this process, which holds much else, only what the build
+    added."""
     if memory is None or memory.build_peak_bytes is None:
         return DASH
     if memory.where == "server" or memory.build_before_bytes is None:
@@ -97,7 +98,7 @@ def build_peak(memory: Memory | None) -> str:
 
 
 def search_peak(systems: Sequence[SystemResult]) -> str:
-    """The most bytes while any of the systems was searched, and whose they are."""
+    """The most bytes while any of the systems was searched, and whether a server or this process held them."""
     peaks = [(m.search_peak_bytes, m.where) for s in systems if (m := s.memory) and m.search_peak_bytes is not None]
     if not peaks:
         return DASH
@@ -106,7 +107,7 @@ def search_peak(systems: Sequence[SystemResult]) -> str:
 
 
 def without_unknown(table: Sequence[Sequence[str]], *columns: str) -> list[list[str]]:
-    """The table without those of the columns that know nothing of any row. Its first row is the header."""
+    """The table without those columns that are empty in every row. Its first row is the header."""
     header, *rows = table
     empty = {i for i, name in enumerate(header) if name in columns and all(row[i] == DASH for row in rows)}
     return [[cell for i, cell in enumerate(row) if i not in empty] for row in table]

@@ -71,7 +71,7 @@ def _shown(value: Any) -> str:
 
 
 def _shown_fronts(result: Result) -> list[Front]:
-    """Fronts are shown where they answer something: with targets, or where one build is searched in several ways."""
+    """Whether fronts are shown: where there are targets, or where one build is searched in several ways."""
     builds: dict[str, set[str]] = {}
     for system in result.systems:
         pipeline = system.pipeline
@@ -105,7 +105,7 @@ def _front_table(front: Front) -> list[list[str]]:
 
 
 def notes(result: Result) -> list[str]:
-    """What the reader of a table of targets must know."""
+    """Notes for readers of a table of targets."""
     if not result.targets:
         return []
     first = result.targets[0]

@@ -1,4 +1,5 @@
-"""Latencies as tables: what a system takes alone, what encoding takes all, and which differences are real."""
+"""Latencies as tables: the own time of each system, the time of encoding that systems share, and verdicts on the
+differences."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ _VERDICTS = {"faster": "faster", "slower": "slower", "undecided": "undecided"}
 
 
 def own_p50(latency: Latency | None) -> str:
-    """What a system takes alone: searching, fusing and reranking of a query."""
+    """The own time of a system: searching, fusing and reranking a query."""
     if latency is None or latency.own is None:
         return DASH
     return marked(milliseconds(latency.own.p50_ms), latency)
@@ -40,7 +41,7 @@ def stage_table(result: Result) -> list[list[str]]:
 
 
 def encoding_table(result: Result) -> list[list[str]]:
-    """What encoding a query takes, once per encoder: all systems that use it share the figure."""
+    """The time of encoding a query, once per encoder. All systems that use the encoder share the figure."""
     first = next((s.latency.load for s in result.systems if s.latency), None)
     shown = [one for one in result.encoding if one.load == first]
     if not shown:
@@ -68,7 +69,7 @@ def against_table(result: Result) -> list[list[str]]:
 
 
 def notes(result: Result) -> Iterator[str]:
-    """What a reader of these tables must know."""
+    """Notes for readers of these tables."""
     latencies = [s.latency for s in result.systems if s.latency is not None]
     if any(latency.disturbed_rounds for latency in latencies):
         yield f"· {DISTURBED} something else on this machine disturbed some of its rounds, which count nevertheless"
@@ -88,7 +89,7 @@ def shows_loads(result: Result) -> bool:
 
 
 def _without_support(result: Result) -> Iterator[str]:
-    """What it takes to fill the cells that have too few samples."""
+    """How many samples the empty cells need."""
     shown = tuple(_SUPPORT) if shows_loads(result) else ("p50", "p95")
     short: dict[tuple[str, int], list[str]] = {}
     for system in result.systems:

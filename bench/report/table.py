@@ -214,7 +214,7 @@ def _one_build(system: SystemResult) -> bool:
 
 
 def _spread_notes(result: Result) -> list[str]:
-    """How far builds of one index differ: on recall against exact search, else on the primary measure."""
+    """How far builds of one index differ, in recall against exact search or else in the primary measure."""
     lines: list[str] = []
     for system in result.systems:
         if system.index is not None and system.index.flat:
@@ -306,7 +306,7 @@ def _against(system: SystemResult, result: Result) -> tuple[str, str, str]:
 
 
 def _priced(result: Result) -> bool:
-    """Whether money is on the sheet: something bills, or the machine has a price."""
+    """Whether there is a cost to show: some part bills, or the machine has a price."""
     costs = [system.cost for system in result.systems if system.cost is not None]
     return any(_bills(cost) or cost.machine_usd_per_hour is not None for cost in costs)
 
@@ -316,7 +316,8 @@ def _bills(cost: Cost) -> bool:
 
 
 def _cost(system: SystemResult) -> str:
-    """Dollars per 1,000 queries. A model without a price is unknown; a system nobody bills for has none."""
+    """Dollars per 1,000 queries. The cost of a model without a price is unknown; a system that nobody bills for has no
+    cost."""
     cost = system.cost
     if cost is None:
         return DASH

@@ -1,5 +1,5 @@
-"""Digests of what a run wrote into its result's folder: what a bad disk or another hand changed since is found when the
-result is read again."""
+"""Digests of the files that a run wrote into its result's folder. A reader of the result finds what a bad disk or
+another person changed since."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changes(folder: Path, values: Mapping[str, Any]) -> Iterator[str]:
-    """What in a result's folder is not as its run wrote it, one sentence each. values: of result.json as it stands.
-
-    A run that was cut off tells nothing: it is gone on with, and writes all of it again.
+    """What has changed in a result's folder since its run wrote it, one sentence each. values: of result.json as it
+    stands. A run that was cut off is not checked: it will be continued, and writes everything again.
     """
     if values.get("status") in ("started", "cancelled"):
         return

@@ -1,4 +1,5 @@
-"""Runs a command restricted: in a process of its own, behind a fence, with nothing of the user's but what it needs."""
+"""Runs a command restricted: in a process of its own, behind a fence, with access to nothing of the user's that it does
+not need."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from bench.machine import children, fence
 from bench.messages.secrets import holds_secret
 from bench.messages.terminal import say, show
 
-# Where packages keep things of their own that they make anew if need be.
+# Where packages keep files that they can make again.
 _KEPT = ("TMPDIR", "XDG_CACHE_HOME", "HF_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 
 
@@ -36,27 +37,27 @@ def run_apart(arguments: Sequence[str], *, file: Path, output: Path, cache: Path
 
 
 def _environment(scratch: str) -> dict[str, str]:
-    """Without the keys that lie in variables: nobody is there to send them to."""
+    """The environment without keys: a restricted run has nobody to send them to."""
     found = {name: value for name, value in children.environment().items() if not holds_secret(name)}
     return {**found, **dict.fromkeys(OFFLINE_VARIABLES, "1"), **dict.fromkeys(_KEPT, scratch)}
 
 
 def _named_cache(file: Path, base: Path) -> Path | None:
-    """The cache that the file names, where that is below its folder; what else it names is refused when it is read."""
+    """The cache that the file names, if it lies below the file's folder. Any other is refused when the file is read."""
     try:
         with open_text(file) as opened:
             raw = parse_yaml(opened.read())
         named = raw.get("cache") if isinstance(raw, dict) else None
         path = resolve_path(base, named) if isinstance(named, str) and "://" not in named else None
         return path if path is not None and path.resolve().is_relative_to(base) else None
-    except Exception:  # whatever it is, the run meets it too, and tells it
+    except Exception:  # the run meets the same failure and reports it
         return None
 
 
 @contextmanager
 def _made(folders: Iterable[Path]) -> Iterator[list[str]]:
-    """Folders that are there while a fence stands, which can only let something into what exists; those that were made
-    for it and stayed empty are removed again."""
+    """Make the folders that a fence opens, because a fence can only open what exists. Folders that were made here and
+    stayed empty are removed again."""
     made: list[Path] = []
     try:
         for folder in folders:
@@ -81,7 +82,7 @@ def _ended(command: Sequence[str], environment: dict[str, str]) -> int:
             try:
                 out, err = process.communicate()
                 break
-            except KeyboardInterrupt:  # the terminal has sent it there too, and it has a result to finish
+            except KeyboardInterrupt:  # the terminal sent it to the child too, which has a result to finish
                 continue
     if not own:
         show(out.decode("utf-8", "replace"))
@@ -91,7 +92,7 @@ def _ended(command: Sequence[str], environment: dict[str, str]) -> int:
 
 
 def _is(stream: Any, descriptor: int) -> bool:
-    """Whether a stream is what a child inherits under that number."""
+    """Whether a child inherits this stream under that number."""
     try:
         return bool(stream.fileno() == descriptor)
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How long an index would take to build, from builds over samples: told before anything long starts."""
+"""Estimates how long an index takes to build, from builds over samples, before anything long starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.messages.failures import failure_of
 from bench.quality.pipeline import Pipeline
 from bench.quality.scratch import scratch_index
 
-SAMPLE_ROWS = (2000, 8000, 16000)  # the first two that the index can be built of
+SAMPLE_ROWS = (2000, 8000, 16000)  # the first two sizes that the index can be built of are used
 _LONG_SECONDS = 2.0  # a sample that took longer is compared with a smaller one instead
 _FIRST_ROWS = 300  # enough for PQ, which wants 256
 
@@ -27,8 +27,8 @@ class Sample(NamedTuple):
 
 
 def extrapolate(samples: Sequence[Sample], rows: int) -> float:
-    """Seconds for so many rows, no fewer than any sample's: fixed + slope * rows, neither negative, through two
-    samples; in proportion from one. A sample of all rows is taken as it was measured."""
+    """Seconds for that many rows, at least those of each sample. Two samples give a line, fixed + slope * rows, neither
+    of them negative; one sample gives a proportion. A sample of all rows counts as measured."""
     largest = max(samples)
     if largest.rows == rows:
         return largest.seconds
@@ -41,7 +41,7 @@ def extrapolate(samples: Sequence[Sample], rows: int) -> float:
 
 
 class BuildTimes:
-    """Estimates over the indexes of one experiment. What it builds is dropped again."""
+    """Estimates for the indexes of one experiment. The samples that it builds are dropped again."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -79,7 +79,7 @@ class BuildTimes:
         return f"about {shown} s (estimated from two samples, of {low:,} and {high:,} {kind})"
 
     def _seconds(self, searched: Searched, rows: int) -> tuple[float, bool]:
-        """Seconds for the sample, and whether it held the corpus's own vectors."""
+        """The seconds for a sample, and whether the sample held the corpus's own vectors."""
         vectors, similarity, given = self._sample(searched, rows)
         if searched.store.adapter not in self._warm:
             # The first build of an engine also loads it; a run pays that once, not per row.

@@ -1,4 +1,4 @@
-"""What the systems of a run cost, from what was used and how long it took."""
+"""Computes what the systems of a run cost, from usage and time."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ StageSeconds: TypeAlias = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class LiveSeconds:
-    """What a live query takes by part: mean seconds, and means by round, float64 (rounds,). disturbed: whether rounds
-    are among them that something else disturbed."""
+    """The time of a live query by part: mean seconds, and means by round, float64 (rounds,). disturbed: whether some of
+    the rounds were disturbed."""
 
     means: StageSeconds
     rounds: Mapping[str, Values]
@@ -100,11 +100,12 @@ class Costs:
         return []
 
     def _depths(self, system: System, reranker: str) -> list[int]:
-        """How many candidates a reranker scores for a system, itself or one of its legs: one number per use."""
+        """How many candidates a reranker scores for a system: one number for each use by the system or one of its
+        legs."""
         return [node.limit for node in system.nodes() if node.system.reranker == reranker]
 
     def _rankings(self, queries: int, depth: int) -> Usage:
-        """What ranking so many documents of the mean length takes for each of so many queries of the mean length."""
+        """The usage of ranking that many documents of mean length for each of that many queries of mean length."""
         depth = min(depth, self._pipeline.dataset.documents)
         query = np.array([self._mean_size("query")])
         documents = np.full((1, depth), self._mean_size("document"))
@@ -154,8 +155,8 @@ class Costs:
     def live_refusals(
         self, systems: Sequence[System], rankings: Mapping[str, Rows], *, remeasure: bool, occasion: str = EVERYONE
     ) -> dict[str, str]:
-        """By system, why its latency is not measured: its live queries could pass `max_cost`. Those of the others are
-        counted as spent. rankings: what kept timings have to belong to, by system."""
+        """By system, why its latency is not measured: its live queries could pass `max_cost`. The queries of the other
+        systems are counted as spent. rankings: by system, the rankings that kept timings must belong to."""
         expected = dict.fromkeys((system.name for system in systems), 0.0)
         for load in self._pipeline.experiment.loads if self._limit is not None else ():
             missing = unmeasured(
@@ -174,8 +175,8 @@ class Costs:
     # -- after ---------------------------------------------------------------------------------------------------
 
     def so_far(self, system: System) -> SystemCost:
-        """Of a system that was not measured: what this run used of the models it needs, by whatever system; no price
-        of a document or a query follows from that."""
+        """The sheet of a system that was not measured: what this run used of the models that the system needs,
+        whichever system used them. No cost of a document or a query follows from that."""
         found: dict[int, PartWork] = {}
         for node in system.nodes():
             adapters: list[tuple[str, Of, Encoder | Reranker]] = [
@@ -190,8 +191,8 @@ class Costs:
         return system_cost(list(found.values()), self._prices, machine_usd_per_hour=self._machine)
 
     def of(self, system: System, live: LiveSeconds | None) -> SystemCost:
-        """The cost sheet of a system. live: what a query takes, None where that was not measured: the machine's part of
-        a query is then unknown, since times of batches say nothing of it."""
+        """The cost sheet of a system. live: the time of a live query; None where it was not measured. The machine's
+        part of a query is then unknown, because times of batches say nothing about it."""
         work = self._work(system, live.means if live else None)
         return system_cost(
             work,
@@ -213,7 +214,7 @@ class Costs:
         """The parts of a system and of the legs it fuses, each part once."""
         queries, documents = self._pipeline.dataset.judged, self._pipeline.dataset.documents
         live = {stage: value * queries for stage, value in (seconds or {}).items()}
-        nothing = None if seconds is None else 0.0  # the share of a part whose time another part's holds
+        nothing = None if seconds is None else 0.0  # for a part whose time is contained in another part's
         parts: dict[str, PartWork] = {}
         for node in system.nodes():
             for name, role in encoder_roles(self._pipeline, node.system):
@@ -231,10 +232,8 @@ class Costs:
                 parts[f"index {built.key}"] = PartWork("index", "corpus", documents, seconds=built.build_seconds)
             if (reranks := node.system.reranker) is not None:
                 rows = self._pipeline.reranked_rows(node, reranks)
-                usage = self._pipeline.reranking.pair_scores(reranks).usage(
-                    rows
-                )  # what scoring takes where nothing else is scored
-                stage = "rerank" if "rerank" in live else None  # one clock for all of a query's rerankers
+                usage = self._pipeline.reranking.pair_scores(reranks).usage(rows)  # of this system alone
+                stage = "rerank" if "rerank" in live else None  # a live query has one time for all of its rerankers
                 time = live.pop("rerank", nothing)
                 reranker = self._pipeline.materials.reranker(reranks)
                 parts[f"reranker {node.system.name}"] = self._billed(
@@ -244,7 +243,7 @@ class Costs:
             if stage in live:
                 parts[stage] = PartWork(stage, "queries", queries, seconds=live[stage], stage=stage)
         if seconds is None and system.run_file is None:
-            parts["search"] = PartWork("search", "queries", queries)  # it takes time, and nobody knows how much
+            parts["search"] = PartWork("search", "queries", queries)  # searching takes time, but it was not measured
         return list(parts.values())
 
     def _billed(

@@ -1,4 +1,4 @@
-"""What a result says of its parts: the dataset, each system's pipeline, and who answered."""
+"""Describes the parts of a result: the dataset, each system's pipeline, and who answered."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def provenance_of(pipeline: Pipeline, emit: Listener, *, resumed: bool) -> Prove
 
 
 def _identities(asked: Mapping[str, Encoder | Reranker | Store], emit: Listener) -> Iterator[tuple[str, Identity]]:
-    """What each adapter is. One that said so before the start and raises now is a warning; its systems fail."""
+    """The identity of each adapter. An adapter that told it before the start and raises now is a warning, and its
+    systems fail."""
     for name, adapter in asked.items():
         try:
             identity = adapter.identity

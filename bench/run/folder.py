@@ -1,4 +1,4 @@
-"""The folder of a result: where it is, which one is gone on with, and the events written into it."""
+"""The folder of a result: its place, which unfinished folder is continued, and the events that are written into it."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Places:
 def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
     """The folder to write to: the latest one of the same config that was cut off, else a new one."""
     parent = output / experiment.name
-    own_folder(parent)  # its results' places are this program's own: a link there leads into somebody else's folder
+    own_folder(parent)  # this program makes it: a link there would lead into somebody else's folder
     for folder in sorted(parent.glob(f"*-{experiment.hash}"), reverse=True):
         if folder.is_symlink():
             own_folder(folder)
         if folder.is_dir():
             refuse_links(folder, 0)
         if folder.is_dir() and not (folder / RESULT_FILE).exists():
-            return folder, True  # killed before its first word
+            return folder, True  # killed before it wrote anything
         try:
             status = read_result(folder).status
         except ResultUnreadable as error:
@@ -67,8 +67,8 @@ def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
 
 
 class Relay:
-    """Hands events to listeners, which may change on the way. One that raises hears no more, and the others are told:
-    what listens to a run must not end what the run is measuring."""
+    """Hands events to listeners, which may be added and removed during a run. A listener that raises gets no more
+    events, and a warning tells the others: a listener must not end a run."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self._listeners = list(listeners)
@@ -95,7 +95,7 @@ class Warnings:
         self.texts: list[str] = []
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Warned):  # an adapter's words may hold what no file takes
+        if isinstance(event, Warned):  # the text of an adapter may hold characters that no file takes
             event = replace(event, message=writable(event.message))
         self._emit(event)
         if isinstance(event, Warned):
@@ -119,8 +119,8 @@ class EventLog:
         self._file.write(line.encode("utf-8", "backslashreplace"))
 
     def restore(self) -> bool:
-        """Write the file again where it was removed or replaced, and go on in it; whether that was so. What has been
-        written stays readable, after its removal too, while it is open here."""
+        """Write the file again where it was removed or replaced, and continue in it. Returns whether it was. What was
+        written stays readable while the file is open here, also after its removal."""
         with suppress(FileNotFoundError, NotADirectoryError):
             if os.path.samestat(self._path.lstat(), os.fstat(self._file.fileno())):
                 return False
@@ -134,5 +134,5 @@ class EventLog:
         self._file.close()
 
     def _opened(self) -> FileIO:
-        # Unbuffered: what a full disk refused is not tried again when the file is closed.
+        # Unbuffered, so that closing the file does not try again to write what a full disk refused.
         return FileIO(open_own(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+")

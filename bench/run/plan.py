@@ -1,4 +1,5 @@
-"""What a run would do: stages to compute, stages cached, size, time, and the smallest difference it could detect."""
+"""Tells what a run would do: stages to compute, stages in the cache, size, time, and the smallest difference that it
+could detect."""
 
 from __future__ import annotations
 
@@ -97,7 +98,7 @@ class _Plan:
         return "\n".join(lines) + "\n"
 
     def _targets(self) -> list[str]:
-        """The targets that this many queries cannot show to be reached, whatever the settings."""
+        """The targets that no setting can be shown to reach with this many queries."""
         half = self.pipeline.dataset.judged // 2
         lines: list[str] = []
         for measure, targets in self.experiment.targets.items():
@@ -175,7 +176,7 @@ class _Plan:
         return lines
 
     def _shortcomings(self, system: System, searched: Searched) -> list[str]:
-        """What a default does badly on this data, and how many queries the index cannot answer by text."""
+        """Which defaults fit this data badly, and how many queries the index cannot answer by text."""
         encoders = searched.encoders
         dimension = self.pipeline.materials.encoder(encoders.document).dimension if encoders else None
         store = self.pipeline.materials.store(searched.store)
@@ -254,7 +255,7 @@ class _Plan:
         return lines + self._ingest(load)
 
     def _ingest(self, load: LoadPoint) -> list[str]:
-        """What is written during the queries, and that no kept index is written to."""
+        """Tells what is written during the queries, and that no kept index is changed."""
         if (plan := load.ingest) is None:
             return []
         documents = self.pipeline.dataset.documents

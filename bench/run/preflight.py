@@ -1,4 +1,5 @@
-"""Everything that can be known before the start: the data, the models, the servers, and whether they fit together.
+"""Checks everything that can be known before the start: the data, the models, the servers, and whether they fit
+together.
 
 All faults are collected and named together; nothing is billed and no result folder is made while there is one.
 """
@@ -189,7 +190,7 @@ class _Preflight:
                 case Store():
                     _ = adapter.uses_text
                     if not left_alone:
-                        with suppress(AdapterError):  # a server that is away is told of by the run
+                        with suppress(AdapterError):  # the run reports a server that cannot be reached
                             adapter.health()
         return key_path not in self.broken
 
@@ -327,7 +328,7 @@ def _check_space(pipeline: Pipeline, encoders: EncoderPair, *, shared: bool) -> 
 
 
 def _check_encoder(encoder: Encoder) -> None:
-    """Ask for what is known of a model without loading it. Raises WrongAnswer for what cannot be that."""
+    """Ask a model for its properties, without loading it. Raises WrongAnswer for a value that cannot be right."""
     if not isinstance(encoder.dimension, int | np.integer) or encoder.dimension < 1:
         raise WrongAnswer(f"encoder {encoder.name}: dimension is {encoder.dimension!r}, not a whole number from 1 on.")
     if not isinstance(encoder.similarity, Similarity):

@@ -74,7 +74,7 @@ def _per_query(pipeline: Pipeline, evaluated: Evaluated, clusters: Labels | None
         for measure, values in evaluated.values.items():
             columns[str(measure)] = (
                 pa.nulls(len(ids), pa.float64()) if values is None else pa.array(values[build], from_pandas=True)
-            )  # from_pandas: NaN, for a query for which the measure is not defined, is null
+            )  # from_pandas: NaN, which stands for a query without a defined measure, becomes null
         yield pa.table(columns)
 
 

@@ -86,7 +86,7 @@ class Tracking:
         return cls({name: TrackerMaker(part.kind, part.options, context) for name, part in parts})
 
     def __call__(self, event: Event) -> None:
-        """Hand an event on. Events of stages stay out: they come while something is being timed."""
+        """Hand an event on. Events of stages are left out, because they come while something is being timed."""
         if not isinstance(event, _FOLLOWED):
             return
         event = event if isinstance(event, QueryScored) else redacted_event(event)
@@ -96,7 +96,7 @@ class Tracking:
                     tracker.on(event)
 
     def deliver(self, seconds: float = SECONDS_TO_DELIVER) -> list[Delivery]:
-        """Let every tracker deliver, and close it. What was not delivered says why."""
+        """Let every tracker deliver, and close it. Each tracker's delivery tells why rows were not delivered."""
         return [self._delivered(name, seconds) for name in self._names]
 
     def _delivered(self, name: str, seconds: float) -> Delivery:
@@ -128,7 +128,7 @@ def _checked(name: str, delivery: Any) -> Delivery:
 
 
 def replay(folder: Path) -> Iterator[Event]:
-    """The events that a result folder holds, of the latest start on, as trackers take them.
+    """The events of a result folder since its latest start, as trackers take them.
 
     Raises FileNotFoundError where the folder holds no events.jsonl, and ResultUnreadable for one that tells no events.
     """
@@ -160,7 +160,7 @@ def _event(data: dict[str, Any], folder: Path) -> Event | None:
     known = {field.name for field in dataclasses.fields(kind)}
     told = {key: value for key, value in data.items() if key in known}
     if kind is RunStarted:
-        # The folder may have been handed over: it is here now, and what it was called then names what was sent.
+        # The folder may have been moved: it lies here now, and the name that it had in its run names what was sent.
         told |= {"run": PureWindowsPath(told.get("folder", "")).name, "folder": str(folder)}
     event: Event = kind(**told)
     return event

@@ -1,6 +1,5 @@
-"""Systems against a baseline, from plain data: what each has per measure, build and query.
-
-A run compares its systems by it, and whoever reads the files of a result computes the same verdicts again.
+"""Compares systems with a baseline, from plain data: their values per measure, build and query. A run uses it, and a
+reader of a result's files computes the same verdicts with it.
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ class SystemFigures:
         return None if values is None else values.mean(axis=0)
 
     def by_chance(self, measure: Measure) -> bool:
-        """Whether its recall against exact search is that of too few builds of an index that comes out differently each
-        time: chance alone tells such indexes apart."""
+        """Whether its recall against exact search rests on too few builds of an index that comes out differently each
+        time: two such indexes differ by chance."""
         values = self.values.get(measure)
         return measure.kind == "ANN" and not self.reproducible and (values is None or len(values) < FEWEST_BUILDS)
 

@@ -38,9 +38,10 @@ class Choice(NamedTuple):
 def halves(
     count: int, rng: np.random.Generator, clusters: npt.NDArray[np.integer] | None = None
 ) -> tuple[QueryFlags, QueryFlags]:
-    """Which of `count` queries choose and which report: bool (count,) each, disjoint, together all.
+    """Which of `count` queries are used to choose and which to report: bool (count,) each; every query is in exactly
+    one of the two.
 
-    clusters: labels (count,) of groups that stay together; a group that chose would report on itself otherwise.
+    clusters: labels (count,) of groups that stay together; otherwise a group would report on its own choice.
     """
     _, group = np.unique(np.arange(count) if clusters is None else np.asarray(clusters), return_inverse=True)
     sizes = np.bincount(group)
@@ -61,11 +62,11 @@ def lower_bound(
 ) -> float:
     """One-sided 95 % lower bound of the mean of values (n,).
 
-    Where all values are alike a bootstrap has nothing to resample, and the bound on what was never met lies below that
-    of values with one miss among them: a perfect setting would come out worse than one that is not. Such values are
-    bounded as if one query had missed one of its k documents.
+    Where all values are equal a bootstrap has nothing to resample, and a bound on unseen misses would lie below the
+    bound of values with one miss: a perfect setting would look worse than an imperfect one. So equal values get the
+    bound of values in which one query missed one of its k documents.
     """
-    binary = measure.is_binary and bool(np.isin(values, (0.0, 1.0)).all())  # means over builds are neither
+    binary = measure.is_binary and bool(np.isin(values, (0.0, 1.0)).all())  # means over builds need not be 0 or 1
     level = 2 * ONE_SIDED - 1
     low = mean_interval(values, rng=rng, binary=binary, clusters=clusters, level=level).low
     if binary or len(values) < 2 or np.ptp(values) > 0 or values[0] <= 0:

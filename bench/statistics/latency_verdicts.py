@@ -1,7 +1,6 @@
-"""Verdicts on latency: what a system takes against the baseline in the same round, from figures per round alone.
-
-All systems of a round meet the same machine, so that a round's ratio holds what the machine's drift does not touch.
-The test is the one that quality uses, with rounds in the place of queries.
+"""Verdicts on latency: a system's time against the baseline's in the same round, from figures per round alone. All
+systems of a round meet the machine in the same state, so the machine's drift cancels in a round's ratio. The test is
+the one for quality, with rounds in the place of queries.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Ratio:
     """A system's time over the baseline's; under 1 the system is faster.
 
     ratio: geometric mean over the rounds. interval: simultaneous over the family, None where there are too few rounds
-        for any. rounds: those in which all that are compared have a figure.
+        for any. rounds: how many rounds have a figure of every compared system.
     rounds_to_decide: how many more rounds like these would decide; only with "undecided", and None there when no
         number of rounds is foreseen to.
     """
@@ -56,8 +55,8 @@ def compare_rounds(
     such verdict. never_faster: names whose "faster" is withheld (failed queries).
 
     Read from the interval in this order: `faster` (all under 1), `not_slower` (all under the margin), `slower` (all
-    above 1), else `undecided`. A system that shares no round with the baseline is left out of the answer; where one
-    has too few rounds, it is compared for itself, so that it costs the others none of theirs.
+    above 1), else `undecided`. A system that shares no round with the baseline is left out of the answer. A system with
+    too few rounds is compared alone, so that the others keep all of their rounds.
 
     The critical value comes from flips about each bound that a verdict reads (1 and the margin): two identical systems
     that take turns in a random order have log ratios of either sign alike, so that the test is exact for them.
@@ -90,7 +89,7 @@ def _logs(values: Values, rounds: int, name: str) -> Values:
 
 
 def _families(logs: Mapping[str, Values], fewest: int) -> list[list[str]]:
-    """Those that share enough rounds with each other, together; each of the others alone."""
+    """Families of systems: those that share enough rounds with each other form one, each other system is its own."""
     together = sorted(logs, key=lambda name: (-int((~np.isnan(logs[name])).sum()), name))
     alone: list[list[str]] = []
     while together and (~np.isnan(np.column_stack([logs[n] for n in together])).any(axis=1)).sum() < fewest:
@@ -149,7 +148,8 @@ def _verdict(low: float, high: float, bounds: Sequence[float], may_be_faster: bo
 def _rounds_to_decide(
     mean: float, half: float, bounds: Sequence[float], rounds: int, may_be_faster: bool
 ) -> int | None:
-    """From the half-widths that would decide, each the way to a bound: an interval narrows with the root of rounds."""
+    """How many more rounds would decide, from the half-widths that would: each is the distance to a bound, and an
+    interval narrows with the square root of the number of rounds."""
     widths = [abs(mean)] if mean > 0 or may_be_faster else []
     widths += [bounds[1] - mean] if len(bounds) > 1 else []
     needed = [rounds * (half / width) ** 2 for width in widths if width > ROUNDING]

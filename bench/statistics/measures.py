@@ -80,7 +80,8 @@ class Judgements:
     def restrict(self, eligible: npt.NDArray[np.bool_]) -> Judgements:
         """The judgements of the documents that pass a filter: eligible is bool (documents,).
 
-        A dangling document has nothing that a filter could let pass: its judgements are left out.
+        The judgements of dangling documents are left out, because such a document has no metadata that could pass a
+        filter.
         """
         kept = self.documents < len(eligible)
         kept[kept] = eligible[self.documents[kept]]

@@ -19,7 +19,7 @@ Keys: TypeAlias = npt.NDArray[np.uint64]
 EMPTY_ROW = -1  # adapters.base.EMPTY_ROW, whose package would load pydantic
 _EMPTY_KEY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
-BLOCK = 1 << 16  # elements of a block's largest array: what is worked on stays in the processor's cache
+BLOCK = 1 << 16  # elements of a block's largest array, so that a block fits into the processor's cache
 
 
 def canonical(rows: Ranked, scores: Scores, id_order: Ranked, depth: int | None = None) -> tuple[Ranked, Scores]:
@@ -90,7 +90,8 @@ def _scores(keys: Keys) -> Scores:
 
 
 def _turned(bits: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Invert the bits, but the sign's, of the numbers that are not negative; twice gives the same bits back."""
+    """Invert the bits of the numbers that are not negative, except for the sign bit. Doing it twice gives the same bits
+    back."""
     return bits ^ (~(bits >> 31) & np.int32(0x7FFF_FFFF))
 
 

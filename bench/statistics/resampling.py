@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bench.statistics.arrays import Labels, Values
 
 ROUNDING = 1e-9  # differences below this are rounding: equal rankings score equal up to the order of a sum
-_BLOCK = 4_000_000  # elements drawn at a time: some 50 MB
+_BLOCK = 4_000_000  # elements drawn at a time: about 50 MB
 _DISTINCT_COST = 40  # a multinomial draw of one distinct value costs about as much as this many drawn indices
 
 
@@ -157,8 +157,8 @@ def _signed_sums(columns: Values, flips: int, rng: np.random.Generator) -> Value
 def _canonical(sums: Values, sizes: Values, means: Values) -> tuple[Values, Values]:
     """The same groups, each turned so that its first non-zero sum is positive, sorted; turned sizes are negative.
 
-    Signs are drawn at random anyway, so that only reproducibility is gained: neither the order of the queries nor
-    exchanging a system with its baseline changes an answer.
+    Signs are random anyway, so this changes nothing but reproducibility: neither the order of the queries nor an
+    exchange of system and baseline changes an answer.
     """
     first = sums[np.arange(len(sums)), (sums != 0).argmax(axis=1)]
     nonzero = means[means != 0]
@@ -172,7 +172,8 @@ def _canonical(sums: Values, sizes: Values, means: Values) -> tuple[Values, Valu
 def two_levels(
     base: Values, stack: Values, clusters: Labels | None, rng: np.random.Generator, resamples: int
 ) -> tuple[float, float, float]:
-    """Standard error of the mean difference, the part of it that more queries leave (builds), degrees of freedom."""
+    """Standard error of the mean difference, the part of it that more queries do not lessen (from builds), and degrees
+    of freedom."""
     sums, sizes = grouped(np.concatenate((stack, base)).T, clusters)
     totals = resampled_totals(np.column_stack((sums, sizes)), rng, resamples)
     per_build = totals[:, :-1] / totals[:, -1:]
