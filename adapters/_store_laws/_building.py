@@ -6,6 +6,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -151,6 +152,19 @@ class BuildingLaws(StoreSuite):
         assert ref.rows == 0 and self._new().effective(ref).rows == 0
         hits = self._search(ref, self._queries(Sample.of(10), 3), 4)
         assert (hits.rows == -1).all() and np.isneginf(hits.scores).all()
+
+    def test_what_bears_a_name_of_the_users_is_not_dropped(self, build: Builder) -> None:
+        """A record of an index may have been handed over: `drop` deletes nothing but what `index_name` has named. An
+        adapter overrides `_drop`, which is called for such names alone."""
+        sample = Sample.of(300)
+        ref, store = build(sample), self._new()
+        for name in ("customers", "bench_customers", f"{ref.name}x", f"x{ref.name}", ref.name.upper(), ""):
+            try:
+                store.drop(replace(ref, name=name))
+            except InvalidOptions:
+                continue
+            pytest.fail(f"`drop` took {name!r}, which is no name of an index of this program's.")
+        assert self._new().describe(ref).rows == 300
 
     def test_a_deleted_index_is_missing(self, build: Builder) -> None:
         """The cache builds an index anew when `describe` and `open` raise IndexMissing, and only then."""

@@ -23,7 +23,7 @@ import os
 import secrets
 import shutil
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, NoReturn, TypeAlias
@@ -185,9 +185,9 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def segments(self, kind: str, key: str) -> Segments:
-        """An append-only table of values by digest."""
-        return Segments(self.folder / kind / key)
+    def segments(self, kind: str, key: str, fits: Callable[[Arrays], bool] = lambda arrays: True) -> Segments:
+        """An append-only table of values by digest. fits: whether arrays can be those of a segment here."""
+        return Segments(self.folder / kind / key, fits)
 
     def read(self, kind: str, key: str) -> dict[str, npt.NDArray[Any]] | None:
         """Arrays stored under a key, None when absent or damaged."""
@@ -261,17 +261,21 @@ class Segments:
     """Values by 16-byte digest: each segment is one file, written whole, never changed.
 
     Columns are arrays with one row per digest. The digests are held in memory; the values are read when asked for.
+    damaged: files that hold nothing that could be used; they are written anew, or stay as they are.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fits: Callable[[Arrays], bool] = lambda arrays: True) -> None:
         self._folder = folder
+        self.damaged = 0
         self._files: list[Path] = []
         self._digests_of: list[Digests] = []  # by file
         self._sorted: Digests | None = None
         for path in sorted(folder.glob("*.npz")):
             arrays = _read_arrays(path)
-            if arrays is not None and _by_digest(arrays, folder.parent.name):
+            if arrays is not None and _by_digest(arrays, folder.parent.name) and fits(arrays):
                 self._index(path, arrays["digest"])
+            else:
+                self.damaged += 1
 
     def missing(self, digests: Digests) -> npt.NDArray[np.bool_]:
         """Which digests have no value yet: bool (n,)."""
@@ -440,7 +444,13 @@ def _by_digest(arrays: Arrays, kind: str) -> bool:
         return False
     if kind in _VALUES and (kind not in arrays or arrays[kind].ndim != _VALUES[kind] or arrays[kind].dtype.kind != "f"):
         return False
+    if not all(_is_amount(value) for name, value in arrays.items() if name.startswith("usage.")):
+        return False
     return all(column.ndim == 0 or len(column) == len(digests) for column in arrays.values())
+
+
+def _is_amount(value: npt.NDArray[Any]) -> bool:
+    return value.ndim == 0 and value.dtype.kind in "fiu" and bool(np.isfinite(value)) and float(value) >= 0
 
 
 def _address(path: Path) -> str:

@@ -20,9 +20,11 @@ from adapters.base import (
     Similarity,
     TextRows,
     Usage,
+    Warned,
 )
-from bench.cache.artifacts import Cache, Digests, Segments, array_digest, content_key, text_digests
+from bench.cache.artifacts import Arrays, Cache, Digests, Segments, array_digest, content_key, text_digests
 from bench.data.dataset import Dataset
+from bench.messages.wording import counted
 from bench.money.budget import Budget
 from bench.money.cost import ABOUT, AT_MOST, Integers, embedding_usage, text_bytes
 from bench.quality.stages import Count, Emit, Stage, usage_from
@@ -101,6 +103,8 @@ class Embedding:
         in_order = np.sort(first)
         segments = self._segments(encoder, role)
         missing = segments.missing(digests[in_order])
+        if missing.any() and segments.damaged:
+            self._emit(Warned(name, f"{damaged(segments.damaged, 'vectors')}; what they held is embedded again."))
         refused = self._embed(name, encoder, role, in_order, missing, segments) if missing.any() else {}
         self._count.computed += int(missing.sum()) - len(refused)
         self._count.reused += int((~missing).sum())
@@ -198,10 +202,22 @@ class Embedding:
         return content_key(self._identity(encoder, role))
 
     def _segments(self, encoder: Encoder, role: Role) -> Segments:
-        return self._cache.segments("vectors", self._place(encoder, role))
+        width = encoder.dimension
+
+        def fits(arrays: Arrays) -> bool:
+            vectors = arrays["vectors"]
+            known = vectors.dtype == np.float32 and vectors.shape[1] == width and "truncated" in arrays
+            return known and bool(np.isfinite(vectors).all())
+
+        return self._cache.segments("vectors", self._place(encoder, role), fits)
 
     def _identity(self, encoder: Encoder, role: Role) -> dict[str, object]:
         return {**encoder.identity.as_dict(), **encoder.role_settings(role)}
+
+
+def damaged(files: int, what: str) -> str:
+    """What is told of files of the cache that could not be used."""
+    return f"{counted(files, 'file')} of its {what} in the cache {'is' if files == 1 else 'are'} damaged"
 
 
 def _without(encoded: Encoded, failed: Flags) -> Encoded:

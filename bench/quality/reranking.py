@@ -23,7 +23,7 @@ from bench.cache.artifacts import content_key
 from bench.money.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage
 from bench.quality.materials import ROLES, Materials
 from bench.quality.ranking import Ranking
-from bench.quality.scoring import PAIRS_PER_CHUNK, PairScores, unscored_last
+from bench.quality.scoring import PAIRS_PER_CHUNK, PairScores, scores_fit, unscored_last
 
 
 class Reranking:
@@ -96,7 +96,7 @@ class Reranking:
         def make() -> PairScores:
             return PairScores(
                 label=name,
-                segments=self._materials.cache.segments("scores", self.key(name)),
+                segments=self._materials.cache.segments("scores", self.key(name), scores_fit),
                 digests=(self._materials.query_digests, self._materials.document_digests),
                 score_each=lambda positions, rows: self._score_each(name, positions, rows),
                 lots=lambda rows: self._lots(name, rows),

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import Flags, Floats, Rows, Scored, Usage
-from bench.cache.artifacts import Digests, Segments, pair_digests
+from adapters.base import Flags, Floats, Rows, Scored, Usage, Warned
+from bench.cache.artifacts import Arrays, Digests, Segments, pair_digests
+from bench.quality.embedding import damaged
 from bench.quality.stages import Count, Emit, Stage, usage_from
 
 PAIRS_PER_CHUNK = 1024
@@ -61,6 +62,10 @@ class PairScores:
         wanted = self._wanted(digests, present)
         self._tally(digests[present], int(wanted.sum()))
         if wanted.any():
+            if self._segments.damaged:
+                told = damaged(self._segments.damaged, "scores")
+                self._emit(Warned(self._label, f"{told}; what they held is scored again."))
+                self._segments.damaged = 0
             self._compute(np.where(wanted, rows, -1), digests)
         present &= ~self._is_refused(digests)
         if present.any():
@@ -156,6 +161,11 @@ class PairScores:
                     self._refused |= {bytes(pairs[place]): cause for place, cause in scored.failures.items()}
                     began = now
                     advance(int(chosen.sum()))
+
+
+def scores_fit(arrays: Arrays) -> bool:
+    """Whether the arrays of a segment hold scores that a reranker could have given."""
+    return arrays["scores"].dtype == np.float32 and not np.isnan(arrays["scores"]).any()
 
 
 def unscored_last(rows: Rows, scores: Floats) -> Floats:

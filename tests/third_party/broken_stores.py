@@ -401,3 +401,12 @@ class Unknown(BucketSession):
 
 class TestAnUnknownColumnIsPassedOver(Conformance):
     kind, law = opening(Unknown), "test_a_filter_on_an_unknown_column_is_refused"
+
+
+class DropsAll(BucketStore):
+    def drop(self, ref):
+        return
+
+
+class TestItDropsWhateverIsNamed(Conformance):
+    kind, law = DropsAll, "test_what_bears_a_name_of_the_users_is_not_dropped"
