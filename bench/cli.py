@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -12,14 +11,24 @@ import typer
 from typer.core import TyperGroup
 
 from adapters import printable, quieten_process
+from bench.asking import (
+    agree_to_delete,
+    agree_to_keys,
+    agree_to_keys_of,
+    agree_to_places,
+    refuse,
+    refusing,
+    resumable,
+    telling_failures,
+)
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
 from bench.messages.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from adapters.base import Contact
+    from bench.experiment.parts import Experiment
+    from bench.results.model import Result
+    from bench.train.export import Exported
 
 
 class _Commands(TyperGroup):
@@ -40,11 +49,11 @@ class _Commands(TyperGroup):
                 raise
             from bench.messages.refusals import refusal
 
-            _refuse([refusal(error)])
+            refuse([refusal(error)])
         except UnicodeEncodeError as error:
             from bench.messages.refusals import unwritable_text
 
-            _refuse([unwritable_text(error)])
+            refuse([unwritable_text(error)])
         except Exception as error:
             # Complaints about the command line itself, which repeat it.
             if isinstance(message := getattr(error, "message", None), str):
@@ -88,6 +97,15 @@ TrustOption = Annotated[
 ]
 
 
+RestrictedOption = Annotated[
+    bool,
+    typer.Option(
+        "--restricted",
+        help="For a file that you do not trust: no network, no path outside its folder, no third-party adapter.",
+    ),
+]
+
+
 @app.command()
 def run(
     config: Annotated[
@@ -102,13 +120,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     trust: TrustOption = False,
-    restricted: Annotated[
-        bool,
-        typer.Option(
-            "--restricted",
-            help="For a file that you do not trust: no network, no path outside its folder, no third-party adapter.",
-        ),
-    ] = False,
+    restricted: RestrictedOption = False,
 ) -> None:
     """Run an experiment and print its table."""
     file = _config_path(config)
@@ -116,52 +128,55 @@ def run(
         flags = {"--dry-run": dry_run, "--remeasure": remeasure, "--json": as_json, "--quiet": quiet}
         _run_apart(file, output, cache, set_ or [], [flag for flag, given in flags.items() if given])
     from adapters.registry import leave_out_third_parties
-    from bench.cache.artifacts import CacheBusy
-    from bench.experiment.faults import ConfigFaults
     from bench.experiment.reader import load_experiment
-    from bench.experiment.trust import contacts_of
 
     if restricted:
         leave_out_third_parties()
-    try:
+    with refusing(), resumable():
         experiment = load_experiment(file, set_ or [], restricted=restricted)
-        # Loaded when the file is known to be right: they take most of a second.
-        from bench.progress import Progress
-        from bench.run.folder import Places
-
-        places = Places(output, _cache_folder(cache, experiment.settings.cache, experiment.base))
+        place = _cache_folder(cache, experiment.settings.cache, experiment.base)
         if restricted and not quiet and (standing := fence.standing()) is not None:
             say(standing.sentence())
-        if not dry_run:
-            _agree_to_keys(contacts_of(experiment), trust)
-        with Progress(enabled=not quiet) as progress:
-            if dry_run:
-                from bench.run.plan import plan
+        if dry_run:
+            show(_planned(experiment, place, quiet=quiet, remeasure=remeasure))
+            return
+        agree_to_keys_of(experiment, trust)
+        folder, result = _measured(experiment, output, place, quiet=quiet, remeasure=remeasure)
+    _print(folder, result, as_json=as_json)
+    if result.status != "success":
+        raise typer.Exit(1)
 
-                text = plan(experiment, places.cache, emit=progress, remeasure=remeasure)
-            else:
-                from bench.run.runner import run as run_experiment
 
-                folder, result = run_experiment(experiment, places, listeners=[progress], remeasure=remeasure)
-    except ConfigFaults as error:
-        _refuse(error.faults)
-    except CacheBusy as error:
-        _refuse([str(error)])
-    except KeyboardInterrupt:
-        say("Cut off. The same command goes on where it stopped.")
-        raise typer.Exit(130) from None
-    if dry_run:
-        show(text)
-        return
+# What runs an experiment is loaded when its file is known to be right: it takes most of a second.
+
+
+def _planned(experiment: Experiment, cache: Path, *, quiet: bool, remeasure: bool) -> str:
+    from bench.progress import Progress
+    from bench.run.plan import plan
+
+    with Progress(enabled=not quiet) as progress:
+        return plan(experiment, cache, emit=progress, remeasure=remeasure)
+
+
+def _measured(
+    experiment: Experiment, output: Path, cache: Path, *, quiet: bool, remeasure: bool
+) -> tuple[Path, Result]:
+    from bench.progress import Progress
+    from bench.run.folder import Places
+    from bench.run.runner import run as run_experiment
+
+    with Progress(enabled=not quiet) as progress:
+        return run_experiment(experiment, Places(output, cache), listeners=[progress], remeasure=remeasure)
+
+
+def _print(folder: Path, result: Result, *, as_json: bool) -> None:
     if as_json:
         systems = [system.model_dump(mode="json") for system in result.systems]
         show_json({"result": str(folder.resolve()), "status": result.status, "systems": systems})
-    else:
-        from bench.report.table import render
+        return
+    from bench.report.table import render
 
-        show(render(result, folder=str(folder)))
-    if result.status != "success":
-        raise typer.Exit(1)
+    show(render(result, folder=str(folder)))
 
 
 @app.command()
@@ -178,11 +193,11 @@ def init(
 
     target = output or folder / CONFIG_NAME
     if target.exists() and not force:
-        _refuse([f"{target} is there already. Run it: bench run {target}   Or overwrite it: --force"])
+        refuse([f"{target} is there already. Run it: bench run {target}   Or overwrite it: --force"])
     try:
         found = write_experiment(folder, target)
     except NothingFound as error:
-        _refuse([str(error)])
+        refuse([str(error)])
     for line in found:
         say(line)
     show(f"bench run {target}\n")
@@ -203,48 +218,27 @@ def clean(
     trust: TrustOption = False,
 ) -> None:
     """Drop built indexes from their engines, and with --all everything computed so far."""
-    from bench.cache.artifacts import CacheBusy
     from bench.cache.clean import clean as clean_cache
     from bench.cache.clean import contacts, contents
-    from bench.cache.mark import MARK, is_marked
-    from bench.experiment.faults import ConfigFaults
     from bench.experiment.reader import load_experiment
 
     if index and everything:
-        _refuse(["--index and --all exclude each other."])
-    try:
-        experiment = None if config is None else load_experiment(_config_path(config), [])
-    except ConfigFaults as error:
-        _refuse(error.faults)
-    if experiment is None:
+        refuse(["--index and --all exclude each other."])
+    if config is None:
         folder = _cache_folder(cache, None, Path())
     else:
+        with refusing():
+            experiment = load_experiment(_config_path(config), [])
         folder = _cache_folder(cache, experiment.settings.cache, experiment.base)
     scope: Literal["index", "all"] = "all" if everything else "index"
     found = contents(folder, scope) if folder.is_dir() else []
     if not found:
         show(f"{folder}: nothing to clean.\n")
         return
-    if not is_marked(folder):
-        _refuse(
-            [
-                f"{folder}: nothing was deleted: it does not bear the mark of a cache of this program ({MARK}). If a "
-                "version of before the mark made it, run an experiment with it once, and clean again; or delete it by "
-                "hand."
-            ]
-        )
-    if not yes:
-        for line in found:
-            say(line)
-        if not sys.stdin.isatty():
-            _refuse(["Nothing was deleted. To delete without being asked: --yes"])
-        if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
-            raise typer.Exit(1)
-    _agree_to_keys(contacts(folder), trust, "its record")
-    try:
+    agree_to_delete(folder, found, yes)
+    agree_to_keys(contacts(folder), trust, "its record")
+    with refusing():
         done = clean_cache(folder, scope, tell=say)
-    except CacheBusy as error:
-        _refuse([str(error)])
     show(f"{counted(len(done.indexes), 'index', 'dropped')}, {counted(done.bytes, 'byte', 'deleted')} in {folder}.\n")
     if done.kept:
         show(f"{counted(len(done.kept), 'index')} could not be dropped; run it again when the engine answers.\n")
@@ -292,9 +286,9 @@ def track(
         events = list(replay(folder))
         writes = {f"trackers.{name}": each.writes() for name, each in trackers.items()}
     except (ResultUnreadable, AdapterError) as error:
-        _refuse([str(error)])
-    _agree_to_keys({f"trackers.{name}": each.contacts() for name, each in trackers.items()}, trust, "the result")
-    _agree_to_places(places_to_announce(writes, folder), trust)
+        refuse([str(error)])
+    agree_to_keys({f"trackers.{name}": each.contacts() for name, each in trackers.items()}, trust, "the result")
+    agree_to_places(places_to_announce(writes, folder), trust)
     tracking = Tracking(trackers)
     for event in events:
         tracking(event)
@@ -318,7 +312,7 @@ def new_adapter(
     try:
         folder = write_package(role, name, Path())
     except Refused as error:
-        _refuse([str(error)])
+        refuse([str(error)])
     say(f"Written: {', '.join(str(path) for path in sorted(folder.iterdir()))}")
     for line in next_commands(role, name):
         show(f"{line}\n")
@@ -339,44 +333,39 @@ def export_training(
     trust: TrustOption = False,
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
-    from bench.cache.artifacts import CacheBusy, check_writable
-    from bench.experiment.faults import ConfigFaults
+    from bench.cache.artifacts import check_writable
     from bench.experiment.reader import load_experiment
-    from bench.experiment.trust import contacts_of
-    from bench.messages.failures import failure_of
-    from bench.progress import Progress
-    from bench.train.export import export_training as export
 
     if negatives not in ("random", "bm25", "cosine"):
-        _refuse([f"--negatives {negatives}: known are random, bm25 and cosine."])
+        refuse([f"--negatives {negatives}: known are random, bm25 and cosine."])
     check_writable(output)  # before anything is paid for
-    try:
+    with refusing(), telling_failures(negatives):
         experiment = load_experiment(_config_path(config), [f"dataset.split={split}", *(set_ or [])])
         place = _cache_folder(cache, experiment.settings.cache, experiment.base)
-        _agree_to_keys(contacts_of(experiment), trust)
-        with Progress() as progress:
-            done = export(
-                experiment,
-                output,
-                cache=place,
-                negatives=negatives,  # type: ignore[arg-type]
-                per_query=per_query,
-                encoder=encoder,
-                emit=progress,
-            )
-    except ConfigFaults as error:
-        _refuse(error.faults)
-    except CacheBusy as error:
-        _refuse([str(error)])
-    except typer.Exit:  # said already
-        raise
-    except BaseException as error:
-        say(f"{negatives}: error: {failure_of(error).where}")
-        raise typer.Exit(1) from None
+        agree_to_keys_of(experiment, trust)
+        done = _exported(experiment, output, place, negatives, per_query, encoder)
     show(f"{output}: {counted(done.rows, 'query')}, {counted(done.negatives, 'hard negative')} ({negatives})")
     show(f", {counted(done.skipped, 'query')} without a relevant passage left out\n" if done.skipped else "\n")
     for note in done.notes:
         say(note)
+
+
+def _exported(
+    experiment: Experiment, output: Path, cache: Path, negatives: str, per_query: int, encoder: str | None
+) -> Exported:
+    from bench.progress import Progress
+    from bench.train.export import export_training as export
+
+    with Progress() as progress:
+        return export(
+            experiment,
+            output,
+            cache=cache,
+            negatives=negatives,  # type: ignore[arg-type]
+            per_query=per_query,
+            encoder=encoder,
+            emit=progress,
+        )
 
 
 def _run_apart(file: Path, output: Path, cache: Path | None, changes: Sequence[str], flags: Sequence[str]) -> NoReturn:
@@ -388,35 +377,6 @@ def _run_apart(file: Path, output: Path, cache: Path | None, changes: Sequence[s
     arguments += [each for change in changes for each in ("--set", change)]
     place = _cache_folder(cache, None, Path())
     raise typer.Exit(run_apart(arguments, file=file, output=output, cache=place, cache_is_given=cache is not None))
-
-
-def _agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool, source: str = "the file") -> None:
-    """Announce each key that goes to an address of the file, and ask where somebody can answer. source: what names
-    the address."""
-    from bench.experiment.trust import announcement, keys_to_announce, known_hosts_file, known_line
-
-    known = known_hosts_file(typer.get_app_dir)
-    for key_path, contact in keys_to_announce(contacts, known):
-        say(announcement(key_path, contact, source))
-        line = f'write the line "{known_line(contact)}" into {known}'
-        _agree(trust, "Send it?", f"Nothing was sent. If it may go there: --trust, or {line}")
-
-
-def _agree_to_places(places: Sequence[tuple[str, Path]], trust: bool) -> None:
-    """Announce where trackers of a result that was handed over would write, and ask before they do."""
-    for key_path, place in places:
-        say(f"{key_path}: the tracker may write to {place}, which the result names.")
-        _agree(trust, "Let it?", "Nothing was written or sent. If it may write there: --trust")
-
-
-def _agree(trust: bool, question: str, refusal: str) -> None:
-    """Ask where somebody can answer; refuse where nobody can, or where the answer is no."""
-    if trust:
-        return
-    if sys.stdin is None or not sys.stdin.isatty():
-        _refuse([refusal])
-    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
-        raise typer.Exit(2)
 
 
 def _config_path(config: Path | None) -> Path:
@@ -432,14 +392,7 @@ def _cache_folder(option: Path | None, setting: str | None, base: Path) -> Path:
     try:
         return resolve_path(base, setting) if setting else resolve_path(Path(), ".bench-cache")
     except ValueError as error:
-        _refuse([str(error)])
-
-
-def _refuse(faults: tuple[str, ...] | list[str]) -> NoReturn:
-    """Name what is wrong and stop with exit status 2."""
-    for fault in faults:
-        say(fault)
-    raise typer.Exit(2)
+        refuse([str(error)])
 
 
 def main() -> None:

@@ -40,9 +40,10 @@ ROOMS: dict[str, set[str]] = {
     "doctor": {"machine", "messages"},
     "progress": {"messages"},
     "new_adapter": set(),
+    "asking": {"cache", "experiment", "messages"},
     "cli": {
-        "cache", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "report", "results", "run",
-        "train",
+        "asking", "cache", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "report",
+        "results", "run", "train",
     },
     "__main__": {"cli", "machine"},
 }  # fmt: skip
@@ -50,6 +51,8 @@ CLOCKS = {"time", "timeit", "sched"}
 # What a room that reads files and computes may need from outside the standard library.
 PURE = {"statistics": {"numpy", "scipy"}, "report": {"numpy", "pyarrow", "rich"}}
 FLAT_FILES = 12
+LONGEST_FILE = 450
+LONGEST_FUNCTION = 50  # a screen, from `def` to the end
 # All that bench knows of adapters: the contracts, the registry, and how engines and processes are kept quiet.
 KNOWN_ADAPTERS = {"base", "registry", "quieten_process", "printable", "unprintable"}
 
@@ -191,6 +194,31 @@ def test_what_breaks_a_law_of_imports_is_found(place: str, line: str, offence: s
 def test_a_flat_file_too_many_is_found() -> None:
     found = offences(Sources({f"bench/more{number}.py": "" for number in range(FLAT_FILES)}))
     assert any("lie flat in bench" in line for line in found), found
+
+
+def too_long(sources: Sources) -> Iterator[str]:
+    """Files and functions of `bench` and `adapters` that ask for a second room."""
+    for place, text in sources.text.items():
+        if (lines := text.count("\n")) > LONGEST_FILE:
+            yield f"{place} has {lines} lines, {LONGEST_FILE} may be"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > LONGEST_FUNCTION:
+                    yield f"{place}: {node.name} has {lines} lines, {LONGEST_FUNCTION} may be"
+
+
+def test_no_file_and_no_function_outgrows_its_room() -> None:
+    assert list(too_long(Sources())) == []
+
+
+def test_a_file_and_a_function_that_are_too_long_are_found() -> None:
+    function = "def endless():\n" + "    pass\n" * LONGEST_FUNCTION
+    found = list(too_long(Sources({"bench/new.py": function, "adapters/new.py": "\n" * LONGEST_FILE})))
+    assert found == [
+        f"bench/new.py: endless has {LONGEST_FUNCTION + 1} lines, {LONGEST_FUNCTION} may be",
+        f"adapters/new.py has {LONGEST_FILE + 2} lines, {LONGEST_FILE} may be",
+    ]
 
 
 # typer itself reads a command's own parameters with pydantic.

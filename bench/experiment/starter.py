@@ -253,16 +253,7 @@ def _sections(name: str, data: _Data, model: str | None) -> Iterator[str]:
     yield ""
     encoder = "minilm" if data.texts else "given"
     pq = data.documents >= _SMALLEST_FOR_PQ and (dense or not data.texts)
-    if data.texts or pq:
-        yield "stores:"
-    if data.texts:
-        yield "  bm25: {adapter: bm25}   # tokenizer: jieba or characters for languages without spaces"
-    if pq:
-        partitions = max(1, min(256, data.documents // _SMALLEST_FOR_PQ // 2))
-        yield "  ivf-pq:"
-        yield "    adapter: lancedb"
-        yield f"    index: {{type: IVF_PQ, num_partitions: {partitions}}}"
-        yield f"    query: {{nprobes: {max(1, partitions // 4)}, refine_factor: 5}}   # lists multiply: [1, 4]"
+    yield from _stores(data, pq)
     yield ""
     if dense:
         yield "rerankers:"
@@ -286,3 +277,16 @@ def _sections(name: str, data: _Data, model: str | None) -> Iterator[str]:
     if not data.labelled:
         yield "measures: [ANN@10, ANN@1]   # no judgements: recall against exact search decides"
     yield "latency: {samples: 1000, seconds: 60}"
+
+
+def _stores(data: _Data, pq: bool) -> Iterator[str]:
+    if data.texts or pq:
+        yield "stores:"
+    if data.texts:
+        yield "  bm25: {adapter: bm25}   # tokenizer: jieba or characters for languages without spaces"
+    if pq:
+        partitions = max(1, min(256, data.documents // _SMALLEST_FOR_PQ // 2))
+        yield "  ivf-pq:"
+        yield "    adapter: lancedb"
+        yield f"    index: {{type: IVF_PQ, num_partitions: {partitions}}}"
+        yield f"    query: {{nprobes: {max(1, partitions // 4)}, refine_factor: 5}}   # lists multiply: [1, 4]"

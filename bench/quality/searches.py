@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,23 @@ from bench.quality.stages import Emit, Stage
 from bench.quality.trec import RunFileGaps, read_hits
 
 QUERIES_PER_CHUNK = 512
+
+
+class _Chunk(NamedTuple):
+    """Queries from start to stop, searched for together and kept under the name."""
+
+    start: int
+    stop: int
+    name: str
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a search has found so far. failures: causes by query."""
+
+    hits: Hits
+    failures: dict[int, str] = field(default_factory=dict)
+    unknown: UnknownIds = field(default_factory=UnknownIds)
 
 
 class Searches:
@@ -69,70 +87,74 @@ class Searches:
         )
 
     def ranking(self, system: System, searched: Searched, limit: int, build: int) -> Ranking:
+        """What a search finds for every judged query, in canonical order."""
         key = self.key(searched, system.filter, limit, build)
-        queries = self.queries(searched)
-        asked = self._materials.asked(limit)
-        hits = Hits.empty(len(queries), asked)
-        refused: Mapping[int, str] = {}
-        if searched.encoders and queries.vectors is not None:
-            refused = self._materials.vectors(searched.encoders.query, "query").failures
-        failures: dict[int, str] = {}
-        unknown = UnknownIds()
-        starts = range(0, len(queries), QUERIES_PER_CHUNK)
+        queries, asked = self.queries(searched), self._materials.asked(limit)
+        found = _Found(Hits.empty(len(queries), asked))
         # Versions that did not tell vectors without a direction apart found other documents.
         apart = any(len(self._materials.undirected(searched.encoders, role)) for role in ROLES)
-        names = {start: f"{key}/{'directed-' if apart else ''}{start}" for start in starts}
         # What another build of an index found says nothing of this one.
         build_id = "" if searched.store.kind.reproducible else self._indexes.built(searched, build).build_id
-        kept = {
-            start: self._kept_candidates(name, build_id, min(QUERIES_PER_CHUNK, len(queries) - start), asked)
-            for start, name in names.items()
-        }
-        todo = [start for start in starts if kept[start] is None]
-        for start, arrays in kept.items():
-            if arrays is not None:
-                unknown += _unknown(arrays)
-                hits.rows[start : start + len(arrays["rows"])] = arrays["rows"]
-                hits.scores[start : start + len(arrays["rows"])] = arrays["scores"]
-        missing = sum(min(QUERIES_PER_CHUNK, len(queries) - start) for start in todo)
+        todo: list[_Chunk] = []
+        for start in range(0, len(queries), QUERIES_PER_CHUNK):
+            stop = min(start + QUERIES_PER_CHUNK, len(queries))
+            chunk = _Chunk(start, stop, f"{key}/{'directed-' if apart else ''}{start}")
+            arrays = self._kept_candidates(chunk.name, build_id, stop - start, asked)
+            if arrays is None:
+                todo.append(chunk)
+            else:
+                found.unknown += _unknown(arrays)
+                found.hits.rows[start:stop], found.hits.scores[start:stop] = arrays["rows"], arrays["scores"]
         if todo:
-            built = self._indexes.built(searched, build)
-            with (
-                Stage(self._materials.emit, "search", system.name, missing, "queries") as advance,
-                opened(built.store, built.ref, self._materials.emit) as session,
-            ):
-                session.configure(searched.store.query)
-                for start in todo:
-                    before = session.unknown_ids()
-                    stop = min(start + QUERIES_PER_CHUNK, len(queries))
-                    without = {i - start: cause for i, cause in refused.items() if start <= i < stop}
-                    part, failed = search_others(
-                        session.search, queries.at(slice(start, stop)), asked, system.filter, without
-                    )
-                    if (beyond := int(part.rows.max(initial=EMPTY_ROW))) >= self._materials.dataset.documents:
-                        raise WrongAnswer(
-                            f"Store {built.store.name} found row {beyond}, and the corpus has rows 0 to "
-                            f"{self._materials.dataset.documents - 1}. A hit names the `row` of the batches it was "
-                            "built from."
-                        )
-                    hits.rows[start:stop], hits.scores[start:stop] = part.rows, part.scores
-                    failures |= {start + i: cause for i, cause in failed.items()}
-                    found = session.unknown_ids()
-                    here = UnknownIds(found.count - before.count, found.of - before.of, found.example)
-                    unknown += here
-                    if not failed and not here.all:  # what failed is asked again by the next run
-                        stamp = {"build": np.array(build_id)} if build_id else {}
-                        arrays = {"rows": part.rows, "scores": part.scores, **stamp, **_told(here)}
-                        self._materials.cache.write("candidates", names[start], arrays)
-                    advance(stop - start)
+            self._search(system, searched, build, queries, todo, build_id, found)
+        missing = sum(chunk.stop - chunk.start for chunk in todo)
         self._materials.work.queries_searched.computed += missing
         self._materials.work.queries_searched.reused += len(queries) - missing
-        if unknown.all:
+        if found.unknown.all:
             raise AdapterRejected(
-                f"{searched.store.name}: {unknown}. Give the service the same corpus with the same ids."
+                f"{searched.store.name}: {found.unknown}. Give the service the same corpus with the same ids."
             )
-        self._unknown[key] = unknown
-        return self._materials.ordered(self._materials.without_own(hits, limit), limit, failures)
+        self._unknown[key] = found.unknown
+        return self._materials.ordered(self._materials.without_own(found.hits, limit), limit, found.failures)
+
+    def _search(
+        self,
+        system: System,
+        searched: Searched,
+        build: int,
+        queries: Queries,
+        todo: Sequence[_Chunk],
+        build_id: str,
+        found: _Found,
+    ) -> None:
+        """Search for the queries of these chunks, and keep each as it is found."""
+        materials, asked = self._materials, found.hits.rows.shape[1]
+        refused: Mapping[int, str] = {}
+        if searched.encoders and queries.vectors is not None:
+            refused = materials.vectors(searched.encoders.query, "query").failures
+        built, count = self._indexes.built(searched, build), sum(chunk.stop - chunk.start for chunk in todo)
+        with (
+            Stage(materials.emit, "search", system.name, count, "queries") as advance,
+            opened(built.store, built.ref, materials.emit) as session,
+        ):
+            session.configure(searched.store.query)
+            for start, stop, name in todo:
+                before = session.unknown_ids()
+                without = {i - start: cause for i, cause in refused.items() if start <= i < stop}
+                part, failed = search_others(
+                    session.search, queries.at(slice(start, stop)), asked, system.filter, without
+                )
+                _check_rows(part, built.store, materials.dataset.documents)
+                found.hits.rows[start:stop], found.hits.scores[start:stop] = part.rows, part.scores
+                found.failures |= {start + i: cause for i, cause in failed.items()}
+                now = session.unknown_ids()
+                here = UnknownIds(now.count - before.count, now.of - before.of, now.example)
+                found.unknown += here
+                if not failed and not here.all:  # what failed is asked again by the next run
+                    stamp = {"build": np.array(build_id)} if build_id else {}
+                    arrays = {"rows": part.rows, "scores": part.scores, **stamp, **_told(here)}
+                    materials.cache.write("candidates", name, arrays)
+                advance(stop - start)
 
     def _kept_candidates(
         self, name: str, build_id: str, queries: int, asked: int
@@ -160,6 +182,14 @@ class Searches:
     def unknown_ids(self, key: str) -> UnknownIds:
         """The documents that a search of that key, which was made, found and the corpus does not hold."""
         return self._unknown[key]
+
+
+def _check_rows(hits: Hits, store: Store, documents: int) -> None:
+    if (beyond := int(hits.rows.max(initial=EMPTY_ROW))) >= documents:
+        raise WrongAnswer(
+            f"Store {store.name} found row {beyond}, and the corpus has rows 0 to {documents - 1}. A hit names the "
+            "`row` of the batches it was built from."
+        )
 
 
 def search_others(

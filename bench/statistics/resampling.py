@@ -81,6 +81,35 @@ class Flipped(NamedTuple):
     extremes: Values
 
 
+class _Studentised(NamedTuple):
+    """|t| of means. sums: (groups, systems) of differences. sizes: (groups,). n: their sum."""
+
+    sums: Values
+    sizes: Values
+    n: float
+
+    @property
+    def correction(self) -> float:
+        groups = len(self.sums)
+        return groups / max(groups - 1, 1)
+
+    def squares(self, centre: Values) -> Values:
+        """Of differences from the centre, summed: (systems,)."""
+        summed: Values = ((self.sums - self.sizes[:, None] * centre) ** 2).sum(axis=0)
+        return summed
+
+    def t(self, total: Values, crossed: Values, square: Values) -> Values:
+        """From signed sums of differences, (flips, systems), those of differences times size, and squares. 0 for a
+        system that ties everywhere."""
+        mean, spread = total / self.n, (self.sizes**2).sum()
+        rest = square - 2 * mean * crossed + mean**2 * spread
+        rest[rest <= 1e-12 * square] = 0.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t: Values = np.abs(total) / np.sqrt(rest * self.correction)
+        t[:, (square == 0) | ~self.sums.any(axis=0)] = 0.0
+        return t
+
+
 def flip(
     sums: Values, sizes: Values, flips: int, rng: np.random.Generator, *, centres: Callable[[Values], Sequence[Values]]
 ) -> Flipped:
@@ -91,25 +120,9 @@ def flip(
     groups / (groups - 1) * sum((s D - size * mean)^2) / n^2. Both, for every centre, come from four signed sums, so
     that a block of signs costs one matrix product. A system that ties everywhere has t = 0 throughout.
     """
-    groups, systems = sums.shape
-    n, spread = sizes.sum(), (sizes**2).sum()
+    systems, n = sums.shape[1], sizes.sum()
     means = sums.sum(axis=0) / n
-    correction = groups / max(groups - 1, 1)
-    ties = ~sums.any(axis=0)
-
-    def squares(centre: Values) -> Values:
-        summed: Values = ((sums - sizes[:, None] * centre) ** 2).sum(axis=0)
-        return summed
-
-    def studentised(total: Values, crossed: Values, square: Values) -> Values:
-        mean = total / n
-        rest = square - 2 * mean * crossed + mean**2 * spread
-        rest[rest <= 1e-12 * square] = 0.0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t: Values = np.abs(total) / np.sqrt(rest * correction)
-        t[:, (square == 0) | ties] = 0.0
-        return t
-
+    studentised = _Studentised(sums, sizes, n)
     turned, turned_sizes = _canonical(sums, sizes, means)
     columns = np.column_stack((turned, turned_sizes))
     alike = bool((sizes == sizes[0]).all())
@@ -119,17 +132,17 @@ def flip(
     crossed = signed * sizes[0] if alike else signed[:, systems + 1 :]
 
     def about(centre: Values) -> Values:
-        return studentised(
+        return studentised.t(
             signed[:, :systems] - signed[:, systems, None] * centre,
             crossed[:, :systems] - crossed[:, systems, None] * centre,
-            squares(centre),
+            studentised.squares(centre),
         )
 
     unflipped = sums.sum(axis=0)[None], (sums * sizes[:, None]).sum(axis=0)[None]
     nothing = np.zeros(systems)
     return Flipped(
-        observed=studentised(*unflipped, squares(nothing))[0],
-        errors=np.sqrt(squares(means) * correction) / n,
+        observed=studentised.t(*unflipped, studentised.squares(nothing))[0],
+        errors=np.sqrt(studentised.squares(means) * studentised.correction) / n,
         plain=about(nothing),
         extremes=np.array([about(centre).max(axis=1) for centre in centres(means)]),
     )

@@ -130,23 +130,11 @@ def compare_family(
         sums, sizes, flips=flips, rng=rng, level=level,
         centres=lambda means: [means, *(np.full(len(names), bound) for bound in bounds)],
     )  # fmt: skip
-    fewest = fewest_groups(level)
-
-    comparisons = {}
-    for j, name in enumerate(names):
-        tied = not differences[:, j].any()
-        error = 0.0 if tied else float(tested.errors[j])
-        comparisons[name] = _judge(
-            differences[:, j],
-            error=error,
-            fixed_error=0.0,
-            critical=0.0 if tied else tested.critical,
-            foreseen=min(tested.critical, _two_sided(level, len(names))),
-            tests=(float(tested.p[j]), float(tested.p_corrected[j])),
-            margin=margin,
-            may_be_better=name not in never_better,
-            fewest=fewest - len(sums),
-        )
+    fewest, foreseen = fewest_groups(level) - len(sums), min(tested.critical, _two_sided(level, len(names)))
+    comparisons = {
+        name: _judge_tested(differences[:, j], tested, j, foreseen, margin, name not in never_better, fewest)
+        for j, name in enumerate(names)
+    }
     return {name: comparisons[name] for name in systems}
 
 
@@ -186,6 +174,30 @@ def family_test(
     rank = flips - 1 - exceeding  # p <= 1 - level exactly where the observed statistic exceeds this order statistic
     critical = float(np.partition(flipped.extremes, rank, axis=1)[:, rank].max()) / (1 - _SLACK)
     return FamilyTest(p, p_corrected, flipped.errors, critical if len(sums) >= fewest_groups(level) else math.inf)
+
+
+def _judge_tested(
+    d: Values,
+    tested: FamilyTest,
+    column: int,
+    foreseen: float,
+    margin: float | None,
+    may_be_better: bool,
+    fewest: int,
+) -> Comparison:
+    """The verdict on one system of a family that was tested. d: its differences; column: its place in the family."""
+    tied = not d.any()
+    return _judge(
+        d,
+        error=0.0 if tied else float(tested.errors[column]),
+        fixed_error=0.0,
+        critical=0.0 if tied else tested.critical,
+        foreseen=foreseen,
+        tests=(float(tested.p[column]), float(tested.p_corrected[column])),
+        margin=margin,
+        may_be_better=may_be_better,
+        fewest=fewest,
+    )
 
 
 def compare_exploratory(
