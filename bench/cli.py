@@ -55,7 +55,7 @@ class _Commands(TyperGroup):
 
             refuse([unwritable_text(error)])
         except Exception as error:
-            # Complaints about the command line itself, which repeat it.
+            # Errors about the command line, which quote it.
             if isinstance(message := getattr(error, "message", None), str):
                 vars(error)["message"] = printable(message)
             raise
@@ -147,7 +147,7 @@ def run(
         raise typer.Exit(1)
 
 
-# What runs an experiment is loaded when its file is known to be right: it takes most of a second.
+# What runs an experiment is loaded once its file is known to be right, because that takes most of a second.
 
 
 def _planned(experiment: Experiment, cache: Path, *, quiet: bool, remeasure: bool) -> str:

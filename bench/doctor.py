@@ -1,4 +1,4 @@
-"""Which adapters are there, which can be used on this machine, and what to install for the others."""
+"""Tells which adapters there are, which can be used on this machine, and what to install for the others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _state(role: registry.RoleName, name: str) -> str:
         kind = registry.load(role, name)
         missing = kind.missing()
         versions = [] if missing else [f"{name} {version(name)}" for name in kind.distributions()]
-    except BaseException as error:  # a third party's module may fail in any way; the doctor's work is to say so
+    except BaseException as error:  # a third party's module may fail in any way, and the doctor reports it
         return f"cannot be loaded: {failure_of(error).where}"
     if missing:
         return str(missing)

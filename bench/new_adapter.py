@@ -14,7 +14,7 @@ from pathlib import Path
 from adapters import registry
 
 ROLES = ("dataset", "encoder", "store", "reranker", "tracker")
-_LONGEST = 24  # letters of a name: with more, lines would have to be broken
+_LONGEST = 24  # the most letters of a name: longer ones would need broken lines
 
 _PYPROJECT = """\
 [build-system]
@@ -165,7 +165,7 @@ def write_package(role: str, name: str, parent: Path) -> Path:
 
 
 def next_commands(role: str, name: str) -> Iterator[str]:
-    """What to type once the package is written, a line each, and where the adapter is then used."""
+    """The commands to type once the package is written, one per line, and where the adapter is then used."""
     yield f"cd {name}"
     yield 'pip install -e ".[test]"'
     yield "pytest"

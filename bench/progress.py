@@ -1,4 +1,4 @@
-"""What is going on, on stderr: a bar with the time left on a terminal, a line now and then elsewhere."""
+"""Shows the progress of a run on stderr: on a terminal a bar with the time left, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -104,22 +104,22 @@ class Progress:
         self._line(f"{_describe(event.stage, event.label)}: {done} in {_duration(event.seconds)}")
 
     def _warn(self, text: str, frames: Sequence[str] = ()) -> None:
-        """Once: a system that failed is told of when it fails, and again when all have finished."""
+        """Only once: a failed system is reported when it fails and again when all have finished."""
         if text not in self._warned:
             self._warned.add(text)
             self._line(text)
-            if tuple(frames) not in self._framed:  # what several systems share fails each of them
+            if tuple(frames) not in self._framed:  # a failure of what several systems share is reported by each
                 self._framed.add(tuple(frames))
                 for frame in _shortened(frames):
                     self._line(f"  {frame}")
 
     def _line(self, text: str) -> None:
-        with suppress(OSError):  # a terminal that is gone must not end a run
+        with suppress(OSError):  # a lost terminal must not end a run
             self._console.print(shown(text), soft_wrap=True)
 
 
 def _shortened(frames: Sequence[str]) -> list[str]:
-    """A screen of frames: endless recursion makes a thousand, which all stand in events.jsonl."""
+    """At most a screen of frames: endless recursion makes a thousand. All of them are in events.jsonl."""
     if (left_out := len(frames) - _MOST_FRAMES) <= 0:
         return list(frames)
     half = _MOST_FRAMES // 2

@@ -1,4 +1,4 @@
-"""Three tables to a Dataset: what only the whole shows is checked, the judged queries are chosen, all is hashed."""
+"""Turns three tables into a Dataset: checks them as a whole, chooses the judged queries, and hashes everything."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class TextColumn(Sequence[str]):
 class Dataset:
     """A collection that is fit to be measured.
 
-    corpus, queries, qrels: Arrow tables with the columns that `adapters.base.Tables` names. Only evaluated queries,
-    in the file's order, and their judgements; qrels None where the collection has none. queries_in_file: before
-    that. fingerprint: hash of the three tables' content. notes and warnings: sentences for the result's reader.
-    own_rows: int32 (judged,), the document that is the query itself and that its rankings leave out, -1 for none; None
-    where rankings leave nothing out.
+    corpus, queries, qrels: Arrow tables with the columns that `adapters.base.Tables` names. They hold only the
+    evaluated queries, in the file's order, and their judgements; qrels is None where the collection has none.
+    queries_in_file: how many queries the file holds. fingerprint: hash of the three tables' content. notes and
+    warnings: sentences for the result's reader. own_rows: int32 (judged,), the document that is the query itself and
+    that its rankings leave out, -1 for none; None where rankings leave nothing out.
     """
 
     name: str
@@ -105,7 +105,8 @@ class Dataset:
 
     @cached_property
     def document_texts(self) -> TextColumn:
-        """Title, a space, text, without white space at either end; "" where both are absent."""
+        """The texts of the documents: title, a space, text, without white space at either end; "" where both are
+        absent."""
         return TextColumn(full_texts(self.corpus))
 
     @cached_property
@@ -180,11 +181,11 @@ def load_dataset(
 ) -> Dataset:
     """Read and check a collection.
 
-    needs_judgements: whether a measure needs qrels. dangling: "keep" lets qrels name what is not there: such a
-    document stays relevant and is never found, such a query is left out. exclude_self: whether a query's own document
-    is left out of its rankings; None: where query ids stand in the corpus with the same texts. kept_in: folder where
-    parsed tables are kept while their files stay the same.
-    Raises DatasetFaults with every fault of the whole, and what the source raises for a malformed file.
+    needs_judgements: whether a measure needs qrels. dangling: "keep" allows judgements of documents and queries that do
+    not exist: such a document stays relevant and is never found, such a query is left out. exclude_self: whether a
+    query's own document is left out of its rankings; None: where query ids stand in the corpus with the same texts.
+    kept_in: folder where parsed tables are kept while their files stay the same. Raises DatasetFaults with every fault
+    of the whole, and what the source raises for a malformed file.
     """
     tables, corpus_digest = load_tables(source, kept_in)
     check = Check(tables, split, dangling)
@@ -215,6 +216,6 @@ def load_dataset(
 
 
 def _content(table: pa.Table) -> pa.Table:
-    """The table without what only messages need."""
+    """The table without the columns that only messages need."""
     table = table.drop_columns(["line"]) if "line" in table.column_names else table
     return table.replace_schema_metadata(None)

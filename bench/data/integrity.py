@@ -1,4 +1,4 @@
-"""What only the whole of a collection shows: repeated ids, judgements that point nowhere, nothing to evaluate."""
+"""Checks a collection as a whole: repeated ids, judgements of what does not exist, nothing to evaluate."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 from adapters.base import Floats, Tables
 
 Dangling: TypeAlias = Literal["error", "keep"]
-_BLOCK_NUMBERS = 1 << 22  # of a matrix that are looked at at once
+_BLOCK_NUMBERS = 1 << 22  # of a matrix that are checked at once
 _SHOWN = 5  # faults of one kind that are spelled out before "and n more"
 
 
 class DatasetFaults(Exception):
-    """A collection that cannot be measured: every fault that the whole shows, one sentence each."""
+    """A collection that cannot be measured: all faults of the collection as a whole, one sentence each."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
@@ -33,7 +33,7 @@ def full_texts(corpus: pa.Table) -> pa.ChunkedArray:
 
 
 class Check:
-    """What only the whole of a collection shows."""
+    """The checks of a collection as a whole."""
 
     def __init__(self, tables: Tables, split: str | None, dangling: Dangling) -> None:
         self.corpus, self.queries, self.qrels = tables.corpus, tables.queries, tables.qrels
@@ -58,7 +58,7 @@ class Check:
                 self.warnings.append(f"{_number(empty, 'query')} without any text; kept.")
 
     def vectors(self) -> None:
-        """Document and query vectors of two dimensions; numbers that cannot be compared."""
+        """Documents and queries whose vectors differ in dimension; numbers that cannot be compared."""
         tables = [(t, kind) for t, kind in ((self.corpus, "document"), (self.queries, "query")) if _has_vectors(t)]
         dimensions = [table.schema.field("vector").type.list_size for table, _ in tables]
         if len(set(dimensions)) > 1:
@@ -118,7 +118,7 @@ class Check:
         return qrels.filter(pa.array(self._once(qrels) & known))
 
     def _once(self, qrels: pa.Table) -> npt.NDArray[np.bool_]:
-        """Which judgements are the first of their query and document."""
+        """Which judgements are the first for their query and document."""
         queries, _ = _codes(qrels.column("query_id"))
         documents, count = _codes(qrels.column("document_id"))
         first, later = _repeats(queries.astype(np.int64) * max(count, 1) + documents)

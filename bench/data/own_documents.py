@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 
 from adapters.base import EMPTY_ROW, Hits, Rows
 
-LEAST_SHARE = 0.5  # of the queries that share their id with a document: so many must share its text too
+LEAST_SHARE = 0.5  # the share of the queries with a document's id that must have its text too
 
 
 class OwnDocuments(NamedTuple):
-    """rows: each query's own document that its ranking leaves out, int32 (queries,), -1 for none; None where rankings
-    leave nothing out. notes, warnings: sentences for the result's reader."""
+    """rows: the own document of each query, which its ranking leaves out, int32 (queries,), -1 for none; None where
+    rankings leave nothing out. notes, warnings: sentences for the result's reader."""
 
     rows: Rows | None
     notes: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ def left_out(hits: Hits, own: Rows, limit: int) -> Hits:
 
 
 def _alike(queries: pa.Table, documents: pa.Table) -> int:
-    """How many queries have the text of the document beside them, white space aside."""
+    """How many queries have the same text as the document at the same position, apart from white space."""
     asked = _words(queries.column("text"))
     title, text = (pc.fill_null(documents.column(name), "") for name in ("title", "text"))
     whole = _words(pc.binary_join_element_wise(title, text, " "))

@@ -1,4 +1,5 @@
-"""A collection's Arrow tables: brought to one shape, digested, and kept on disk so that nothing is parsed twice."""
+"""Brings a collection's Arrow tables into one shape, digests them, and keeps them on disk so that nothing is parsed
+twice."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from adapters.base import DatasetInvalid, DatasetSource, Tables, WrongAnswer, sh
 from bench.cache.artifacts import new_folder
 from bench.cache.own_files import NOT_ITSELF, open_own, own_folder, read_own
 
-FORMAT = 2  # raised whenever the shape of kept tables, or what built-in sources read, changes
+FORMAT = 2  # to be raised whenever the shape of kept tables changes, or what built-in sources read
 _MANIFEST = "manifest.json"
 _PIECES = {"corpus", "queries", "qrels", "corpus.vector", "queries.vector"}
 
@@ -33,7 +34,7 @@ class Loaded(NamedTuple):
 
 
 def load_tables(source: DatasetSource, kept_in: Path | None) -> Loaded:
-    """What the source gives; from its kept, memory-mapped copy while no source file has changed.
+    """The tables of the source. They come from a kept, memory-mapped copy while no source file has changed.
 
     kept_in: folder of kept tables, None to parse. A damaged copy is made again.
     Raises what `source.load` raises, and DatasetInvalid for tables that break the contract.
@@ -169,8 +170,8 @@ def _rich(kind: pa.DataType) -> bool:
 
 
 def scalars(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column, lists, dates and decimals as their text: so they are digested, that a collection keeps the
-    fingerprint which it had when they were read as texts."""
+    """The column with lists, dates and decimals as texts. They are digested in this form, so that a collection keeps
+    the fingerprint that it had when they were read as texts."""
     if not _rich(column.type):
         return column
     if not pa.types.is_list(column.type):
@@ -259,7 +260,7 @@ def _take_place(draft: Path, folder: Path) -> None:
     try:
         draft.rename(folder)
     except OSError:
-        if not (folder / _MANIFEST).is_file():  # not another process that came first
+        if not (folder / _MANIFEST).is_file():  # unless another process was first
             raise
     descriptor = os.open(folder.parent, os.O_RDONLY)
     try:
@@ -298,7 +299,7 @@ def _read(folder: Path) -> Loaded | None:
             return None
         if not manifest["checksums"].keys() <= _PIECES:
             return None
-        # Before Arrow sees the bytes: damaged offsets would take the process down.
+        # Checked before Arrow sees the bytes, because damaged offsets would crash the process.
         if any(_checksum(folder / f"{name}.arrow") != kept for name, kept in manifest["checksums"].items()):
             return None
         pieces = {name: _mapped(folder / f"{name}.arrow") for name in manifest["checksums"]}
@@ -323,14 +324,15 @@ def _read(folder: Path) -> Loaded | None:
 
 
 def _seal(manifest: Mapping[str, Any], key: str) -> str:
-    """Digest of a manifest as it is read back, and of which copy it is: every word of it stands in results."""
+    """Digest of a manifest as it is read back, together with the name of its copy. Every word of a manifest gets into
+    results."""
     plain = json.loads(json.dumps(manifest))
     return hashlib.blake2b(json.dumps([key, plain], sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _mapped(path: Path) -> pa.Table:
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    table.validate(full=True)  # a whole file may have been written so that its offsets lead elsewhere
+    table.validate(full=True)  # even an unchanged file may have been written with wrong offsets
     return table
 
 

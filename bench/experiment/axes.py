@@ -1,5 +1,5 @@
-"""The lists of an entry and of a store's options: counted before they are multiplied, since a few lines make more
-combinations than could be gone through."""
+"""The lists of an entry and of a store's options. They are counted before they are multiplied, because a few lines can
+make more combinations than a program can walk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def axes_of(entry: SystemEntry) -> dict[str, list[Any]]:
-    """The lists of an entry, which multiply."""
+    """The lists of an entry that multiply."""
     return {
         "encoder": _listed(entry.encoder),
         "store": _listed(entry.store),
@@ -40,7 +40,7 @@ def in_words(count: int) -> str:
 
 
 def combinations(options: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Every combination of the lists in a mapping, with the swept options by name; mappings are entered."""
+    """Every combination of the lists in a mapping and in the mappings below it, with the swept options by name."""
     axes: list[list[tuple[Any, dict[str, Any]]]] = []
     for name, value in options.items():
         if isinstance(value, list):

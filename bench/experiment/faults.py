@@ -22,7 +22,7 @@ from bench.messages.secrets import redacted
 from bench.messages.suggestions import advice, meant, suggestion
 
 _LONGEST_SHOWN = 300  # characters of a value in a fault
-_MOST_FAULTS = 50  # that are told; whoever has more has made one mistake in many places
+_MOST_FAULTS = 50  # faults that are told; more of them come from one mistake in many places
 _MOST_OF_A_KIND = 10
 
 
@@ -35,15 +35,15 @@ class ConfigFaults(Exception):
 
 
 class Faults:
-    """Collects what is wrong, and reads parts as far as they are right."""
+    """Collects faults, and reads the parts that have none."""
 
     def __init__(self, file: str, base: Path, *, one_load: bool = False) -> None:
         self.file = file
         self.base = base
         self._one_load = one_load  # `latency` is one load point, and no list of them
         self.found: list[str] = []
-        self.lost: list[str | None] = []  # names of the systems that a fault keeps from being made, None for unnamed
-        self._read_as: set[str] = set()  # key paths of what stands in the file under a wrong key, named already
+        self.lost: list[str | None] = []  # names of the systems that a fault prevents, None for an unnamed one
+        self._read_as: set[str] = set()  # key paths of values under a wrong key that is named already
         self._not_there: dict[tuple[str, str], tuple[int, list[str]]] = {}
 
     def fault(self, key_path: str, message: str) -> None:
@@ -54,11 +54,12 @@ class Faults:
         message = message if len(message) <= 4 * _LONGEST_SHOWN else f"{message[: 4 * _LONGEST_SHOWN]} …"
         text = f"{self.file}: {key_path}{'' if not key_path or message.startswith(':') else ' '}{message}"
         text = redacted(text)
-        if text not in self.found:  # an entry of `systems` that stands for several is read once for each
+        if text not in self.found:  # an entry of `systems` that stands for several systems is read once for each
             self.found.append(text)
 
     def check_name(self, key_path: str, name: str) -> None:
-        """Name what a terminal would obey or not show in a name, which tables and files repeat."""
+        """Refuse characters in a name that a terminal would obey or not show, because tables and files repeat the
+        name."""
         if odd := unprintable(name):
             codes = ", ".join(sorted(f"U+{ord(char):04X}" for char in odd))
             self.fault(
@@ -66,7 +67,8 @@ class Faults:
             )
 
     def not_there(self, key_path: str, name: str, what: str, hint: str) -> None:
-        """Name what is not `what` (a system, among the encoders): once, with every place that takes it for one."""
+        """Name once a name that is not `what` (such as a system, among the encoders), with every place that refers to
+        it as one."""
         if key_path in self._read_as:
             return
         if (what, name) not in self._not_there:
@@ -79,7 +81,7 @@ class Faults:
             self.found[at] = f"{self.found[at].partition(' The same name')[0]} The same name in {', '.join(also)}."
 
     def not_a_system(self, key_path: str, name: str, known: Iterable[str], hint: str | None = None) -> None:
-        """As `not_there`, unless a fault that is named already keeps the system from being made."""
+        """As `not_there`, unless the system is missing because of a fault that is named already."""
         if any(lost is None or name == lost or name.startswith(f"{lost}(") for lost in self.lost):
             return
         self.not_there(key_path, name, "a system", hint or suggestion(name, known))
@@ -91,7 +93,7 @@ class Faults:
     def corrected(
         self, values: Mapping[str, Any], error: ValidationError, model: type[BaseModel], prefix: str
     ) -> dict[str, Any]:
-        """A copy with each unknown key under the name that was meant, if that is free, and else without it."""
+        """A copy in which each unknown key has the name that was meant. A key is left out where that name is taken."""
         copied = copy.deepcopy(dict(values))
         for item in error.errors(include_url=False):
             if item["type"] != "extra_forbidden":
@@ -223,7 +225,7 @@ class Faults:
 def _first_of_each_kind(
     error: ValidationError,
 ) -> tuple[list[Mapping[str, Any]], list[tuple[list[str | int], int]]]:
-    """Some of pydantic's errors of each kind and place, and how many more there are below which steps."""
+    """Some of pydantic's errors of each kind and place, and by place how many more there are."""
     items: list[Mapping[str, Any]] = []
     kinds: dict[Any, int] = {}
     for item in error.errors(include_url=False):

@@ -12,15 +12,15 @@ from adapters.base import FolderOrUri, Options
 DEFAULT_MEASURES = ("nDCG@10", "Recall@1", "Recall@3", "Recall@5", "Recall@10", "MRR@1", "MRR@3", "MRR@5", "MRR@10")
 DEFAULT_DEPTH = 100
 LONGEST_RANKING = 1_000_000  # documents
-ROUNDS = 3  # of long turns: a backlog cannot be seen in a second
-ROUNDS_ALONE = 10  # of a closed loop of one worker: with fewer, sign flips over rounds tell little apart
+ROUNDS = 3  # of long turns, because a backlog does not show within a second
+ROUNDS_ALONE = 10  # of a closed loop of one worker, because sign flips over fewer rounds find few differences
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
 
 
 class IngestPlan(Options):
-    """Rows written into the index while a load point's queries run: the last part of the corpus, held back until
-    then from an index of their own."""
+    """Rows that are written while a load point's queries run. They are the last part of the corpus, held back from an
+    index that is built for this purpose."""
 
     rows_per_second: float = Field(
         gt=0, le=10_000_000, description="Rows that are written in a second while the queries run."
@@ -127,7 +127,7 @@ QualityMargin = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Margins(Options):
-    """What a system may be worse by than the baseline without being called worse."""
+    """How much worse than the baseline a system may be without being called worse."""
 
     quality: QualityMargin | None = Field(
         None, description="Loss of the first measure that does not matter to you, above 0 and below 1."

@@ -1,5 +1,5 @@
-"""Systems that are fused from systems: how deep, of how many, and whether in a circle. In as many steps as there are
-legs, since a few lines can name more paths than could be walked."""
+"""Systems that are fused from systems: how deep the tree is, how many systems it has, and whether it runs in a circle.
+The number of steps is the number of legs, because a few lines can name more paths than a program can walk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 
 class Tree(NamedTuple):
-    """depth: 0 for a system that fuses nothing. systems: in the whole tree, each as often as it stands there."""
+    """depth: 0 for a system that fuses nothing. systems: how many are in the whole tree, each counted as often as it
+    occurs."""
 
     depth: int
     systems: int

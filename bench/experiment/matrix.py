@@ -34,7 +34,7 @@ _DEEPEST_FUSION, _MOST_FUSED = 10, 1_000  # fusions of fusions of …, and syste
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A fusion before its legs, which may stand below it in the file, are known but for their names."""
+    """A fusion of which only the names of the legs are known, because they may stand below it in the file."""
 
     by: Literal["rrf", "weighted"]
     legs: tuple[str, ...]
@@ -98,7 +98,7 @@ class _Expansion:
             try:
                 yield Measure.parse(name)
             except ValueError:
-                continue  # named as a fault where the targets are read
+                continue  # reading the targets names this fault
 
     def systems(self) -> list[System]:
         found: list[_Draft] = []
@@ -135,8 +135,8 @@ class _Expansion:
                 yield system
 
     def _store_size(self, name: Any) -> int:
-        """How many systems a store's lists make of one. Counted, since the lists of a few lines multiply to more than
-        could be gone through."""
+        """How many systems a store's lists make of one. They are counted first, because the lists of a few lines can
+        multiply to more than a program can walk."""
         spec = self.settings.stores.get(name) if isinstance(name, str) else None
         if spec is None:
             return 1
@@ -287,7 +287,7 @@ class _Expansion:
                 self.faults.options(kind.Query, query, f"{path}.query", of_store(kind, "Query")),
             )
             if connected is None or checked[0] is None or checked[1] is None:
-                return []  # one combination names the fault; the others would repeat it
+                return []  # one combination names the fault, and the others would repeat it
             choice = StoreChoice(name, spec["adapter"], kind, checked[0], checked[1], connected, path)
             found.append((choice, {**index_swept, **query_swept}))
         return found
@@ -350,7 +350,7 @@ class _Expansion:
                 )
                 endless = True
         if endless or len(trees) < len(by_name):
-            self.faults.stop()  # such trees cannot be made
+            self.faults.stop()  # no tree can be made of these
         if self.faults.found:
             return
         for draft in drafts:

@@ -19,7 +19,7 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 _PIECE = re.compile(r"([^\[\]]+)((?:\[\d{1,9}\])*)")
 _MOST_STEPS = 100
-_LONGEST_SHOWN = 200  # characters of what was given, and of what stands there
+_LONGEST_SHOWN = 200  # characters that a message quotes of the given and of the present value
 _SECTIONS = {"index": "Index", "query": "Query"}
 
 
@@ -167,7 +167,7 @@ def _resolve(raw: dict[str, Any], steps: Steps, working_directory: Path) -> None
 
 
 def _leaves(value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
-    """Every value below these steps that is no mapping and no list."""
+    """Every value below these steps that is neither a mapping nor a list."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(item, (*steps, key))
@@ -208,6 +208,6 @@ def _option_kind(role: Any, spec: Any, model: str, option: str) -> str | None:
     try:
         field = getattr(registry.load(role, spec["adapter"]), model).model_fields.get(option)
     except BaseException as error:
-        failure_of(error)  # an adapter that does not load is named where the parts are read
+        failure_of(error)  # reading the parts names an adapter that does not load
         return None
     return None if field is None else holds_path(field)

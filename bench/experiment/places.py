@@ -26,8 +26,8 @@ def known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[st
 
 
 def elsewhere(model: type[BaseModel], location: Sequence[str | int]) -> dict[str, list[str]]:
-    """The keys of every other place, by how it is called in a sentence, nearest first: of the same options, then of
-    the file."""
+    """The keys of every other place, by the words for that place in a sentence. The nearest places come first: those of
+    the same options, then those of the file."""
     here = known_keys(model, location)
     found = dict(_nested(model, ""))
     if model is ExperimentFile:
@@ -60,7 +60,7 @@ def of_parts(raw: Mapping[str, Any], word: str) -> dict[str, list[str]]:
 def _options_of(section: Any, spec: Any) -> Iterator[tuple[str, type[BaseModel]]]:
     try:
         kind = registry.load(section, spec["adapter"])
-    except BaseException:  # a fault of its own, which is told where the part is read
+    except BaseException:  # reading the part names this fault
         return
     if section == "stores":
         yield from ((".index", kind.Index), (".query", kind.Query), ("", kind.Connection))

@@ -122,8 +122,8 @@ class _Reader:
         )
 
     def _settings(self, raw: dict[str, Any]) -> ExperimentFile:
-        """The file as a model. An unknown key is named, and read as the one that was meant, or not at all: so what
-        rests on it is no fault, and the faults behind it are found too."""
+        """The file as a model. An unknown key is named, and then read as the key that was meant, or left out. So
+        nothing that depends on it becomes a fault of its own, and further faults are found too."""
         try:
             return ExperimentFile.model_validate(raw)
         except ValidationError as error:

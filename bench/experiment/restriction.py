@@ -19,7 +19,7 @@ from bench.experiment.trust import contacts
 
 _PACKAGE = "package:"
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill"})
-_MOST_ENTRIES = 100_000  # of a folder that are looked at for links; the fence looks at every one that is opened
+_MOST_ENTRIES = 100_000  # entries of a folder that are checked for links; the fence checks every file that is opened
 
 Fault = tuple[str, str]
 
@@ -41,7 +41,7 @@ class Restriction:
         named: list[Part | StoreChoice] = [*parts, *choices.values()]
         for each in named:
             others = talking.get(each.key_path, ())
-            # One that cannot even say whom it talks to looks for a server, or for its key, where nothing may be read.
+            # An adapter that fails to tell whom it talks to looks for a server or a key in places that may not be read.
             unknown = each.kind.contacts is not Adapter.contacts and each.key_path not in talking
             if others or unknown:
                 whom = " and ".join(dict.fromkeys(other.host for other in others)) or "a server"
@@ -59,7 +59,7 @@ class Restriction:
             yield from self._path("cache", settings.cache)
 
     def _store(self, choice: StoreChoice) -> Iterator[Fault]:
-        """A store writes where its paths lead; a restricted run writes into results and cache alone."""
+        """A store writes where its paths lead, but a restricted run may only write into results and cache."""
         for key_path, _, value in _paths(choice.connection, choice.key_path):
             yield key_path, f"({value}) names a place for indexes, and a restricted run keeps them in the cache alone."
         for section, options in (("index", choice.index), ("query", choice.query)):
@@ -83,7 +83,7 @@ class Restriction:
                 yield from self._pickles(at, value)
 
     def _path(self, key_path: str, value: str | Path) -> Iterator[Fault]:
-        """What is refused of a path: that it leads outside, or that links below it do."""
+        """Why a path is refused: it leads outside, or links below it do."""
         text = str(value)
         if "://" in text:
             yield key_path, f"({text}) is an address, and a restricted run has no network."
@@ -102,7 +102,7 @@ class Restriction:
                 return
 
     def _pickles(self, key_path: str, value: str) -> Iterator[Fault]:
-        """Weights that are pickles, which can be programs, where no others lie beside them."""
+        """Weights that are pickles, if there are no others beside them: a pickle can be a program."""
         folder = resolve_path(self.folder, value)
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
             safe = any(path.parent.glob("*.safetensors"))
@@ -147,7 +147,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _links(path: Path) -> Iterator[Path]:
-    """The links in a folder and below; of a huge one those that are met first."""
+    """The links in a folder and below it; only the first ones of a huge folder."""
     seen = 0
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):

@@ -44,7 +44,7 @@ def _choices(role: registry.RoleName, definitions: dict[str, Any]) -> dict[str, 
             kind = registry.load(role, name)
         except BaseException as error:
             failure_of(error)
-            continue  # a third party's adapter that does not load has no options to show; the doctor names it
+            continue  # a third party's adapter that does not load has no options to show; `bench doctor` names it
         properties: dict[str, Any] = {"adapter": {"const": name, "description": _ADAPTER}}
         if role == "stores":
             properties |= _options(kind.Connection, definitions)
@@ -83,5 +83,5 @@ def _swept(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any
 
 
 def _described(option: dict[str, Any]) -> dict[str, Any]:
-    """An option's description, to stand beside a form of its own."""
+    """An option's description, for an option that has a form of its own."""
     return {key: value for key, value in option.items() if key == "description"}

@@ -220,7 +220,8 @@ def _quoted(text: str) -> str:
 
 
 def _model() -> str | None:
-    """A model that can be used from here: one that came in a package, else the hub's, unless that is off."""
+    """A model that can be used here: one that came in a package, or else one of the hub, unless the hub is switched
+    off."""
     name, inside = _PACKAGED_MODEL
     try:
         distribution(name)
@@ -235,7 +236,7 @@ def _experiment(name: str, data: _Data, model: str | None) -> str:
 
 
 def _sections(name: str, data: _Data, model: str | None) -> Iterator[str]:
-    # A file's name may hold the end of a line, behind which it would be no comment any more.
+    # A file's name may hold a line end, and what follows that would no longer be a comment.
     yield f"# Written from {printable(data.what, keep='')}. Change what you like; `bench run` reads it as it is."
     yield "# `bench run FILE --dry-run` says what a run would do; `bench schema` helps editors to complete keys."
     yield f"experiment: {name}"

@@ -25,8 +25,8 @@ def known_hosts_file(configuration: Callable[[str], str]) -> Path:
 
 
 def keys_to_announce(contacts: Mapping[str, Sequence[Contact]], known: Path) -> list[tuple[str, Contact]]:
-    """Those contacts, with their key paths, that only the file names, that get a key or do not say what they get, and
-    that are not known yet."""
+    """The contacts that have to be agreed to, with their key paths: only the file names them, they get a key or do not
+    tell what they get, and they are not known yet."""
     try:
         lines = known.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -43,7 +43,7 @@ def keys_to_announce(contacts: Mapping[str, Sequence[Contact]], known: Path) -> 
 
 
 def known_line(contact: Contact) -> str:
-    """The line of the list that stands for agreement; `*` for an adapter that does not say whose key it sends."""
+    """The line of the list by which the user agrees; `*` for an adapter that does not tell whose key it sends."""
     return f"{contact.host} {contact.variable or '*'}"
 
 
@@ -77,14 +77,14 @@ def places_to_announce(writes: Mapping[str, Sequence[Path]], received: Path) -> 
 
 
 def contacts_of(experiment: Experiment) -> dict[str, Sequence[Contact]]:
-    """Whom the parts of an experiment talk to, by their key paths. One that cannot be made is told of by the run."""
+    """Whom the parts of an experiment talk to, by their key paths. The run reports a part that cannot be made."""
     parts = [experiment.dataset, *experiment.encoders.values(), *experiment.rerankers.values()]
     choices = [system.store for system in experiment.systems if system.store]
     return contacts([*parts, *experiment.trackers.values()], choices, experiment.context())
 
 
 def contacts(parts: Iterable[Part], choices: Iterable[StoreChoice], context: Context) -> dict[str, Sequence[Contact]]:
-    """Whom parts and stores talk to, by their key paths, but for those that cannot be made."""
+    """Whom parts and stores talk to, by their key paths. Those that cannot be made are left out."""
     making: list[tuple[str, type[Any], tuple[Any, ...], tuple[Any, ...]]] = [
         *((part.key_path, part.kind, (part.options,), ()) for part in parts),
         *((choice.key_path, choice.kind, (choice.index, choice.connection), (choice.query,)) for choice in choices),
@@ -100,10 +100,10 @@ def contacts(parts: Iterable[Part], choices: Iterable[StoreChoice], context: Con
 def contacts_with(
     kind: type[Any], options: Sequence[Any], context: Context, more: Sequence[Any] = ()
 ) -> Sequence[Contact] | None:
-    """Whom an adapter of those options talks to; None where it cannot be made. One that does not say is not even made:
-    it might talk then.
+    """Whom an adapter with those options talks to; None where it cannot be made. An adapter that does not tell is not
+    made either, because making it might already send something.
 
-    more: options that it gets later.
+    more: options that the adapter gets later.
     """
     usual = [*([kind.key_env] if kind.key_env else []), *kind.further_key_envs]
     try:
@@ -114,5 +114,5 @@ def contacts_with(
                 found = adapter.contacts()
         return with_foreign_variables(found, [*options, *more], usual, context.own_addresses)
     except BaseException as error:
-        failure_of(error)  # the run meets it again, and tells it
+        failure_of(error)  # the run meets the same failure and reports it
         return None

@@ -1,4 +1,4 @@
-"""YAML that a user wrote, as plain values: what JSON can hold, and dates."""
+"""Reads YAML that a user wrote, as plain values: those of JSON, and dates."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ _TOO_DEEP = "mappings and lists are nested too deeply"
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets the later of two equal keys win in silence; a benchmark's file must not. Nor may a few lines keep the
-    parser busy for hours: by nesting, numbers of a million digits, or merged mappings that double at each step."""
+    """Refuses two equal keys: YAML silently takes the later one. Refuses also what keeps a parser busy for hours with a
+    few lines: deep nesting, numbers of a million digits, and merged mappings that double at each step."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -59,7 +59,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def fetch_flow_collection_start(self, token: Any) -> None:
-        # The scanner goes over every open level at every token.
+        # The scanner walks every open level at every token.
         if self.flow_level >= _DEEPEST:
             raise yaml.scanner.ScannerError(None, None, _TOO_DEEP, self.get_mark())
         super().fetch_flow_collection_start(token)
@@ -135,7 +135,7 @@ def _fault(error: yaml.YAMLError) -> str:
 
 
 def _check(value: Any) -> None:
-    """Refuse what a result could not hold, and what aliases made endless."""
+    """Refuse values that a result cannot hold, and endless ones that aliases make."""
     for count, (path, leaf) in enumerate(_leaves(value, "", 0)):
         if count > _MOST:
             raise ValueError("its aliases stand for more than 100,000 values.")
@@ -154,7 +154,7 @@ def _check(value: Any) -> None:
 
 
 def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """Every value and every key that is no list and no mapping, with its key path."""
+    """Every key, and every value that is neither a list nor a mapping, with its key path."""
     if depth > _DEEPEST:
         raise ValueError(f"{path[:80]}…: mappings and lists are nested too deeply, or hold themselves.")
     if isinstance(value, dict):

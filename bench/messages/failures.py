@@ -1,7 +1,9 @@
-"""What an exception comes to once it has ended a piece of work: text, that outlives it and crosses processes.
+"""Turns an exception that ended a piece of work into text, which outlives the exception and can be sent to another
+process.
 
-An adapter may raise anything. What its author mapped is an AdapterError and says what to do. All else is foreign, and
-is told by its type, its message and the adapter's own frames. KeyboardInterrupt alone is no failure: it is the user.
+An adapter may raise anything. What its author mapped is an AdapterError and says what to do. Everything else is
+foreign, and is told by its type, its message and the adapter's own frames. Only KeyboardInterrupt is no failure,
+because it comes from the user.
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ _BETWEEN = ("pydantic", "pydantic_core", "pyarrow")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """cause: one line for a reader of the result. foreign: whether no adapter mapped it; then there is its traceback,
-    and frames are the adapter's own, outermost first. passing: whether the same work may go well a minute later, as
-    when a server was away."""
+    """cause: one line for a reader of the result. foreign: whether no adapter mapped it. Then traceback holds its
+    traceback, and frames the adapter's own frames, outermost first. passing: whether the same work may go well a minute
+    later, as when a server was away."""
 
     cause: str
     foreign: bool = False
@@ -55,7 +57,7 @@ class Failure:
         return f"{self.cause} ({self.frames[-1]})" if self.frames else self.cause
 
     def of(self, what: str) -> Failure:
-        """The same as the failure of what rests on it: `its leg x failed`."""
+        """The failure of something that depends on this, such as `its leg x failed`."""
         return replace(self, cause=f"{what}: {self.cause}")
 
     def warned(self, about: str, what: str | None = None) -> Warned:
@@ -65,7 +67,7 @@ class Failure:
 
 
 class Failed(AdapterError):
-    """A failure that was met before, or in another process, as an exception again."""
+    """Raises a failure again that happened earlier or in another process."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.cause)
@@ -73,9 +75,8 @@ class Failed(AdapterError):
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What an exception comes to. Raises it again where it is the user's, who pressed Ctrl-C.
-
-    It lets go of what the frames of the traceback held: after a lack of memory that is what the next system needs.
+    """The failure for an exception. Raises the exception again where the user pressed Ctrl-C. The frames of the
+    traceback are cleared: after a lack of memory the next system needs what they hold.
     """
     if _is_the_users(error):
         raise error
@@ -111,8 +112,8 @@ def told(error: BaseException) -> str:
 
 
 def _refused(error: BaseException) -> OSError | None:
-    """What the operating system refused, where an adapter could not know it better: it says itself which file of the
-    user's, or which option, stands in the way."""
+    """The refusal of the operating system behind an exception. None where an adapter knows better: it names the file of
+    the user, or the option, that is the cause."""
     if isinstance(error, InvalidOptions | DatasetInvalid | OutOfMemory):
         return None
     return refused_by_system(error)
@@ -136,7 +137,8 @@ def close_all(closes: Iterable[Callable[[], object]]) -> None:
 
 
 def closing(closes: Iterable[Callable[[], object]]) -> Iterator[Failure]:
-    """Call every one of them, and give what they raise. Only a whole walk calls all."""
+    """Call every one of them, and yield what they raise. A caller must go through to the end, or some are not
+    called."""
     for close in closes:
         try:
             close()
@@ -159,7 +161,7 @@ def _type_name(kind: type[BaseException]) -> str:
 def _message(error: BaseException) -> str:
     try:
         text = writable(" ".join(str(error).split()))
-    except BaseException as second:  # an exception of a third party may fail even at saying what it is
+    except BaseException as second:  # even the text of a third party's exception may fail
         if _is_the_users(second):
             raise
         return f"its message cannot be shown ({_type_name(type(second))})"
@@ -196,7 +198,7 @@ def _walk(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
 
 
 def _shown(file: str) -> str:
-    """The path as short as it stays a path from here."""
+    """The path in the shortest form that is valid from the current folder."""
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
 
@@ -208,7 +210,8 @@ def _between(module: str) -> bool:
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Clear the frames of an exception and of its causes, which would keep their arrays for as long as it lives."""
+    """Clear the frames of an exception and of its causes. Otherwise they keep their arrays as long as the exception
+    lives."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

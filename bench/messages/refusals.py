@@ -27,7 +27,7 @@ _PLACES = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
 """What is also refused to connections, and said by services: the system's own refusal names a file."""
 _RESOURCES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EROFS})
 _NOTHING_FREE = 1 << 16  # bytes: less than one page of an engine's file
-# As Rust and Python write the number of an error that they wrap.
+# The forms in which Rust and Python write the number of an error that they wrap.
 _NUMBER = re.compile(r"\((?:os error) (\d+)\)|\[Errno (\d+)\]")
 
 
@@ -46,10 +46,9 @@ def refusal(error: OSError) -> str:
 
 
 def refused_by_system(error: BaseException) -> OSError | None:
-    """What disk, file handles or permissions refused, where that is behind an exception; None where it is not.
-
-    Engines wrap it: it is looked for in the causes, and in the messages of those that are written in other languages.
-    Whoever meets it has an experiment that is right on a machine that is not.
+    """The refusal for lack of disk, file handles or permissions that is behind an exception, else None. Engines wrap
+    such refusals, so the causes are searched, and the messages of exceptions from other languages. The experiment is
+    then right, but the machine is not.
     """
     for each in _behind(error):
         if isinstance(each, OSError) and each.errno is not None:
@@ -62,7 +61,7 @@ def refused_by_system(error: BaseException) -> OSError | None:
 
 
 def full_disk(folder: str | os.PathLike[str]) -> OSError | None:
-    """The refusal of a file system on which nothing is free, for an engine that does not say why it failed."""
+    """The refusal where a file system has no free space, for an engine that does not tell why it failed."""
     state = os.statvfs(folder)
     if state.f_bavail * state.f_frsize >= _NOTHING_FREE:
         return None
@@ -80,14 +79,14 @@ def _number_in(message: str) -> int | None:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException as second:  # an exception of a third party may fail even at saying what it is
+    except BaseException as second:  # even the text of a third party's exception may fail
         if isinstance(second, KeyboardInterrupt):
             raise
         return ""
 
 
 def _behind(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, and what led to it."""
+    """An exception and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,4 +1,4 @@
-"""What looks like a secret: refused where a file holds it, replaced in whatever is printed, logged or sent on.
+"""Finds what looks like a secret. Files may not hold it, and it is replaced in whatever is printed, logged or sent.
 
 The shapes are those that their issuers publish. No library is used: detect-secrets has had no release since 2024.
 """
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 Event = TypeVar("Event")
 
 REDACTED = "[redacted]"
-_SHORTEST = 8  # characters of a variable's value that is looked for in texts
+_SHORTEST = 8  # fewest characters of a variable's value that is searched for in texts
 
 _NAME = re.compile(
     r"(api[_-]?key|secret|passw(or)?d|passphrase|(access|account|subscription|private|shared|signing)[_-]?key"
@@ -27,8 +27,8 @@ _QUERY_NAME = (
 )
 _IN_QUERY = re.compile(rf"([?&;]{_QUERY_NAME}=)(?!\{{)[^&#\s\"'<>]+", re.IGNORECASE)
 _PARAMETER = re.compile(_QUERY_NAME, re.IGNORECASE)
-# A user alone is a secret in a web address; elsewhere it may be a container of Azure's or a login. Every repetition has
-# a bound: without it a long text would take a search of its length squared.
+# A user name without a password counts as a secret in a web address; elsewhere it may be a container of Azure or a
+# login. Every repetition is bounded, because an unbounded search takes time by the square of the text's length.
 _IN_ADDRESS = re.compile(
     r"(?<![a-z0-9+.-])(https?://)[^/?#\s@]{1,500}@"
     r"|(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,30}://)[^/?#\s:@]{0,200}:[^/?#\s@]{0,500}@",
@@ -79,7 +79,7 @@ def looks_secret(value: str) -> bool:
 
 
 def secret_in_address(text: str) -> str | None:
-    """What an address carries that is nobody else's business; None where it carries nothing or is no address."""
+    """What an address holds that must stay private; None where it holds nothing such or is no address."""
     if "://" in text and _IN_ADDRESS.search(text):
         return "a user or a password"
     if ("://" in text or text.startswith("/")) and _IN_QUERY.search(text):
@@ -88,8 +88,8 @@ def secret_in_address(text: str) -> str | None:
 
 
 def redacted(text: str) -> str:
-    """The text with every secret replaced: of a known shape, in an address, or the value of a variable that by its
-    name holds one."""
+    """The text with every secret replaced: those of a known shape, those in addresses, and values of variables whose
+    names say that they hold one."""
     return _redacted(text, _of_variables())
 
 
@@ -99,7 +99,7 @@ def holds_secret(variable: str) -> bool:
 
 
 def _of_variables() -> list[str]:
-    """The values of variables that by their names hold secrets; a path is none."""
+    """The values of variables whose names say that they hold secrets; paths are left out."""
     return [
         value
         for name, value in os.environ.items()
@@ -117,7 +117,7 @@ def _redacted(text: str, values: Sequence[str]) -> str:
 
 
 def redacted_values(node: Any) -> Any:
-    """The same in every text of nested mappings, lists and tuples."""
+    """`redacted` for every text in nested mappings, lists and tuples."""
     return _redacted_values(node, _of_variables())
 
 

@@ -1,4 +1,4 @@
-"""What somebody may have meant by a word that is not known: by what it means first, by how it is spelled second."""
+"""Guesses what a user meant by an unknown word: first by its meaning, then by its spelling."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ _SAME = (
 
 
 _LISTED = 40  # names that a message lists
-_LONGEST = 60  # letters of a word that is compared with others
-_MOST_COMPARED = 500  # words that one is compared with
-_MOST_SLIPS = 3  # that are told apart: more make another word of any length
+_LONGEST = 60  # the longest word that is compared with others, in letters
+_MOST_COMPARED = 500  # the most words that one is compared with
+_MOST_SLIPS = 3  # the most slips that are counted: with more, any word becomes another
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -100,7 +100,8 @@ def alike(word: str, known: Sequence[str]) -> str | None:
 
 
 def spelled(word: str, known: Sequence[str]) -> str | None:
-    """The known word that is spelled most like it: a slip or two, or the word with something put before or after."""
+    """The known word with the most similar spelling: a slip or two apart, or the word with something before or after
+    it."""
     plain = _plain(word)
     if len(plain) > _LONGEST:
         return None
@@ -115,7 +116,8 @@ def spelled(word: str, known: Sequence[str]) -> str | None:
 
 
 def _allowed(word: str, option: str) -> int:
-    """One slip in a word of three letters, two from six, three from ten: more makes another word."""
+    """How many slips a word may have: one from three letters, two from six, three from ten. More would make it another
+    word."""
     length = max(len(word), len(option))
     return 0 if length < 3 else 1 if length < 6 else 2 if length < 10 else 3
 
@@ -131,8 +133,8 @@ def _singular(word: str) -> str:
 
 
 def _slips(one: str, other: str) -> int:
-    """Letters to insert, delete, replace or swap with their neighbour; at most one more than are told apart. Source:
-    optimal string alignment distance, in the band of that width (Ukkonen)."""
+    """How many letters to insert, delete, replace or swap with their neighbour; counted up to one more than the most
+    slips. Source: optimal string alignment distance, in the band of that width (Ukkonen)."""
     beyond = _MOST_SLIPS + 1
     rows = [[min(j, beyond) for j in range(len(other) + 1)]]
     for i, letter in enumerate(one, 1):

@@ -30,9 +30,9 @@ def shown(text: str) -> str:
 
 def say(line: str) -> None:
     """Print a line to standard error."""
-    if sys.stderr is None:  # closed: print would take standard output in its place
+    if sys.stderr is None:  # standard error is closed: print would use standard output instead
         return
-    with suppress(OSError):  # nobody can be told that nobody can be told
+    with suppress(OSError):  # standard error refuses, so the refusal cannot be told either
         print(shown(line), file=sys.stderr)
 
 
@@ -61,7 +61,7 @@ def _write(text: str) -> None:
         out.write(text)
         out.flush()
     except OSError as error:
-        with suppress(OSError, ValueError):  # what is left in the buffer would be refused again at the end
+        with suppress(OSError, ValueError):  # otherwise the rest of the buffer is refused again at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
         raise OSError(error.errno, error.strerror, "standard output") from error
 

@@ -1,4 +1,4 @@
-"""Numbers with the words they count, and words that a file and a terminal can take."""
+"""Numbers with the words that they count, and text that files and terminals can take."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def counted(count: int, *words: str) -> str:
 
 
 def singular(noun: str) -> str:
-    """Of a unit of work, which events carry in the plural."""
+    """The singular of a unit of work; events carry the plural."""
     return next((one for one, many in _PLURALS.items() if many == noun), noun.removesuffix("s"))
 
 
 def plural(noun: str) -> str:
-    """Of the last word, which is the one that takes it: `hard negative` makes `hard negatives`."""
+    """The plural, formed on the last word: `hard negative` becomes `hard negatives`."""
     first, _, last = noun.rpartition(" ")
     return f"{first} {_PLURALS.get(last, f'{last}s')}".lstrip()
 

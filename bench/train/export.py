@@ -122,7 +122,7 @@ def _system(experiment: Experiment, negatives: Negatives, encoder: str | None) -
 
 
 def _candidates(pipeline: Pipeline, system: System | None, per_query: int) -> Rows:
-    """Documents by query (n, depth), from which those judged relevant are then left out."""
+    """Documents by query (n, depth). Those judged relevant are left out later."""
     dataset = pipeline.dataset
     coded = dataset.qrels_coded()
     relevant = int(np.bincount(coded.query_rows).max(initial=0))
