@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @contextmanager
 def refusing() -> Iterator[None]:
     """What is wrong with the file, and a cache in use, stop a command with exit status 2."""
-    from bench.cache.artifacts import CacheBusy
+    from bench.cache.locks import CacheBusy
     from bench.experiment.faults import ConfigFaults
 
     try:
@@ -45,7 +45,7 @@ def resumable() -> Iterator[None]:
 def telling_failures(what: str) -> Iterator[None]:
     """Whatever fails, adapters' own exceptions too, is told in one line with exit status 1; what was said already
     passes, and so do faults of the file."""
-    from bench.cache.artifacts import CacheBusy
+    from bench.cache.locks import CacheBusy
     from bench.experiment.faults import ConfigFaults
     from bench.messages.failures import failure_of
 

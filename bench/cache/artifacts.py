@@ -13,9 +13,7 @@ checksum does not match. One run at a time uses a cache.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import hashlib
 import io
 import json
@@ -33,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.cache.drafts import draft_beside
-from bench.cache.own_files import NOT_ITSELF, is_own_folder, open_own, own_folder, read_own
+from bench.cache.own_files import NOT_ITSELF, is_own_folder, own_folder, read_own
 
 MAGIC = b"RBA1"
 """What every file of arrays begins with."""
@@ -51,10 +49,6 @@ _VALUES = {"vectors": 2, "scores": 1}
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Digests: TypeAlias = npt.NDArray[np.bytes_]
-
-
-class CacheBusy(Exception):
-    """Another run uses the cache."""
 
 
 def content_key(value: Any) -> str:
@@ -151,28 +145,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
-    """Hold a folder for this process. Raises CacheBusy, naming the other process, when it is held already."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(
-        open_own(folder / ".lock", os.O_RDWR | os.O_CREAT), "r+", encoding="utf-8", errors="replace"
-    ) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read(20).strip() or "unknown"
-            raise CacheBusy(
-                f"{what} {folder} is in use by another run (process {holder}). Wait for it, or use another: --cache DIR"
-            ) from error
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 SCRATCH = ".scratch-"

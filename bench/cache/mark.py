@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.cache import drafts
-from bench.cache.artifacts import MAGIC, SCRATCH, locked, write_atomically
+from bench.cache.artifacts import MAGIC, SCRATCH, write_atomically
+from bench.cache.locks import locked
 from bench.cache.own_files import is_own_folder, open_own, own_folder, read_own, refuse_links
 
 MARK = "CACHEDIR.TAG"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from adapters.base import Event, QueryScored, RunFinished, RunStarted, SystemFinished, Warned
-from bench.cache.artifacts import locked
 from bench.cache.drafts import remove_drafts
+from bench.cache.locks import locked
 from bench.cache.mark import cache_in_use
 from bench.experiment.parts import Experiment
 from bench.latency.timings import CHOSEN, Timings

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from adapters.base import Floats
-from bench.cache.artifacts import locked
+from bench.cache.locks import locked
 from bench.experiment.file import LoadPoint
 from bench.experiment.parts import System
 from bench.experiment.reader import load_experiment

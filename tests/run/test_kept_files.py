@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bench.cache.artifacts import CacheBusy
+from bench.cache.locks import CacheBusy
 from bench.experiment.faults import ConfigFaults
 from bench.results.model import Result
 from tests import small

@@ -443,7 +443,7 @@ def test_a_result_of_a_newer_format_stops_a_run_before_it_starts(folder: Path) -
 def test_a_cache_in_use_is_refused_with_its_holder(folder: Path) -> None:
     path = small.write(folder, small.spec([BM25]))
     hold = (
-        "import sys, pathlib\nfrom bench.cache.artifacts import locked\n"
+        "import sys, pathlib\nfrom bench.cache.locks import locked\n"
         "with locked(pathlib.Path(sys.argv[1]), 'The cache'):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     holder = subprocess.Popen(
