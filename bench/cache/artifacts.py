@@ -24,18 +24,18 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 from zipfile import ZIP_STORED, BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.cache.digests import DIGEST_BYTES, Digests, content_key
 from bench.cache.drafts import draft_beside
 from bench.cache.own_files import NOT_ITSELF, is_own_folder, own_folder, read_own
 
 MAGIC = b"RBA1"
 """What every file of arrays begins with."""
-_DIGEST_BYTES = 16
 _ADDRESS = "address"  # the entry of a file that names its artefact; files of earlier versions have none
 
 # What numpy raises for a file that holds no arrays; the first two come from reading a header as Python.
@@ -48,47 +48,6 @@ _NO_ARRAYS = (
 _VALUES = {"vectors": 2, "scores": 1}
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
-Digests: TypeAlias = npt.NDArray[np.bytes_]
-
-
-def content_key(value: Any) -> str:
-    """32 hex digits of a JSON value; equal values have equal keys whatever the order of their keys.
-
-    Raises TypeError for what JSON has no form for: an object's text may hold its address in memory, or hide a
-    difference.
-    """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_refuse)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
-
-
-def _refuse(value: object) -> NoReturn:
-    raise TypeError(
-        f"No key can be made of {str(value)[:80]!r}, which is of type {type(value).__name__}: it has no form in JSON. "
-        "An identity or an option holds text, numbers, true, false, null, lists and mappings of these."
-    )
-
-
-def text_digests(texts: Sequence[str]) -> Digests:
-    """16-byte digests of texts, shape (n,), dtype S16."""
-    digest = hashlib.blake2b
-    joined = b"".join(digest(t.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest() for t in texts)
-    return np.frombuffer(joined, dtype=f"S{_DIGEST_BYTES}")
-
-
-def array_digest(array: npt.NDArray[Any]) -> str:
-    """32 hex digits of an array's bytes."""
-    return hashlib.blake2b(np.ascontiguousarray(array).data.cast("B"), digest_size=_DIGEST_BYTES).hexdigest()
-
-
-def pair_digests(left: Digests, right: Digests) -> Digests:
-    """Digests of pairs of digests, shape (n,), dtype S16."""
-    digest = hashlib.blake2b
-    width = _DIGEST_BYTES
-    joined = b"".join(
-        digest(a.ljust(width, b"\0") + b.ljust(width, b"\0"), digest_size=width).digest()
-        for a, b in zip(left.tolist(), right.tolist(), strict=True)
-    )
-    return np.frombuffer(joined, dtype=f"S{width}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -255,7 +214,7 @@ class Segments:
 
     def append(self, digests: Digests, columns: Arrays) -> None:
         """Store one segment."""
-        name = hashlib.blake2b(digests.tobytes(), digest_size=_DIGEST_BYTES).hexdigest()
+        name = hashlib.blake2b(digests.tobytes(), digest_size=DIGEST_BYTES).hexdigest()
         path = self._folder / f"{name}.npz"
         _write_arrays(path, {"digest": digests, **columns})
         self._index(path, digests)
@@ -322,7 +281,7 @@ class Segments:
             lengths = [len(digests) for digests in self._digests_of]
             self._file_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
             self._row_of = np.concatenate([np.arange(n, dtype=np.int32) for n in (*lengths, 0)])
-            known = np.concatenate([np.empty(0, dtype=f"S{_DIGEST_BYTES}"), *self._digests_of])
+            known = np.concatenate([np.empty(0, dtype=f"S{DIGEST_BYTES}"), *self._digests_of])
             self._order = np.argsort(known, kind="stable")
             self._sorted = known[self._order]
         if not len(self._sorted):
@@ -369,7 +328,7 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
     for array in (np.array(list(arrays)), *arrays.values()):
         np.save(buffer, array, allow_pickle=False)
     payload = buffer.getbuffer()
-    digest = hashlib.blake2b(payload, digest_size=_DIGEST_BYTES).digest()
+    digest = hashlib.blake2b(payload, digest_size=DIGEST_BYTES).digest()
     write_atomically(path, b"".join((MAGIC, digest, payload)))
 
 
@@ -383,9 +342,9 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
             path.unlink(missing_ok=True)
             return None
         raise
-    head = len(MAGIC) + _DIGEST_BYTES
+    head = len(MAGIC) + DIGEST_BYTES
     payload = memoryview(data)[head:]
-    digest = hashlib.blake2b(payload, digest_size=_DIGEST_BYTES).digest()
+    digest = hashlib.blake2b(payload, digest_size=DIGEST_BYTES).digest()
     if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : head] != digest:
         path.unlink(missing_ok=True)
         return None
@@ -412,7 +371,7 @@ def _loaded(file: io.BytesIO) -> dict[str, npt.NDArray[Any]]:
 def _by_digest(arrays: Arrays, kind: str) -> bool:
     """Whether the arrays are those of a segment of this kind: a row for each digest, beside single numbers."""
     digests = arrays.get("digest")
-    if digests is None or digests.dtype != np.dtype(f"S{_DIGEST_BYTES}") or digests.ndim != 1:
+    if digests is None or digests.dtype != np.dtype(f"S{DIGEST_BYTES}") or digests.ndim != 1:
         return False
     if kind in _VALUES and (kind not in arrays or arrays[kind].ndim != _VALUES[kind] or arrays[kind].dtype.kind != "f"):
         return False

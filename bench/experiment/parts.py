@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from adapters.base import Context, Filter, Role
-from bench.cache.artifacts import content_key
+from bench.cache.digests import content_key
 from bench.experiment.file import ExperimentFile, LoadPoint
 from bench.statistics.measures import Measure
 

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from adapters.base import DatasetInvalid, open_text, resolve_path
-from bench.cache.artifacts import content_key
+from bench.cache.digests import content_key
 from bench.experiment.faults import ConfigFaults, Faults, steps
 from bench.experiment.file import LONGEST_RANKING, ExperimentFile, LoadPoint
 from bench.experiment.matrix import expand_systems

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapters.base import Rows
-from bench.cache.artifacts import array_digest, content_key
+from bench.cache.digests import array_digest, content_key
 from bench.experiment.file import LoadPoint
 from bench.experiment.parts import System
 from bench.latency import ingest

@@ -22,7 +22,8 @@ from adapters.base import (
     Usage,
     Warned,
 )
-from bench.cache.artifacts import Arrays, Cache, Digests, Segments, array_digest, content_key, text_digests
+from bench.cache.artifacts import Arrays, Cache, Segments
+from bench.cache.digests import Digests, array_digest, content_key, text_digests
 from bench.data.dataset import Dataset
 from bench.messages.wording import counted
 from bench.money.budget import Budget

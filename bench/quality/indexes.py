@@ -18,7 +18,7 @@ from adapters.base import (
     Store,
     index_name,
 )
-from bench.cache.artifacts import content_key
+from bench.cache.digests import content_key
 from bench.experiment.parts import Searched, StoreChoice
 from bench.machine.memory import BuildMemory, of_build
 from bench.messages.failures import failure_of

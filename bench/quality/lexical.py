@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from adapters.base import AdapterError, Unmatched
-from bench.cache.artifacts import array_digest, content_key
+from bench.cache.digests import array_digest, content_key
 from bench.experiment.parts import Searched, System
 from bench.quality.pipeline import Pipeline
 from bench.quality.searches import opened

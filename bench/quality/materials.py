@@ -23,7 +23,8 @@ from adapters.base import (
     id_order,
     without_direction,
 )
-from bench.cache.artifacts import Cache, Digests, content_key
+from bench.cache.artifacts import Cache
+from bench.cache.digests import Digests, content_key
 from bench.data.dataset import Dataset
 from bench.data.own_documents import left_out
 from bench.data.tables import table_digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.base import Filter, Hits, Rows, ann_recall, exact_top_k
-from bench.cache.artifacts import content_key
+from bench.cache.digests import content_key
 from bench.experiment.parts import EncoderPair
 from bench.quality.materials import ROLES
 from bench.quality.pipeline import Pipeline

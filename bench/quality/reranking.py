@@ -19,7 +19,7 @@ from adapters.base import (
     Scored,
     Similarity,
 )
-from bench.cache.artifacts import content_key
+from bench.cache.digests import content_key
 from bench.money.cost import ABOUT, AT_MOST, Integers, Tokens, Usages, reranking_usage
 from bench.quality.materials import ROLES, Materials
 from bench.quality.ranking import Ranking

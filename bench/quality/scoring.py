@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from adapters.base import Flags, Floats, Rows, Scored, Usage, Warned
-from bench.cache.artifacts import Arrays, Digests, Segments, pair_digests
+from bench.cache.artifacts import Arrays, Segments
+from bench.cache.digests import Digests, pair_digests
 from bench.quality.embedding import damaged
 from bench.quality.stages import Count, Emit, Stage, usage_from
 

@@ -25,7 +25,7 @@ from adapters.base import (
     UnknownIds,
     WrongAnswer,
 )
-from bench.cache.artifacts import array_digest, content_key
+from bench.cache.digests import array_digest, content_key
 from bench.experiment.parts import Searched, System
 from bench.messages.failures import closing
 from bench.quality.indexes import Indexes

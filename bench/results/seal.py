@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.cache.artifacts import content_key
+from bench.cache.digests import content_key
 from bench.cache.index_files import file_digest
 from bench.cache.own_files import is_own_folder
 

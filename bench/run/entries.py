@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from adapters.base import UnknownIds
-from bench.cache.artifacts import content_key
+from bench.cache.digests import content_key
 from bench.experiment.parts import Experiment, Searched, System
 from bench.latency.timings import SystemTimings
 from bench.messages.failures import Failure

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.cache.artifacts import content_key
+from bench.cache.digests import content_key
 from bench.experiment.parts import System
 from bench.latency.against_baseline import TOTAL_P95, told_apart
 from bench.latency.figures import RoundFigures

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.cache.artifacts import Cache, content_key, pair_digests, text_digests, write_atomically
+from bench.cache.artifacts import Cache, write_atomically
+from bench.cache.digests import content_key, pair_digests, text_digests
 from bench.cache.locks import CacheBusy, locked
 
 JSON = st.recursive(

@@ -23,7 +23,8 @@ from adapters.encoders._managed import ManagedEncoder
 from adapters.encoders.cohere import CohereEncoder, CohereOptions
 from adapters.encoders.openai import OpenAIEncoder, OpenAIOptions
 from adapters.rerankers.cohere import CohereReranker, CohereRerankOptions
-from bench.cache.artifacts import Segments, text_digests
+from bench.cache.artifacts import Segments
+from bench.cache.digests import text_digests
 from bench.quality.scoring import PairScores
 from bench.quality.stages import Count
 

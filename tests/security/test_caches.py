@@ -17,7 +17,8 @@ import pytest
 
 from adapters.base import IndexRef, InvalidOptions, Similarity, Store, index_name, is_index_name
 from adapters.stores.lancedb import LanceDbStore
-from bench.cache.artifacts import Cache, text_digests
+from bench.cache.artifacts import Cache
+from bench.cache.digests import text_digests
 from bench.cache.mark import MARK, is_marked, mark
 from tests import small
 
