@@ -1,5 +1,4 @@
-"""Compares the times of systems round by round: each system with the baseline, and two points of a front with each
-other."""
+"""What the comparison of times round by round says in a result."""
 
 from __future__ import annotations
 
@@ -8,11 +7,9 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from bench.experiment.file import LoadPoint
-from bench.latency.figures import RoundFigures
 from bench.results.model import LatencyAgainst
-from bench.statistics.latency_verdicts import Ratio, compare_rounds
-
-OWN_P50, TOTAL_P95 = "own p50", "total p95"
+from bench.statistics.latency_comparison import RoundTimes, latencies_against_baseline
+from bench.statistics.latency_verdicts import Ratio
 
 
 def comparable(load: LoadPoint) -> bool:
@@ -21,42 +18,16 @@ def comparable(load: LoadPoint) -> bool:
 
 
 def against_baseline(
-    rounds: Mapping[str, RoundFigures],
+    rounds: Mapping[str, RoundTimes],
     baseline: str,
     *,
     margin: float | None,
     rng: np.random.Generator,
     never_faster: Collection[str] = (),
 ) -> dict[str, dict[str, LatencyAgainst]]:
-    """The comparisons by system and figure. rounds: the figures of all systems in one pass. Each figure is a family of
-    its own: the systems for which every round supports the figure."""
-    if baseline not in rounds:
-        return {}
-    found: dict[str, dict[str, LatencyAgainst]] = {name: {} for name in rounds if name != baseline}
-    for figure in (OWN_P50, TOTAL_P95):
-        values = {name: _values(of, figure) for name, of in rounds.items()}
-        if figure == TOTAL_P95:
-            values = {name: seconds for name, seconds in values.items() if not np.isnan(seconds).any()}
-        if (reference := values.pop(baseline, None)) is None:
-            continue
-        ratios = compare_rounds(reference, values, margin=margin, rng=rng, never_faster=never_faster)
-        for name, ratio in ratios.items():
-            found[name][figure] = _against(ratio)
-    return found
-
-
-def told_apart(one: RoundFigures, other: RoundFigures, rng: np.random.Generator, figure: str = OWN_P50) -> bool:
-    """Whether the times of two systems of one pass differ. Own p50 is compared where the rounds do not support the
-    figure."""
-    pair = [_values(one, figure), _values(other, figure)]
-    if any(np.isnan(values).any() for values in pair):
-        pair = [_values(one, OWN_P50), _values(other, OWN_P50)]
-    ratio = compare_rounds(pair[0], {"other": pair[1]}, margin=None, rng=rng).get("other")
-    return ratio is not None and ratio.verdict != "undecided"
-
-
-def _values(of: RoundFigures, figure: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return of.total_p95 if figure == TOTAL_P95 else of.own_p50
+    """The comparisons by system and figure, as a result holds them."""
+    found = latencies_against_baseline(rounds, baseline, margin=margin, rng=rng, never_faster=never_faster)
+    return {name: {figure: _against(ratio) for figure, ratio in by_figure.items()} for name, by_figure in found.items()}
 
 
 def _against(ratio: Ratio) -> LatencyAgainst:

@@ -98,43 +98,12 @@ class Reranking:
                 label=name,
                 segments=self._materials.cache.segments("scores", self.key(name), scores_fit),
                 digests=(self._materials.query_digests, self._materials.document_digests),
-                score_each=lambda positions, rows: self._score_each(name, positions, rows),
-                lots=lambda rows: self._lots(name, rows),
-                units=lambda query, rows: self.usage(np.array([query]), rows[None], ABOUT).total().search_units,
+                scorer=_Scoring(self, self._materials, name),
                 count=self._materials.work.pairs_scored,
                 emit=self._materials.emit,
             )
 
         return self._materials.once(("pairs", name), make)
-
-    def _lots(self, name: str, rows: Rows) -> Iterator[npt.NDArray[np.intp]]:
-        """Lots of queries whose candidates are scored together. A reranker that bills gets all at once, so that it
-        keeps its service busy, or as many as the budget surely allows. Any other gets no more than may be lost to a
-        kill."""
-        reranker, chosen = self._materials.reranker(name), np.flatnonzero((rows >= 0).any(axis=1))
-        if not reranker.bills:
-            step = max(1, PAIRS_PER_CHUNK // rows.shape[1])
-            for start in range(0, len(rows), step):
-                if len(part := chosen[(chosen >= start) & (chosen < start + step)]):
-                    yield part
-            return
-        most = self.usage(chosen, rows[chosen], AT_MOST)
-        while len(chosen):
-            count = self._materials.budget.affordable(reranker, most)
-            yield chosen[:count]
-            chosen, most = chosen[count:], most.after(count)
-
-    def _score_each(
-        self, name: str, positions: npt.NDArray[np.intp], rows: Rows
-    ) -> Iterator[tuple[Sequence[int], Scored]]:
-        reranker, queries = self.prepared(name), self.queries(name).at(positions)
-        for places, scored in reranker.score_each(queries, rows):
-            yield places, scored
-            if reranker.bills:
-                there = np.asarray(places)
-                told = np.where(scored.scores > -np.inf, rows[there], -1)
-                most = self.usage(positions[there], told, AT_MOST).total()
-                self._materials.budget.after(reranker, scored.usage, most)
 
     def usage(self, positions: npt.NDArray[np.intp], rows: Rows, tokens: Tokens) -> Usages:
         """The usage of a reranker that bills for these candidates, by query, estimated from the texts."""
@@ -144,3 +113,43 @@ class Reranking:
     def _text_sizes(self, role: Role, tokens: Tokens) -> Integers:
         texts = self._materials.dataset.document_texts if role == "document" else self._materials.dataset.query_texts
         return self._materials.once(("text sizes", role, tokens), lambda: tokens.sizes(texts))
+
+
+class _Scoring:
+    """A named reranker at work on the judged queries, within the budget."""
+
+    def __init__(self, reranking: Reranking, materials: Materials, name: str) -> None:
+        self._reranking = reranking
+        self._budget = materials.budget
+        self._reranker = materials.reranker(name)
+        self._name = name
+
+    def lots(self, rows: Rows) -> Iterator[npt.NDArray[np.intp]]:
+        """Lots of queries whose candidates are scored together. A reranker that bills gets all at once, so that it
+        keeps its service busy, or as many as the budget surely allows. Any other gets no more than may be lost to a
+        kill."""
+        reranker, chosen = self._reranker, np.flatnonzero((rows >= 0).any(axis=1))
+        if not reranker.bills:
+            step = max(1, PAIRS_PER_CHUNK // rows.shape[1])
+            for start in range(0, len(rows), step):
+                if len(part := chosen[(chosen >= start) & (chosen < start + step)]):
+                    yield part
+            return
+        most = self._reranking.usage(chosen, rows[chosen], AT_MOST)
+        while len(chosen):
+            count = self._budget.affordable(reranker, most)
+            yield chosen[:count]
+            chosen, most = chosen[count:], most.after(count)
+
+    def score_each(self, positions: npt.NDArray[np.intp], rows: Rows) -> Iterator[tuple[Sequence[int], Scored]]:
+        reranker, queries = self._reranking.prepared(self._name), self._reranking.queries(self._name).at(positions)
+        for places, scored in reranker.score_each(queries, rows):
+            yield places, scored
+            if reranker.bills:
+                there = np.asarray(places)
+                told = np.where(scored.scores > -np.inf, rows[there], -1)
+                most = self._reranking.usage(positions[there], told, AT_MOST).total()
+                self._budget.after(reranker, scored.usage, most)
+
+    def units(self, query: int, rows: Rows) -> int:
+        return self._reranking.usage(np.array([query]), rows[None], ABOUT).total().search_units

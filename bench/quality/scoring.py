@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,21 @@ PAIRS_PER_CHUNK = 1024
 Positions = npt.NDArray[np.intp]
 
 
-class PairScores:
-    """The scoring stage of one reranker.
+class Scorer(Protocol):
+    """A reranker at work on the queries of a run, which are named by position."""
 
-    digests: of the queries' and of the documents' texts. score_each: the reranker's parts for queries, by position, and
-    their candidate rows. lots: which queries with candidates are given to it together. units: the search units of one
-    request, by its query's position and its candidates.
-    """
+    def lots(self, rows: Rows) -> Iterable[Positions]:
+        """Which queries with candidates, rows (n, depth), are given to it together."""
+
+    def score_each(self, positions: Positions, rows: Rows) -> Iterator[tuple[Sequence[int], Scored]]:
+        """The parts that it scores for these queries and their candidate rows, as they come."""
+
+    def units(self, query: int, rows: Rows) -> int:
+        """The search units of one request, for a query and its candidates, rows (depth,)."""
+
+
+class PairScores:
+    """The scoring stage of one reranker. digests: of the queries' and of the documents' texts."""
 
     def __init__(
         self,
@@ -35,18 +43,14 @@ class PairScores:
         label: str,
         segments: Segments,
         digests: tuple[Digests, Digests],
-        score_each: Callable[[Positions, Rows], Iterator[tuple[Sequence[int], Scored]]],
-        lots: Callable[[Rows], Iterable[Positions]],
-        units: Callable[[int, Rows], int],
+        scorer: Scorer,
         count: Count,
         emit: Emit,
     ) -> None:
         self._label = label
         self._segments = segments
         self._query_digests, self._document_digests = digests
-        self._score_each = score_each
-        self._lots = lots
-        self._units = units
+        self._scorer = scorer
         self._count = count
         self._emit = emit
         self._refused: dict[bytes, str] = {}
@@ -116,7 +120,7 @@ class PairScores:
     def _request_units(self, query: int, rows: Rows, digests: Digests) -> int:
         own = digests[rows >= 0]
         segment = self._segments.whole(own)
-        return self._units(query, rows) if segment is None else int(segment["usage.search_units"])
+        return self._scorer.units(query, rows) if segment is None else int(segment["usage.search_units"])
 
     def _pairs(self, rows: Rows, queries: npt.NDArray[np.int64] | None = None) -> Digests:
         """Digests of candidates, in their shape. queries: the queries that they belong to; None for all queries in
@@ -146,9 +150,9 @@ class PairScores:
 
     def _compute(self, rows: Rows, digests: Digests) -> None:
         with Stage(self._emit, "rerank", self._label, int((rows >= 0).sum()), "pairs") as advance:
-            for queries in self._lots(rows):
+            for queries in self._scorer.lots(rows):
                 began = time.perf_counter()
-                for positions, scored in self._score_each(queries, rows[queries]):
+                for positions, scored in self._scorer.score_each(queries, rows[queries]):
                     now, chosen = time.perf_counter(), scored.scores > -np.inf
                     usage = {**scored.usage.as_dict(), "seconds": now - began}
                     columns: dict[str, npt.NDArray[Any]] = {

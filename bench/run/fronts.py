@@ -16,13 +16,13 @@ import numpy as np
 
 from bench.cache.digests import content_key
 from bench.experiment.parts import System
-from bench.latency.against_baseline import TOTAL_P95, told_apart
 from bench.latency.figures import RoundFigures
 from bench.quality.evaluation import Evaluator
 from bench.results.model import Front, Latency, OnFront, SystemResult, Target
 from bench.run.entries import Entry
 from bench.statistics.comparison import differ
 from bench.statistics.equal_recall import Choice, Setting, attainable, choose, dominated, halves, lower_bound
+from bench.statistics.latency_comparison import TOTAL_P95, told_apart
 from bench.statistics.measures import Measure, evaluate
 from bench.statistics.per_query import PerQuery, QueryFlags, defined, mean_over_queries
 from bench.statistics.significance import mean_interval

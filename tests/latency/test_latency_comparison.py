@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bench.experiment.file import LoadPoint
-from bench.latency.against_baseline import OWN_P50, TOTAL_P95, against_baseline, comparable, told_apart
+from bench.latency.against_baseline import against_baseline, comparable
 from bench.latency.figures import RoundFigures
+from bench.statistics.latency_comparison import OWN_P50, TOTAL_P95, told_apart
 from tests import small
 
 SCATTER = np.exp(np.array([0.02, -0.02] * 5))

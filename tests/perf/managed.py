@@ -12,13 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from adapters.base import Corpus, Queries, Reranker, Rows, TextRows
+from adapters.base import Corpus, Queries, Reranker, Rows, Scored, TextRows
 from adapters.encoders._managed import ManagedEncoder
 from adapters.encoders.cohere import CohereEncoder, CohereOptions
 from adapters.encoders.openai import OpenAIEncoder, OpenAIOptions
@@ -74,6 +75,23 @@ def embedded(encoder: ManagedEncoder, texts: list[str]) -> None:
             segments.append(digests[np.asarray(positions)], {"vectors": encoded.vectors})
 
 
+class AllAtOnce:
+    """A reranker that is given all queries together."""
+
+    def __init__(self, reranker: Reranker, queries: Queries) -> None:
+        self.reranker = reranker
+        self.queries = queries
+
+    def lots(self, rows: Rows) -> list[npt.NDArray[np.intp]]:
+        return [np.arange(len(rows))]
+
+    def score_each(self, positions: npt.NDArray[np.intp], rows: Rows) -> Iterator[tuple[Sequence[int], Scored]]:
+        return self.reranker.score_each(self.queries.at(positions), rows)
+
+    def units(self, query: int, rows: Rows) -> int:
+        return 1
+
+
 def scored(reranker: Reranker, queries: Queries, documents: list[str], candidates: Rows) -> None:
     """The scoring stage of a run, from an empty cache."""
     assert queries.texts is not None
@@ -82,9 +100,7 @@ def scored(reranker: Reranker, queries: Queries, documents: list[str], candidate
             label=reranker.name,
             segments=Segments(Path(folder)),
             digests=(text_digests(queries.texts), text_digests(documents)),
-            score_each=lambda positions, rows: reranker.score_each(queries.at(positions), rows),
-            lots=lambda rows: [np.arange(len(rows))],
-            units=lambda query, rows: 1,
+            scorer=AllAtOnce(reranker, queries),
             count=Count(),
             emit=lambda event: None,
         ).scores(candidates)
