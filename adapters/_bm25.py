@@ -91,7 +91,7 @@ class Bm25Options(Options):
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of the packages that decide the terms and the scores."""
+        """Versions of the packages that determine the terms and the scores."""
         packages = {"stem": ["PyStemmer"], "jieba": ["jieba"]}.get(self.tokenizer, [])
         return {name: version(name) for name in ["bm25s", *packages]}
 
@@ -120,7 +120,7 @@ def terms_of(options: Bm25Options) -> Callable[[str], list[str]]:
         return lambda text: [term for term in split(text.lower()) if term not in stop]
     import Stemmer
 
-    local = threading.local()  # a PyStemmer object serves one thread at a time
+    local = threading.local()  # a PyStemmer object can serve only one thread at a time
 
     def terms(text: str) -> list[str]:
         if not hasattr(local, "stem"):
@@ -134,7 +134,7 @@ def terms_of(options: Bm25Options) -> Callable[[str], list[str]]:
 def _splitter(options: Bm25Options) -> Callable[[str], list[str]]:
     if options.tokenizer == "jieba":
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its source holds escapes that current Pythons warn of
+            warnings.simplefilter("ignore")  # its source holds escapes that current Python versions warn about
             import jieba
         jieba.setLogLevel(logging.WARNING)
         cut = jieba.Tokenizer().lcut
@@ -204,7 +204,8 @@ class Bm25Index:
 
     @staticmethod
     def build(texts: Iterable[str | None], options: Bm25Options) -> Bm25Index:
-        """Index n texts in their order; the vocabulary is numbered by first appearance, so builds are identical."""
+        """Index n texts in their order. The vocabulary is numbered by first appearance, so that builds are
+        identical."""
         import bm25s
 
         terms = terms_of(options)

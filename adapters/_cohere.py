@@ -1,6 +1,5 @@
-"""What Cohere's encoder and reranker share: the client and what its errors mean.
-
-Written against what cohere 5.18 to 7 have in common.
+"""Shared by Cohere's encoder and reranker: the client, and the mapping of its errors. It uses only what cohere 5.18 to
+7 have in common.
 """
 
 from __future__ import annotations
@@ -56,10 +55,10 @@ class Cohere(Service):
         except httpx.TransportError as error:
             raised = self.unreachable(error)
         except (pydantic.ValidationError, *MISSHAPEN) as error:
-            # The SDK's typed models are built from whatever JSON came, without a check of their own.
+            # The SDK builds its typed models from any JSON, without checking it.
             raised = self.misshapen(f"not the promised form ({type(error).__name__})", error)
         except Exception as error:
-            if type(error).__name__ != "ParsingError":  # of cohere.core, in no release before 5.15
+            if type(error).__name__ != "ParsingError":  # of cohere.core, since 5.15
                 raise
             raised = self.misshapen("not the promised form", error)
         raise raised from raised.__cause__
@@ -83,7 +82,7 @@ class Cohere(Service):
         with self._making:
             if self._client is None:
                 self._client = self.client(httpx)
-                # A server of one's own may do without a key; the SDK may not.
+                # A user's own server may need no key, but the SDK always wants one.
                 self._sdk = cohere.ClientV2(self.key or "none", base_url=self.url, httpx_client=self._client)
         return self._sdk
 

@@ -1,4 +1,5 @@
-"""What the writing of texts asks of a tokenizer: scripts without spaces, and names that are not made of letters."""
+"""Detects writing that needs a special tokenizer: scripts without spaces, and names that contain other characters than
+letters."""
 
 from __future__ import annotations
 
@@ -19,9 +20,8 @@ _SCRIPTS: Mapping[Writing, re.Pattern[str]] = {
 
 
 def advice(texts: Sequence[str], offered: Mapping[Writing, str], *, option: str) -> str | None:
-    """A sentence that names tokenizers for the writings of these texts; None where none of those offered would help.
-
-    offered: the option's value, or values, for each writing.
+    """A sentence that names tokenizers for the writing of these texts; None where none of the offered ones would help.
+    offered: by kind of writing, the value or values of the option.
     """
     found = [writing for writing, pattern in _SCRIPTS.items() if any(map(pattern.search, texts))]
     if "Japanese" in found and "Chinese" in found and not _apart(texts):

@@ -1,4 +1,5 @@
-"""What a client accepts of a server: an answer whole in time, of bounded size, from the address that was asked alone.
+"""Bounds what a client accepts from a server: a whole answer within a time, of a bounded size, and only from the
+address that was asked.
 
 A library is httpx or one with its interface (httpx2, which the OpenAI SDK speaks with).
 """
@@ -16,18 +17,19 @@ from urllib.parse import urljoin, urlsplit
 
 from adapters.base import AdapterRejected, is_loopback
 
-LARGEST = 64 << 20  # bytes of an answer, as they are when unpacked
+LARGEST = 64 << 20  # bytes of an unpacked answer
 _SHORTEST_WAIT = 0.001  # seconds; zero would make a socket non-blocking
-_PIECE = 1 << 16  # bytes that are unpacked, or sent, at once
-# Brotli and zstd are not asked for: no decoder of theirs in the HTTP libraries says how much it will give at once.
+_PIECE = 1 << 16  # bytes that are unpacked or sent at a time
+# Brotli and zstd are not offered, because their decoders in the HTTP libraries cannot bound how much they return at a
+# time.
 ACCEPTED = "gzip, deflate"
 _SHOWN_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is accepted. who: the server, in words. seconds: from the moment that a request leaves to the last byte of
-    its answer. cure: what to do about an answer that is too large, as a sentence."""
+    """The bounds. who: the server, in words. seconds: from the sending of a request to the last byte of its answer.
+    cure: what to do about an answer that is too large, as a sentence."""
 
     who: str
     seconds: float
@@ -35,11 +37,11 @@ class Bounds:
     cure: str = "Check that the address is that of the service."
 
     def too_large(self) -> AdapterRejected:
-        """The error for an answer of more bytes."""
+        """The error for an answer that is too large."""
         return AdapterRejected(f"{self.who} answered with more than {self.largest / (1 << 20):,.0f} MiB. {self.cure}")
 
     def elsewhere(self, status: int, url: str, target: str) -> AdapterRejected:
-        """The error for an answer that points elsewhere: key and texts would be shown to whoever is there."""
+        """The error for an answer that redirects: following it would send key and texts to another address."""
         return AdapterRejected(
             f"{self.who} sends on to {address_shown(target, url)} ({status}), and is not followed there. If "
             "that is where the service is, name that address instead."
@@ -65,7 +67,7 @@ def bounded_client(
 ) -> Any:
     """A client of the library for the server at that address. Raises what the library raises, and AdapterRejected.
 
-    connections: at once, None for any number; kept_alive: how many of them stay open.
+    connections: the most at a time, None for any number. kept_alive: how many of them stay open.
     """
     limits = library.Limits(max_connections=connections, max_keepalive_connections=kept_alive)
     return library.Client(
@@ -89,7 +91,8 @@ def proxy_for(url: str) -> str | None:
 
 
 def address_shown(url: str, base: str = "") -> str:
-    """An address without credentials and query, short and printable. base: what a relative one starts from."""
+    """An address without credentials and query, short and printable. base: the address that a relative one starts
+    from."""
     try:
         parts = urlsplit(urljoin(base, url))
     except ValueError:  # a half bracket, for instance
@@ -98,13 +101,13 @@ def address_shown(url: str, base: str = "") -> str:
 
 
 def printable(text: str) -> str:
-    """Text of a stranger on one line, short, without control characters."""
+    """Text of foreign origin on one line, short, without control characters."""
     line = "".join(character if character.isprintable() else "?" for character in text)
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]} …"
 
 
 def unpacked(pieces: Iterator[bytes], coding: str, bounds: Bounds) -> Iterator[bytes]:
-    """An answer's bytes as they are when unpacked, a little at a time. coding: of Content-Encoding, lower case.
+    """The unpacked bytes of an answer, a little at a time. coding: of Content-Encoding, lower case.
 
     Raises AdapterRejected above the bound, EOFError and zlib.error for what cannot be unpacked.
     """
@@ -163,8 +166,8 @@ def _transport(library: Any, bounds: Bounds, *, limits: Any, proxy: str | None) 
         def __init__(self) -> None:
             super().__init__(limits=limits, proxy=proxy)
             self._until = _Until()
-            # The library lets its pool be given no backend, and its own timeouts are of single reads: an answer that
-            # comes byte by byte, its headers too, would never end.
+            # The library offers no way to pass a backend to its pool, and its own timeouts are for single reads.
+            # Without this, an answer whose bytes, or header bytes, come one by one would never end.
             self._pool._network_backend = _Timed(self._pool._network_backend, self._until)
 
         def handle_request(self, request: Any) -> Any:
@@ -200,7 +203,7 @@ class _Until(threading.local):
 
 
 class _Timed:
-    """A network backend, or a stream of one, whose waits end when the answer must be whole."""
+    """A network backend, or a stream of one. Its waits end at the time when the answer must be whole."""
 
     def __init__(self, inner: Any, until: _Until) -> None:
         self._inner = inner

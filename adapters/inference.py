@@ -1,7 +1,5 @@
-"""What the libraries raise while a local model is loaded or works, as errors that say what to do.
-
-Only what a type or a message surely tells is mapped. Anything else goes on as it is, and ends its system with its
-traceback.
+"""Maps what libraries raise while a local model is loaded or works to errors that say what to do. Only errors whose
+type or message is certain are mapped. Any other is raised on unchanged, and ends its system with its traceback.
 """
 
 from __future__ import annotations
@@ -73,8 +71,8 @@ def working(
     device: str,
     tokenize: Callable[[list[str]], Any],
 ) -> Iterator[None]:
-    """Map what is raised while a model reads texts. texts: called where they have to be told of. tokenize: of the
-    model, to find a text that it cannot read.
+    """Map what is raised while a model reads texts. texts: gives the texts, called where an error has to tell of them.
+    tokenize: the model's tokenizer, to find a text that it cannot read.
 
     Raises OutOfMemory, AdapterRejected.
     """
@@ -122,7 +120,7 @@ def _unreadable(texts: Sequence[str], tokenize: Callable[[list[str]], Any]) -> t
     for position, text in enumerate(texts):
         try:
             tokenize([text])
-        except BaseException as error:  # tokenizers panic, which is no Exception
+        except BaseException as error:  # a panic in tokenizers is no Exception
             if isinstance(error, KeyboardInterrupt):
                 raise
             return position, f"{type(error).__name__}: {first_line(error)}"
@@ -130,7 +128,7 @@ def _unreadable(texts: Sequence[str], tokenize: Callable[[list[str]], Any]) -> t
 
 
 def _give_back(device: str) -> None:
-    """Let go of what torch keeps for later on a device, so that the next model has it."""
+    """Release the memory that torch keeps on a device, so that the next model can use it."""
     torch = sys.modules.get("torch")
     if torch is not None and device == "cuda":
         torch.cuda.empty_cache()

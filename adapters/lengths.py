@@ -1,4 +1,4 @@
-"""What a loaded transformer cuts: counted with a copy of its own tokenizer."""
+"""Counts the texts that a loaded transformer cuts, with a copy of its own tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding a model that the config names, and what its small files say of it, without loading it.
+"""Finds a model that the config names, and reads its small files, without loading it.
 
 A reference is read as `package:<distribution>/<path inside>`, else as a folder (absolute, or relative to the
 experiment file), else as an id on the Hugging Face hub. A hub id is served from the local cache when it is there:
@@ -39,7 +39,7 @@ _HUB_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that is there: in a folder, or on the hub at one commit.
+    """A model that was found: in a folder, or on the hub at one commit.
 
     reference: as the config writes it. folder: None for a hub model whose weights are not in the cache.
     repository, commit: for hub models.
@@ -78,7 +78,8 @@ class Model:
             raise ModelNotFound(f"{path} of model {self.reference!r} is not valid JSON: {error}") from error
 
     def fingerprint(self) -> dict[str, str]:
-        """What decides the model's output: the commit of a hub model, the hash of a folder's weights and settings."""
+        """What determines the model's output: the commit of a hub model, or the hash of a folder's weights and
+        settings."""
         if self.commit is not None:
             return {"commit": self.commit}
         assert self.folder is not None
@@ -140,7 +141,7 @@ def safetensors_shape(path: Path, names: Sequence[str]) -> tuple[int, ...] | Non
 
 
 def _safetensors_header(path: Path) -> Mapping[str, Any]:
-    """What a safetensors file says of its tensors.
+    """The header of a safetensors file, which describes its tensors.
 
     Source: the format's description: eight bytes of length (little-endian), a JSON header, then the tensors, whose
     places count from the header's end.
@@ -190,7 +191,7 @@ def torch_dtype(dtype: Dtype) -> Any:
 
 @contextmanager
 def silent_loading() -> Iterator[None]:
-    """Without the bars that transformers draws on stderr while it reads weights."""
+    """Inside the context, transformers draws no progress bars on stderr while it reads weights."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -254,8 +255,8 @@ def _in_package(reference: str) -> Path:
 
 
 def _close_to(name: str) -> str:
-    """What is installed under a name like it. What a package index holds of that name nobody has checked, so it is
-    not advised to install that."""
+    """Installed packages with a similar name. It does not advise to install the name itself, because nobody has checked
+    what a package index holds under it."""
     there = {d.name for d in importlib.metadata.distributions() if d.name}
     plain = {re.sub(r"[-_.]+", "-", each).lower(): each for each in there}
     close = difflib.get_close_matches(re.sub(r"[-_.]+", "-", name).lower(), plain, n=3, cutoff=0.6)
@@ -322,7 +323,7 @@ def _commit(repository: str, revision: str | None, both: str, cures: str) -> str
         raise ModelNotFound(
             f"{both} cannot be had: {_first_line(error)} A private or gated model needs HF_TOKEN. {cures}"
         ) from error
-    except Exception as error:  # the hub's client lets its HTTP library's connection errors through
+    except Exception as error:  # the hub's client does not catch connection errors of its HTTP library
         if not isinstance(error, OSError) and not type(error).__module__.startswith(("httpx", "httpcore", "requests")):
             raise
         raise ModelNotFound(

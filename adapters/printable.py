@@ -1,12 +1,12 @@
-"""Text of foreign origin as a terminal may get it: names, ids, texts and errors may come from a stranger's data."""
+"""Makes text of foreign origin safe for a terminal: names, ids, texts and errors may come from a stranger's data."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
 
-# Control characters, half surrogate pairs, what is not seen (bidirectional overrides, zero widths), and separators of
-# lines and paragraphs: a terminal obeys them, or they make it show what is not there.
+# Control characters, half surrogate pairs, invisible characters (bidirectional overrides, zero widths), and separators
+# of lines and paragraphs: a terminal obeys them, or shows something else than the text.
 _CATEGORIES = frozenset({"Cc", "Cs", "Cf", "Zl", "Zp"})
 
 
@@ -15,7 +15,8 @@ def _as_python(char: str) -> str:
 
 
 def printable(text: str, *, keep: str = "\n\t", escape: Callable[[str], str] = _as_python) -> str:
-    """The text with each such character written as Python does (`\\x1b`, `\\u202e`). keep: those of them that stay."""
+    """The text with each such character written as Python does (`\\x1b`, `\\u202e`). keep: such characters that
+    stay."""
     if text.isprintable():
         return text
     return text.translate({ord(char): escape(char) for char in unprintable(text).difference(keep)})

@@ -1,7 +1,8 @@
-"""Nothing that an engine says of itself reaches a user's screen: what went wrong comes as an error, what was built is
-read back, and a thousand lines about an engine's future would hide both.
+"""Keeps what engines print off the user's screen. Failures arrive as errors, and what was built is read back; a
+thousand lines about deprecations would hide both.
 
-One place for all packages, before any of them is imported: most read these variables then. What a user has set stays.
+It is done here for all packages, before any of them is imported, because most read these variables at import. What the
+user has set stays.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _VARIABLES = {
     "HF_HUB_DISABLE_SYMLINKS_WARNING": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TQDM_DISABLE": "1",
-    # Said aloud, it is what the package does anyway; unsaid, a warning follows each child process.
+    # The package's default. Where the variable is not set, the package warns in each child process.
     "TOKENIZERS_PARALLELISM": "true",
     # C++ libraries that write to the standard error stream themselves.
     "GRPC_VERBOSITY": "NONE",
@@ -40,14 +41,14 @@ _VARIABLES = {
 
 
 def quieten_engines() -> None:
-    """Set what the engines read when they are imported. Child processes inherit it."""
+    """Set the variables that engines read when they are imported. Child processes inherit it."""
     for name, value in _VARIABLES.items():
         os.environ.setdefault(name, value)
 
 
 def quieten_process() -> None:
-    """Keep Python's own log and warnings off the screen: for a process that is all this harness's, such as a command or
-    a child of it. `python -W` and PYTHONWARNINGS bring the warnings back."""
+    """Keep Python's own log and warnings off the screen. For a process that belongs wholly to this harness, such as a
+    command or its child. `python -W` and PYTHONWARNINGS bring the warnings back."""
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(logging.NullHandler())  # without one Python prints warnings and errors of every package

@@ -1,4 +1,4 @@
-"""Limits per minute, kept by waiting: what was let through within any 60 seconds never exceeds them."""
+"""Limits per minute, kept by waiting: the amount within any 60 seconds never exceeds them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 
 class RateLimit:
-    """At most so much within any 60 seconds; first come, first served.
+    """Bounds amounts within any 60 seconds; first come, first served.
 
-    Limits are by name: requests, tokens, items. An amount above a limit of its own passes alone.
+    Limits are by name: requests, tokens, items. A single amount above its limit passes alone.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RateLimit:
             return Reservation(max(0.0, at - now), entries)
 
     def settle(self, reservation: Reservation, name: str, amount: float) -> None:
-        """Correct an estimated amount by what it turned out to be."""
+        """Replace an estimated amount by the real one."""
         entry = reservation.entries.get(name)
         if entry is not None:
             with self._lock:
@@ -55,7 +55,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """wait_seconds: until the place comes."""
+    """wait_seconds: how long to wait for the place."""
 
     wait_seconds: float
     entries: Mapping[str, _Entry]

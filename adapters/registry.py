@@ -65,13 +65,13 @@ _own_alone = False
 
 
 def leave_out_third_parties() -> None:
-    """Let this process load no adapter but those of this distribution, for good."""
+    """From now on this process loads no adapters but those of this distribution."""
     global _own_alone
     _own_alone = True
 
 
 def names(role: RoleName) -> tuple[str, ...]:
-    """The adapters of a role that can be asked for, built in and third-party."""
+    """The names of all adapters of a role, built-in and third-party."""
     return tuple(sorted({*_BUILT_IN[role], *_entry_points(role)}))
 
 

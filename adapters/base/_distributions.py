@@ -1,4 +1,4 @@
-"""Which distribution brings a package that can be imported."""
+"""Finds the distribution that an importable package belongs to."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, distribution, packages_dist
 
 @lru_cache(maxsize=256)
 def distribution_of(package: str, likely: str | None = None) -> str | None:
-    """The installed distribution that brings a package, None where there is none. likely: the name to try first; to
-    search all distributions takes a good part of a second."""
+    """The installed distribution that a package belongs to, None where there is none. likely: the name to try first,
+    because searching all distributions takes a good part of a second."""
     for name in (likely, package):
         if name is not None and (found := _named(name)) is not None:
             return found

@@ -1,5 +1,5 @@
-"""What the contracts of all roles share. Public methods check and batch; an author fills in the small core (the `_`
-methods).
+"""The common part of the contracts of all roles. Public methods check and batch; an author writes the small core (the
+methods that begin with `_`).
 
 Every adapter is one class in one file with `name`, an `Options` model, and what to install. Heavy packages are
 imported inside the methods that need them. The constructor takes validated options and a Context, and does
@@ -29,8 +29,8 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def refuse_idle(self, option: str, without: str, *, heeded: bool) -> None:
-        """Raise ValueError for an option that is set to something and changes nothing. without: what it would need. For
-        validators: what a user writes either counts or is named as a fault."""
+        """Raise ValueError for an option that is set and changes nothing. without: what it would need to have an
+        effect. For validators: what a user writes either has an effect or is named as a fault."""
         unset = type(self).model_fields[option].get_default(call_default_factory=True)
         if not heeded and getattr(self, option) != unset:
             raise ValueError(f"{option} has no effect without {without}")
@@ -45,7 +45,7 @@ class Adapter(ABC):
 
     name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()  # importable packages beyond the standard library
-    extra: ClassVar[str | None] = None  # the extra of this distribution that brings them
+    extra: ClassVar[str | None] = None  # the extra of this distribution that installs them
     brought_by: ClassVar[Mapping[str, str]] = {}  # the distribution of a required package, where its name is another
     figures_from: ClassVar[tuple[str, ...] | None] = None  # those of `requires` that can change a figure; None: all
     key_env: ClassVar[str | None] = None  # environment variable from which the provider's own SDK reads the key
@@ -53,7 +53,7 @@ class Adapter(ABC):
 
     @classmethod
     def missing(cls) -> MissingDependency | None:
-        """The first package that is not installed, as the error to raise; imports nothing."""
+        """The error for the first required package that is not installed, else None. Imports nothing."""
         for package in cls.requires:
             if importlib.util.find_spec(package) is None:
                 return MissingDependency(cls.name, package, cls.extra)
@@ -74,25 +74,26 @@ class Adapter(ABC):
             raise error
 
     def contacts(self) -> Sequence[Contact]:
-        """Whom this adapter talks to, known from its options and the environment alone; none for one that works on
-        this machine by itself. Unless a subclass says, what its options look like: it is announced and asked for."""
+        """Whom this adapter talks to, from its options and the environment alone; nobody for an adapter that works on
+        this machine by itself. The default guesses from options that look like addresses, which are then announced to
+        the user and asked for."""
         options = (getattr(self, name, None) for name in ("options", "index", "connection"))
         context = getattr(self, "context", None)
         return contacts_feared(self.name, options, getattr(context, "own_addresses", frozenset()))
 
     def check_alone(self) -> None:
-        """As `check`, but whoever a dry run must leave alone is not asked."""
+        """As `check`, without asking anybody whom a dry run must leave alone."""
         if not asks_others(self.contacts()):
             self.check()
         elif error := self.missing():
             raise error
 
     def remarks(self) -> Sequence[str]:
-        """Sentences on how its work went that the reader of a result must know. Called when a run's work is done."""
+        """Sentences on how the work went that readers of a result must know. Called at the end of a run's work."""
         return ()
 
     def close(self) -> None:
-        """Give back connections and memory. Called once; the adapter is not used afterwards."""
+        """Release connections and memory. Called once; the adapter is not used afterwards."""
         return
 
     def __enter__(self) -> Self:

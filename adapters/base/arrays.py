@@ -128,8 +128,8 @@ class Tables:
     notes: sentences that a reader of the result must know, such as how relevance was derived.
     provenance: versions and origins of what the tables were made from.
 
-    A table whose rows stand on the lines of one file may say so, that messages can name the line: a column line
-    (int32, from 1) and the file's path under the key `file` of its schema's metadata. It is no content.
+    A table whose rows come from the lines of one file may tell so, and messages then name the line: a column line
+    (int32, from 1), and the file's path under the key `file` of its schema's metadata. Neither counts as content.
     """
 
     corpus: pa.Table
@@ -199,7 +199,7 @@ class Hits:
         return Hits(np.full((n, limit), EMPTY_ROW, np.int32), np.full((n, limit), EMPTY_SCORE, np.float32))
 
     def without(self, dropped: Flags, limit: int) -> Hits:
-        """The first `limit` hits at other places than the dropped ones, which are bool and shaped as the rows."""
+        """The first `limit` hits without the dropped ones. dropped: bool, shaped as the rows."""
         order = np.argsort(dropped, axis=1, kind="stable")[:, :limit]
         rows = np.take_along_axis(np.where(dropped, np.int32(EMPTY_ROW), self.rows), order, axis=1)
         scores = np.take_along_axis(np.where(dropped, EMPTY_SCORE, self.scores), order, axis=1)
@@ -212,7 +212,7 @@ class Hits:
         return Hits(rows, scores, texts)
 
     def spread(self, positions: npt.NDArray[np.intp], count: int) -> Hits:
-        """These hits at the positions of their queries among `count`, the others without any."""
+        """Hits of `count` queries: these at the given positions, and none for the others."""
         whole = Hits.empty(count, self.rows.shape[1])
         whole.rows[positions], whole.scores[positions] = self.rows, self.scores
         if self.texts is None:
@@ -266,8 +266,8 @@ class Place:
 class IndexRef:
     """A built index, as JSON can hold it: enough for `Store.open` in another process.
 
-    rows: that the engine holds. withheld, undirected: rows of documents whose vector is zero and so has no direction
-    under cosine; the former were not given to the engine, the latter were, for their texts.
+    rows: how many the engine holds. withheld, undirected: rows of documents whose vector is zero and so has no
+    direction under cosine. Withheld ones were not given to the engine; undirected ones were, for their texts.
     """
 
     name: str
@@ -316,7 +316,7 @@ class EffectiveIndex:
 
 
 def returned(value: Any, kind: type[T], where: str) -> T:
-    """The value, or WrongAnswer where an author's method gave another type than its contract says."""
+    """The value. Raises WrongAnswer where an author's method returned another type than its contract says."""
     if not isinstance(value, kind):
         raise WrongAnswer(
             f"{where} returned {type(value).__name__}, not {kind.__name__}. It is a fault of the adapter."
@@ -325,7 +325,7 @@ def returned(value: Any, kind: type[T], where: str) -> T:
 
 
 def numbers(values: Any, where: str) -> Floats:
-    """An author's numbers as float32, or WrongAnswer where they are none, or cannot be one array."""
+    """An author's numbers as float32. Raises WrongAnswer where they are no numbers or do not make one array."""
     if isinstance(values, np.ndarray) and values.dtype == np.float32:
         return values
     try:
@@ -334,7 +334,7 @@ def numbers(values: Any, where: str) -> Floats:
         raise WrongAnswer(f"{where}: not an array of numbers ({error}).") from error
     if array.dtype.kind not in "fiu":
         raise WrongAnswer(f"{where}: not an array of numbers, but of type {array.dtype}. It is a fault of the adapter.")
-    with np.errstate(over="ignore"):  # beyond the range of float32 it is infinite, and told as that
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is reported later
         return array.astype(np.float32, copy=False)
 
 
@@ -356,7 +356,7 @@ def check_hits(hits: Hits, queries: int, limit: int, where: str, undirected: Seq
         raise WrongAnswer(f"{where}: row {int(rows.min())} is no document. An empty place is {EMPTY_ROW}.")
     if undirected:
         scores = np.where(np.isin(rows, undirected), EMPTY_SCORE, scores)
-    if math.isnan(np.vdot(scores, scores)):  # squares of -inf, the score of an empty place, make no NaN
+    if math.isnan(np.vdot(scores, scores)):  # the square of -inf, the score of an empty place, is not NaN
         raise InvalidVectors(f"{where}: {int(np.isnan(scores).sum())} scores are NaN, which no order can hold.")
     if rows is hits.rows and scores is hits.scores and rows.dtype == np.int32:
         return hits

@@ -1,5 +1,5 @@
-"""How the values of a `meta.*` column compare, whatever the engine: each type brought to one of few, and a condition
-made a comparison with values of that type, which no rounding can change."""
+"""Defines how values of a `meta.*` column compare, the same for every engine. Each type becomes one of a few, and a
+condition becomes a comparison with values of that type that no rounding can change."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class NotComparable(Exception):
 
 
 class Shape(NamedTuple):
-    """What a column holds, as filters see it. many: each row has a list of such values."""
+    """The kind of value that a column holds for filters. many: each row has a list of such values."""
 
     kind: Kind
     many: bool = False
@@ -50,8 +50,8 @@ class Shape(NamedTuple):
 class Comparison(NamedTuple):
     """A condition over a comparable column. values: of that column's type. as_time: a column of texts is read as dates.
 
-    in, not_in: one of several values; of lists: whether they hold any of them. held: every value passes. A null
-    passes no asked.
+    in, not_in: one of several values; for lists, whether they hold any of them. held: every value passes. A null passes
+    nothing.
     """
 
     operator: ComparisonOperator
@@ -80,7 +80,7 @@ def shape_of(kind: pa.DataType) -> Shape | None:
 
 
 def comparable(column: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column as filters compare it, and as engines hold it: of the type that its shape says.
+    """The column in the form that filters compare and engines hold: of the type that belongs to its shape.
 
     NaN becomes null, -0.0 becomes 0.0, and the nulls within a list are left out: engines disagree about these. A time
     without a zone is taken as UTC, a date as its first moment. Raises NotComparable.
@@ -109,7 +109,8 @@ def times_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def comparison_for(operator: Operator, value: Any, kind: pa.DataType) -> Comparison:
-    """What a condition asks of a column of this Arrow type. value: a tuple for in and not_in. Raises NotComparable."""
+    """The comparison for a condition over a column of this Arrow type. value: a tuple for in and not_in. Raises
+    NotComparable."""
     values: tuple[Scalar, ...] = value if isinstance(value, tuple) else (value,)
     shape = shape_of(kind)
     if shape is None:
@@ -129,7 +130,7 @@ def comparison_for(operator: Operator, value: Any, kind: pa.DataType) -> Compari
     if operator == "in" or operator == "eq" or operator == "not_in" or operator == "ne":
         exact = [found for item in values if (found := _exactly(item, shape.kind)) is not None]
         return Comparison("in" if operator in ("in", "eq") else "not_in", tuple(exact), as_time)
-    if shape.kind == "bool":  # a list of values, since not every engine orders booleans
+    if shape.kind == "bool":  # a list of values, because not every engine can order booleans
         return Comparison("in", tuple(each for each in (False, True) if _ORDERED[operator](each, values[0])))
     if shape.kind in ("int", "number"):
         return _bounded(operator, values[0], shape.kind)
@@ -223,7 +224,7 @@ def _float(value: float) -> float:
 
 
 def _bounded(operator: Ordering, value: Any, kind: Literal["int", "number"]) -> Comparison:
-    """A comparison with a number, exact where the column's type cannot hold that number."""
+    """A comparison with a number. It is exact even where the column's type cannot hold that number."""
     up = operator in ("gt", "gte")
     if (own := _exactly(value, kind)) is not None:
         return Comparison(operator, (own,))

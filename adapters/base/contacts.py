@@ -1,4 +1,5 @@
-"""Whom an adapter talks to, and whose key goes there: what is asked and announced before anything is sent."""
+"""Whom an adapter talks to, and whose key goes there. It is announced, and the user is asked, before anything is
+sent."""
 
 from __future__ import annotations
 
@@ -20,12 +21,12 @@ _NAMES_A_HOST = re.compile(r"(^|_)(host|hostname|address|endpoint|server|url)e?s
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Somebody whom an adapter talks to.
+    """A server or service that an adapter talks to.
 
     address: a URL, or the name of a service. variable: the environment variable whose key goes there, None for none.
-    own: the user chose the address (the provider's own, a variable of the environment, the command line); otherwise
-    the experiment file did, which somebody else may have written. declared: the adapter says so itself; otherwise its
-    options look like it. usual: the variable is one that the adapter takes unasked, or the user's choice; otherwise
+    own: the user chose the address (the provider's own, a variable of the environment, the command line); otherwise the
+    experiment file did, which somebody else may have written. declared: the adapter named this contact; otherwise it is
+    guessed from the options. usual: the variable is one that the adapter takes unasked, or the user's choice; otherwise
     the experiment file named it.
     """
 
@@ -54,7 +55,7 @@ class Contact:
 
     @property
     def is_own_server(self) -> bool:
-        """Whether it is a server of the user's own choice on this machine that takes no key: what a dry run may ask."""
+        """Whether a dry run may ask it: a server on this machine that the user chose and that takes no key."""
         return self.own and self.here and not self.sends_key
 
 
@@ -68,11 +69,9 @@ def is_address(key: str, value: Any) -> bool:
 
 
 def contacts_feared(name: str, options: Iterable[Any], own_addresses: frozenset[str]) -> list[Contact]:
-    """Whom an adapter may talk to that does not say: what looks like an address in its options, with the variables
-    that stand there; without an address, the variables of the file go wherever the adapter sends them.
-
-    options: its options models. Addresses that the adapter's author wrote, as defaults, are those of what the user
-    installed.
+    """Whom an adapter may talk to that does not tell: the values in its options that look like addresses, with the
+    variables in the options. Without an address, the variables may go wherever the adapter sends them. options: its
+    options models. Default addresses come from the adapter's author, and the user chose to install the adapter.
     """
     models = [each for each in options if isinstance(each, BaseModel)]
     given = [leaf for model in models for leaf in _leaves("", model.model_dump(exclude_unset=True))]
@@ -108,7 +107,7 @@ def with_foreign_variables(
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The values at the ends of a dumped model, each with the nearest name above it."""
+    """The innermost values of a dumped model, each with the nearest name above it."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _leaves(str(name), inner)

@@ -24,8 +24,8 @@ class DatasetSource(Adapter):
 
     @property
     def title(self) -> str | None:
-        """What tables call the collection; None: by the adapter's name. The default is the option `name`, `path` (the
-        folder or file) or `dataset`, whichever there is first."""
+        """The name of the collection in tables; None for the adapter's name. The default is the option `name`, `path`
+        (the folder or file) or `dataset`, whichever there is first."""
         for option in ("name", "path", "dataset"):
             value = getattr(self.options, option, None)
             if value and option == "path":
@@ -39,14 +39,14 @@ class DatasetSource(Adapter):
 
     @property
     def judged_split(self) -> str | None:
-        """Which part of the collection's judgements is loaded, as results tell it; None where it has no parts. The
-        default is the option `split`."""
+        """The part of the collection's judgements that is loaded, as results name it; None where there are no parts.
+        The default is the option `split`."""
         split = getattr(self.options, "split", None)
         return None if split is None else str(split)
 
     @abstractmethod
     def load(self) -> Tables:
-        """Read the collection. Parses only: what the whole must satisfy is checked by the caller.
+        """Read the collection. It only parses: the caller checks the collection as a whole.
 
         Raises DatasetInvalid (file and line), ModelNotFound (a hub data set that is not there).
         """
@@ -57,6 +57,6 @@ class DatasetSource(Adapter):
         return None
 
     def remarks(self) -> tuple[str, ...]:
-        """Sentences for the result's reader about what lies beside those files and is not read. Asked at every load,
-        also where kept tables are used. The default has nothing to say."""
+        """Sentences for readers of a result about what lies beside those files and is not read. Called at every load,
+        also where kept tables are used. The default has none."""
         return ()

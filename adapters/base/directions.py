@@ -1,4 +1,4 @@
-"""Vectors under cosine: those without a direction, and those whose squares float32 cannot hold."""
+"""Vectors under cosine that need care: those without a direction, and those whose squares float32 cannot hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHORT, _LONG = np.float32(2.0**-80), np.float32(2.0**80)
 
 
 def without_direction(vectors: Floats) -> Flags:
-    """Which vectors (n, d) are zero and so point nowhere: under cosine they are near nothing. bool (n,)."""
+    """Which vectors (n, d) are zero and so have no direction, bool (n,): under cosine nothing is near them."""
     flags: Flags = np.logical_not(vectors.any(axis=1))
     return flags
 
@@ -33,8 +33,8 @@ def all_ordinary(vectors: Floats) -> bool:
 def of_ordinary_length(vectors: Floats) -> Floats:
     """Vectors (n, d) to be compared by cosine, whose squares float32 can hold.
 
-    A vector so short or long that they vanish or overflow there is scaled by a power of two, which keeps its direction.
-    All others are given back as they are, and so are zero vectors.
+    A vector whose squares would vanish or overflow is scaled by a power of two, which keeps its direction. All others
+    are returned as they are, zero vectors included.
     """
     if all_ordinary(vectors):
         return vectors
@@ -50,10 +50,10 @@ def of_ordinary_length(vectors: Floats) -> Floats:
 
 
 class Counted(Iterator[pa.RecordBatch]):
-    """Passes batches on, counting rows and refusing bad vectors before an engine can swallow them.
+    """Passes batches on. It counts their rows, and refuses bad vectors before an engine takes them.
 
-    by_direction: vectors are compared by cosine. rows: passed on. withheld, undirected: rows without a direction, as
-    `IndexRef` has them.
+    by_direction: vectors are compared by cosine. rows: how many were passed on. withheld, undirected: rows without a
+    direction, as `IndexRef` has them.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Counted(Iterator[pa.RecordBatch]):
         while True:
             given = self._checked(next(self._batches))
             batch = self._pointing(given) if self._by_direction else given
-            if batch.num_rows or not given.num_rows:  # none is left of a batch without any direction
+            if batch.num_rows or not given.num_rows:  # nothing is left of a batch in which no vector has a direction
                 self.rows += batch.num_rows
                 return batch
 

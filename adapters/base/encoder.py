@@ -29,7 +29,7 @@ class Encoder(Adapter):
     @property
     @abstractmethod
     def identity(self) -> Identity:
-        """What decides the vectors, whatever the role. Known without loading the model."""
+        """Everything that determines the vectors in both roles. Known without loading the model."""
 
     @property
     @abstractmethod
@@ -66,7 +66,7 @@ class Encoder(Adapter):
         return encoded
 
     def _encode_some(self, rows: TextRows, role: Role) -> Encoded:
-        """As `encode`, with the texts that have no vector among the failures."""
+        """As `encode`, but a text that has no vector is listed among the failures."""
         if not len(rows):
             return Encoded(np.empty((0, self.dimension), np.float32))
         encoded = returned(self._encode(rows, role), Encoded, f"Encoder {self.name}: _encode")
@@ -79,11 +79,11 @@ class Encoder(Adapter):
         """As `encode`, in parts as they get ready: positions in `rows`, each once, with their vectors. A text that the
         model's service refuses is among the failures of its part, and the others go on.
 
-        An encoder whose parts are paid for gives each as soon as it has come, also those that were under way when
-        another failed, before it raises: a caller that keeps every part loses nothing. The default has one part.
+        An encoder whose parts are paid for yields each as soon as it has arrived. Before it raises it also yields the
+        parts that were under way, so that a caller that keeps every part loses nothing. The default has one part.
         """
         yield range(len(rows)), self._encode_some(rows, role)
 
     @abstractmethod
     def _encode(self, rows: TextRows, role: Role) -> Encoded:
-        """The model's work for at least one row."""
+        """The model's own work, for at least one row."""

@@ -1,4 +1,5 @@
-"""Exact search: the oracle that judges every index, the store `exact` and the conformance suite are this code.
+"""Exact search. This code is the oracle that judges every index, the store `exact`, and the reference of the
+conformance suite.
 
 Scores are larger-is-better: the cosine, the dot product, or minus the squared Euclidean distance. Final scores
 are computed in float64 and given as float32, so that they do not depend on block sizes or on the BLAS. Under cosine
@@ -14,7 +15,7 @@ from adapters.base.arrays import EMPTY_ROW, Flags, Floats, Hits, Rows, Similarit
 from adapters.base.directions import of_ordinary_length, without_direction
 
 _BLOCK_BYTES = 1 << 26
-_SLACK = 32  # candidates beyond k that float32 hands to the float64 pass
+_SLACK = 32  # candidates beyond k that the float32 pass hands to the float64 pass
 
 
 def exact_scores(queries: Floats, corpus: Floats, rows: Rows, similarity: Similarity) -> Floats:
@@ -36,10 +37,10 @@ def exact_scores(queries: Floats, corpus: Floats, rows: Rows, similarity: Simila
 def exact_top_k(queries: Floats, corpus: Floats, k: int, similarity: Similarity, eligible: Flags | None = None) -> Hits:
     """The k best documents of each query, ties by row ascending.
 
-    queries: (n, d). corpus: (m, d). eligible: bool (m,), which rows may be returned (a filter).
-    Returns Hits of shape (n, k), padded where fewer than k rows are eligible. Under cosine no zero document is
-    returned, and nothing for a zero query. Vectors with NaN stand for texts that have none: such a document is not
-    returned, and nothing for such a query.
+    queries: (n, d). corpus: (m, d). eligible: bool (m,), which rows may be returned (a filter). Returns Hits of shape
+    (n, k), padded where fewer than k rows are eligible. Under cosine no zero document is returned, and nothing for a
+    zero query. A vector with NaN stands for a text that has no vector: such a document is not returned, and such a
+    query finds nothing.
     """
     there, asked = _without_nan(corpus), _without_nan(queries)
     if not there.all():
@@ -87,10 +88,8 @@ def _top_k(queries: Floats, corpus: Floats, k: int, similarity: Similarity, elig
 
 
 class ExactCorpus:
-    """A corpus made ready for many searches: what does not depend on the query is computed once.
-
-    Under cosine, zero vectors are to be left out before, of the corpus and of the queries, and the others to be
-    `of_ordinary_length`.
+    """A corpus prepared for many searches: what does not depend on the query is computed once. Under cosine the caller
+    leaves out zero vectors, among documents and queries, and makes the others `of_ordinary_length`.
     """
 
     def __init__(self, vectors: Floats, similarity: Similarity) -> None:
@@ -160,7 +159,7 @@ def ann_recall(
     head = found[:, :k]
     scores = exact_scores(queries, corpus, head, similarity).astype(np.float64)
     scores[_repeated(head)] = -np.inf
-    if similarity is Similarity.COSINE:  # a zero document's cosine is given as 0, which may be more than the k-th best
+    if similarity is Similarity.COSINE:  # the cosine of a zero document is given as 0, which may be above the k-th best
         scores[_zero_documents(scores, head, corpus)] = -np.inf
     hits = ((scores >= hit_threshold(best, k, wanted)[:, None]) & (head != EMPTY_ROW)).sum(axis=1)
     np.divide(np.minimum(hits, wanted), wanted, out=recall, where=wanted > 0)

@@ -45,7 +45,7 @@ class Condition:
     value: Scalar | tuple[Scalar, ...]
 
     def over(self, kind: pa.DataType) -> Comparison:
-        """What it asks of a column of this Arrow type, made `comparable`. Raises InvalidOptions."""
+        """The comparison for a column of this Arrow type, once the column is `comparable`. Raises InvalidOptions."""
         try:
             return comparison_for(self.operator, self.value, kind)
         except NotComparable as error:

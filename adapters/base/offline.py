@@ -1,4 +1,4 @@
-"""The Hugging Face hub left alone for a while: what is in its local cache is used, nothing is asked for."""
+"""Switches off the Hugging Face hub for a while: its local cache is used, and the hub is not asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 HUB = "Hugging Face hub"
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-# What the packages made of the variables when they were imported.
+# The constants that the packages set from the variables when they were imported.
 _SETTINGS = (
     ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
     ("datasets.config", "HF_HUB_OFFLINE"),
@@ -19,13 +19,13 @@ _SETTINGS = (
 
 
 def hub_is_offline() -> bool:
-    """Whether the user has told the hub's packages to stay away from it."""
+    """Whether the user has switched the hub off for its packages."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 @contextmanager
 def hub_offline() -> Iterator[None]:
-    """Ask the hub for nothing within, whether or not its packages are imported already."""
+    """Do not ask the hub within the context, whether or not its packages are imported already."""
     variables = {name: os.environ.get(name) for name in OFFLINE_VARIABLES}
     settings: list[tuple[Any, str, Any]] = [
         (sys.modules[module], name, getattr(sys.modules[module], name))
@@ -43,7 +43,7 @@ def hub_offline() -> Iterator[None]:
                 os.environ.pop(variable, None)
             else:
                 os.environ[variable] = value
-        if not hub_is_offline():  # a package that was imported within read the variables as they were then
+        if not hub_is_offline():  # a package that was imported within the context read the changed variables
             settings += [(sys.modules[module], name, False) for module, name in _SETTINGS if module in sys.modules]
         for loaded, name, before in reversed(settings):
             setattr(loaded, name, before)

@@ -41,7 +41,7 @@ class Reranker(Adapter):
     @property
     @abstractmethod
     def identity(self) -> Identity:
-        """What decides the scores. Known without loading the model."""
+        """Everything that determines the scores. Known without loading the model."""
 
     @property
     def encoder_name(self) -> str | None:
@@ -58,7 +58,7 @@ class Reranker(Adapter):
         return name
 
     def prepare(self, corpus: Corpus) -> None:
-        """Take what may be known beforehand: texts by row, vectors where `needs` is "vector". Untimed."""
+        """Take the corpus before the first search: texts by row, and vectors where `needs` is "vector". Untimed."""
         self.corpus = corpus
 
     def score(self, queries: Queries, candidates: Rows) -> Scored:
@@ -78,7 +78,7 @@ class Reranker(Adapter):
         return scored
 
     def _score_some(self, queries: Queries, candidates: Rows) -> Scored:
-        """As `score`, whatever was refused."""
+        """As `score`, also where everything was refused."""
         if not candidates.size or not (candidates >= 0).any():
             return Scored(np.full(candidates.shape, -np.inf, np.float32))
         scored = returned(self._score(queries, candidates), Scored, f"Reranker {self.name}: _score")
@@ -103,9 +103,9 @@ class Reranker(Adapter):
         yield range(len(queries)), self._score_some(queries, candidates)
 
     def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
-        """Which queries hold no term of the prepared corpus; None for a reranker that does not go by terms."""
+        """Which queries hold no term of the prepared corpus; None for a reranker that does not compare terms."""
         return None
 
     @abstractmethod
     def _score(self, queries: Queries, candidates: Rows) -> Scored:
-        """The model's work for at least one pair."""
+        """The model's own work, for at least one pair."""

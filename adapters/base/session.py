@@ -23,7 +23,7 @@ from adapters.base.arrays import (
 from adapters.base.directions import all_ordinary, of_ordinary_length
 from adapters.base.filters import Filter
 
-_MOST_BESIDE = 1000  # hits asked for beyond the limit, that documents without a direction may take the places of
+_MOST_BESIDE = 1000  # additional hits, because documents without a direction may take up places
 
 
 class Session(ABC):
@@ -77,18 +77,18 @@ class Session(ABC):
         return hits.without(np.isin(hits.rows, undirected), limit)
 
     def _found(self, queries: Queries, limit: int, filter: Filter | None, undirected: Sequence[int] = ()) -> Hits:
-        """What the author's search gives, checked."""
+        """The hits of the author's search, checked."""
         where = f"{type(self).__module__}.{type(self).__qualname__}: _search"
         hits = returned(self._search(queries, limit, filter), Hits, where)
         return check_hits(hits, len(queries), limit, where, undirected)
 
     @abstractmethod
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
-        """The engine's work for at least one query over at least one row."""
+        """The engine's own work, for at least one query over at least one row."""
 
     def unknown_ids(self) -> UnknownIds:
-        """How many of the documents that its searches found so far are not in the corpus. Only a service that holds
-        its documents itself can find any; hits do not hold them."""
+        """How many of the documents that its searches found so far are not in the corpus. Hits leave them out. Only a
+        service that holds documents of its own can find such."""
         return UnknownIds()
 
     def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
@@ -97,7 +97,7 @@ class Session(ABC):
         return None
 
     def close(self) -> None:
-        """Give the handle back."""
+        """Release the session's handle."""
         return
 
     def __enter__(self) -> Self:

@@ -41,10 +41,10 @@ class Store(Adapter):
     Index: ClassVar[type[BaseModel]] = NoOptions
     Query: ClassVar[type[BaseModel]] = NoOptions
     Connection: ClassVar[type[BaseModel]] = NoOptions
-    reproducible: ClassVar[bool] = False  # building twice gives the same index, so one build tells all
+    reproducible: ClassVar[bool] = False  # building twice gives the same index, so one build is enough
     embedded: ClassVar[bool] = True  # runs in this process and keeps its files in the folder it is given
     filters: ClassVar[bool] = True  # searches under a filter
-    similarities: ClassVar[tuple[Similarity, ...]] = tuple(Similarity)  # metrics it has; none where it takes no vectors
+    similarities: ClassVar[tuple[Similarity, ...]] = tuple(Similarity)  # of the engine; none: it takes no vectors
     scores_exact: ClassVar[bool] = True  # cosine, inner product or minus the squared distance, not those of codes
     takes_rows: ClassVar[bool] = False  # rows may be inserted while it is searched: `_insert` and `_settle` are there
 
@@ -77,7 +77,7 @@ class Store(Adapter):
     @property
     @abstractmethod
     def identity(self) -> Identity:
-        """Engine, and the versions that decide what it builds. Index options are keyed beside it."""
+        """The engine, and the versions that determine what it builds. Index options are part of the key beside it."""
 
     def plan(self, rows: int, dimension: int | None, similarity: Similarity | None) -> None:
         """Raise InvalidOptions when the index options cannot work with this many rows of this dimension."""
@@ -100,11 +100,11 @@ class Store(Adapter):
         return ()
 
     def unmatched(self, documents: Sequence[str], queries: Sequence[str]) -> Unmatched | None:
-        """As a session's, before anything is built; None where only the engine knows its terms."""
+        """As `Session.unmatched`, before anything is built; None where only the engine knows its terms."""
         return None
 
     def note(self) -> str | None:
-        """One sentence the reader of a result must know of this index, such as a family name that was resolved."""
+        """One sentence about this index that readers of a result must know, such as how a family name was resolved."""
         return None
 
     def build(
@@ -123,7 +123,7 @@ class Store(Adapter):
         counted = self._counted(batches, dimension, similarity)
         built = self._build(counted, place, similarity, dimension)
         details = returned(built, Mapping, f"Store {self.name}: _build")  # type: ignore[type-abstract]
-        for _ in counted:  # rows the author did not read still count, so that a gap cannot pass
+        for _ in counted:  # rows that the author did not read count too, so that a gap is noticed
             raise NotIndexed(f"Store {self.name} did not read all batches.")
         ref = IndexRef(
             place.name,
@@ -178,7 +178,7 @@ class Store(Adapter):
         return InvalidOptions(f"store {self.name} takes no rows while it is searched")
 
     def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
-        """The engine's work for at least one row."""
+        """The engine's own work, for at least one row."""
         raise self.no_rows()
 
     def settle(self, ref: IndexRef, rows: int) -> IndexRef:
@@ -199,8 +199,8 @@ class Store(Adapter):
         raise self.no_rows()
 
     def session(self, ref: IndexRef) -> Session:
-        """What searches are asked of: a session on the index, or the answer of one without rows, which is not opened.
-        Raises as `open` does."""
+        """A session to search with: one on the index, or one that finds nothing where the index has no rows and is not
+        opened. Raises as `open` does."""
         if not ref.rows:
             return NoRows(ref)
         return returned(self.open(ref), Session, f"Store {self.name}: open")  # type: ignore[type-abstract]
@@ -211,7 +211,8 @@ class Store(Adapter):
         AdapterUnavailable."""
 
     def effective(self, ref: IndexRef) -> EffectiveIndex:
-        """What was built, as `describe` reads it back; nothing, where the index has no rows. Raises as it does."""
+        """What was built, as `describe` reads it back. An index of no rows is not asked for. Raises as `describe`
+        does."""
         if not ref.rows:
             return EffectiveIndex("none", 0, 0, flat=True)
         return returned(self.describe(ref), EffectiveIndex, f"Store {self.name}: describe")
@@ -221,8 +222,8 @@ class Store(Adapter):
         """Read back from the engine what was built. Raises IndexMissing, NotIndexed."""
 
     def built_earlier(self, ref: IndexRef) -> float | None:
-        """Seconds that the build took of an index that the engine held already, from an earlier run, when `build` was
-        asked for it; None where it was built now."""
+        """How many seconds the original build took, where the engine already held the index when `build` was called;
+        None where it was built now."""
         return None
 
     def health(self) -> tuple[str, ...]:
@@ -263,5 +264,5 @@ class Store(Adapter):
         self._drop(ref)
 
     def _drop(self, ref: IndexRef) -> None:
-        """The engine's work; nothing, where the folder is all there is."""
+        """The engine's own work. The default does nothing, for engines that keep everything in the folder."""
         return

@@ -1,4 +1,4 @@
-"""Options that mean the same and are called differently by different engines: what somebody may have meant."""
+"""Names that different engines have for the same option, to guess what a user meant."""
 
 SAME_OPTIONS: tuple[frozenset[str], ...] = (
     frozenset({"nprobes", "nprobe", "n_probes", "probes"}),

@@ -1,7 +1,6 @@
-"""How many tokens a text has, reckoned from its script: before a service is asked, and where no tokenizer is at hand.
-
-The tokenizers of managed models learnt mostly English: of other scripts they make more tokens, by the byte up to four
-times as many.
+"""Estimates the tokens of a text from its script: before a service is asked, and where no tokenizer is at hand. The
+tokenizers of managed models learnt mostly English and make more tokens of other scripts, up to four times as many per
+byte.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-RECKONING_ERROR = 0.2  # of a whole collection in one language, either way; a short text may be further off
+RECKONING_ERROR = 0.2  # for a whole collection in one language, in either direction; a short text may be further off
 
 # Tokens of a character, measured with OpenAI's tokenizer on prose, letters with the blanks between them taken apart:
 # of four UTF-8 bytes English made .81 tokens, German .90, Russian .85, Thai 1.21, Japanese 1.37, Chinese 1.39, Hindi
