@@ -181,6 +181,19 @@ def test_weaviate_and_lancedb_run_side_by_side(
     assert written["baseline"] == "exact"
 
 
+def test_returning_texts_costs_bytes_and_no_quality(
+    tmp_path: Path, beir: Path, static_model: Path, weaviate: dict[str, Any]
+) -> None:
+    file = CONFIGS / "payload.yaml"
+    written = run_small(tmp_path, file, smaller(file, beir, static_model, weaviate))
+    systems = {system["name"]: system for system in written["systems"]}
+    assert len(systems) == 8
+    for store in ("exact", "lance"):
+        without, texts = (systems[f"minilm+{store}(payload={payload})"] for payload in ("none", "text"))
+        assert texts["measures"] == without["measures"]
+        assert texts["index_bytes"] > without["index_bytes"]
+
+
 def test_managed_and_local_models_run_against_stand_ins(tmp_path: Path, static_model: Path, standin: StandIn) -> None:
     file = CONFIGS / "managed_vs_local.yaml"
     written = run_small(tmp_path, file, smaller(file, tmp_path, static_model))

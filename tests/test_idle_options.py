@@ -122,4 +122,4 @@ def test_every_key_of_the_experiment_file_is_read_by_the_harness() -> None:
     read = read_in("bench", but="file.py")
     models = [ExperimentFile, SystemEntry, LoadPoint]
     unread = {f"{kind.__name__}.{key}" for kind in models for key in kind.model_fields if not read[key]}
-    assert unread - {"ExperimentFile.payload"} == set()  # whether stores return texts is not built yet
+    assert unread == set()

@@ -11,11 +11,14 @@ from adapters._store_laws._refusals import RefusalLaws
 from adapters._store_laws._sample import Sample
 from adapters._store_laws._searching import SearchingLaws
 from adapters._store_laws._suite import StoreSuite
+from adapters._store_laws._texts import TextLaws
 
 __all__ = ["NearnessLaws", "Sample", "StoreConformance", "StoreSuite"]
 
 
-class StoreConformance(BuildingLaws, SearchingLaws, NearnessLaws, DirectionLaws, FilterLaws, GrowthLaws, RefusalLaws):
+class StoreConformance(
+    BuildingLaws, SearchingLaws, NearnessLaws, DirectionLaws, FilterLaws, TextLaws, GrowthLaws, RefusalLaws
+):
     """Subclass it as `class TestMyStore(StoreConformance)` and fill in `store`; the other hooks have defaults.
 
     What is asked of the store follows from what a search with `query` consumes: vectors, texts or both. One whose

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from adapters.base import Consumes, Filter, Flags, Floats, Queries
 
 DIMENSION = 16
 ODD_IDS = ("naïve/ü", "日本語", "it's", 'a "b"', "with space", "🙂", "-1", "\\", "a.b", "NULL")
+ODD_ENDINGS = ("", " ", "\n", "\t", " it's", ' a "b" \\', " 日本語 🙂", " <b>&amp;</b>", f" {'é' * 300}", " NULL")
 META = ("lang", "year")
 _SYLLABLES = ("ba", "ko", "du", "fa", "go", "lu", "ma", "no", "pu", "ro")  # no suffix that a stemmer would cut
 _SPREAD = 0.7  # of the logarithm of a vector's length: no two metrics then agree on more than half of the best ten
@@ -31,7 +32,7 @@ class Sample:
     which has twenty values, so that one of them leaves 5 %."""
 
     vectors: Floats
-    texts: Sequence[str]
+    texts: Sequence[str | None]
     ids: Sequence[str]
     langs: Sequence[str | None]
     years: Sequence[int]
@@ -52,8 +53,18 @@ class Sample:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def table(self, *, vectors: bool, texts: bool, meta: Sequence[str] = ()) -> pa.Table:
-        """The corpus with the columns that a run gives a store. meta: those that its filters ask for."""
+    def with_odd_texts(self) -> Sample:
+        """The same with odd endings; some texts are null, some empty, some white space."""
+        instead: dict[int, str | None] = {5: None, 7: "", 9: " \n "}
+        texts = [
+            instead[i % 13] if i % 13 in instead else f"{text}{ODD_ENDINGS[i % len(ODD_ENDINGS)]}"
+            for i, text in enumerate(self.texts)
+        ]
+        return replace(self, texts=texts)
+
+    def table(self, *, vectors: bool, texts: bool, meta: Sequence[str] = (), payload: bool = False) -> pa.Table:
+        """The corpus with the columns that a run gives a store. meta: those that its filters ask for. payload: with
+        the texts that searches return."""
         known: dict[str, pa.Array] = {
             "lang": pa.array(self.langs, pa.string()),
             "year": pa.array(self.years, pa.int64()),
@@ -63,8 +74,8 @@ class Sample:
             "id": pa.array(self.ids, pa.string()),
         }
         columns |= {f"meta.{name}": known[name] for name in meta}
-        if texts:
-            columns["text"] = pa.array(self.texts, pa.string())
+        told = pa.array(self.texts, pa.string())
+        columns |= ({"text": told} if texts else {}) | ({"payload": told} if payload else {})
         if vectors:
             flat = pa.array(self.vectors.ravel())
             columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, self.vectors.shape[1])
@@ -78,9 +89,10 @@ class Sample:
         texts: bool = False,
         meta: Sequence[str] = (),
         order: npt.NDArray[np.int64] | None = None,
+        payload: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """The corpus in batches. order: in which the rows come, when not by their number."""
-        table = self.table(vectors=vectors, texts=texts, meta=meta)
+        table = self.table(vectors=vectors, texts=texts, meta=meta, payload=payload)
         if order is not None:
             table = table.take(pa.array(order)).combine_chunks()
         yield from table.to_batches(max_chunksize=size)

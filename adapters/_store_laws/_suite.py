@@ -108,10 +108,10 @@ class StoreSuite:
         self.__dict__.setdefault("_opened", []).append(store)
         return store
 
-    def _open(self, ref: IndexRef, store: Store | None = None) -> Session:
+    def _open(self, ref: IndexRef, store: Store | None = None, *, payload: bool = False) -> Session:
         """A configured session, of a store of its own unless one is given."""
         store = store or self._new()
-        session = store.session(ref)
+        session = store.session(ref, payload=payload)
         session.configure(self.query(store))
         return session
 
@@ -142,15 +142,18 @@ class StoreSuite:
         return sample.queries(count, self._consumes)
 
     def _batches(
-        self, sample: Sample, size: int = 128, *, meta: Sequence[str] = (), order: Any = None
+        self, sample: Sample, size: int = 128, *, meta: Sequence[str] = (), order: Any = None, payload: bool = False
     ) -> Iterator[pa.RecordBatch]:
-        """A sample as a run gives it to this store: texts only where it uses them."""
-        texts = self._new().uses_text
-        return sample.batches(size, vectors=self._by_vector, texts=texts, meta=meta, order=order)
+        """A sample as a run gives it to this store: texts only where it uses them. payload: for an index whose searches
+        return texts."""
+        store = self._new()
+        payload = payload and not store.holds_text
+        texts = store.uses_text
+        return sample.batches(size, vectors=self._by_vector, texts=texts, meta=meta, order=order, payload=payload)
 
-    def _whole(self, sample: Sample, *, meta: Sequence[str] = ()) -> pa.RecordBatch:
+    def _whole(self, sample: Sample, *, meta: Sequence[str] = (), payload: bool = False) -> pa.RecordBatch:
         """A sample as one batch."""
-        return next(self._batches(sample, len(sample), meta=meta))
+        return next(self._batches(sample, len(sample), meta=meta, payload=payload))
 
     # Which laws apply
 
@@ -168,6 +171,12 @@ class StoreSuite:
         if not self.filters or not self._new().filters:
             pytest.skip("the store has no filters")
         return META
+
+    def _returning_texts(self) -> Sample:
+        """A corpus whose texts are returned."""
+        if not self._new().returns_text:
+            pytest.skip("the store returns no texts")
+        return Sample.of(300).with_odd_texts()
 
     def _taking_rows(self) -> Store:
         store = self._new()

@@ -186,7 +186,8 @@ class Queries:
 class Hits:
     """What a search found: rows int32 and scores float32, both (n, limit), best first, larger is better.
 
-    Empty places hold row -1 and score -inf, after all hits. texts: the documents' texts, where asked for.
+    Empty places hold row -1 and score -inf, after all hits. texts: for each query the text of each hit, in their order,
+    null where the document has none; only where texts were asked for (`Session.payload`).
     """
 
     rows: Rows
@@ -338,10 +339,12 @@ def numbers(values: Any, where: str) -> Floats:
         return array.astype(np.float32, copy=False)
 
 
-def check_hits(hits: Hits, queries: int, limit: int, where: str, undirected: Sequence[int] = ()) -> Hits:
+def check_hits(
+    hits: Hits, queries: int, limit: int, where: str, undirected: Sequence[int] = (), *, texts: bool = False
+) -> Hits:
     """The same hits as int32 and float32 (queries, limit). Raises WrongAnswer for another shape or type, and
     InvalidVectors for a hit whose score is NaN: it has no place in an order. undirected: rows whose scores mean
-    nothing and become -inf."""
+    nothing and become -inf. texts: whether there must be one for each hit."""
     rows = np.asarray(hits.rows)
     scores = numbers(hits.scores, f"{where}: scores")
     for name, array in (("rows", rows), ("scores", scores)):
@@ -358,9 +361,31 @@ def check_hits(hits: Hits, queries: int, limit: int, where: str, undirected: Seq
         scores = np.where(np.isin(rows, undirected), EMPTY_SCORE, scores)
     if math.isnan(np.vdot(scores, scores)):  # the square of -inf, the score of an empty place, is not NaN
         raise InvalidVectors(f"{where}: {int(np.isnan(scores).sum())} scores are NaN, which no order can hold.")
-    if rows is hits.rows and scores is hits.scores and rows.dtype == np.int32:
+    told = _check_texts(hits.texts, rows, where) if texts else hits.texts
+    if rows is hits.rows and scores is hits.scores and told is hits.texts and rows.dtype == np.int32:
         return hits
-    return Hits(rows.astype(np.int32, copy=False), scores, hits.texts)
+    return Hits(rows.astype(np.int32, copy=False), scores, told)
+
+
+def _check_texts(texts: Any, rows: npt.NDArray[Any], where: str) -> list[list[str | None]]:
+    """One text, or null, for each hit of each query. Raises WrongAnswer."""
+    if texts is None:
+        raise WrongAnswer(
+            f"{where}: texts are missing, which this session was asked for. It is a fault of the adapter."
+        )
+    if len(texts) != len(rows):
+        raise WrongAnswer(f"{where}: there are texts for {len(texts)} queries, not for {len(rows)}.")
+    told: list[list[str | None]] = []
+    for found, count in zip(texts, (rows >= 0).sum(axis=1).tolist(), strict=True):
+        if len(found) < count:
+            raise WrongAnswer(
+                f"{where}: {count} hits of a query have {len(found)} texts. It is a fault of the adapter."
+            )
+        told.append(list(found[:count]))
+        for text in told[-1]:
+            if text is not None and not isinstance(text, str):
+                raise WrongAnswer(f"{where}: a text is of type {type(text).__name__}, not str or None.")
+    return told
 
 
 def check_vectors(vectors: Floats, *, dimension: int | None, where: str) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,7 +28,13 @@ _MOST_BESIDE = 1000  # additional hits, because documents without a direction ma
 
 
 class Session(ABC):
-    """One worker's open index."""
+    """One worker's open index.
+
+    payload: whether its hits carry the documents' texts (`Hits.texts`), fetched by the very search. `Store.session`
+    sets it before `configure`; `_search` obeys it.
+    """
+
+    payload: bool = False
 
     def __init__(self, ref: IndexRef) -> None:
         self.ref = ref
@@ -50,7 +57,7 @@ class Session(ABC):
             if checked is not vectors:
                 queries = Queries(checked, queries.texts)
         if not len(queries) or not self.ref.rows:
-            return Hits.empty(len(queries), limit)
+            return self._nothing(len(queries), limit)
         if queries.vectors is None or self.ref.similarity is not Similarity.COSINE:
             return self._found(queries, limit, filter)
         if not all_ordinary(queries.vectors):
@@ -62,7 +69,7 @@ class Session(ABC):
         assert queries.vectors is not None
         asked = np.flatnonzero(queries.vectors.any(axis=1))
         if not len(asked):
-            return Hits.empty(len(queries), limit)
+            return self._nothing(len(queries), limit)
         some = queries.at(asked)
         assert some.vectors is not None
         hits = self._pointing(Queries(of_ordinary_length(some.vectors), some.texts), limit, filter)
@@ -80,7 +87,11 @@ class Session(ABC):
         """The hits of the author's search, checked."""
         where = f"{type(self).__module__}.{type(self).__qualname__}: _search"
         hits = returned(self._search(queries, limit, filter), Hits, where)
-        return check_hits(hits, len(queries), limit, where, undirected)
+        return check_hits(hits, len(queries), limit, where, undirected, texts=self.payload)
+
+    def _nothing(self, queries: int, limit: int) -> Hits:
+        """The hits of queries that find nothing."""
+        return replace(Hits.empty(queries, limit), texts=[[] for _ in range(queries)] if self.payload else None)
 
     @abstractmethod
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:

@@ -35,7 +35,8 @@ class Store(Adapter):
 
     Index: options that decide the built bytes. Query: options of a search. Connection: how to reach the engine;
     in no cache key. Batches carry the columns row (int32), id (string), meta.<name> for what filters ask for, text
-    (string; only with `uses_text`), vector (fixed-size list of float32; absent when the system has no encoder).
+    (string; only with `uses_text`), payload (string: what searches shall return as text; only where they shall and the
+    store does not hold it in any case), vector (fixed-size list of float32; absent when the system has no encoder).
     """
 
     Index: ClassVar[type[BaseModel]] = NoOptions
@@ -53,6 +54,8 @@ class Store(Adapter):
         """How this machine can have the server that the store needs, as one sentence; None where it needs none."""
         return None
 
+    returns_text: bool = False  # its sessions return the documents' texts with the hits where `payload` is set
+
     def __init__(self, index: Any, connection: Any, context: Context = Context()) -> None:
         self.index = index
         self.connection = connection
@@ -66,6 +69,12 @@ class Store(Adapter):
     @property
     def uses_text(self) -> bool:
         """Whether the built index depends on the documents' texts (and so on more than their vectors)."""
+        return False
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether searches can return the documents' texts from any index of these options, because it holds them for
+        another purpose or the engine has them already. It is then given no column `payload`."""
         return False
 
     @property
@@ -177,6 +186,10 @@ class Store(Adapter):
         """The error for a store whose indexes are built whole."""
         return InvalidOptions(f"store {self.name} takes no rows while it is searched")
 
+    def no_texts(self) -> InvalidOptions:
+        """The error for a store that is asked for texts and returns none."""
+        return InvalidOptions(f"store {self.name} returns no texts; leave payload out.", key="payload")
+
     def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
         """The engine's own work, for at least one row."""
         raise self.no_rows()
@@ -198,12 +211,17 @@ class Store(Adapter):
         """Index what was inserted, and keep it. ref: the grown index."""
         raise self.no_rows()
 
-    def session(self, ref: IndexRef) -> Session:
+    def session(self, ref: IndexRef, *, payload: bool = False) -> Session:
         """A session to search with: one on the index, or one that finds nothing where the index has no rows and is not
-        opened. Raises as `open` does."""
-        if not ref.rows:
-            return NoRows(ref)
-        return returned(self.open(ref), Session, f"Store {self.name}: open")  # type: ignore[type-abstract]
+        opened. payload: whether hits shall carry the documents' texts, which the index then has to hold.
+        Raises as `open` does, and InvalidOptions where the store returns no texts."""
+        if payload and not self.returns_text:
+            raise self.no_texts()
+        session: Session = NoRows(ref)
+        if ref.rows:
+            session = returned(self.open(ref), Session, f"Store {self.name}: open")  # type: ignore[type-abstract]
+        session.payload = payload
+        return session
 
     @abstractmethod
     def open(self, ref: IndexRef) -> Session:

@@ -22,6 +22,11 @@ from adapters.base import (
 )
 
 
+def text_column(batch: pa.RecordBatch) -> str | None:
+    """The column of a batch whose texts an engine keeps: those that it searches in are those that it returns."""
+    return next((name for name in ("text", "payload") if name in batch.schema.names), None)
+
+
 class Held(NamedTuple):
     """One field's values of a batch, of the type that its shape says. times: of a text that is a date; else None."""
 

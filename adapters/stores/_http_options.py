@@ -46,6 +46,12 @@ class HttpIndex(Options):
     scores: str | None = Field(
         None, description="Path to the scores in the answer; left out, the service's order counts."
     )
+    texts: str | None = Field(
+        None,
+        exclude_if=lambda path: path is None,  # an index without it has the key that it had before there was the option
+        description="Path to the documents' texts in the answer, such as hits.hits.*._source.text, for systems with "
+        "payload: text; left out, no texts are returned.",
+    )
     smaller_is_better: bool = Field(
         False, description="Whether the scores are distances, of which the smaller is the better."
     )

@@ -1,4 +1,5 @@
-"""What the stores of this process keep beside their index: each position's row, and the columns that filters ask."""
+"""What the stores of this process keep beside their index: each position's row, the columns that filters ask, and the
+texts that searches return."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ import pyarrow as pa
 from adapters.base import EMPTY_ROW, Filter, Flags, IndexMissing, Rows, id_order
 
 _NAME = "rows.arrow"
+_TEXT = "payload"
 
 
 class RowsWriter:
-    """Writes `row`, `id` and `meta.*` of the batches as they come; a context manager."""
+    """Writes `row`, `id`, `meta.*` and `payload` of the batches as they come; a context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _NAME
@@ -26,7 +28,8 @@ class RowsWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Append one batch. All batches have the columns of the first."""
         if self._writer is None:
-            self._columns = ["row", "id", *(n for n in batch.schema.names if n.startswith("meta."))]
+            more = (name for name in batch.schema.names if name.startswith("meta.") or name == _TEXT)
+            self._columns = ["row", "id", *more]
             self._writer = pa.ipc.new_file(str(self._path), batch.select(self._columns).schema)
         self._writer.write_batch(batch.select(self._columns))
 
@@ -51,6 +54,10 @@ class RowsFile:
         rows = self._table.column("row").to_numpy().astype(np.int32)
         self._rows = None if np.array_equal(rows, np.arange(len(rows), dtype=np.int32)) else rows
         self._last: tuple[Filter, Flags] | None = None
+        self._texts: list[pa.Array] = []
+        if _TEXT in self._table.column_names:
+            self._texts = self._table.column(_TEXT).chunks
+        self._starts = np.cumsum([0, *map(len, self._texts)])
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -84,6 +91,17 @@ class RowsFile:
         if self._rows is None:
             return positions.astype(np.int32, copy=False)
         return np.where(positions >= 0, self._rows[np.maximum(positions, 0)], np.int32(EMPTY_ROW))
+
+    def texts(self, positions: npt.NDArray[Any]) -> list[list[str | None]]:
+        """The texts at these positions, (n, limit), as far as they are not -1. Each is read where it lies in the mapped
+        file: taking from a column of several chunks would copy all of it."""
+        return [self._texts_at(line) for line in positions]
+
+    def _texts_at(self, positions: npt.NDArray[Any]) -> list[str | None]:
+        held = positions[positions >= 0]
+        chunks = np.searchsorted(self._starts, held, side="right") - 1
+        places = zip(chunks.tolist(), (held - self._starts[chunks]).tolist(), strict=True)
+        return [self._texts[chunk][place].as_py() for chunk, place in places]
 
 
 def _read(folder: Path) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Bm25Store(Store):
 
     name = "bm25"
     reproducible = True
+    returns_text = True
     similarities = ()
     requires = ("bm25s",)
     Index = Bm25Options
@@ -101,14 +103,17 @@ class Bm25Session(Session):
         if queries.texts is None:
             raise InvalidOptions("Store bm25 searches by text and was given none.", key="store")
         allowed = None if filter is None else self._rows.mask(filter)
-        hits = Hits.empty(len(queries), limit)
+        hits = self._nothing(len(queries), limit)
+        texts: list[list[str | None]] = [[] for _ in queries.texts]
         for i, text in enumerate(queries.texts):
             match = self._index.match(text)
             if match is not None:
                 best = self._best(match.scores, match.none, limit, allowed)
                 hits.rows[i, : len(best)] = self._rows.rows(best)
                 hits.scores[i, : len(best)] = match.scores[best]
-        return hits
+                if self.payload:
+                    texts[i] = self._rows.texts(best[None])[0]
+        return replace(hits, texts=texts) if self.payload else hits
 
     def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
         return self._index.unmatched(texts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from weakref import WeakValueDictionary
@@ -41,6 +42,7 @@ class ExactStore(Store):
     name = "exact"
     reproducible = True
     takes_rows = True
+    returns_text = True
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -144,16 +146,19 @@ class ExactSession(Session):
         if filter is not None:
             corpus, positions = self._under(filter, now)
         count = len(now.vectors) if positions is None else len(positions)
-        hits = Hits.empty(len(queries), limit)
+        hits = self._nothing(len(queries), limit)
         if not count:
             return hits
+        texts: list[list[str | None]] = []
         block = max(1, _BLOCK_BYTES // (count * 8))
         for start in range(0, len(queries), block):
             found, scores = corpus.top_k(queries.vectors[start : start + block], limit)
             places = found if positions is None else positions[found]
             hits.rows[start : start + block, : found.shape[1]] = now.rows.rows(places)
             hits.scores[start : start + block, : found.shape[1]] = scores
-        return hits
+            if self.payload:
+                texts += now.rows.texts(places)
+        return replace(hits, texts=texts) if self.payload else hits
 
     def _under(self, filter: Filter, now: Snapshot) -> tuple[ExactCorpus, Any]:
         """The documents that pass, made ready once per filter, and their positions."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
@@ -131,6 +131,7 @@ class FaissStore(Store):
     extra = "faiss"
     scores_exact = False  # those of IVF_PQ are of its codes
     takes_rows = True
+    returns_text = True
     Index = FaissIndex
     Query = FaissQuery
 
@@ -354,7 +355,7 @@ class FaissSession(Session):
         hits = Hits.empty(len(queries), limit)
         hits.rows[:, :k] = rows.rows(found)
         hits.scores[:, :k] = np.where(found >= 0, scores, EMPTY_SCORE)
-        return hits
+        return replace(hits, texts=rows.texts(found)) if self.payload else hits
 
     def _parameters(self, selector: Any) -> Any:
         faiss = _faiss()

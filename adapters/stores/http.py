@@ -65,6 +65,7 @@ class HttpStore(Store):
 
     def __init__(self, index: HttpIndex, connection: HttpConnection, context: Context = Context()) -> None:
         super().__init__(index, connection, context)
+        self.returns_text = index.texts is not None
         self._client: Any = None
         self._lock = threading.Lock()
 
@@ -90,6 +91,17 @@ class HttpStore(Store):
         if not needs:
             raise InvalidOptions("The request holds neither {query} nor {vector}.", key="index.body")
         return frozenset(needs)
+
+    @property
+    def holds_text(self) -> bool:
+        return True  # the service does
+
+    def no_texts(self) -> InvalidOptions:
+        return InvalidOptions(
+            "store http returns no texts where no option says where they stand in the answer. Set index.texts, or "
+            "leave payload out.",
+            key="payload",
+        )
 
     @property
     def needs_every_row(self) -> bool:
@@ -164,10 +176,12 @@ class HttpStore(Store):
 
 
 class _Found(NamedTuple):
-    """What the service answered to one query: rows with scores, best first, and the ids that the corpus lacks."""
+    """What the service answered to one query: rows with scores, best first, the ids that the corpus lacks, and the
+    hits' texts where they are asked for."""
 
     hits: list[tuple[int, float]]
     unknown: UnknownIds
+    texts: list[str | None]
 
 
 class HttpSession(Session):
@@ -212,6 +226,7 @@ class HttpSession(Session):
         return Hits(
             np.array([[row for row, _ in hits] for hits in padded], np.int32),
             np.array([[score for _, score in hits] for hits in padded], np.float32),
+            [each.texts[:limit] for each in found] if self.payload else None,
         )
 
     def _many(self, one: Callable[[int], _Found], count: int) -> list[_Found]:
@@ -282,12 +297,13 @@ class HttpSession(Session):
             raise AdapterRejected(
                 f"{index.url} answered with {len(ids)} ids at {index.ids} and {len(scores)} scores at {index.scores}."
             )
-        best: dict[int, float] = {}
+        texts = self._texts(answer, len(ids))
+        best: dict[int, tuple[float, str | None]] = {}
         unknown: list[str] = []
-        for name, score in sorted(zip(ids, scores, strict=True), key=lambda hit: -hit[1]):
+        for name, score, text in sorted(zip(ids, scores, texts, strict=True), key=lambda hit: -hit[1]):
             row = self._rows.get(name)
             if row is not None:
-                best.setdefault(row, score)
+                best.setdefault(row, (score, text))
             elif index.unknown_ids == "ignore":
                 unknown.append(name)
             else:
@@ -295,7 +311,23 @@ class HttpSession(Session):
                     f"{index.url} found the id {shown(name)}, which is not in the corpus. Give the service the same "
                     "corpus, or set index.unknown_ids: ignore."
                 )
-        return _Found(list(best.items()), UnknownIds(len(unknown), len(ids), unknown[0] if unknown else None))
+        hits = [(row, score) for row, (score, _) in best.items()]
+        lost = UnknownIds(len(unknown), len(ids), unknown[0] if unknown else None)
+        return _Found(hits, lost, [text for _, text in best.values()] if self.payload else [])
+
+    def _texts(self, answer: Json, count: int) -> list[str | None]:
+        """The texts of an answer in its order; null for each where they are not asked for."""
+        path = self._index.texts
+        if not self.payload or path is None:
+            return [None] * count
+        found = self._at(answer, path, "index.texts", null=True)
+        if len(found) != count:
+            raise AdapterRejected(
+                f"{self._index.url} answered with {count} ids at {self._index.ids} and {len(found)} texts at {path}."
+            )
+        if wrong := [each for each in found if each is not None and not isinstance(each, str)]:
+            raise AdapterRejected(f"{self._index.url} gave {shown(wrong[0])} at {path}, which is no text.")
+        return found
 
     def _score(self, found: Json) -> float:
         try:
@@ -306,8 +338,8 @@ class HttpSession(Session):
             raise AdapterRejected(f"{self._index.url} gave the score {shown(found)}, which is no finite number.")
         return -score if self._index.smaller_is_better else score
 
-    def _at(self, answer: Json, path: str, option: str) -> list[Json]:
-        """The values at a path, in order."""
+    def _at(self, answer: Json, path: str, option: str, *, null: bool = False) -> list[Json]:
+        """The values at a path, in order. null: whether they may be that."""
         found = [answer]
         for depth, step in enumerate(path.split(".")):
             reached: list[Json] = []
@@ -325,7 +357,7 @@ class HttpSession(Session):
                         f"The answer of {self._index.url} has no {step!r} at {where} ({option}: {path}); it has {has}."
                     )
             found = reached
-        if any(isinstance(value, dict | list) or value is None for value in found):
+        if any(isinstance(value, dict | list) or (value is None and not null) for value in found):
             raise AdapterRejected(f"{option}: {path} leads to no plain values in the answer of {self._index.url}.")
         return found
 

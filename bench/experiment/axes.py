@@ -24,6 +24,7 @@ def axes_of(entry: SystemEntry) -> dict[str, list[Any]]:
         "depth": _listed(entry.depth),
         "rrf_k": _listed(entry.rrf_k),
         "filter": _listed(entry.filter),
+        "payload": _listed(entry.payload),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -147,6 +147,9 @@ class ProjectedSize(Options):
     queries_per_month: int = Field(ge=0, description="Queries in a month that costs are projected to.")
 
 
+Payload: TypeAlias = Literal["none", "text"]  # what a search returns beside ids and scores
+
+
 class SystemEntry(Options):
     """One entry of `systems`. Lists multiply; `fuse` multiplies when it is a list of lists."""
 
@@ -191,6 +194,11 @@ class SystemEntry(Options):
         description="Conditions that documents must meet, such as {lang: en, year: {gte: 2020}} over meta "
         "columns, or a list of these.",
     )
+    payload: Payload | list[Payload] = Field(
+        "none",
+        description="What a search returns beside ids and scores: none, or text, which is the documents' texts; or a "
+        "list of both. A fusion asks its systems for it.",
+    )
     shared_space: bool = Field(
         False, description="Whether the document encoder and the query encoder are known to share a vector space."
     )
@@ -199,6 +207,7 @@ class SystemEntry(Options):
     def _heeded(self) -> Self:
         for option in ("by", "weights", "rrf_k"):
             self.refuse_idle(option, "fuse", heeded=self.fuse is not None)
+        self.refuse_idle("payload", "a search (a run file holds no texts)", heeded=self.run is None)
         ways = self.by if isinstance(self.by, list) else [self.by]
         self.refuse_idle("rrf_k", "by: rrf", heeded=any(way != "weighted" for way in ways))
         given = self.encoder if isinstance(self.encoder, list) else [self.encoder]
@@ -268,9 +277,6 @@ class ExperimentFile(Options):
         None,
         description="Whether a query's own document (of the same id) is left out of its rankings; left out, where"
         " at least half of such documents have the query's text.",
-    )
-    payload: Literal["ids", "text"] = Field(
-        "ids", description="What the engine returns with each document: its id alone, or its text too."
     )
     trackers: dict[Name, dict[str, Any]] = Field({}, description="Trackers by name: where results are sent.")
     max_cost: float | None = Field(

@@ -6,12 +6,12 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adapters import registry
-from adapters.base import Filter, InvalidOptions, resolve_path
+from adapters.base import Filter, InvalidOptions, listed, resolve_path
 from bench.experiment.axes import axes_of, combinations, count_of, in_words, shown
 from bench.experiment.faults import Faults, parse_filter
 from bench.experiment.file import LONGEST_RANKING
@@ -54,6 +54,7 @@ class _Draft:
     k: int
     filter: Filter | None
     shared_space: bool
+    payload: bool
 
     @property
     def legs(self) -> tuple[str, ...]:
@@ -172,6 +173,7 @@ class _Expansion:
             k=entry.k if entry.k is not None else self.cutoff,
             filter=self._filter(choice["filter"], path),
             shared_space=entry.shared_space,
+            payload=choice["payload"] == "text",
         )
         self._check(draft, path)
         return draft
@@ -356,24 +358,31 @@ class _Expansion:
         for draft in drafts:
             if {by_name[leg].filter for leg in draft.legs} - {draft.filter}:
                 self.faults.fault(f"{draft.key_path}.filter", "must be the same on a fusion and on each of its legs.")
+            if draft.payload and (runs := _run_files(draft, by_name)):
+                self.faults.fault(
+                    f"{draft.key_path}.payload", f"cannot be text: {listed(runs)} is a run file, which holds no texts."
+                )
 
     def _trees(self, drafts: Sequence[_Draft]) -> list[System]:
-        """The systems, each with what it fuses below it. Legs that a named fault keeps from being made are left out."""
+        """The systems, each with what it fuses below it. Legs that a named fault keeps from being made are left out.
+        The top of a tree says whether the searches in it return texts."""
         by_name = {draft.name: draft for draft in drafts}
-        made: dict[str, System] = {}
+        made: dict[tuple[str, bool], System] = {}
 
-        def tree(draft: _Draft) -> System:
-            if draft.name in made:
-                return made[draft.name]
-            named = draft.source
-            if not isinstance(named, _Named):
-                return made.setdefault(draft.name, draft.system(named))
+        def tree(draft: _Draft, payload: bool) -> System:
+            key, named = (draft.name, payload), draft.source
+            if key in made:
+                return made[key]
+            if isinstance(named, Searched):
+                return made.setdefault(key, draft.system(replace(named, payload=payload)))
+            if isinstance(named, RunFile):
+                return made.setdefault(key, draft.system(named))
             there = [name in by_name for name in named.legs]
-            legs = tuple(tree(by_name[name]) for name in itertools.compress(named.legs, there))
+            legs = tuple(tree(by_name[name], payload) for name in itertools.compress(named.legs, there))
             fused = Fused(named.by, legs, tuple(itertools.compress(named.weights, there)), named.rrf_k)
-            return made.setdefault(draft.name, draft.system(fused))
+            return made.setdefault(key, draft.system(fused))
 
-        return [tree(draft) for draft in drafts]
+        return [tree(draft, draft.payload) for draft in drafts]
 
     def _refuse_duplicates(self, drafts: Sequence[_Draft]) -> None:
         seen: dict[str, _Draft] = {}
@@ -383,6 +392,13 @@ class _Expansion:
                 self.faults.fault(
                     draft.key_path, f"would be called {draft.name}, as {other.key_path} is. Give it a `name`."
                 )
+
+
+def _run_files(draft: _Draft, by_name: Mapping[str, _Draft]) -> list[str]:
+    """The names of the run files in the tree of a fusion."""
+    if isinstance(draft.source, RunFile):
+        return [draft.name]
+    return list(dict.fromkeys(name for leg in draft.legs for name in _run_files(by_name[leg], by_name)))
 
 
 def _is_file(path: Path) -> bool:

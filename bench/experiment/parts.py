@@ -69,13 +69,16 @@ class EncoderPair:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """Candidates that a store finds. encoders: None where it searches by text alone."""
+    """Candidates that a store finds. encoders: None where it searches by text alone. payload: whether the store returns
+    their texts too."""
 
     store: StoreChoice
     encoders: EncoderPair | None
+    payload: bool = False
 
     def __str__(self) -> str:
-        return f"{self.encoders.document}+{self.store.name}" if self.encoders else self.store.name
+        name = f"{self.encoders.document}+{self.store.name}" if self.encoders else self.store.name
+        return f"{name} with texts" if self.payload else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,11 @@ class System:
     def encoders(self) -> EncoderPair | None:
         """The encoders of its own search."""
         return self.source.encoders if isinstance(self.source, Searched) else None
+
+    @property
+    def payload(self) -> bool:
+        """Whether its hits carry the documents' texts: all the searches below it return them, or none does."""
+        return any(node.system.searched.payload for node in self.nodes() if node.system.searched is not None)
 
     @property
     def top(self) -> Node:

@@ -168,8 +168,7 @@ class Scratch(PartsOfRun):
     def _batches(self, turn: int) -> list[pa.RecordBatch]:
         vectors, _ = _vectors(self._pipeline, self._system)
         first, last = self._bounds[turn], self._bounds[turn + 1]
-        fields = self._pipeline.indexes.asked_fields(self._searched)
-        parts = self._pipeline.indexes.batches(self._store, vectors, fields=fields, start=first, stop=last)
+        parts = self._pipeline.indexes.batches(self._searched, vectors, start=first, stop=last)
         size = self._plan.batch
         return [part.slice(at, size) for part in parts for at in range(0, part.num_rows, size)]
 
@@ -217,7 +216,7 @@ class Scratch(PartsOfRun):
         queries, expected = pipeline.searches.queries(searched), pipeline.candidates(system, system.limit).rows
         rng = np.random.default_rng(pipeline.experiment.settings.seed)
         chosen = np.sort(rng.permutation(len(queries))[:QUERIES_ASKED_AGAIN])
-        with opened(self._store, ref, pipeline.emit) as session:
+        with opened(self._store, ref, pipeline.emit, payload=searched.payload) as session:
             session.configure(searched.store.query)
             asked = pipeline.materials.asked(system.limit)
             hits, _ = search_each(session.search, queries.at(chosen), asked, system.filter)

@@ -309,7 +309,7 @@ def _let_go(state: State, name: str) -> None:
     """Keep a copy of a query's ranking and nothing else. An engine whose answers are all held needs new memory for each
     answer; it does not where a user reads an answer and goes on."""
     hits = state.found.get(name)
-    state.vectors, state.found = {}, {}
+    state.vectors, state.found, state.with_texts = {}, {}, []
     if hits is not None:
         state.found[name] = Hits(hits.rows.copy(), hits.scores.copy())
 

@@ -34,6 +34,7 @@ class State:
     query: int = 0
     vectors: dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]] = field(default_factory=dict)
     found: dict[str, Hits] = field(default_factory=dict)
+    with_texts: list[Hits] = field(default_factory=list)  # what searches returned that return texts too
     waited: float = 0.0  # seconds that the last step spent in our own rate limiter
 
 
@@ -132,10 +133,22 @@ class LiveSystem:
 
     def answer(self, state: State) -> Rows:
         """The final ranking of a finished query: rows (k,), canonical order, not timed."""
-        hits = state.found[self.name]
-        rows, _ = canonical(hits.rows, hits.scores, self._parts.id_order, self._system.k)
-        ranked: Rows = rows[0]
+        ranked: Rows = self.ranking(state).rows[0]
         return ranked
+
+    def ranking(self, state: State) -> Hits:
+        """The final ranking of a finished query: rows and scores (1, k), canonical order, not timed. Where the system
+        returns texts each document has the one that a search returned it with, whatever fused or reranked it since."""
+        hits = state.found[self.name]
+        rows, scores = canonical(hits.rows, hits.scores, self._parts.id_order, self._system.k)
+        if not state.with_texts:
+            return Hits(rows, scores)
+        told = {
+            row: text
+            for found in state.with_texts
+            for row, text in zip(found.rows[0].tolist(), (found.texts or [[]])[0], strict=False)
+        }
+        return Hits(rows, scores, [[told[row] for row in rows[0].tolist() if row != EMPTY_ROW]])
 
     def close(self) -> None:
         """Close the sessions. Raises Failed, when all are closed, for one that raised."""
@@ -156,7 +169,7 @@ class LiveSystem:
     def _searched(self, node: Node, searched: Searched) -> list[Step]:
         name, condition, limit = node.system.name, node.system.filter, node.limit
         store, ref = self._parts.built(name, searched)
-        session = store.session(ref)
+        session = store.session(ref, payload=searched.payload)
         self._sessions.append((session, searched.store.query))
         session.configure(searched.store.query)
         needs = store.consumes(searched.store.query)
@@ -170,6 +183,8 @@ class LiveSystem:
             vectors = state.vectors[encoder] if encoder else None
             queries = Queries(vectors, [texts[state.query]] if "text" in needs else None)
             hits = session.search(queries, asked, condition)
+            if searched.payload:
+                state.with_texts.append(hits)
             state.found[name] = hits if own is None else left_out(hits, own[state.query : state.query + 1], limit)
 
         return [*steps, Step("search", search)]

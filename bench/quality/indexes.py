@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,6 @@ from adapters.base import (
     IndexRef,
     Place,
     Similarity,
-    Store,
     index_name,
 )
 from bench.cache.digests import content_key
@@ -47,18 +46,24 @@ class Indexes:
     def key(self, searched: Searched, build: int = 0) -> str:
         """The key of the index that is searched: everything that decides its bytes."""
         store, fields = self._materials.store(searched.store), self.asked_fields(searched)
+        texts = self.keeps_texts(searched)
         encoder = searched.encoders.document if searched.encoders else None
         return content_key(
             {
                 "store": store.identity.as_dict(),
                 "index": _dump(searched.store.index),
-                "corpus": self._materials.corpus_fingerprint(texts=store.uses_text, fields=fields),
+                "corpus": self._materials.corpus_fingerprint(texts=store.uses_text or texts, fields=fields),
                 **({"columns": _COLUMNS_LAYOUT} if fields else {}),
+                **({"payload": "text"} if texts else {}),
                 "vectors": self._materials.vectors_key(encoder, "document") if encoder else None,
                 "similarity": str(self._materials.encoder(encoder).similarity) if encoder else None,
                 "build": build,
             }
         )
+
+    def keeps_texts(self, searched: Searched) -> bool:
+        """Whether the index that is searched holds texts for no other purpose than to return them."""
+        return searched.payload and not self._materials.store(searched.store).holds_text
 
     def asked_fields(self, searched: Searched) -> tuple[str, ...]:
         """The fields that filters of this experiment ask of the index, sorted. The index gets no others: a field that
@@ -117,9 +122,7 @@ class Indexes:
             began = time.perf_counter()
             with room_given_back(folder):
                 ref = store.build(
-                    self.batches(
-                        store, vectors.array if vectors else None, fields=self.asked_fields(searched), advance=advance
-                    ),
+                    self.batches(searched, vectors.array if vectors else None, advance=advance),
                     place=place,
                     similarity=similarity,
                     dimension=dimension,
@@ -141,25 +144,26 @@ class Indexes:
 
     def batches(
         self,
-        store: Store,
+        searched: Searched,
         vectors: Floats | None,
         *,
-        fields: Sequence[str],
         start: int = 0,
         stop: int | None = None,
         advance: Callable[[int], None] = lambda rows: None,
     ) -> Iterator[pa.RecordBatch]:
-        """The corpus as a store is given it, or its rows from start to before stop, without documents that have no
-        vector. vectors: (n, dimension), n at least stop. fields: whose meta columns it gets."""
+        """The corpus as the store that is searched is given it, or its rows from start to before stop, without
+        documents that have no vector. vectors: (n, dimension), n at least stop."""
+        store, keeps_texts = self._materials.store(searched.store), self.keeps_texts(searched)
         corpus = self._materials.dataset.corpus if stop is None else self._materials.dataset.corpus.slice(0, stop)
-        columns = ["id", *(f"meta.{field}" for field in fields)]
+        columns = ["id", *(f"meta.{field}" for field in self.asked_fields(searched))]
         for first in range(start, corpus.num_rows, ROWS_PER_BATCH):
             part = corpus.select(columns).slice(first, ROWS_PER_BATCH).combine_chunks()
             arrays = {"row": pa.array(np.arange(first, first + part.num_rows, dtype=np.int32))}
             arrays |= {name: _whole(part.column(name)) for name in columns}
-            if store.uses_text:
+            if store.uses_text or keeps_texts:
                 texts = self._materials.dataset.document_texts
-                arrays["text"] = pa.array([texts[i] for i in range(first, first + part.num_rows)], type=pa.string())
+                told = pa.array([texts[i] for i in range(first, first + part.num_rows)], type=pa.string())
+                arrays |= ({"text": told} if store.uses_text else {}) | ({"payload": told} if keeps_texts else {})
             if vectors is not None:
                 flat = pa.array(vectors[first : first + part.num_rows].ravel())
                 arrays["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])

@@ -53,15 +53,12 @@ class Pipeline:
                 # fail.
                 return self.materials.once(("run", path, limit), lambda: self.searches.run_file_ranking(path, limit))
             case Fused() as fused:
-                return self.materials.once(
-                    ("fusion", system.name, limit, build), lambda: self._fused(fused, system.depth, limit, build)
-                )
+                key = ("fusion", system.name, system.payload, limit, build)
+                return self.materials.once(key, lambda: self._fused(fused, system.depth, limit, build))
             case Searched() as searched:
                 self.materials.embed(searched)
-                key = self.searches.key(searched, system.filter, limit, build)
-                return self.materials.once(
-                    ("search", key), lambda: self.searches.ranking(system, searched, limit, build)
-                )
+                found = ("search", self.searches.key(searched, system.filter, limit, build))
+                return self.materials.once(found, lambda: self.searches.ranking(system, searched, limit, build))
 
     def unknown_ids(self, system: System, build: int = 0) -> UnknownIds:
         """The documents that a system's search or run file found and the corpus does not hold."""
@@ -88,7 +85,7 @@ class Pipeline:
         system = node.system
         if system.reranker is None:
             return self.candidates(system, node.wanted, build)
-        name, key = system.reranker, ("rerank", system.name, node.limit, build)
+        name, key = system.reranker, ("rerank", system.name, system.payload, node.limit, build)
 
         def reranked() -> Ranking:
             return self.reranking.ranking(name, self.candidates(system, node.limit, build))

@@ -36,7 +36,7 @@ def scratch_index(
         if not store.embedded:
             list(closing([partial(store.drop, ref)]))  # only a killed process leaves something to drop
         yield store.build(
-            pipeline.indexes.batches(store, vectors, fields=pipeline.indexes.asked_fields(searched), stop=rows),
+            pipeline.indexes.batches(searched, vectors, stop=rows),
             place=place,
             similarity=similarity,
             dimension=dimension,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ from bench.quality.stages import Emit, Stage
 from bench.quality.trec import RunFileGaps, read_hits
 
 QUERIES_PER_CHUNK = 512
+
+Search: TypeAlias = Callable[[Queries, int, Filter | None], Hits]
 
 
 class _Chunk(NamedTuple):
@@ -83,6 +85,7 @@ class Searches:
                 "filter": condition.as_dict() if condition else None,
                 "vectors": self._materials.vectors_key(encoder, "query") if encoder else None,
                 "texts": content_key(array_digest(self._materials.query_digests)) if "text" in needs else None,
+                **({"payload": "text"} if searched.payload else {}),
             }
         )
 
@@ -135,15 +138,14 @@ class Searches:
         built, count = self._indexes.built(searched, build), sum(chunk.stop - chunk.start for chunk in todo)
         with (
             Stage(materials.emit, "search", system.name, count, "queries") as advance,
-            opened(built.store, built.ref, materials.emit) as session,
+            opened(built.store, built.ref, materials.emit, payload=searched.payload) as session,
         ):
             session.configure(searched.store.query)
+            search = self._with_texts_compared(searched, session) if searched.payload else session.search
             for start, stop, name in todo:
                 before = session.unknown_ids()
                 without = {i - start: cause for i, cause in refused.items() if start <= i < stop}
-                part, failed = search_others(
-                    session.search, queries.at(slice(start, stop)), asked, system.filter, without
-                )
+                part, failed = search_others(search, queries.at(slice(start, stop)), asked, system.filter, without)
                 _check_rows(part, built.store, materials.dataset.documents)
                 found.hits.rows[start:stop], found.hits.scores[start:stop] = part.rows, part.scores
                 found.failures |= {start + i: cause for i, cause in failed.items()}
@@ -155,6 +157,24 @@ class Searches:
                     arrays = {"rows": part.rows, "scores": part.scores, **stamp, **_told(here)}
                     materials.cache.write("candidates", name, arrays)
                 advance(stop - start)
+
+    def _with_texts_compared(self, searched: Searched, session: Session) -> Search:
+        """The session's search, which raises WrongAnswer where a text is another than the index was given. A service
+        that holds its documents itself was given none."""
+        store, told = self._materials.store(searched.store), self._materials.dataset.document_texts
+        given = store.uses_text or self._indexes.keeps_texts(searched)
+
+        def search(queries: Queries, limit: int, condition: Filter | None) -> Hits:
+            hits = session.search(queries, limit, condition)
+            for rows, texts in zip(hits.rows.tolist(), hits.texts or (), strict=True):
+                for row, text in zip(rows, texts, strict=False):
+                    if given and row < len(told) and text != told[row]:
+                        raise WrongAnswer(
+                            f"Store {store.name} returned another text for row {row} than the one that it was given."
+                        )
+            return hits
+
+        return search
 
     def _kept_candidates(
         self, name: str, build_id: str, queries: int, asked: int
@@ -193,7 +213,7 @@ def _check_rows(hits: Hits, store: Store, documents: int) -> None:
 
 
 def search_others(
-    search: Callable[[Queries, int, Filter | None], Hits],
+    search: Search,
     queries: Queries,
     limit: int,
     condition: Filter | None,
@@ -211,9 +231,7 @@ def search_others(
     return hits, failures
 
 
-def search_each(
-    search: Callable[[Queries, int, Filter | None], Hits], queries: Queries, limit: int, condition: Filter | None
-) -> tuple[Hits, dict[int, str]]:
+def search_each(search: Search, queries: Queries, limit: int, condition: Filter | None) -> tuple[Hits, dict[int, str]]:
     """Search all queries at once; where that fails for another cause than a server that is away, one by one, so
     that only the queries that really fail are lost. Returns the hits and the failures by position."""
     try:
@@ -232,9 +250,10 @@ def search_each(
 
 
 @contextmanager
-def opened(store: Store, ref: IndexRef, emit: Emit) -> Iterator[Session]:
-    """A session on a built index. A session that cannot be closed is a warning, and what it has found counts."""
-    session = store.session(ref)
+def opened(store: Store, ref: IndexRef, emit: Emit, *, payload: bool = False) -> Iterator[Session]:
+    """A session on a built index. A session that cannot be closed is a warning, and what it has found counts. payload:
+    whether its hits carry the documents' texts."""
+    session = store.session(ref, payload=payload)
     try:
         yield session
     finally:

@@ -41,7 +41,9 @@ def _target_table(result: Result, measure: str) -> list[list[str]]:
         table.append(
             [
                 *([row.encoder or DASH] if several else []),
-                engine + (_options(row.index) if _same_engine(rows, row) else ""),
+                engine
+                + (_options(row.index) if _same_engine(rows, row) else "")
+                + (" with texts" if row.payload == "text" else ""),
                 row.index_type or DASH,
                 number(row.target),
                 "not reached" if row.setting is None else _options(row.setting, bare=True) or "default",
@@ -84,7 +86,8 @@ def _shown_fronts(result: Result) -> list[Front]:
 
 def _front_title(front: Front) -> str:
     condition = f", filter {_options(front.filter, bare=True)}" if front.filter else ""
-    return f"front of {front.measure} against p95, {front.encoder or 'by text'}{condition} (* not dominated)"
+    texts = ", with texts" if front.payload == "text" else ""
+    return f"front of {front.measure} against p95, {front.encoder or 'by text'}{condition}{texts} (* not dominated)"
 
 
 def _front_table(front: Front) -> list[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.messages.wording import counted
-from bench.report import equal_recall, latency
+from bench.report import equal_recall, latency, payload
 from bench.report.cells import (
     DASH,
     DISTURBED,
@@ -37,6 +37,7 @@ def render(result: Result, *, folder: str | None = None) -> str:
         _section(f"where {result.primary} goes", _loss_table(result)),
         _section("all measures", _measures_table(result)),
         _section("what the indexes take", _index_table(result)),
+        _section("what returning texts costs, beside the same system without", payload.table(result)),
         _section("load", _load_table(result)),
         _section("rows written while searching", _ingest_table(result)),
         *(_section(title, rows) for title, rows in equal_recall.tables(result)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,6 +10,7 @@ Options: TypeAlias = dict[str, Any]
 """An open mapping: its keys are those of an adapter, of a dataset or of an experiment file, and any may come."""
 
 Interval: TypeAlias = tuple[float, float]
+Payload: TypeAlias = Literal["none", "text"]
 """Low and high end."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bench.results.fields import Fields, Interval, Options
+from bench.results.fields import Fields, Interval, Options, Payload
 from bench.results.latency import Latency
 from bench.results.system import Memory
 
@@ -32,6 +32,7 @@ class Front(Fields):
     filter: Options | None = Field(
         None, description="Conditions on metadata of these systems; null where they have none."
     )
+    payload: Payload = Field("none", description="`text` where their searches return the documents' texts.")
     measure: str = Field(description="Measure that stands for quality.")
     systems: list[OnFront] = Field(description="The systems, in order of their p95.")
 
@@ -51,6 +52,7 @@ class Target(Fields):
     filter: Options | None = Field(
         None, description="Conditions on metadata of these searches; null where they have none."
     )
+    payload: Payload = Field("none", description="`text` where these searches return the documents' texts.")
     measure: str = Field(description="Measure that has to reach the target.")
     target: float = Field(description="What the measure had to reach.")
     system: str | None = Field(description="System that was chosen; null where none was shown to reach the target.")

@@ -174,4 +174,15 @@ HISTORY = (
             "SystemResult": "incomplete",
         },
     ),
+    Added(
+        1,
+        "0.1.0",
+        "2026-11-26",
+        "Whether searches return the documents' texts.",
+        {
+            "PipelineInfo": "payload",
+            "Front": "payload",
+            "Target": "payload",
+        },
+    ),
 )

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bench.results.cost import Cost, Used
-from bench.results.fields import Fields, Options
+from bench.results.fields import Fields, Options, Payload
 from bench.results.latency import Latency, LatencyAgainst
 from bench.results.quality import Against, Loss, MeasureValue
 
@@ -53,6 +53,7 @@ class PipelineInfo(Fields):
         None, description="Candidates that a fusion or a reranker is given; null where neither follows."
     )
     k: int | None = Field(None, description="Length of its final rankings.")
+    payload: Payload = Field("none", description="`text` where its searches return the documents' texts.")
 
 
 class Index(Fields):

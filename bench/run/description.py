@@ -118,4 +118,6 @@ def described(experiment: Experiment, system: System) -> dict[str, Any]:
         "reranker": {"name": system.reranker, **file.rerankers[system.reranker]} if system.reranker else None,
         "depth": system.depth if system.reranker or system.fused else None,
         "k": system.k,
+        # Left out where there is none, so that a system is still the one that an older result holds.
+        **({"payload": "text"} if system.payload else {}),
     }

@@ -121,6 +121,7 @@ class EqualRecall:
                     system.depth if system.reranker else None,
                     system.k,
                     system.filter.as_dict() if system.filter else None,
+                    system.payload,
                 ]
             )
             found.setdefault(key, []).append(system)
@@ -182,6 +183,7 @@ class EqualRecall:
             index_type=entry.index.type if entry.index else None,
             reranker=first.reranker,
             filter=first.filter.as_dict() if first.filter else None,
+            payload="text" if first.payload else "none",
             measure=str(row.measure),
             target=row.target,
             system=system.name if system else None,
@@ -214,7 +216,7 @@ class EqualRecall:
         for system in self._systems:
             if system.store is not None:
                 condition = system.filter.as_dict() if system.filter else None
-                groups.setdefault(content_key([encoder_label(system), condition]), []).append(system)
+                groups.setdefault(content_key([encoder_label(system), condition, system.payload]), []).append(system)
         found: list[Front] = []
         for systems in groups.values():
             found += self._front(systems, primary)
@@ -256,6 +258,7 @@ class EqualRecall:
             Front(
                 encoder=encoder_label(systems[0]),
                 filter=condition.as_dict() if condition else None,
+                payload="text" if systems[0].payload else "none",
                 measure=str(measure),
                 systems=shown,
             )

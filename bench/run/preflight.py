@@ -31,9 +31,9 @@ from adapters.base import (
 )
 from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset, load_dataset
-from bench.data.integrity import DatasetFaults
+from bench.data.integrity import DatasetFaults, has_text
 from bench.experiment.faults import ConfigFaults
-from bench.experiment.parts import EncoderPair, Experiment, Searched, System
+from bench.experiment.parts import EncoderPair, Experiment, Searched, StoreChoice, System
 from bench.experiment.trust import contacts_with
 from bench.messages.failures import closing, failure_of, told
 from bench.messages.suggestions import suggestion
@@ -227,6 +227,7 @@ class _Preflight:
         for system in self.experiment.systems:
             with self.naming(system.key_path):
                 self._system(pipeline, system)
+        self._idle_texts(pipeline)
 
     def run_files(self) -> None:
         """Read every run file, so that all that cannot be read are named together: a ranking takes the ids of all."""
@@ -243,6 +244,24 @@ class _Preflight:
             _check_run_file(pipeline, system.run_file)
         if system.searched is not None:
             self._searched(pipeline, system, system.searched)
+        for choice in _returning_texts(system):
+            if choice.key_path not in self.broken and not pipeline.materials.store(choice).returns_text:
+                raise pipeline.materials.store(choice).no_texts()
+        if system.payload and not has_text(pipeline.dataset.corpus):
+            raise InvalidOptions("the documents have no texts to return; leave payload out.", key="payload")
+
+    def _idle_texts(self, pipeline: Pipeline) -> None:
+        """Name stores that return texts by an option of theirs, of which no system asks any."""
+        systems = self.experiment.systems
+        asked = {choice.name for system in systems for choice in _returning_texts(system)}
+        for choice in {s.store.name: s.store for s in systems if s.store and s.store.name not in asked}.values():
+            by_option = choice.key_path not in self.broken and not choice.kind.returns_text
+            if by_option and pipeline.materials.store(choice).returns_text:
+                self.fault(
+                    choice.key_path,
+                    "its options say where texts are found, and no system returns any. Set payload: text on a system, "
+                    "or leave that option out.",
+                )
 
     def _searched(self, pipeline: Pipeline, system: System, searched: Searched) -> None:
         dataset, choice = pipeline.dataset, searched.store
@@ -278,6 +297,12 @@ class _Preflight:
             )
         with self.naming(choice.key_path):
             store.plan(dataset.documents, encoders[0].dimension if encoders else None, similarity)
+
+
+def _returning_texts(system: System) -> list[StoreChoice]:
+    """The stores of a system that are asked for texts."""
+    searches = [node.system.searched for node in system.nodes()]
+    return [searched.store for searched in searches if searched is not None and searched.payload]
 
 
 def _check_filter(pipeline: Pipeline, system: System, condition: Filter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,6 +98,41 @@ def test_ids_and_scores_come_from_where_the_paths_lead(serve: Any, tmp_path: Pat
     assert hits.rows[1:].tolist() == [[2, -1, -1], [-1, -1, -1]]
     assert hits.scores[0].tolist() == [2.0, 1.0, 1.0]
     assert np.isneginf(hits.scores[2]).all()
+
+
+def test_texts_come_from_where_their_path_leads_and_only_where_asked_for(serve: Any, tmp_path: Path) -> None:
+    """The documents of an answer are put in the order of their scores, and their texts with them."""
+    hits = [{"id": "d1", "s": 1, "t": "one"}, {"id": "d3", "s": 3, "t": None}, {"id": "d0", "s": 2, "t": ""}]
+    index = {"body": {"q": "{query}"}, "ids": "h.*.id", "scores": "h.*.s", "texts": "h.*.t"}
+    with store_at(serve(always({"h": hits})).url, index) as store:
+        ref = build(store, tmp_path / "place", TEXTS)
+        with store.session(ref, payload=True) as session:
+            for limit, texts in ((2, [None, ""]), (5, [None, "", "one"])):
+                found = session.search(Queries(texts=["a", "b"]), limit)
+                assert found.texts == [texts, texts]
+        with store.session(ref) as session:
+            assert session.search(Queries(texts=["a"]), 2).texts is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"ids": ["d1", "d2"], "t": ["one"]}, "2 ids at ids.* and 1 texts at t.*"),
+        ({"ids": ["d1"], "t": [1]}, "gave 1 at t.*, which is no text"),
+        ({"ids": ["d1"]}, "has no 't' at the top (index.texts: t.*)"),
+    ],
+)
+def test_texts_that_do_not_go_with_the_ids_are_refused(serve: Any, tmp_path: Path, answer: Any, told: str) -> None:
+    with store_at(serve(always(answer)).url, {**PLAIN, "texts": "t.*"}) as store:
+        session = store.session(build(store, tmp_path / "place", TEXTS), payload=True)
+        with pytest.raises(AdapterRejected, match=re.escape(told)):
+            session.search(Queries(texts=["a"]), 2)
+
+
+def test_an_index_without_a_path_to_texts_is_written_as_before_there_was_one() -> None:
+    index = {"url": "http://localhost:1/", **PLAIN}
+    assert "texts" not in HttpStore.Index(**index).model_dump(mode="json")
+    assert HttpStore.Index(**index, texts="t.*").model_dump(mode="json")["texts"] == "t.*"
 
 
 def test_one_query_and_many_give_the_same(serve: Any, tmp_path: Path) -> None:

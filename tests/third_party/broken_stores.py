@@ -15,6 +15,7 @@ OPTION = "test_a_query_option_has_the_effect_that_is_declared"
 ROWS = "test_rows_are_those_of_the_column_row_not_the_order_they_came_in"
 BATCHES = "test_batches_hold_what_a_run_gives_and_no_more"
 BATCH = "test_one_query_and_many_give_the_same"
+TEXTS = "test_texts_are_those_of_the_rows_for_one_query_and_for_many"
 SHAPE = "test_hits_come_best_first_once_each_and_empty_places_last"
 
 
@@ -410,3 +411,68 @@ class DropsAll(BucketStore):
 
 class TestItDropsWhateverIsNamed(Conformance):
     kind, law = DropsAll, "test_what_bears_a_name_of_the_users_is_not_dropped"
+
+
+class Arrived(BucketSession):
+    def texts(self, found):
+        return self.table.column("payload").take(np.sort(found)).to_pylist()
+
+
+class TestTextsComeInTheOrderOfTheCorpus(Conformance):
+    kind, law = opening(Arrived), TEXTS
+
+
+class ByRow(BucketSession):
+    def texts(self, found):
+        return self.table.column("payload").take(self.numbers[found]).to_pylist()
+
+
+class TestTextsAreTakenByRowFromAColumnInAnotherOrder(Conformance):
+    kind, law = opening(ByRow), TEXTS
+
+
+class Blank(BucketSession):
+    def texts(self, found):
+        return [text or "" for text in super().texts(found)]
+
+
+class TestANullBecomesAnEmptyText(Conformance):
+    kind, law = opening(Blank), TEXTS
+
+
+class Trimmed(BucketSession):
+    def texts(self, found):
+        return [text and text.strip() for text in super().texts(found)]
+
+
+class TestWhiteSpaceIsCutOffTexts(Conformance):
+    kind, law = opening(Trimmed), TEXTS
+
+
+class Unfiltered(BucketSession):
+    def _search(self, queries, limit, filter):
+        found = super()._search(queries, limit, filter)
+        return found if filter is None else replace(found, texts=super()._search(queries, limit, None).texts)
+
+
+class TestTextsAreThoseOfASearchWithoutTheFilter(Conformance):
+    kind, law = opening(Unfiltered), "test_texts_under_a_filter_are_those_of_the_rows"
+
+
+class Unasked(BucketSession):
+    def _search(self, queries, limit, filter):
+        found = super()._search(queries, limit, filter)
+        return found if self.payload else replace(found, texts=[["text"] * limit for _ in range(len(queries))])
+
+
+class TestTextsAreReturnedUnasked(Conformance):
+    kind, law = opening(Unasked), "test_rows_and_scores_are_the_same_with_texts_and_without"
+
+
+class NoTexts(BucketSession):
+    def _search(self, queries, limit, filter):
+        return replace(super()._search(queries, limit, filter), texts=None)
+
+
+class TestTextsAreDeclaredAndNotReturned(Conformance):
+    kind, law = opening(NoTexts), TEXTS

@@ -1,5 +1,6 @@
 """An approximate store of a third party: rows in buckets around some of them, of which a search goes through a few."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ class BucketQuery(Options):
 
 class BucketStore(Store):
     name = "buckets"
+    returns_text = True
     Index = BucketIndex
     Query = BucketQuery
 
@@ -80,10 +82,15 @@ class BucketSession(Session):
         return found, scores[found]
 
     def _search(self, queries, limit, filter):
-        hits = Hits.empty(len(queries), limit)
+        hits, texts = Hits.empty(len(queries), limit), []
         allowed = np.ones(len(self.vectors), bool) if filter is None else filter.mask(self.table)
         for i, query in enumerate(queries.vectors.astype(np.float64)):
             found, scores = self.best(query, limit, allowed)
             hits.rows[i, : len(found)] = self.numbers[found]
             hits.scores[i, : len(found)] = scores
-        return hits
+            texts.append(self.texts(found) if self.payload else [])
+        return replace(hits, texts=texts) if self.payload else hits
+
+    def texts(self, found):
+        """The texts at these positions."""
+        return self.table.column("payload").take(found).to_pylist()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,14 +86,16 @@ class LanceDbSession(Session):
         if len(vectors) == 1:
             found = self._vector_query(vectors[0], limit, where).to_arrow()
             count = found.num_rows
+            texts = [found.column("text").to_pylist()] if self.payload else None
             if count == limit:  # as a user's own loop would take them: nothing to fill up
                 scores = self._scores(found.column("_distance").to_numpy())
-                return Hits(found.column("row").to_numpy().reshape(1, limit), scores.reshape(1, limit))
+                return Hits(found.column("row").to_numpy().reshape(1, limit), scores.reshape(1, limit), texts)
             hits = Hits.empty(1, limit)
             hits.rows[0, :count] = found.column("row").to_numpy()
             hits.scores[0, :count] = self._scores(found.column("_distance").to_numpy())
-            return hits
+            return Hits(hits.rows, hits.scores, texts)
         hits = Hits.empty(len(vectors), limit)
+        told: list[list[str | None]] = []
         for start in range(0, len(vectors), _BATCH):
             found = self._vector_query(vectors[start : start + _BATCH], limit, where).to_arrow()
             query = found.column("query_index").to_numpy()
@@ -100,10 +104,15 @@ class LanceDbSession(Session):
             place = np.arange(len(query)) - np.searchsorted(query, query)
             hits.rows[start + query, place] = found.column("row").to_numpy()[order]
             hits.scores[start + query, place] = self._scores(found.column("_distance").to_numpy()[order])
-        return hits
+            if self.payload:
+                texts = found.column("text").take(order).to_pylist()
+                bounds = np.searchsorted(query, np.arange(len(vectors[start : start + _BATCH]) + 1))
+                told += [texts[first:last] for first, last in itertools.pairwise(bounds.tolist())]
+        return replace(hits, texts=told) if self.payload else hits
 
     def _vector_query(self, vectors: Floats, limit: int, where: str | None) -> Any:
-        return self._refined(vector_query(self._table, vectors, self.ref.similarity, limit), where)
+        query = vector_query(self._table, vectors, self.ref.similarity, limit)
+        return self._refined(query.select(["row", "_distance", "text"]) if self.payload else query, where)
 
     def _refined(self, query: Any, where: str | None) -> Any:
         for name, value in self._settings:
@@ -118,19 +127,24 @@ class LanceDbSession(Session):
         if queries.texts is None:
             raise InvalidOptions("A search by text was given no texts.", key="query.mode")
         hits = Hits.empty(len(queries), limit)
+        wanted = ["row", "text"] if self.payload else ["row"]
+        texts: list[list[str | None]] = []
         for i, text in enumerate(queries.texts):
             match = MatchQuery(text, "text")
             if self.options.mode == "text":
-                query = self._table.search(match, query_type="fts", fts_columns="text").select(["row", "_score"])
+                query = self._table.search(match, query_type="fts", fts_columns="text").select([*wanted, "_score"])
                 query = query.limit(limit) if where is None else query.limit(limit).where(where)
                 found, name = query.to_arrow(), "_score"
             else:
-                found, name = self._hybrid(match, queries, i, limit, where).to_arrow(), "_relevance_score"
+                query = self._hybrid(match, queries, i, limit, where, wanted)
+                found, name = query.to_arrow(), "_relevance_score"
             rows, scores = found.column("row").to_numpy(), found.column(name).to_numpy()
             order = np.lexsort((rows, -scores))  # the engine leaves equal scores in any order
             hits.rows[i, : len(rows)] = rows[order]
             hits.scores[i, : len(rows)] = scores[order]
-        return hits
+            if self.payload:
+                texts.append(found.column("text").take(order).to_pylist())
+        return replace(hits, texts=texts) if self.payload else hits
 
     def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
         """The engine tokenizes on its own: a query holds no term of the index if it finds nothing by text alone."""
@@ -145,7 +159,7 @@ class LanceDbSession(Session):
         lost = [text for text, flag in zip(texts, flags, strict=True) if flag]
         return Unmatched(flags, advice(lost, TOKENIZERS, option="index.full_text.base_tokenizer"))
 
-    def _hybrid(self, match: Any, queries: Queries, i: int, limit: int, where: str | None) -> Any:
+    def _hybrid(self, match: Any, queries: Queries, i: int, limit: int, where: str | None, wanted: list[str]) -> Any:
         from lancedb.rerankers import LinearCombinationReranker, RRFReranker
 
         if queries.vectors is None:
@@ -154,7 +168,7 @@ class LanceDbSession(Session):
         fuse = RRFReranker(options.rrf_k) if options.fuse == "rrf" else LinearCombinationReranker(options.weight)
         query = self._table.search(query_type="hybrid", vector_column_name="vector", fts_columns="text")
         query = query.vector(queries.vectors[i]).text(match).distance_type(str(self.ref.similarity)).limit(limit)
-        return self._refined(query.select(["row"]), where).rerank(fuse)
+        return self._refined(query.select(wanted), where).rerank(fuse)
 
     def _scores(self, distances: Floats) -> Floats:
         """Larger is better: LanceDB gives 1 - cosine, 1 - dot, or the squared Euclidean distance."""

@@ -85,6 +85,7 @@ class LanceDbStore(Store):
     Query = LanceDbQuery
     Connection = LanceDbConnection
     takes_rows = True
+    returns_text = True
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -102,6 +103,10 @@ class LanceDbStore(Store):
     @property
     def uses_text(self) -> bool:
         return self.index.text_options is not None
+
+    @property
+    def holds_text(self) -> bool:
+        return self.uses_text
 
     def consumes(self, query: Any) -> frozenset[Consumes]:
         """Raises InvalidOptions for query options that this index has no use for."""
@@ -163,7 +168,7 @@ class LanceDbStore(Store):
         self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
     ) -> Mapping[str, Any]:
         self.plan(0, dimension, similarity)
-        rows = batches_for(batches, dimension, text=self.uses_text)
+        rows = batches_for(batches, dimension)
         with self._reached():
             database = self._connect(str(place.folder))
         self._handles.pop(place.name, None)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.base import Comparison, Filter, Shape
-from adapters.stores._fields import MetaFields
+from adapters.stores._fields import MetaFields, text_column
 
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _LEAST = -(2**63)
@@ -38,15 +38,15 @@ class TableBatches:
             raise
 
 
-def batches_for(batches: Iterator[pa.RecordBatch], dimension: int | None, *, text: bool) -> TableBatches:
+def batches_for(batches: Iterator[pa.RecordBatch], dimension: int | None) -> TableBatches:
     """Make the corpus's batches ready to be written; the first one decides the columns: row, vector where there is
-    one, text where asked for, and those of `meta.<name>`, under names that SQL takes."""
+    one, text where they hold it to search in or to return, and those of `meta.<name>`, under names that SQL takes."""
     first = next(batches, None)
     columns = [pa.field("row", pa.int32())]
     if dimension is not None:
         # An explicit type: LanceDB would guess from the column's name whether a list is a vector.
         columns.append(pa.field("vector", pa.list_(pa.float32(), dimension)))
-    if text:
+    if first is not None and text_column(first) is not None:
         columns.append(pa.field("text", pa.string()))
     fields = MetaFields.of(first)
     for number, (field, shape) in enumerate(fields.shapes.items()):
@@ -64,6 +64,8 @@ def rows_for(batch: pa.RecordBatch, schema: pa.Schema, fields: MetaFields) -> pa
         columns[_values(number)] = held.values.combine_chunks()
         if held.times is not None:
             columns[_times(number)] = held.times.combine_chunks()
+    if (text := text_column(batch)) is not None:
+        columns["text"] = batch.column(text)
     arrays = [columns[f.name] if f.name in columns else batch.column(f.name).cast(f.type) for f in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 

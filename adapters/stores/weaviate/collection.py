@@ -22,7 +22,7 @@ from adapters.base import (
     Similarity,
     vectors_of,
 )
-from adapters.stores._fields import MetaFields
+from adapters.stores._fields import MetaFields, text_column
 from adapters.stores.weaviate.client import ServerLink
 from adapters.stores.weaviate.fields import values_of
 from adapters.stores.weaviate.options import TRAINED, WeaviateIndex
@@ -169,7 +169,7 @@ def build(
             raise collection.other_data(f"it holds {mark.rows} rows, the corpus {count}")
         return Built(fields, mark.settings or {}, mark.seconds or 0.0, True)
     vectors = dimension is not None
-    _create(collection, Mark(origin), fields, similarity, vectors=vectors)
+    _create(collection, Mark(origin), fields, similarity, first, vectors=vectors)
     rows = _load(collection, fields, first, batches)
     queued = settle(collection, rows)
     if vectors and rows and collection.index.codec != "none":
@@ -204,12 +204,13 @@ def _holds(collection: Collection, batch: pa.RecordBatch) -> bool:
     """Whether the objects of the batch's first rows carry its vectors and texts."""
     handle, sample = collection.handle, batch.slice(0, _SAMPLE)
     vectors = vectors_of(sample) if "vector" in batch.schema.names else None
+    text = text_column(batch)
     for i, row in enumerate(sample.column("row").to_pylist()):
         with collection.link.errors():
             held = handle.query.fetch_object_by_id(_uuid(row), include_vector=vectors is not None)
         if held is None:
             return False
-        if collection.index.full_text and held.properties.get(TEXT) != sample.column("text")[i].as_py():
+        if text is not None and held.properties.get(TEXT) != sample.column(text)[i].as_py():
             return False
         if vectors is not None and not np.array_equal(np.asarray(held.vector.get(VECTOR, ()), np.float32), vectors[i]):
             return False
@@ -229,9 +230,23 @@ def stored_vectors(collection: Collection, rows: Rows, dimension: int) -> Floats
     return vectors
 
 
-def _create(collection: Collection, mark: Mark, fields: MetaFields, similarity: Similarity, *, vectors: bool) -> None:
+def _create(
+    collection: Collection,
+    mark: Mark,
+    fields: MetaFields,
+    similarity: Similarity,
+    first: pa.RecordBatch | None,
+    *,
+    vectors: bool,
+) -> None:
     definition = class_definition(
-        collection.name, collection.index, fields, similarity, vectors=vectors, mark=mark.write()
+        collection.name,
+        collection.index,
+        fields,
+        similarity,
+        vectors=vectors,
+        mark=mark.write(),
+        texts=first is not None and text_column(first) is not None,
     )
     try:
         with collection.link.errors():
@@ -271,7 +286,7 @@ def _load(
     pending: deque[Future[_Refusals]] = deque()
     try:
         for batch in _pieces(first, batches, connection.batch_size):
-            pending.append(pool.submit(_insert, handle, batch, fields, text=collection.index.full_text))
+            pending.append(pool.submit(_insert, handle, batch, fields))
             rows += batch.num_rows
             # One batch more than there are threads: none waits for the next to be read.
             if len(pending) > connection.insert_threads:
@@ -314,8 +329,7 @@ def _insert_alone(collection: Collection, batch: pa.RecordBatch, fields: MetaFie
     """One request. In a thread of its own: a server that goes away is noticed before the client's pauses end."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="weaviate-insert")
     try:
-        text = collection.index.full_text
-        return _watched(collection, pool.submit(_insert, collection.handle, batch, fields, text=text))
+        return _watched(collection, pool.submit(_insert, collection.handle, batch, fields))
     finally:
         pool.shutdown(wait=False)
 
@@ -325,13 +339,14 @@ def _watched(collection: Collection, future: Future[_Refusals]) -> _Refusals:
         return collection.link.watched(future)
 
 
-def _insert(handle: Any, batch: pa.RecordBatch, fields: MetaFields, *, text: bool) -> _Refusals:
+def _insert(handle: Any, batch: pa.RecordBatch, fields: MetaFields) -> _Refusals:
     from weaviate.classes.data import DataObject
     from weaviate.exceptions import WeaviateInsertManyAllFailedError
 
     rows = batch.column("row").to_pylist()
     vectors = vectors_of(batch) if "vector" in batch.schema.names else [None] * len(rows)
-    texts = batch.column("text").to_pylist() if text else None
+    text = text_column(batch)
+    texts = None if text is None else batch.column(text).to_pylist()
     objects = []
     for i, (row, values) in enumerate(zip(rows, values_of(fields, batch), strict=True)):
         values[ROW] = row

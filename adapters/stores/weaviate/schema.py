@@ -31,21 +31,16 @@ def class_definition(
     vectors: bool,
     mark: str,
     trained: bool = False,
+    texts: bool = False,
 ) -> dict[str, Any]:
     """The class as the REST interface takes it. A quantizer that has to be trained is in it with `trained` only: a
     synchronous server would accept it at the creation and never compress; an update asks for it once the rows are in.
+    texts: whether objects carry a text that is returned and not searched.
     """
-    properties: list[dict[str, Any]] = [{"name": ROW, "dataType": ["int"], "indexFilterable": False}]
-    if index.full_text:
-        tokenization = index.tokenization or "word"
-        properties.append(
-            {"name": TEXT, "dataType": ["text"], "tokenization": tokenization, "indexFilterable": False,
-             "indexSearchable": True}
-        )  # fmt: skip
     definition: dict[str, Any] = {
         "class": name,
         "description": mark,
-        "properties": properties + properties_of(fields, range_filters=index.range_filters),
+        "properties": [*_own_properties(index, texts), *properties_of(fields, range_filters=index.range_filters)],
         **_given(
             invertedIndexConfig=_given(
                 bm25=_given(b=index.bm25_b, k1=index.bm25_k1),
@@ -71,6 +66,20 @@ def class_definition(
     else:
         definition |= {"vectorizer": "none", "vectorIndexType": "hnsw", "vectorIndexConfig": {"skip": True}}
     return definition
+
+
+def _own_properties(index: WeaviateIndex, texts: bool) -> list[dict[str, Any]]:
+    """The properties of every object beside its metadata."""
+    properties: list[dict[str, Any]] = [{"name": ROW, "dataType": ["int"], "indexFilterable": False}]
+    if index.full_text:
+        tokenization = index.tokenization or "word"
+        properties.append(
+            {"name": TEXT, "dataType": ["text"], "tokenization": tokenization, "indexFilterable": False,
+             "indexSearchable": True}
+        )  # fmt: skip
+    elif texts:
+        properties.append({"name": TEXT, "dataType": ["text"], "indexFilterable": False, "indexSearchable": False})
+    return properties
 
 
 def _vector_index(index: WeaviateIndex, similarity: Similarity, *, trained: bool) -> dict[str, Any]:

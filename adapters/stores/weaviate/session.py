@@ -30,7 +30,7 @@ from adapters.stores.weaviate.fields import native_filter
 from adapters.stores.weaviate.options import TOKENIZATIONS, WeaviateQuery
 from adapters.stores.weaviate.schema import ROW, TEXT, query_settings, reconfigured, vector_config
 
-_Found: TypeAlias = tuple[list[int], list[float]]
+_Found: TypeAlias = tuple[list[int], list[float], list[str | None] | None]
 _FUSION = {"relative_score": "RELATIVE_SCORE", "ranked": "RANKED"}
 
 
@@ -113,8 +113,9 @@ class WeaviateSession(Session):
         self._suspect = False
         # Padded as lists: for one query two arrays are made, not four, which is what a user's own loop would spend.
         return Hits(
-            np.array([rows + [EMPTY_ROW] * (limit - len(rows)) for rows, _ in found], np.int32),
-            np.array([scores + [-math.inf] * (limit - len(scores)) for _, scores in found], np.float32),
+            np.array([rows + [EMPTY_ROW] * (limit - len(rows)) for rows, _, _ in found], np.int32),
+            np.array([scores + [-math.inf] * (limit - len(scores)) for _, scores, _ in found], np.float32),
+            [texts or [] for _, _, texts in found] if self.payload else None,
         )
 
     def _many(self, one: Callable[[int], _Found], count: int) -> list[_Found]:
@@ -141,16 +142,17 @@ class WeaviateSession(Session):
         from weaviate.classes.query import BM25Operator, HybridFusion, MetadataQuery
 
         options, query = self.options, self._handle.query
+        wanted = [ROW, TEXT] if self.payload else [ROW]
+        told = _texts if self.payload else _no_texts
         if options.mode == "vector":
             near, distance = query.near_vector, MetadataQuery(distance=True)
             shift = 1.0 if self.ref.similarity is Similarity.COSINE else 0.0
 
             def by_vector(vector: Any, text: str | None, limit: int, native: Any) -> _Found:
-                found = near(vector, limit=limit, filters=native, return_properties=[ROW], return_metadata=distance)
+                found = near(vector, limit=limit, filters=native, return_properties=wanted, return_metadata=distance)
+                rows = [int(o.properties[ROW]) for o in found.objects]
                 # Cosine distance is 1 - cosine, dot distance minus the product, l2 the squared distance.
-                return [int(o.properties[ROW]) for o in found.objects], [
-                    shift - o.metadata.distance for o in found.objects
-                ]
+                return rows, [shift - o.metadata.distance for o in found.objects], told(found.objects)
 
             return by_vector
         operator = None
@@ -158,7 +160,7 @@ class WeaviateSession(Session):
             operator = BM25Operator.and_()
         elif options.bm25_operator == "or" or options.minimum_match is not None:
             operator = BM25Operator.or_(minimum_match=options.minimum_match or 1)
-        common: dict[str, Any] = {"return_properties": [ROW], "return_metadata": MetadataQuery(score=True)}
+        common: dict[str, Any] = {"return_properties": wanted, "return_metadata": MetadataQuery(score=True)}
         fusion = None if options.fusion is None else HybridFusion[_FUSION[options.fusion]]
         hybrid = {"alpha": options.alpha, "fusion_type": fusion, "max_vector_distance": options.max_vector_distance}
         hybrid = {key: value for key, value in hybrid.items() if value is not None}
@@ -166,7 +168,7 @@ class WeaviateSession(Session):
         def by_text(vector: Any, text: str | None, limit: int, native: Any) -> _Found:
             if options.mode == "text":
                 if not (text or "").strip():
-                    return [], []
+                    return [], [], None
                 found = query.bm25(
                     text, query_properties=[TEXT], limit=limit, filters=native, operator=operator, **common
                 )
@@ -175,7 +177,8 @@ class WeaviateSession(Session):
                     text or "", vector=vector, query_properties=[TEXT], limit=limit, filters=native,
                     bm25_operator=operator, **hybrid, **common,
                 )  # fmt: skip
-            return [int(o.properties[ROW]) for o in found.objects], [o.metadata.score for o in found.objects]
+            rows = [int(o.properties[ROW]) for o in found.objects]
+            return rows, [o.metadata.score for o in found.objects], told(found.objects)
 
         return by_text
 
@@ -194,3 +197,11 @@ class WeaviateSession(Session):
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _texts(objects: Sequence[Any]) -> list[str | None]:
+    return [held.properties.get(TEXT) for held in objects]
+
+
+def _no_texts(objects: Sequence[Any]) -> None:
+    return None

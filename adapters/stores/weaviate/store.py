@@ -65,6 +65,7 @@ class WeaviateStore(Store):
     Connection = WeaviateConnection
     embedded = False
     takes_rows = True
+    returns_text = True
 
     def __init__(self, index: WeaviateIndex, connection: WeaviateConnection, context: Context = Context()) -> None:
         super().__init__(index, connection, context)
@@ -87,6 +88,10 @@ class WeaviateStore(Store):
     @property
     def uses_text(self) -> bool:
         return bool(self.index.full_text)
+
+    @property
+    def holds_text(self) -> bool:
+        return self.uses_text
 
     @property
     def identity(self) -> Identity:
