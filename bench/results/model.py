@@ -62,6 +62,7 @@ __all__ = [
 
 RESULT_FILE = "result.json"
 PACKAGE = "retrieval-bench"
+CUT_SHORT = "it is cut short. Copy the folder again, or run the experiment again: what was computed is in the cache"
 
 Status = Literal["started", "success", "partial", "error", "cancelled"]
 
@@ -173,7 +174,9 @@ def read_result(folder: Path) -> Result:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise ResultUnreadable(f"{path}: {where}: {first['msg']}") from error
+        raise ResultUnreadable(
+            f"{path}: {where}: {first['msg']}. No run wrote this. Copy the folder again, or run the experiment again."
+        ) from error
     except RecursionError as error:
         raise ResultUnreadable(f"{path}: cannot be read: {error}") from error
     return result
@@ -190,7 +193,7 @@ def _values(path: Path) -> Any:
     try:
         return json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, numbers of thousands of digits
-        cause = "it is cut short, and the rest of it is not here. Copy the folder again" if _cut(text, error) else error
+        cause = CUT_SHORT if _cut(text, error) else error
         raise ResultUnreadable(f"{path}: cannot be read: {cause}.") from error
 
 
