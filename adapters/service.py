@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from adapters.base import (
     ModelNotFound,
     Options,
 )
+from adapters.slots import Slots
 
 # What reading an answer raises that has another shape than the interface promises: other keys, types and numbers, or
 # brackets in brackets without end.
@@ -140,8 +141,8 @@ class RequestRefused(AdapterRejected):
 class Service:
     """Who is called: names, address and key, and how its refusals are told.
 
-    own_address: the provider's own; anything else is the `address` of an Identity. leaving and answered: told, in the
-    calling thread, when a request is about to leave and when its answer has come whole; the `client` does.
+    own_address: the provider's own; anything else is the `address` of an Identity. slots: the calls under way; the
+    `client` takes and gives them back.
     """
 
     def __init__(
@@ -159,8 +160,7 @@ class Service:
         self.title = title
         self._seconds = options.timeout_seconds
         self._concurrency = options.concurrency
-        self.leaving: Callable[[], None] = lambda: None
-        self.answered: Callable[[], None] = lambda: None
+        self.slots = Slots(options.concurrency)
         self.url = given.rstrip("/")
         self.address = None if own_address and _same_place(self.url, own_address) else without_credentials(self.url)
         self.named_by_file = (
@@ -193,11 +193,11 @@ class Service:
         """
 
         def leave(request: Any) -> None:
-            self.leaving()
+            self.slots.leaving()
 
         def read_whole(response: Any) -> None:
             response.read()
-            self.answered()
+            self.slots.answered()
 
         return bounded_client(
             library,

@@ -21,6 +21,7 @@ import numpy as np
 from adapters.base import AdapterError, AdapterRejected, Usage, reckoned_tokens
 from adapters.rate_limit import RateLimit
 from adapters.service import CallOptions, RequestRefused, Retryable
+from adapters.slots import Slots
 
 T = TypeVar("T")
 
@@ -98,18 +99,24 @@ _Numbered: TypeAlias = tuple[tuple[int, ...], Job[T]]
 class Transport:
     """The way of one adapter to its service.
 
-    probe: makes a job that surely holds nothing to object to. Where it is refused too, no refusal is about the texts.
+    slots: the service's, in which its requests leave. probe: makes a job that surely holds nothing to object to. Where
+    it is refused too, no refusal is about the texts.
     """
 
     def __init__(
-        self, options: CallOptions, *, seed: int, items_per_minute: float | None = None, probe: Callable[[], Job[Any]]
+        self,
+        options: CallOptions,
+        slots: Slots,
+        *,
+        seed: int,
+        probe: Callable[[], Job[Any]],
+        items_per_minute: float | None = None,
     ) -> None:
         self._options = options
         self._limit = RateLimit(
             {"requests": options.requests_per_minute, "tokens": options.tokens_per_minute, "items": items_per_minute}
         )
-        self._slots = threading.BoundedSemaphore(options.concurrency)
-        self._here = threading.local()
+        self._slots = slots
         self._random = np.random.default_rng(seed)
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
@@ -160,21 +167,6 @@ class Transport:
             missing = [((*number, i), smaller) for i, smaller in enumerate(found)]
         if missing:
             yield from self._together(missing)
-
-    def leaving(self) -> None:
-        """This thread's request is made and about to leave: wait for a place among the calls under way."""
-        if getattr(self._here, "holds", False):
-            return
-        began = time.perf_counter()
-        self._slots.acquire()
-        self._here.holds = True
-        self._here.waited = time.perf_counter() - began
-
-    def answered(self) -> None:
-        """This thread's answer has come whole: another call may leave while this thread makes sense of it."""
-        if getattr(self._here, "holds", False):
-            self._here.holds = False
-            self._slots.release()
 
     def close(self) -> None:
         """End the threads."""
@@ -270,10 +262,10 @@ class Transport:
             reservation = self._limit.reserve({"requests": 1, "tokens": tokens, "items": job.items})
             if reservation.wait_seconds > 0:
                 waited += self._rested(reservation.wait_seconds, stop)
-            self._here.waited = 0.0
+            self._slots.begin()
             try:
                 value, usage = job.send()
-                waited += self._here.waited if alone else 0.0
+                waited += self._slots.waited if alone else 0.0
             except Retryable as failure:
                 unusable = [*unusable, str(failure)] if failure.unusable else []
                 lasting = len(unusable) >= SAME_UNUSABLE and len(set(unusable[-SAME_UNUSABLE:])) == 1
@@ -284,7 +276,7 @@ class Transport:
                 self._limit.settle(reservation, "tokens", usage.tokens or tokens)
                 return value, replace(usage, requests=1, retries=retries, waited_seconds=usage.waited_seconds + waited)
             finally:
-                self.answered()
+                self._slots.answered()
             stop.wait(pause)
         raise AssertionError("unreachable")
 

@@ -46,9 +46,11 @@ class ManagedEncoder(Encoder):
         if limit is None and self.service.address is None:
             limit = self.default_items_per_minute
         self._transport = Transport(
-            options, seed=context.seed, items_per_minute=limit, probe=lambda: self._job([PROBE], range(1), "document")
+            options, self.service.slots, seed=context.seed, items_per_minute=limit, probe=self._probe
         )
-        self.service.leaving, self.service.answered = self._transport.leaving, self._transport.answered
+
+    def _probe(self) -> Job[Floats]:
+        return self._job([PROBE], range(1), "document")
 
     @property
     def similarity(self) -> Similarity:

@@ -37,8 +37,10 @@ class ManagedReranker(Reranker):
 
     def __init__(self, options: CallOptions, context: Context = Context()) -> None:
         super().__init__(options, context)
-        self._transport = Transport(options, seed=context.seed, probe=lambda: self._job(PROBE, [PROBE], _Part(0, [0])))
-        self.service.leaving, self.service.answered = self._transport.leaving, self._transport.answered
+        self._transport = Transport(options, self.service.slots, seed=context.seed, probe=self._probe)
+
+    def _probe(self) -> Job[Floats]:
+        return self._job(PROBE, [PROBE], _Part(0, [0]))
 
     def check(self) -> None:
         """Raises AdapterRejected without a key. Calls nobody."""
