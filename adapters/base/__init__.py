@@ -75,7 +75,7 @@ from adapters.base.id_order import id_order
 from adapters.base.index_names import index_name, is_index_name
 from adapters.base.offline import HUB, OFFLINE_VARIABLES, hub_is_offline, hub_offline
 from adapters.base.paths import FilePath, FolderOrUri, PathText, holds_path, path_of_uri, resolve_path
-from adapters.base.reading import numbered_lines, open_matrix, open_text
+from adapters.base.reading import numbered_lines, open_matrix, open_text, read_text
 from adapters.base.reranker import Reranker
 from adapters.base.session import Session
 from adapters.base.store import Store
@@ -181,6 +181,7 @@ __all__ = [
     "open_text",
     "path_of_uri",
     "places_feared",
+    "read_text",
     "reckoned_tokens",
     "resolve_path",
     "returned",

@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -23,6 +24,8 @@ from adapters.base.errors import DatasetInvalid
 _GZIP = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_BYTES = 1 << 16
+LARGEST_TEXT = 1 << 30
+"""Bytes of a line, and characters of a file that is one text: a few megabytes of gzip can hold all that memory can."""
 # What gzip raises for a file that is cut off or damaged.
 _NOT_WHOLE = (EOFError, zlib.error)
 # What numpy raises for a header that is no header: it is parsed as Python's text.
@@ -41,6 +44,14 @@ def open_text(path: Path) -> Iterator[TextIO]:
     """
     with _open_bytes(path) as (file, head), io.TextIOWrapper(file, encoding=_encoding(head), newline="") as text:
         yield text
+
+
+def read_text(path: Path) -> str:
+    """All the text of a file. Raises as `open_text` does, and DatasetInvalid for more than a text may hold."""
+    with open_text(path) as file:
+        text = file.read(LARGEST_TEXT + 1)
+    _bound(str(path), len(text))
+    return text
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -86,7 +97,8 @@ def open_matrix(path: Path) -> npt.NDArray[Any]:
 
 def _decoded_by_line(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
     # Binary, because text mode would also end lines at a lone carriage return.
-    for number, raw in enumerate(file, start=1):
+    for number, raw in enumerate(iter(partial(file.readline, LARGEST_TEXT + 1), b""), start=1):
+        _bound(f"{path}:{number}", len(raw))
         try:
             yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -100,13 +112,19 @@ def _decoded_whole(path: Path, file: BinaryIO, encoding: str, newline: str) -> I
     number = 0
     with io.TextIOWrapper(file, encoding=encoding, newline=newline) as text:
         try:
-            for number, line in enumerate(text, start=1):
+            for number, line in enumerate(iter(partial(text.readline, LARGEST_TEXT + 1), ""), start=1):
+                _bound(f"{path}:{number}", len(line))
                 yield number, line
         except UnicodeDecodeError as error:
             name = encoding.removesuffix("-sig").upper()
             raise DatasetInvalid(
                 str(path), f"is not {name} somewhere after line {number}. Save the file as UTF-8."
             ) from error
+
+
+def _bound(where: str, size: int) -> None:
+    if size > LARGEST_TEXT:
+        raise DatasetInvalid(where, f"is larger than {LARGEST_TEXT >> 30} GiB. Split it.")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from adapters import base
-from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed, open_text
+from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed, read_text
 from adapters.datasets._links import leads_out
 from adapters.datasets._reading import is_text, optional_text, records, required_text, whole_grade
 from adapters.datasets._records import Numbering, merged_note
@@ -156,8 +156,7 @@ def _below(folder: Path, follow_links: bool) -> _Below:
 def _read(file: Path) -> tuple[str | None, str]:
     """Title (HTML's alone) and text of a document."""
     try:
-        with open_text(file) as lines:
-            text = lines.read()
+        text = read_text(file)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise DatasetInvalid(f"{file}:{line}", "is not UTF-8. Save the file as UTF-8.") from error

@@ -338,7 +338,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno == errno.ELOOP:  # somebody put a link there
+        if error.errno in (errno.ELOOP, errno.EFBIG):  # somebody put a link there, or a hole
             path.unlink(missing_ok=True)
             return None
         raise

@@ -8,8 +8,12 @@ import os
 import stat
 from pathlib import Path
 
-NOT_ITSELF = frozenset({errno.ELOOP, errno.EISDIR, errno.EINVAL, errno.ENXIO})
-"""The numbers of the errors for what is a link, a folder, a pipe or a device where a file should stand."""
+NOT_ITSELF = frozenset({errno.ELOOP, errno.EISDIR, errno.EINVAL, errno.ENXIO, errno.EFBIG})
+"""The numbers of the errors for what is a link, a folder, a pipe, a device or a file beyond all size where a file
+should stand."""
+
+LARGEST = 4 << 30
+"""Bytes of a file that is read whole: what holds nothing may claim any length."""
 
 
 def open_own(path: Path, flags: int) -> int:
@@ -33,6 +37,8 @@ def open_own(path: Path, flags: int) -> int:
 def read_own(path: Path) -> bytes:
     """The bytes of a file. Raises OSError as `open_own` does."""
     with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        if os.fstat(file.fileno()).st_size > LARGEST:
+            raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 30} GiB, as no such file is", str(path))
         return file.read()
 
 

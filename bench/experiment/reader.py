@@ -24,7 +24,7 @@ from bench.experiment.overrides import addresses_given, override
 from bench.experiment.parts import Experiment, System
 from bench.experiment.places import of_parts
 from bench.experiment.restriction import Restriction
-from bench.experiment.yaml_text import parse_yaml
+from bench.experiment.yaml_text import LONGEST, parse_yaml
 from bench.messages.secrets import is_secret, looks_secret, secret_in_address
 from bench.statistics.measures import Measure
 
@@ -45,7 +45,7 @@ def load_experiment(
         raise ConfigFaults([f"{file}: is a link that leads to {leads}. Name that file itself, if you mean it."])
     try:
         with open_text(path) as opened:
-            text = opened.read()
+            text = opened.read(LONGEST + 1)
     except DatasetInvalid as error:
         raise ConfigFaults([str(error)]) from error
     except UnicodeDecodeError as error:

@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 
 _DEEPEST = 100
-_LONGEST = 300_000  # characters of a file
-_LONGEST_TEXT = 100_000  # characters of one value
-_LONGEST_KEY = 200
-_LONGEST_NUMBER = 100
+LONGEST = 300_000  # characters of a file
+LONGEST_TEXT = 100_000  # characters of one value
+LONGEST_KEY = 200
+LONGEST_NUMBER = 100
 _MOST_MERGED = 10_000  # keys that `<<` brings in
 _MOST_NODES = 10_000  # values as they are written, aliases counted once
-_LONGEST_FAULT = 300
+LONGEST_FAULT = 300
 _MOST = 100_000  # values; a few lines of aliases to aliases make billions
 
 
@@ -25,8 +25,8 @@ def parse_yaml(text: str) -> Any:
 
     Raises ValueError that says where it is no YAML, or holds what an experiment cannot hold.
     """
-    if len(text) > _LONGEST:
-        raise ValueError(f"it has over {_LONGEST:,} characters, which no experiment needs. Put data into files.")
+    if len(text) > LONGEST:
+        raise ValueError(f"it has over {LONGEST:,} characters, which no experiment needs. Put data into files.")
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
@@ -92,8 +92,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def _short(node: Any) -> Any:
-    if len(node.value) > _LONGEST_NUMBER:
-        long = f"a number of more than {_LONGEST_NUMBER} characters; put a text into quotes"
+    if len(node.value) > LONGEST_NUMBER:
+        long = f"a number of more than {LONGEST_NUMBER} characters; put a text into quotes"
         raise yaml.constructor.ConstructorError(None, None, long, node.start_mark)
     return node
 
@@ -106,8 +106,8 @@ def _unique_mapping(loader: Any, node: Any) -> dict[Any, Any]:
         if key_node.tag == "tag:yaml.org,2002:merge":
             continue
         key = loader.construct_object(key_node, deep=True)
-        if isinstance(key, str) and len(key) > _LONGEST_KEY:
-            long = f"a key of more than {_LONGEST_KEY} characters"
+        if isinstance(key, str) and len(key) > LONGEST_KEY:
+            long = f"a key of more than {LONGEST_KEY} characters"
             raise yaml.constructor.ConstructorError(None, None, long, key_node.start_mark)
         if isinstance(key, list | dict | set):
             raise yaml.constructor.ConstructorError(
@@ -129,8 +129,8 @@ _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
 def _fault(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or error)
-    if len(problem) > _LONGEST_FAULT:  # it repeats a tag of any length
-        problem = f"{problem[:_LONGEST_FAULT]} …"
+    if len(problem) > LONGEST_FAULT:  # it repeats a tag of any length
+        problem = f"{problem[:LONGEST_FAULT]} …"
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}." if mark else f"{problem}."
 
 
@@ -143,8 +143,8 @@ def _check(value: Any) -> None:
             raise ValueError(f"{path}: {leaf} is no number that an experiment can hold.")
         if isinstance(leaf, int) and not -(2**63) <= leaf < 2**64:
             raise ValueError(f"{path}: a whole number must fit 64 bits.")
-        if isinstance(leaf, str) and len(leaf) > _LONGEST_TEXT:
-            raise ValueError(f"{path}: a text of more than {_LONGEST_TEXT:,} characters has no place in an experiment.")
+        if isinstance(leaf, str) and len(leaf) > LONGEST_TEXT:
+            raise ValueError(f"{path}: a text of more than {LONGEST_TEXT:,} characters has no place in an experiment.")
         if isinstance(leaf, str) and not _is_text(leaf):
             raise ValueError(
                 f"{f'{path}: ' if path else ''}{leaf!r} holds half of a surrogate pair, which is no Unicode text."

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import OFFLINE_VARIABLES, open_text, resolve_path
-from bench.experiment.yaml_text import parse_yaml
+from bench.experiment.yaml_text import LONGEST, parse_yaml
 from bench.machine import children, fence
 from bench.messages.secrets import holds_secret
 from bench.messages.terminal import say, show
@@ -46,7 +46,7 @@ def _named_cache(file: Path, base: Path) -> Path | None:
     """The cache that the file names, if it lies below the file's folder. Any other is refused when the file is read."""
     try:
         with open_text(file) as opened:
-            raw = parse_yaml(opened.read())
+            raw = parse_yaml(opened.read(LONGEST + 1))
         named = raw.get("cache") if isinstance(raw, dict) else None
         path = resolve_path(base, named) if isinstance(named, str) and "://" not in named else None
         return path if path is not None and path.resolve().is_relative_to(base) else None
