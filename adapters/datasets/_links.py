@@ -1,4 +1,4 @@
-"""Links in a dataset's folder: whoever hands one over may have made them lead to files of its reader."""
+"""Checks links in a dataset's folder: whoever hands over a folder may have put links to its reader's files in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def leads_out(path: Path, folder: Path) -> bool:
-    """Whether a path below a folder is, through links, a file elsewhere. The folder itself may be a link."""
+    """Whether a path below a folder leads to a file elsewhere through links. The folder itself may be a link."""
     root = folder.resolve()
     if root.parent.name == "snapshots":  # the hub's cache: each file links to ../../blobs of the same data set
         root = root.parent.parent

@@ -1,4 +1,4 @@
-"""Judgements as people keep them: BEIR's three columns, TREC's four, any columns whose heading names them."""
+"""Reads judgements in the usual forms: BEIR's three columns, TREC's four, or any columns that a heading names."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _separator(path: Path, text: str) -> _Separator:
     for kind in (_TAB, _COMMA, _SEMICOLON, _BLANKS):
         if _reads(kind.split(text)):
             return kind
-    # The ending's own, whose faults then name what is wrong.
+    # Otherwise the separator that belongs to the ending, whose faults name what is wrong.
     return _COMMA if ending(path) == ".csv" else _TAB
 
 

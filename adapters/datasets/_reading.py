@@ -1,4 +1,4 @@
-"""Rows of a JSON Lines, CSV, TSV or Parquet file, with where each one stands, and checks of their fields."""
+"""Reads the rows of a JSON Lines, CSV, TSV or Parquet file with their places, and checks their fields."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise DatasetInvalid(f"{path}:{number}", f"is not readable JSON: {error}.") from error
         if not isinstance(row, dict):
             raise DatasetInvalid(f"{path}:{number}", f"expected a JSON object on each line, got {kind_of(row)}.")
-        # Half of a surrogate pair can only stand there as an escape: the line itself is text.
+        # Half of a surrogate pair can only be there as an escape, because the line itself is text.
         if "\\ud" in line or "\\uD" in line:
             _refuse_half_pairs(row, f"{path}:{number}")
         yield number, row
@@ -89,7 +89,7 @@ def csv_cells(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """
     for _ in numbered_lines(path):
         pass  # names the line that is no text, which the csv module does not
-    csv.field_size_limit(2**31 - 1)  # its default refuses a passage of 128 KiB
+    csv.field_size_limit(2**31 - 1)  # the default limit refuses a passage of 128 KiB
     with open_text(path) as file:
         reader = csv.reader(file, delimiter=separator, strict=True)
         while True:

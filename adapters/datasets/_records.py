@@ -70,7 +70,7 @@ def pair_tables(rows: Iterable[tuple[int, Mapping[str, Any]]], columns: PairColu
         if columns.label is not None:
             document_id = identifier(row, columns.label, where)
             if document_numbers(document_id)[1]:
-                # As words: an encoder and a term index both read card_arrival badly.
+                # As words, because encoders and term indexes read `card_arrival` badly.
                 corpus.add(document_id, document_id.replace("_", " "), line=line)
         else:
             text = required_text(row, str(columns.passage), where)
@@ -87,7 +87,7 @@ def pair_tables(rows: Iterable[tuple[int, Mapping[str, Any]]], columns: PairColu
 
 
 def merged_note(queries: int) -> tuple[str, ...]:
-    """What a reader has to know of queries that stood in several rows, by their number."""
+    """The note on queries that were in several rows, by their number."""
     if not queries:
         return ()
     subject = (

@@ -90,7 +90,7 @@ class TextFiles(DatasetSource):
         return Tables(corpus, queries, qrels, notes=notes)
 
     def remarks(self) -> tuple[str, ...]:
-        """What lies in the folder and is no document, by ending or cause."""
+        """The files in the folder that are no documents, by ending or cause."""
         below = _below(self._folder(), self.options.follow_links)
         questions = self.context.path(self.options.questions)
         endings = Counter(
@@ -262,7 +262,7 @@ def _plain(text: str) -> str:
 
 
 def _once(qrels: pa.Table, by_answer: int) -> pa.Table:
-    """Two answers of one query may stand in one document: that is no repeated judgement."""
+    """Two answers of one query may be in one document; that is no repeated judgement."""
     if not by_answer:
         return qrels
     first = qrels.group_by(["query_id", "document_id", "grade"], use_threads=False).aggregate([("line", "min")])

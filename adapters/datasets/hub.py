@@ -37,7 +37,7 @@ _PRESETS: Mapping[Preset, re.Pattern[str]] = {
     "wikipedia": re.compile(r"Cohere/wikipedia-22-12-.+"),
 }
 _SPLITS: Mapping[Preset, str] = {"mteb": "test", "klue_mrc": "validation", "miracl": "dev", "wikipedia": "train"}
-# Written out by the presets' data sets, and by copies of them that went through other tools.
+# The columns of the presets' data sets, and of copies that other tools made.
 _IDS = ("_id", "id", "docid")
 
 
@@ -123,7 +123,7 @@ class HubDataset(DatasetSource):
         if self.options.path is None:
             return None
         folders = [self._folder(None), *([self._folder("queries")] if self.options.layout == "miracl" else [])]
-        # `hf download` and git keep books of their own in hidden folders.
+        # `hf download` and git keep files of their own in hidden folders.
         return tuple(
             sorted(
                 file

@@ -1,4 +1,5 @@
-"""What encoders of managed services share: batches that fill the service's limits, sent at once, in input order."""
+"""The common base of encoders of managed services. Batches fill the service's limits and are sent at the same time;
+results are in input order."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ class ManagedEncoder(Encoder):
 
     @property
     def cuts(self) -> Literal["start", "end"] | None:
-        """Which end of a text that the service refuses as too long is cut; None where it has failed instead."""
+        """Which end is cut from a text that the service refuses as too long; None where such a text fails instead."""
         return "end"
 
     def remarks(self) -> Sequence[str]:
@@ -111,7 +112,7 @@ class ManagedEncoder(Encoder):
         return Encoded(vectors, usage, truncated, failures)
 
     def _encoded(self, answer: Answer[Floats], truncated: Flags | None) -> Encoded:
-        """The part of the texts that an answer is about. truncated: of all texts, None where that is not known."""
+        """The part of the texts that an answer belongs to. truncated: for all texts, None where that is not known."""
         place: range = answer.job.place
         cut = None if truncated is None else truncated[place.start : place.stop]
         if answer.value is None:

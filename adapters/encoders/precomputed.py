@@ -22,7 +22,7 @@ from adapters.base import (
 
 
 class PrecomputedOptions(Options):
-    """What the dataset does not say of its vectors."""
+    """What the dataset does not tell about its vectors."""
 
     similarity: Similarity = Field(Similarity.COSINE, description="How the dataset's vectors are meant to be compared.")
     space: str | None = Field(

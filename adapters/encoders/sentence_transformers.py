@@ -144,7 +144,8 @@ class SentenceTransformersEncoder(Encoder):
 
     @cached_property
     def _identity(self) -> Identity:
-        # Not the batch size: like the length of the other texts of a batch it moves vectors by rounding alone (4e-7).
+        # The batch size is left out: like the length of the other texts of a batch it changes vectors only by rounding
+        # (4e-7).
         options = self.options
         settings: dict[str, Any] = {
             **self._files.model.fingerprint(),
@@ -238,7 +239,7 @@ class SentenceTransformersEncoder(Encoder):
 
 
 class _Files:
-    """What the small files of a model say, read once."""
+    """The contents of a model's small files, read once."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -269,7 +270,7 @@ class _Files:
 
     @property
     def added_pooling(self) -> str | None:
-        """The pooling that sentence-transformers adds, without a word, to a plain transformer."""
+        """The pooling that sentence-transformers silently adds to a plain transformer."""
         if self.modules or self.model2vec:
             return None
         architectures = self.config.get("architectures") or [""]
@@ -397,7 +398,7 @@ def _read(files: _Files, folder: Path, device: str, options: SentenceTransformer
         str(folder),
         device=device,
         trust_remote_code=options.trust_remote_code,
-        # Left to itself, transformers takes the dtype that the weights were saved in.
+        # By default transformers takes the dtype that the weights were saved in.
         model_kwargs={"dtype": torch_dtype(options.dtype)},
         local_files_only=not options.trust_remote_code,  # trusted code may lie in another repository
     )

@@ -1,1 +1,1 @@
-"""Second opinions on candidates."""
+"""Scores of the candidates of a query."""

@@ -1,4 +1,5 @@
-"""What rerankers of managed services share: one request per query, sent at once, scores back in their places."""
+"""The common base of rerankers of managed services. Each query is one request; requests are sent at the same time, and
+scores return to their places."""
 
 from __future__ import annotations
 
@@ -73,11 +74,11 @@ class ManagedReranker(Reranker):
         return scored
 
     def _nothing(self, queries: int, depth: int) -> Scored:
-        """Nothing scored yet. No service tells which documents it cut by itself."""
+        """The state before anything is scored. No service tells which documents it cut by itself."""
         return Scored(np.full((queries, depth), -np.inf, np.float32))
 
     def _filled(self, scored: Scored, query: int, answer: Answer[Floats]) -> Scored:
-        """With what an answer says of that query."""
+        """The state with the answer for a query added."""
         places = answer.job.place.places
         usage, truncated = scored.usage + answer.usage, scored.truncated
         if answer.value is None:

@@ -21,13 +21,14 @@ from adapters.base import (
 
 
 class BiEncoderOptions(Options):
-    """Whose vectors are compared."""
+    """Names the encoder whose vectors are compared."""
 
     encoder: str = Field(description="Name of an encoder of the experiment, whose vectors score the candidates.")
 
 
 class BiEncoderReranker(Reranker):
-    """The runner gives the vectors; what decides them is the encoder's identity, which it keys beside this one."""
+    """The harness gives the vectors. They depend on the encoder's identity, which is part of the key beside this
+    one."""
 
     name: ClassVar[str] = "bi_encoder"
     needs: ClassVar[Consumes] = "vector"

@@ -112,7 +112,7 @@ class CrossEncoderReranker(Reranker):
         self._loaded = None
 
     def _check_head(self) -> None:
-        """Without this, a model that lacks a head for pairs is given a random one and ranks at random."""
+        """Refuses a model that lacks a head for pairs: it would get a random head and rank at random."""
         kind = (self._files.json("config_sentence_transformers.json") or {}).get("model_type")
         architecture = str((self._config.get("architectures") or [""])[0])
         if kind != "CrossEncoder" and not architecture.endswith(("ForSequenceClassification", "ForCausalLM")):
@@ -154,7 +154,7 @@ class CrossEncoderReranker(Reranker):
                 str(folder),
                 device=device,
                 trust_remote_code=options.trust_remote_code,
-                # Left to itself, transformers takes the dtype that the weights were saved in.
+                # By default transformers takes the dtype that the weights were saved in.
                 model_kwargs={"dtype": dtype},
                 max_length=options.max_length,
                 activation_fn=_activation(options.activation),

@@ -1,4 +1,5 @@
-"""The key of a local Weaviate server's clients and what its nodes show each other: generated once, kept by its data.
+"""The credentials of a local Weaviate server: the key for clients and the password between nodes. They are generated
+once and kept beside the server's data.
 
 Needs the standard library alone.
 """
@@ -24,12 +25,12 @@ class Credentials(NamedTuple):
 
     @staticmethod
     def file(folder: Path) -> Path:
-        """Where those of the server whose folder this is are kept."""
+        """Where the credentials of the server in this folder are kept."""
         return folder / "credentials.json"
 
     @staticmethod
     def kept(folder: Path) -> Credentials | None:
-        """Those of the server whose folder this is, None where it has none or its file cannot be read."""
+        """The credentials of the server in this folder, None where there are none or their file cannot be read."""
         try:
             data = json.loads(Credentials.file(folder).read_text(encoding="utf-8"))
             return Credentials(str(data["key"]), str(data["cluster"]))
@@ -38,7 +39,8 @@ class Credentials(NamedTuple):
 
     @staticmethod
     def of(folder: Path) -> Credentials:
-        """Those of the server whose folder this is, generated where it has none; only their owner reads the file."""
+        """The credentials of the server in this folder, generated where there are none. Only their owner can read the
+        file."""
         if (kept := Credentials.kept(folder)) is not None:
             return kept
         made = Credentials(secrets.token_urlsafe(24), secrets.token_urlsafe(24))
@@ -50,7 +52,7 @@ class Credentials(NamedTuple):
         return made
 
     def environment(self) -> Mapping[str, str]:
-        """The server's settings that ask for them."""
+        """The settings that make the server ask for them."""
         return {
             "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "false",
             "AUTHENTICATION_APIKEY_ENABLED": "true",

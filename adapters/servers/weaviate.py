@@ -43,7 +43,7 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 """What every local server runs with, in Docker or without; addresses, ports and keys come beside it."""
 
-# Keys of other services, proxies and settings of other servers are none of its business.
+# The server gets no keys of other services, no proxies and no settings of other servers.
 _INHERITED = ("PATH", "HOME", "USER", "TMPDIR", "TZ", "LANG", "LC_ALL", "GOGC", "GOMAXPROCS", "GOMEMLIMIT")
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before loopback
@@ -170,7 +170,7 @@ class Server:
 
     @property
     def key(self) -> str | None:
-        """What clients have to show, None where the server has never been started."""
+        """The credentials that clients need, None where the server has never been started."""
         kept = Credentials.kept(self._credentials_in)
         return None if kept is None else kept.key
 
@@ -190,7 +190,7 @@ class Server:
             **credentials.environment(),
             "PERSISTENCE_DATA_PATH": str(self.data_path),
             "CLUSTER_HOSTNAME": "weaviate-0",
-            # Without these two it advertises the machine's outside address.
+            # Without these two settings the server advertises the machine's external address.
             "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
             "CLUSTER_BIND_ADDR": "127.0.0.1",
             "GRPC_PORT": str(self.ports.grpc),
@@ -321,7 +321,7 @@ def start_cluster(servers: Sequence[Server]) -> None:
     """Start all, then wait until each is ready and sees the others. Raises ServerFailed."""
     for server in servers:
         server.start()
-        # The others join at the first one's gossip port, once, as they start: it must be there by then.
+        # The others join at the gossip port of the first, only once, when they start: it must be open by then.
         until = time.monotonic() + 30
         while not listens(server.ports.gossip) and server.pid() is not None and time.monotonic() < until:
             time.sleep(0.1)
@@ -354,7 +354,7 @@ def local_cluster() -> list[Server]:
 
 
 def status() -> dict[str, Any]:
-    """What is built and what runs: JSON for people and for `bench doctor`."""
+    """Which server is built and which servers run, as JSON for people and for `bench doctor`."""
     built = binary()
     return {
         "version": VERSION,
@@ -399,7 +399,7 @@ def _run(command: str) -> str:
 
 
 def _listening(servers: Sequence[Server]) -> str:
-    """What can be reached from elsewhere, and where the key is."""
+    """Which ports can be reached from other machines, and where the key is."""
     open_ports = [str(port) for server in servers for port in (server.ports.grpc, server.ports.data)]
     return (
         f"Ports {', '.join(open_ports)} (gRPC and data of nodes) listen on every interface, since Weaviate has no "

@@ -1,5 +1,5 @@
-"""The `meta.*` columns as an engine that filters itself holds them: brought to few types, texts that are dates a second
-time as numbers, and a filter as comparisons over these."""
+"""Prepares `meta.*` columns for an engine that filters by itself: they get one of a few types, texts that are dates are
+also stored as numbers, and a filter becomes comparisons over these."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Held(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """One comparison of a filter. What `as_time` compares stands in the field's times."""
+    """One comparison of a filter. With `as_time` it compares the field's times."""
 
     field: str
     shape: Shape
@@ -44,8 +44,8 @@ class Asked(NamedTuple):
 
 
 class MetaFields:
-    """Which columns an index holds. schema: theirs in the corpus. dated: fields of texts whose every value so far was
-    a date; those that were so in the first batch have times."""
+    """The columns that an index holds. schema: their schema in the corpus. dated: fields of texts in which every value
+    so far was a date; those that were dated in the first batch have times."""
 
     def __init__(self, schema: pa.Schema, dated: Mapping[str, bool]) -> None:
         self.schema = schema
@@ -63,7 +63,8 @@ class MetaFields:
 
     @staticmethod
     def load(text: str | None) -> MetaFields:
-        """What `dump` wrote; no columns where nothing did, as in an index of an earlier version that no filter asks."""
+        """Reads what `dump` wrote. There are no columns where nothing was written, as in an index of an earlier
+        version."""
         if text is None:
             return MetaFields.of(None)
         schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(text)))
@@ -82,7 +83,7 @@ class MetaFields:
         return {field: shape for field, shape in found.items() if shape is not None}
 
     def held(self, batch: pa.RecordBatch) -> Iterator[Held]:
-        """The batch's values, and times where the field has them. A text that is no date ends the field's being dated.
+        """The batch's values, and times where the field has them. A text that is no date makes its field undated.
 
         Raises InvalidOptions for a value that no filter compares.
         """

@@ -1,4 +1,4 @@
-"""What can be set on the store `http`: what is asked, how its answer is read, how the service is reached."""
+"""The options of the store `http`: what it asks, how it reads the answer, and how it reaches the service."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class HttpIndex(Options):
-    """What is asked and how the answer is read: all of it decides the result. The URL, the body and the
-    parameters are templates."""
+    """What is asked and how the answer is read; all of it determines the result. The URL, the body and the parameters
+    are templates."""
 
     url: str = Field(
         pattern=r"^https?://[^/\s]",
@@ -85,7 +85,7 @@ class HttpIndex(Options):
 
     @property
     def placeholders(self) -> frozenset[str]:
-        """The names that stand in braces in the templates."""
+        """The names in braces in the templates."""
         return frozenset(_names([self.url, self.body, dict(self.parameters)]))
 
 

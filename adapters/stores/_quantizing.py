@@ -1,11 +1,11 @@
-"""When the default of a product quantizer keeps too little of a vector."""
+"""Warns where the default of a product quantizer keeps too little of a vector."""
 
 from __future__ import annotations
 
 
 def few_codes(kind: str, dimension: int, codes: int, width: int, *, option: str, instead: str) -> list[str]:
-    """The sentence for a default of so few codes that each stands for more than `width` dimensions; none where it does
-    not. option: that sets their number. instead: a type without product quantization."""
+    """A sentence where the default has so few codes that each stands for more than `width` dimensions; nothing
+    elsewhere. option: sets the number of codes. instead: an index type without product quantization."""
     if dimension <= codes * width:
         return []
     fits = [n for n in range(2, dimension + 1) if dimension % n == 0 and n * width >= dimension and n < dimension]

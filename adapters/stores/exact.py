@@ -33,7 +33,7 @@ from adapters.base import (
 from adapters.stores._rows import RowsFile, RowsWriter, folder_bytes
 
 _VECTORS = "vectors.npy"
-_BLOCK_BYTES = 1 << 26  # of the scores that a batch of queries holds at once, in float64
+_BLOCK_BYTES = 1 << 26  # of the float64 scores that a batch of queries holds at a time
 
 
 class ExactStore(Store):
@@ -52,7 +52,7 @@ class ExactStore(Store):
 
     @property
     def identity(self) -> Identity:
-        # The scores are float64 sums given as float32: no library version shows in them.
+        # No versions: scores are float64 sums given as float32, so they are the same for every library version.
         return Identity("exact", "exact", settings={"layout": 2})
 
     def _build(
@@ -73,7 +73,7 @@ class ExactStore(Store):
         return {}
 
     def held(self, ref: IndexRef) -> Held:
-        """What all sessions on an index search, loaded once. Raises IndexMissing."""
+        """The corpus of an index, loaded once for all of its sessions. Raises IndexMissing."""
         with self._lock:
             held = self._open.get(ref.folder)
             if held is None:
@@ -99,7 +99,7 @@ class ExactStore(Store):
 
 
 class Snapshot(NamedTuple):
-    """A corpus as a search goes through it: vectors (n, dimension) and the rows they stand for."""
+    """A corpus in the form that a search walks: vectors (n, dimension) and the rows that they stand for."""
 
     vectors: Floats
     rows: RowsFile
@@ -107,7 +107,7 @@ class Snapshot(NamedTuple):
 
 
 class Held:
-    """An index in memory. now: replaced whole by an insert, so that a search under way sees one state throughout."""
+    """An index in memory. now: an insert replaces it as a whole, so that a running search sees one state."""
 
     def __init__(self, folder: Path, similarity: Similarity) -> None:
         self._folder = folder

@@ -47,7 +47,7 @@ Positive: TypeAlias = Annotated[int, Field(ge=1)]
 
 _FILE = "index.faiss"
 _IVF = ("IVF_FLAT", "IVF_PQ")
-_ROWS_TO_TRAIN = 39  # for each centroid, or faiss warns: ClusteringParameters.min_points_per_centroid
+_ROWS_TO_TRAIN = 39  # per centroid; with fewer faiss warns: ClusteringParameters.min_points_per_centroid
 _APPLIES: Mapping[str, tuple[str, ...]] = {
     "nlist": _IVF,
     "pq_m": ("IVF_PQ",),
@@ -59,7 +59,7 @@ _APPLIES: Mapping[str, tuple[str, ...]] = {
 
 
 class FaissIndex(Options):
-    """Build options, by faiss's own names. The lists made where no number is given are as many as faiss advises."""
+    """Build options, by faiss's own names. The default number of lists is the one that faiss advises."""
 
     type: Kind = Field(
         "FLAT",
@@ -229,7 +229,8 @@ class FaissStore(Store):
             index.pq.cp.seed = seed
             index.pq.cp.min_points_per_centroid = 1
         index.cp.seed = seed
-        # Only when faiss warns, on the screen, of few rows; the training is the same, and `shortcomings` tells of it.
+        # It only sets when faiss prints a warning about few rows. The training is the same, and `shortcomings` tells of
+        # it.
         index.cp.min_points_per_centroid = 1
         return index
 
@@ -237,7 +238,7 @@ class FaissStore(Store):
         return FaissSession(ref, self._load(ref), self.index.type)
 
     def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
-        """What k-means trained stays as it is. Searches wait until the rows are in."""
+        """The trained centroids stay as they are. Searches wait until the rows are in."""
         loaded, vectors = self._load(ref), _prepared(vectors_of(batch), ref.similarity)
         rows = loaded.rows.with_rows(batch)
         with loaded.gate.inserting(), _working(f"add {len(vectors):,} vectors to {self.index.type}"):
@@ -296,8 +297,8 @@ class FaissStore(Store):
 
 
 class Gate:
-    """Many searches at once, or one insert: faiss's searches are safe beside each other, none beside an `add`.
-    Source: faiss wiki, "Threads and asynchronous calls". An insert that waits lets no further search begin."""
+    """A lock for many searches or one insert: in faiss searches may run side by side, but none beside an `add`. Source:
+    faiss wiki, "Threads and asynchronous calls". An insert that waits lets no further search begin."""
 
     def __init__(self) -> None:
         self._entrance = threading.Lock()
@@ -383,7 +384,7 @@ def _working(what: str) -> Iterator[None]:
 
 
 def _faiss() -> Any:
-    """The package, without the types it claims: they lack half of what it offers."""
+    """The package as an untyped object, because its type hints lack half of its contents."""
     import faiss
 
     return faiss

@@ -1,4 +1,4 @@
-"""Any search service as a store: one HTTP request for each query, its JSON answer read by two paths."""
+"""Any search service as a store: one HTTP request per query; two paths read ids and scores from its JSON answer."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class HttpStore(Store):
             raise AdapterUnavailable(f'Adapter "http" needs a service at {self.index.url} ({error}).') from error
 
     def server_processes(self) -> tuple[int, ...] | None:
-        """None for a service on this machine: which processes it has beside the one that listens is not known."""
+        """None for a service on this machine: only the process that listens is known, and it may have others."""
         return None if is_this_machine(urlsplit(self.index.url).hostname or "") else ()
 
     def contacts(self) -> Sequence[Contact]:
@@ -162,7 +162,8 @@ class HttpStore(Store):
                     self.index.url,
                     bounds,
                     connections=None,
-                    # Connections stay open: a new one for each query is not what a user of the service pays.
+                    # Connections stay open, because a user of the service does not open a new one for each query
+                    # either.
                     kept_alive=max(self.connection.search_threads, 64),
                     headers=self._headers(),
                 )
@@ -176,8 +177,8 @@ class HttpStore(Store):
 
 
 class _Found(NamedTuple):
-    """What the service answered to one query: rows with scores, best first, the ids that the corpus lacks, and the
-    hits' texts where they are asked for."""
+    """The service's answer to one query: rows with scores, best first, the ids that the corpus lacks, and the hits'
+    texts where they are asked for."""
 
     hits: list[tuple[int, float]]
     unknown: UnknownIds

@@ -1,4 +1,4 @@
-"""Bounds for what SDKs that speak HTTP with `requests` accept, in a sender's own process."""
+"""Bounds what SDKs that use `requests` accept, in the process of a sender."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def bound_answers(who: str, seconds: float, *, only: Sequence[str] = ()) -> None
     """Let `requests` follow no redirect, read no more than is accepted, and ask those addresses alone where any are
     named.
 
-    The SDKs make their sessions by themselves, so it is their adapter that is changed, for the whole process. How long
-    an answer takes is bounded by the end of the process.
+    The SDKs make their own sessions, so the adapter class of `requests` is changed for the whole process. The end of
+    the process bounds how long an answer takes.
     """
     import requests
 

@@ -36,12 +36,12 @@ class Sender:
         self.records: dict[str, Mapping[str, Any]] = {}
 
     def send(self) -> None:
-        """Everything, the baseline first."""
+        """Send everything, the baseline first."""
         import braintrust
         from braintrust.logger import RetryRequestExceptionsAdapter
 
         bound_answers("Braintrust", self.parcel["timeout_seconds"], only=self.parcel["only"])
-        # Not left to itself it tries ten times over minutes.
+        # By default the SDK tries ten times over minutes.
         braintrust.set_http_adapter(RetryRequestExceptionsAdapter(default_timeout_secs=self.parcel["timeout_seconds"]))
         self.tried(
             "login",
@@ -203,7 +203,7 @@ def _parts(rows: list[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[st
 
 
 def _is_final(error: BaseException) -> bool:
-    """A refused key, or a request or an answer that cannot be right: no try will cure it."""
+    """A refused key, or a request or answer that is wrong: another try does not help."""
     if isinstance(error, BaseExceptionGroup):
         return _is_final(error.exceptions[0])
     if isinstance(error, AdapterRejected):

@@ -23,7 +23,7 @@ FILE = "per_query.jsonl"
 
 
 def send(parcel: Mapping[str, Any], tell: Callable[..., None]) -> None:
-    """Everything, system by system."""
+    """Send everything, system by system."""
     from mlflow.tracking import MlflowClient
 
     bound_answers("MLflow", parcel["timeout_seconds"], only=parcel["only"])

@@ -1,4 +1,4 @@
-"""What trackers share: events become one parcel per run, delivered by a process of its own.
+"""The common base of trackers: events become one parcel per run, which a process of its own delivers.
 
 Tracking SDKs retry for minutes, print to the terminal, wait at exit and keep global state. A process that can be
 ended at the deadline bounds all of it; it tells line by line what has arrived.
@@ -81,7 +81,7 @@ class SendingTracker(Tracker):
 
     @property
     def own_variables(self) -> tuple[str, ...]:
-        """What the names of variables begin with that the sender may have though they may hold secrets."""
+        """Prefixes of variables that the sender gets although they may hold secrets."""
         return ()
 
     def systems(self, started: RunStarted) -> Iterable[tuple[str, Mapping[str, Any], list[QueryScored]]]:
@@ -107,7 +107,7 @@ class SendingTracker(Tracker):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # A password of ~/.netrc would take the place of the key that was named.
+            # A password in ~/.netrc would replace the key that was named.
             env={**self._inherited(), "NETRC": os.devnull, **self.environment()},
         ) as process:
             data = json.dumps(parcel, default=str).encode()
@@ -130,7 +130,7 @@ class SendingTracker(Tracker):
         return told, None
 
     def _inherited(self) -> dict[str, str]:
-        """This process's variables without those that may hold a secret of somebody else's."""
+        """This process's variables without those that may hold a secret for somebody else."""
         own = self.own_variables
         return {
             name: value

@@ -43,7 +43,7 @@ class MlflowOptions(Options):
 
 
 class MlflowTracker(SendingTracker):
-    """Sent again, a result finds the runs that it has and leaves whole ones alone."""
+    """A result that is sent again finds its runs and leaves the complete ones as they are."""
 
     name: ClassVar[str] = "mlflow"
     requires: ClassVar[tuple[str, ...]] = ("mlflow",)
@@ -96,7 +96,7 @@ class MlflowTracker(SendingTracker):
 
     @property
     def _stays(self) -> bool:
-        """Whether all goes to the one address, which only the file names."""
+        """Whether everything goes to one address, which only the file names."""
         return self._named_by_file and not self.contacts()[0].own
 
     @property

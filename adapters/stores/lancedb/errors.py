@@ -1,4 +1,4 @@
-"""What the engine's errors come to."""
+"""Maps the engine's errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from adapters.inference import first_line, lacks_memory
 
 
 def told(error: Exception, what: str, kind: type[AdapterError] = AdapterRejected) -> AdapterError:
-    """What an error of the engine comes to: a lack of memory, or that kind."""
+    """The adapters' error for one of the engine: OutOfMemory where memory is lacking, else one of the given kind."""
     if lacks_memory(error):
         return OutOfMemory(
             f"{what}: no memory is left in this process. Take an index type with PQ or SQ, or fewer documents. "

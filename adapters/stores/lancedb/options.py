@@ -1,4 +1,4 @@
-"""What can be set on a LanceDB table: index families with their build options, and the options of a search.
+"""The options of a LanceDB table: index families with their build options, and the options of a search.
 
 Names and defaults are those of `lancedb.index` and of the query builders of lancedb 0.40; an option left out keeps
 the engine's default.
@@ -47,7 +47,7 @@ TOKENIZERS: Mapping[Writing, str] = {
     "names like C++, R or 3.5": "whitespace",
 }
 _DEFAULT_PQ_WIDTHS = (16, 8)  # dimensions in a sub-vector; source: lancedb, rust/lancedb/src/index/vector.rs
-_ROWS_PER_PARTITION = {"IVF_PQ": 8192}  # that the engine aims at; of other IVF types 4096
+_ROWS_PER_PARTITION = {"IVF_PQ": 8192}  # rows per partition that the engine aims at; 4096 for other IVF types
 DEFAULT_NPROBES = 20  # lancedb probes 20 partitions, at least and at most, unless told otherwise
 
 
@@ -164,7 +164,8 @@ class LanceDbIndex(Options):
 
     @property
     def least_rows(self) -> int:
-        """Rows below which the engine accepts the index and silently builds none: PQ needs one per code."""
+        """The fewest rows for an index: below them the engine accepts the request and silently builds none, because PQ
+        needs one row per code."""
         return int(2 ** (self.num_bits or 8)) if self.type in _PQ else 1
 
     def config(self, similarity: Similarity) -> Any:
@@ -175,7 +176,7 @@ class LanceDbIndex(Options):
         return getattr(lancedb.index, CONFIG_CLASS[self.type])(distance_type=str(similarity), **given)
 
     def shortcomings(self, rows: int, dimension: int) -> tuple[str, ...]:
-        """What a default, or an option, does badly on so many rows."""
+        """Which defaults or options work badly on that many rows."""
         found: list[str] = []
         if self.type in _PQ and self.num_sub_vectors is None:
             codes = next((dimension // width for width in _DEFAULT_PQ_WIDTHS if dimension % width == 0), 1)

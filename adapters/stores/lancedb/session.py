@@ -22,8 +22,8 @@ _BATCH = 256  # queries in one request of a search with many
 class LanceDbSession(Session):
     """Searches are safe from many threads once configured.
 
-    effective: what the query options amount to on this index: mode, nprobes, partitions, and whether a search goes
-    through all of them.
+    effective: the query options in effect on this index: mode, nprobes, partitions, and whether a search goes through
+    all partitions.
     """
 
     def __init__(self, ref: IndexRef, table: Any, index: LanceDbIndex) -> None:
@@ -44,7 +44,7 @@ class LanceDbSession(Session):
             least, most = self._probes(options)
             if (least, most) != (DEFAULT_NPROBES, DEFAULT_NPROBES):
                 bounds = [("minimum_nprobes", least), ("maximum_nprobes", most)]
-                self._settings += [("nprobes", most)] if least == most else bounds  # a call less in every search
+                self._settings += [("nprobes", most)] if least == most else bounds  # saves a call in every search
             self.effective |= {"nprobes": most, "partitions": partitions, "exhaustive": least >= partitions}
         for name in ("refine_factor", "ef"):
             if (value := getattr(options, name)) is not None:
@@ -87,7 +87,7 @@ class LanceDbSession(Session):
             found = self._vector_query(vectors[0], limit, where).to_arrow()
             count = found.num_rows
             texts = [found.column("text").to_pylist()] if self.payload else None
-            if count == limit:  # as a user's own loop would take them: nothing to fill up
+            if count == limit:  # taken as they are, as in a user's own loop: there is nothing to fill up
                 scores = self._scores(found.column("_distance").to_numpy())
                 return Hits(found.column("row").to_numpy().reshape(1, limit), scores.reshape(1, limit), texts)
             hits = Hits.empty(1, limit)
@@ -186,6 +186,7 @@ class LanceDbSession(Session):
 
 
 def vector_query(table: Any, vectors: Floats, similarity: Similarity, limit: int) -> Any:
-    # Without a metric LanceDB takes the index's, and l2 where none is used; with another one it scans silently.
+    # Without a metric LanceDB takes the index's, or l2 where it uses no index. With a metric other than the index's it
+    # silently scans.
     query = table.search(vectors, vector_column_name="vector", query_type="vector")
     return query.distance_type(str(similarity)).limit(limit).select(["row", "_distance"])

@@ -39,7 +39,8 @@ from adapters.stores.lancedb.options import LanceDbIndex, LanceDbQuery
 from adapters.stores.lancedb.session import LanceDbSession, vector_query
 from adapters.stores.lancedb.table import batches_for, rows_for
 
-_ADDRESSES = ("endpoint", "endpoint_url", "base_url", "authority", "host")  # how such storage options end
+# Endings of the storage options that hold addresses.
+_ADDRESSES = ("endpoint", "endpoint_url", "base_url", "authority", "host")
 _ON_THIS_MACHINE = ("file://", "memory://", "file-object-store://")
 _VECTOR_INDEX, _TEXT_INDEX = "vector_idx", "text_idx"
 # "A good rule of thumb is to run optimize if you have added or modified 100,000 or more records or run more than 20
@@ -48,7 +49,7 @@ _OPTIMIZE_ROWS, _OPTIMIZE_INSERTS = 100_000, 20
 
 
 class LanceDbConnection(Options):
-    """Where the tables lie. Credentials come from the variables that the provider's own tools read. An address among
+    """Where the tables are. Credentials come from the variables that the provider's own tools read. An address among
     the storage options gets them only where api_key_env names the variable, such as AWS_SECRET_ACCESS_KEY."""
 
     uri: FolderOrUri | None = Field(
@@ -89,8 +90,8 @@ class LanceDbStore(Store):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        # A table that another handle wrote to is seen after a look at the storage: in every search
-        # (read_consistency_interval), or never. Through one handle, as an application has it, it is seen at once.
+        # A handle sees what another handle wrote only after it looks at the storage: in every search
+        # (read_consistency_interval), or never. Writes through the same handle, as in an application, are seen at once.
         self._handles: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._unoptimized: dict[str, tuple[int, int]] = {}  # by table, inserts and their rows
@@ -175,7 +176,7 @@ class LanceDbStore(Store):
         try:
             table = database.create_table(place.name, rows.reader(), mode="overwrite")
         except Exception as error:
-            # The engine reads in threads of its own and wraps what the batches raised.
+            # The engine reads in threads of its own, and wraps what the batches raised.
             if rows.failure is not None:
                 raise rows.failure from None
             raise told(error, f"LanceDB could not write the table {place.name}") from error
@@ -219,7 +220,7 @@ class LanceDbStore(Store):
         return LanceDbSession(ref, self._handle(ref), self.index)
 
     def _handle(self, ref: IndexRef) -> Any:
-        """The table as all sessions of this store have it."""
+        """The handle of the table that all sessions of this store share."""
         with self._lock:
             table = self._handles.get(ref.name)
             if table is None:
@@ -349,7 +350,7 @@ class LanceDbStore(Store):
 
 
 def _partition_statistics(table: Any) -> dict[str, Any]:
-    # pylance would write all centroids into the statistics otherwise.
+    # Otherwise pylance writes all centroids into the statistics.
     os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
     statistics: dict[str, Any] = table.to_lance().stats.index_stats(_VECTOR_INDEX)["indices"][0]
     return statistics

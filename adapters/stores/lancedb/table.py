@@ -1,4 +1,4 @@
-"""What a LanceDB table holds: the columns written, batch by batch, and filters in its SQL."""
+"""The contents of a LanceDB table: its columns, written batch by batch, and filters in its SQL."""
 
 from __future__ import annotations
 
@@ -114,6 +114,6 @@ def _literal(value: Any) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     if isinstance(value, float):
-        # As a text it is read to the last bit; a literal with many digits might be taken for a decimal.
+        # Written as a text, which is read to the last bit; a literal with many digits might be taken for a decimal.
         return f"CAST('{value if math.isfinite(value) else ('inf' if value > 0 else '-inf')}' AS DOUBLE)"
     return f"CAST('{value}' AS BIGINT)" if value == _LEAST else str(value)

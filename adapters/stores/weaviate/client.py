@@ -21,7 +21,7 @@ from adapters.stores.weaviate.options import DEFAULT_KEY_ENV, WeaviateConnection
 
 _T = TypeVar("_T")
 
-# Of the channel's own bound the client makes the one that the server names.
+# The client replaces the channel's own bound by the one that the server names.
 _BOUNDED = {"maxResponseMessageBytes": 128 << 20}
 # The client answers UNAVAILABLE with pauses of 1, 2, 4 … seconds (weaviate/retry.py), a minute in all, and no setting
 # shortens them. A call that waits for the channel instead ends at the query's own deadline. Inserts go on failing at
@@ -37,7 +37,7 @@ _CHANNEL = json.dumps(
 )
 CHANNEL_OPTIONS: list[tuple[str, Any]] = [("grpc.service_config", _CHANNEL)]
 _WATCH_SECONDS = 0.5
-_ANSWER_BYTES = 64 << 20  # a schema of thousands of collections is smaller
+_ANSWER_BYTES = 64 << 20  # even a schema of thousands of collections is smaller
 
 
 class _Stays(urllib.request.HTTPRedirectHandler):
@@ -63,7 +63,8 @@ class ServerLink:
 
     @property
     def key(self) -> str | None:
-        """What the server is shown; asked for again while there is none, since the server may start later."""
+        """The key that the server is shown. It is looked for again while there is none, because the server may start
+        later."""
         self._key = self._key or self.connection.key()
         return self._key
 
@@ -109,8 +110,8 @@ class ServerLink:
             )
 
     def _shake_hands(self, host: str, port: int, *, secure: bool) -> None:
-        """Raise AdapterUnavailable where no gRPC server listens. A connection alone may be to any server, and every
-        search would then wait out its time and find the server gone."""
+        """Raise AdapterUnavailable where no gRPC server listens. An open port alone may belong to any server, and every
+        search would then time out."""
         import grpc
 
         seconds, target = self.connection.connect_seconds, f"{host}:{port}"
@@ -140,7 +141,7 @@ class ServerLink:
     def get(self, path: str, *, nearest: bool = False) -> Any:
         """The JSON that REST answers with, None for 404. Raises AdapterUnavailable, AdapterTimeout, AdapterRejected.
 
-        nearest: what this node knows, without asking the cluster's leader, who may be the one that died.
+        nearest: ask this node alone and not the cluster's leader, which may be the node that died.
         """
         request = urllib.request.Request(self.address + path)
         if nearest:

@@ -1,4 +1,4 @@
-"""One collection on a server: what it is, and building it."""
+"""One collection on a server: its state, and its building."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _UUIDS = 0x72657472_6965_8661_8C00_000000000000  # version 8: the lower bits are
 _LOOKS = 2
 _LOOK_SECONDS = 0.3
 _SAMPLE = 16
-_COUNT_SECONDS = 5  # that a wrong count may stand still while nothing is left to do
+_COUNT_SECONDS = 5  # for how long a wrong count may stay the same while nothing is left to do
 
 
 class Collection:
@@ -56,9 +56,9 @@ class Collection:
 
     @property
     def whole(self) -> Any:
-        """The client's collection, for what belongs to all tenants. The client's check of every argument's type, a
-        seventh of its time in a search, is left out as its documentation offers: vectors and options are checked
-        here."""
+        """The client's collection, for what belongs to all tenants. The client's check of argument types takes a
+        seventh of a search's time. It is switched off, as its documentation offers, because vectors and options are
+        checked here."""
         return self.link.client.collections.use(self.name, skip_argument_validation=True)
 
     @property
@@ -80,7 +80,7 @@ class Collection:
         return schema
 
     def count(self) -> int:
-        """Objects it holds, each replica's once. Needs all nodes."""
+        """How many objects it holds, without replicas. Needs all nodes."""
         with self.link.errors():
             return int(self.handle.aggregate.over_all(total_count=True).total_count)
 
@@ -163,7 +163,7 @@ def build(
         count = 0 if first is None else first.num_rows
         for batch in batches:
             count += batch.num_rows
-            for _ in fields.held(batch):  # notes which columns of texts hold dates alone
+            for _ in fields.held(batch):  # finds out which columns of texts hold only dates
                 pass
         if count != mark.rows:
             raise collection.other_data(f"it holds {mark.rows} rows, the corpus {count}")
@@ -288,13 +288,13 @@ def _load(
         for batch in _pieces(first, batches, connection.batch_size):
             pending.append(pool.submit(_insert, handle, batch, fields))
             rows += batch.num_rows
-            # One batch more than there are threads: none waits for the next to be read.
+            # One batch more than there are threads, so that no thread waits for the next to be read.
             if len(pending) > connection.insert_threads:
                 refused = refused.plus(_watched(collection, pending.popleft()))
         while pending:
             refused = refused.plus(_watched(collection, pending.popleft()))
     finally:
-        # Without waiting: a thread may be in one of the client's pauses, for a server that is gone.
+        # Do not wait: a thread may be in one of the client's pauses, for a server that is gone.
         pool.shutdown(wait=False, cancel_futures=True)
     if refused.objects:
         raise NotIndexed(f"Weaviate rejected {refused.objects} of {rows} objects; the first: {refused.first}")
@@ -313,7 +313,7 @@ def insert(collection: Collection, fields: MetaFields, batch: pa.RecordBatch) ->
 
 
 def _flush(collection: Collection, fields: MetaFields, first: pa.RecordBatch) -> None:
-    """Have every shard write what it still buffers of its vector index.
+    """Make every shard write what it still buffers of its vector index.
 
     A server that is killed minutes after the last insert otherwise comes back without the last vectors, its count of
     objects unchanged: a synchronous one writes its logs before the batch's vectors are in, an asynchronous one never
@@ -402,7 +402,7 @@ def settle(collection: Collection, rows: int) -> bool:
 
 
 def _compress(collection: Collection, rows: int, queued: bool) -> None:
-    """Have PQ or SQ trained, and see that the vectors are compressed, whatever the quantizer."""
+    """Let the server train PQ or SQ, and check for every quantizer that the vectors are compressed."""
     index = collection.index
     if trained := index.codec in TRAINED and index.kind == "hnsw":
         with collection.link.errors():

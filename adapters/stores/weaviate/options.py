@@ -1,4 +1,4 @@
-"""What can be set on the store `weaviate`. Names are those of the Python client, in one flat list per part."""
+"""The options of the store `weaviate`. Names are those of the Python client, in one flat list per part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Url: TypeAlias = Annotated[str, Field(pattern=r"^https?://")]
 TRAINED: frozenset[str] = frozenset({"pq", "sq"})
 """Quantizers that learn from the data: the server compresses only once it has seen enough of them."""
 
-# option: (index types, quantizers) under which the server heeds it; anywhere else it would drop it in silence.
+# option: the index types and quantizers under which the server uses it; elsewhere it silently drops the option.
 _ANY = ("none", "pq", "bq", "sq", "rq")
 _INDEX_APPLIES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bits": (("hnsw", "flat", "dynamic", "hfresh"), ("rq",)),
@@ -61,7 +61,7 @@ TOKENIZATIONS: Mapping[Writing, str] = {
 
 
 class WeaviateIndex(Options):
-    """Build options. What is left out keeps the server's default, which the result shows."""
+    """Build options. An option that is left out keeps the server's default, which the result shows."""
 
     type: Literal["hnsw", "flat", "dynamic", "hfresh", "ivf_pq"] = Field(
         "hnsw",
@@ -206,7 +206,7 @@ _HYBRID = ("alpha", "fusion", "max_vector_distance")
 
 
 class WeaviateQuery(Options):
-    """Search options. What is left out has the value that the index was built with."""
+    """Search options. An option that is left out has the value that the index was built with."""
 
     mode: Literal["vector", "text", "hybrid"] = Field(
         "vector", description="What is searched by; text and hybrid need index.full_text."
@@ -420,7 +420,7 @@ class WeaviateConnection(Options):
         return os.environ.get(DEFAULT_KEY_ENV) if not self._named else None
 
     def contacts(self, own_addresses: frozenset[str]) -> Sequence[Contact]:
-        """The server, its gRPC port and its metrics, and the variable whose key the first two are shown."""
+        """The contacts: the server, its gRPC port and its metrics, with the variable whose key the first two get."""
         started = self._running_here() is not None
         variable = self.api_key_env or (DEFAULT_KEY_ENV if not self._named and not started else None)
         named = {str(getattr(self, name)) for name in self._named}

@@ -1,4 +1,4 @@
-"""A collection's schema: what is asked of the server, and what it made of it."""
+"""A collection's schema: the request to the server, and what the server made of it."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _codec(index: WeaviateIndex) -> dict[str, Any]:
 
 
 def _uncompressed() -> dict[str, Any]:
-    # A host may set DEFAULT_QUANTIZATION: only this keeps the vectors as they are.
+    # A host may set DEFAULT_QUANTIZATION. Only this setting keeps vectors uncompressed then.
     return {"skipDefaultQuantization": True}
 
 
@@ -146,7 +146,7 @@ def differences(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> list[
     dropped."""
     vectors = dict(vector_config(asked))
     if "skipDefaultQuantization" not in vector_config(effective):
-        vectors.pop("skipDefaultQuantization", None)  # a server before 1.33 has no default to skip
+        vectors.pop("skipDefaultQuantization", None)  # a server before 1.33 has no default quantization to skip
     sentences = _compare(vectors, vector_config(effective), "index")
     for part in ("invertedIndexConfig", "shardingConfig", "replicationConfig", "multiTenancyConfig"):
         sentences += _compare(asked.get(part, {}), effective.get(part) or {}, part)
@@ -216,7 +216,7 @@ def reconfigured(index: WeaviateIndex, changes: Mapping[str, Any]) -> Any:
 
 
 def training(index: WeaviateIndex) -> Any:
-    """The client's update that has the quantizer trained."""
+    """The client's update that starts the quantizer's training."""
     from weaviate.classes.config import PQEncoderDistribution, PQEncoderType, Reconfigure
 
     make = Reconfigure.VectorIndex.Quantizer

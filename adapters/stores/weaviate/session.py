@@ -60,7 +60,7 @@ class WeaviateSession(Session):
         if changes := self._changes(wanted):
             until = time.monotonic() + 5
             self._change(changes, until)
-            while changes := self._changes(wanted):  # the nodes of a cluster learn of it one after another
+            while changes := self._changes(wanted):  # the nodes of a cluster learn of the change one after another
                 if time.monotonic() > until:
                     raise AdapterRejected(f"Weaviate did not take the search options {changes}.")
                 time.sleep(0.05)
@@ -77,13 +77,14 @@ class WeaviateSession(Session):
                     self._at.whole.config.update(vector_config=reconfigured(self._at.index, changes))
                 return
             except AdapterRejected as error:
-                # Another session's change is under way: meanwhile the shards are read-only, and one more is refused.
+                # Another session's change is under way. Until it ends the shards are read-only and refuse a further
+                # change.
                 if "read-only due to: UpdateVectorIndexConfigs" not in str(error) or time.monotonic() > until:
                     raise
             time.sleep(0.02)
 
     def _changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        # The node that will be asked: the leader may be the one that died.
+        # Ask the node that searches will ask, because the leader may be the node that died.
         have = query_settings(self._at.index, vector_config(self._at.schema(nearest=True)))
         return {key: value for key, value in wanted.items() if have.get(key) != value}
 
@@ -106,12 +107,12 @@ class WeaviateSession(Session):
         try:
             found = [one(0)] if len(queries) == 1 else self._many(one, len(queries))
         except Exception as error:
-            self._suspect = True  # the next search asks first whether anybody is there
+            self._suspect = True  # the next search first checks that the server is there
             if (mapped := self._link.mapped(error)) is None:
                 raise
             raise mapped from error
         self._suspect = False
-        # Padded as lists: for one query two arrays are made, not four, which is what a user's own loop would spend.
+        # Padded as lists, so that one query makes two arrays and not four, as a user's own loop does.
         return Hits(
             np.array([rows + [EMPTY_ROW] * (limit - len(rows)) for rows, _, _ in found], np.int32),
             np.array([scores + [-math.inf] * (limit - len(scores)) for _, scores, _ in found], np.float32),
