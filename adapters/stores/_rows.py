@@ -1,5 +1,5 @@
-"""The file that embedded stores keep beside their index: the row of each position, the columns that filters ask for, and
-the texts that searches return."""
+"""The file that embedded stores keep beside their index: the row of each position, the columns that filters ask for,
+and the texts that searches return."""
 
 from __future__ import annotations
 
