@@ -41,7 +41,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "DISABLE_TELEMETRY": "true",
     "GO_PROFILING_DISABLE": "true",
 }
-"""What every local server runs with, in Docker or without; addresses, ports and keys come beside it."""
+"""Settings of every local server, in Docker or without. Addresses, ports and keys are added to them."""
 
 # The server gets no keys of other services, no proxies and no settings of other servers.
 _INHERITED = ("PATH", "HOME", "USER", "TMPDIR", "TZ", "LANG", "LC_ALL", "GOGC", "GOMAXPROCS", "GOMEMLIMIT")

@@ -35,7 +35,7 @@ from bench.cache.drafts import draft_beside
 from bench.cache.own_files import NOT_ITSELF, is_own_folder, own_folder, read_own
 
 MAGIC = b"RBA1"
-"""What every file of arrays begins with."""
+"""The first bytes of every file of arrays."""
 _ADDRESS = "address"  # the entry of a file that names its artefact; files of earlier versions have none
 
 # What numpy raises for a file that holds no arrays; the first two come from reading a header as Python.
@@ -107,7 +107,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 SCRATCH = ".scratch-"
-"""What the names of folders begin with that are of use while a process lasts."""
+"""Prefix of temporary folders: nobody needs them once their process has ended."""
 
 
 class Cache:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 FILE = r"\.writing-[0-9a-f]{16}"
-"""The names of such files."""
+"""The names of drafts."""
 _FILE = re.compile(FILE)
 _COLLECTION = re.compile(r"\.[0-9a-f]{32}-[0-9a-f]{16}")  # a folder of kept tables that is being written
 _DEPTH = 1  # <part of a cache>/<key>/<file>, <result>/runs/<file>

@@ -9,8 +9,7 @@ import stat
 from pathlib import Path
 
 NOT_ITSELF = frozenset({errno.ELOOP, errno.EISDIR, errno.EINVAL, errno.ENXIO, errno.EFBIG})
-"""The numbers of the errors for what is a link, a folder, a pipe, a device or a file beyond all size where a file
-should stand."""
+"""The error numbers where a link, a folder, a pipe, a device or a file that is too large stands in place of a file."""
 
 LARGEST = 4 << 30
 """Bytes of a file that is read whole: what holds nothing may claim any length."""

@@ -31,7 +31,7 @@ from bench.messages.refusals import refusal, refused_by_system
 from bench.messages.wording import writable
 
 LONGEST_MESSAGE = 600
-"""Characters of a foreign message that a result holds; the whole of it stands in the traceback."""
+"""The most characters of a foreign message in a result; the traceback holds the whole message."""
 
 _OURS = ("bench", "adapters.base", "adapters.registry", "__main__")
 _BETWEEN = ("pydantic", "pydantic_core", "pyarrow")

@@ -24,7 +24,7 @@ _CURES = {
     errno.EIO: f"Look whether the disk fails, {_ANOTHER_PLACE}",
 }
 _PLACES = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
-"""What is also refused to connections, and said by services: the system's own refusal names a file."""
+"""Errors that connections and services raise too: a refusal of the operating system names a file."""
 _RESOURCES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EROFS})
 _NOTHING_FREE = 1 << 16  # bytes: less than one page of an engine's file
 # The forms in which Rust and Python write the number of an error that they wrap.

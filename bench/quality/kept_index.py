@@ -27,8 +27,8 @@ from bench.messages.wording import counted
 from bench.quality.stages import Emit
 
 SAMPLE = 256
-"""Stored vectors that are compared with ours. Of a collection with one foreign vector in 50 it misses all, once in 175
-looks; with one in 20, once in 500,000."""
+"""How many stored vectors are compared with ours. With one foreign vector in 50 a check misses all of them once in 175
+checks; with one in 20, once in 500,000."""
 
 _TOLERANCE = 1e-5  # of vectors that went through an engine as float32, relative to their length
 
