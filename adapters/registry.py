@@ -57,8 +57,8 @@ DISTRIBUTIONS: tuple[str, ...] = (
     "torch", "sentence-transformers", "transformers", "lancedb", "pylance", "bm25s", "datasets", "weaviate-client",
     "faiss-cpu", "cohere", "openai",
 )  # fmt: skip
-"""The packages of the built-in adapters that can change a figure. They are written out because asking each adapter takes
-half a second of imports; a test compares."""
+"""The packages of the built-in adapters that can change a figure. They are written out because asking each adapter
+takes half a second of imports; a test compares."""
 
 
 _own_alone = False
