@@ -35,13 +35,13 @@ class ConfigFaults(Exception):
 
 
 class Faults:
-    """Collects faults, and reads the parts that have none."""
+    """Collects faults, and reads the parts that have none. known: faults that were found before."""
 
-    def __init__(self, file: str, base: Path, *, one_load: bool = False) -> None:
+    def __init__(self, file: str, base: Path, known: Sequence[str] = (), *, one_load: bool = False) -> None:
         self.file = file
         self.base = base
         self._one_load = one_load  # `latency` is one load point, and no list of them
-        self.found: list[str] = []
+        self.found: list[str] = list(known)
         self.lost: list[str | None] = []  # names of the systems that a fault prevents, None for an unnamed one
         self._read_as: set[str] = set()  # key paths of values under a wrong key that is named already
         self._not_there: dict[tuple[str, str], tuple[int, list[str]]] = {}

@@ -58,8 +58,7 @@ def load_experiment(
         raise ConfigFaults([f"{file}: expected a mapping that starts with `experiment: NAME`."])
     base = _base(path)
     found = override(raw, overrides, (working_directory or Path.cwd()).resolve())
-    faults = Faults(file, base, one_load=isinstance(raw.get("latency"), dict))
-    faults.found += found
+    faults = Faults(file, base, found, one_load=isinstance(raw.get("latency"), dict))
     return _Reader(faults, addresses_given(overrides), Restriction(base.resolve()) if restricted else None).read(raw)
 
 

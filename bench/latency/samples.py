@@ -14,7 +14,7 @@ from bench.statistics.arrays import Values
 ACHIEVED_AT_LEAST = 0.97
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Samples:
     """Raw samples of one system under one load.
 

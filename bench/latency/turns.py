@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -220,8 +220,7 @@ class _Measured:
     def samples(self, disturbed: dict[int, str], name: str) -> Samples:
         """disturbed: by round, what disturbed it. name: of the pass."""
         found = self._recorder.samples(self._encoders, disturbed, self._load.planned_rounds, name)
-        found.cut_off = self.cut_off
-        return found
+        return replace(found, cut_off=self.cut_off)
 
     def take_turn(self, turn: int, rng: np.random.Generator, watch: Watching) -> list[Observed]:
         """Take the turn of a round and return what was observed meanwhile; None where there was no turn to take."""
