@@ -131,7 +131,8 @@ def _bound(where: str, size: int) -> None:
 def _open_bytes(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
     """A file's bytes, decompressed, and the first of them."""
     try:
-        with path.open("rb") as raw:
+        # Without blocking, because opening a pipe would wait for a writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as raw:
             if not raw.seekable():
                 raise DatasetInvalid(str(path), "is a pipe or a device, and is read more than once. Save it as a file.")
             if stat.S_ISCHR(os.fstat(raw.fileno()).st_mode):  # some, such as /dev/zero, never end

@@ -66,6 +66,8 @@ def check_writable(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():  # what is written takes its place
+        raise OSError(errno.EINVAL, "is a pipe or a device, where a file is needed", str(path))
     probe = draft_beside(path)
     try:
         probe.open("xb").close()

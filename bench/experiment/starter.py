@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters import printable
 from adapters.base import AdapterError, DatasetInvalid, numbered_lines, open_matrix, open_text
-from bench.cache.artifacts import write_atomically
+from bench.cache.artifacts import check_writable, write_atomically
 from bench.experiment.yaml_text import parse_yaml
 
 _TEXT_SUFFIXES = {".md", ".txt", ".html", ".htm"}
@@ -57,6 +57,7 @@ def write_experiment(folder: Path, target: Path) -> list[str]:
         if data is not None:
             model = _model()
             name = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-") or "experiment"
+            check_writable(target)
             write_atomically(target, _experiment(name, data, model).encode("utf-8"))
             found = [f"Found {data.what}.", f"Wrote {target}."]
             if data.texts and model is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,3 +89,11 @@ def test_an_undefined_variable_in_a_path_is_named(tmp_path: Path, monkeypatch: p
         Context(tmp_path).path("$NOWHERE/x")
     with pytest.raises(InvalidOptions, match=r"there is no home folder for ~nobody-of-that-name"):
         Context(tmp_path).path("~nobody-of-that-name/x")
+
+
+def test_a_pipe_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DatasetInvalid, match="is a pipe"), open_text(tmp_path / "pipe"):
+        pass
+    with pytest.raises(DatasetInvalid, match="is a pipe"):
+        next(numbered_lines(tmp_path / "pipe"))

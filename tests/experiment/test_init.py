@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.cache.artifacts import check_writable
 from bench.experiment.reader import load_experiment
 from tests import small
 
@@ -188,3 +190,13 @@ def test_the_judgements_of_a_split_are_chosen_test_first(tmp_path: Path) -> None
     small.bench("init", tmp_path)
     assert load_experiment(tmp_path / "bench.yaml").dataset.options.split == "test"
     json.dumps(load_experiment(tmp_path / "bench.yaml").resolved)  # result.json must be able to hold it
+
+
+def test_what_is_written_takes_no_pipes_place(tmp_path: Path) -> None:
+    small.collection(tmp_path / "data")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is a pipe or a device"):
+        check_writable(tmp_path / "pipe")
+    done = small.bench("init", tmp_path / "data", "--output", tmp_path / "pipe", "--force")
+    assert done.exit_code == 2 and "is a pipe or a device, where a file is needed" in done.stderr
+    assert (tmp_path / "pipe").is_fifo()
