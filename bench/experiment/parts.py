@@ -46,6 +46,11 @@ class StoreChoice:
     connection: Any
     key_path: str
 
+    def plain(self, options: Literal["index", "query", "connection"]) -> dict[str, Any]:
+        """One of its three kinds of options as plain values, for keys and for results."""
+        values: dict[str, Any] = getattr(self, options).model_dump(mode="json")
+        return values
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderPair:

@@ -132,7 +132,7 @@ def _stages(pipeline: Pipeline, system: System) -> Any:
     searched = system.searched
     return {
         "search": pipeline.searches.key(searched, system.filter, system.limit) if searched else None,
-        "connection": system.store.connection.model_dump(mode="json") if system.store else None,
+        "connection": system.store.plain("connection") if system.store else None,
         "fusion": system.fused.as_dict() if system.fused else None,
         "legs": legs,
         "reranker": pipeline.reranking.key(system.reranker) if system.reranker else None,

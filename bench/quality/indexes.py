@@ -51,7 +51,7 @@ class Indexes:
         return content_key(
             {
                 "store": store.identity.as_dict(),
-                "index": _dump(searched.store.index),
+                "index": searched.store.plain("index"),
                 "corpus": self._materials.corpus_fingerprint(texts=store.uses_text or texts, fields=fields),
                 **({"columns": _COLUMNS_LAYOUT} if fields else {}),
                 **({"payload": "text"} if texts else {}),
@@ -71,7 +71,7 @@ class Indexes:
 
         def index_of(each: Searched) -> Any:
             store, encoders = each.store, each.encoders
-            return store.adapter, _dump(store.index), _dump(store.connection), encoders and encoders.document
+            return store.adapter, store.plain("index"), store.plain("connection"), encoders and encoders.document
 
         filters = [
             each.filter
@@ -173,11 +173,6 @@ class Indexes:
                 batch = batch.filter(pa.array(~missing)) if missing.any() else batch
             yield batch
             advance(part.num_rows)
-
-
-def _dump(options: Any) -> dict[str, Any]:
-    dumped: dict[str, Any] = options.model_dump(mode="json")
-    return dumped
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -122,7 +122,7 @@ class Materials:
 
     def store(self, choice: StoreChoice) -> Store:
         """The store with these index options, made once."""
-        key = content_key([choice.name, choice.adapter, _dump(choice.index)])
+        key = content_key([choice.name, choice.adapter, choice.plain("index")])
         if key not in self._stores:
             self._stores[key] = choice.kind(choice.index, choice.connection, self.context)
         return self._stores[key]
@@ -204,8 +204,3 @@ class Materials:
                     self._failed[key] = failure
                 raise
         return cast(T, self._memo[key])
-
-
-def _dump(options: Any) -> dict[str, Any]:
-    dumped: dict[str, Any] = options.model_dump(mode="json")
-    return dumped

@@ -80,7 +80,7 @@ class Searches:
         return content_key(
             {
                 "index": self._indexes.key(searched, build),
-                "query": _dump(searched.store.query),
+                "query": searched.store.plain("query"),
                 "limit": self._materials.asked(limit),
                 "filter": condition.as_dict() if condition else None,
                 "vectors": self._materials.vectors_key(encoder, "query") if encoder else None,
@@ -259,11 +259,6 @@ def opened(store: Store, ref: IndexRef, emit: Emit, *, payload: bool = False) ->
     finally:
         for failure in closing([session.close]):
             emit(failure.warned(store.name, "a search of it was over and could not be closed"))
-
-
-def _dump(options: Any) -> dict[str, Any]:
-    dumped: dict[str, Any] = options.model_dump(mode="json")
-    return dumped
 
 
 def _told(unknown: UnknownIds) -> dict[str, npt.NDArray[Any]]:

@@ -62,7 +62,7 @@ def provenance_of(pipeline: Pipeline, emit: Listener, *, resumed: bool) -> Prove
         addresses=addresses,
         base=str(pipeline.experiment.base),
         servers={
-            name: {**identity.as_dict(), "connection": outside[name].connection.model_dump(mode="json")}
+            name: {**identity.as_dict(), "connection": outside[name].plain("connection")}
             for name, identity in _identities(engines, emit)
         },
         seed=pipeline.experiment.settings.seed,
@@ -107,11 +107,9 @@ def described(experiment: Experiment, system: System) -> dict[str, Any]:
     store = system.store
     return {
         "encoder": encoder,
-        "store": None
-        if store is None
-        else {"name": store.name, "adapter": store.adapter, **store.connection.model_dump(mode="json")},
-        "index": None if store is None else store.index.model_dump(mode="json"),
-        "query": None if store is None else store.query.model_dump(mode="json"),
+        "store": None if store is None else {"name": store.name, "adapter": store.adapter, **store.plain("connection")},
+        "index": None if store is None else store.plain("index"),
+        "query": None if store is None else store.plain("query"),
         "filter": system.filter.as_dict() if system.filter else None,
         "fusion": system.fused.as_dict() if system.fused else None,
         "run": system.run_file.name if system.run_file else None,

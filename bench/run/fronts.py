@@ -116,7 +116,7 @@ class EqualRecall:
                     system.encoders and system.encoders.document,
                     system.encoders and system.encoders.query,
                     system.store.name,
-                    system.store.index.model_dump(mode="json"),
+                    system.store.plain("index"),
                     system.reranker,
                     system.depth if system.reranker else None,
                     system.k,
