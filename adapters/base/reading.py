@@ -48,10 +48,10 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 def read_text(path: Path) -> str:
     """All the text of a file. Raises as `open_text` does, and DatasetInvalid for more than a text may hold."""
-    with open_text(path) as file:
-        text = file.read(LARGEST_TEXT + 1)
-    _bound(str(path), len(text))
-    return text
+    with _open_bytes(path) as (file, head):
+        data = file.read(LARGEST_TEXT + 1)
+    _bound(str(path), len(data))
+    return data.decode(_encoding(head))  # whole: an error then knows all that stands before it
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -60,9 +60,7 @@ def naming(folder: Path, tracker: Mapping[str, Any], base: str | None = None) ->
     """Let the result name this tracker, and that folder as its experiment's."""
     result = read_result(folder)
     result.experiment["trackers"] = {"near": dict(tracker)}
-    result.provenance.pop("base", None)
-    if base is not None:
-        result.provenance["base"] = base
+    result.provenance.base = base
     write_result(folder, result)
 
 
