@@ -61,6 +61,7 @@ def started(tmp_path: Path) -> Iterator[Launcher]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_killed_at_random_moments_a_run_ends_with_the_same_figures(tmp_path: Path, started: Launcher) -> None:
     undisturbed = place(tmp_path / "undisturbed")
     began = time.perf_counter()

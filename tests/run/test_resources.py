@@ -48,7 +48,9 @@ def command(at: Path, *arguments: str, limits: str = "") -> list[str]:
 
 
 def environment(at: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{at / 'site'}{os.pathsep}{REPOSITORY}"}
+    # No bytecode: where files may not grow, Python itself leaves it cut short, and reads it ever after.
+    more = {"PYTHONPATH": f"{at / 'site'}{os.pathsep}{REPOSITORY}", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **more}
 
 
 def bench(at: Path, *arguments: str, limits: str = "", **more: Any) -> subprocess.CompletedProcess[str]:

@@ -24,6 +24,7 @@ def restricted(folder: Path, *arguments: str | Path, file: str = "bench.yaml") -
     return subprocess.run(command, cwd=folder.parent, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_an_experiment_on_local_data_runs_restricted_and_finds_the_same(tmp_path: Path, static_model: Path) -> None:
     folder = tmp_path / "given"
     small.collection(folder / "data")
