@@ -50,7 +50,7 @@ class Bounds:
     def unreadable(self, coding: str) -> AdapterRejected:
         """The error for an answer in a compression that was not asked for."""
         return AdapterRejected(
-            f"{self.who} answered in the compression {printable(coding)}, which was not asked for. Only "
+            f"{self.who} answered in the compression {one_line(coding)}, which was not asked for. Only "
             f"{ACCEPTED.replace(', ', ' and ')} are read."
         )
 
@@ -97,10 +97,10 @@ def address_shown(url: str, base: str = "") -> str:
         parts = urlsplit(urljoin(base, url))
     except ValueError:  # a half bracket, for instance
         return "an address that is none"
-    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+    return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """Text of foreign origin on one line, short, without control characters."""
     line = "".join(character if character.isprintable() else "?" for character in text)
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]} …"

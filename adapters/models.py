@@ -22,10 +22,28 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-from adapters.base import InvalidOptions, ModelNotFound, resolve_path
+from pydantic import Field
+
+from adapters.base import InvalidOptions, ModelNotFound, Options, PathText, resolve_path
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
+
+
+class LocalModelOptions(Options):
+    """Which model, and how it runs. Omitted options are as the model ships."""
+
+    model: PathText = Field(
+        description="Model to load: an id on the Hugging Face hub, a folder, or package:<distribution>/<path inside>."
+    )
+    revision: str | None = Field(
+        None, description="Commit, branch or tag on the hub; left out, the commit in the local cache, else the newest."
+    )
+    device: Device = Field("auto", description="Where the model runs; auto takes cuda, then mps, then cpu.")
+    dtype: Dtype = Field(
+        "float32", description="Number format of the weights; float32 is exact, the others are faster on most GPUs."
+    )
+
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _WEIGHTS = (".safetensors", ".bin")

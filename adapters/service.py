@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import Field
 
-from adapters.answers import LARGEST, Bounds, bounded_client, printable
+from adapters.answers import LARGEST, Bounds, bounded_client, one_line
 from adapters.base import (
     AdapterError,
     AdapterRejected,
@@ -350,7 +350,7 @@ def counted(*amounts: Any) -> int:
 def shown(value: Any) -> str:
     """A value of an answer as a message shows it. A number of very many digits cannot be turned into text."""
     try:
-        return printable(repr(value))
+        return one_line(repr(value))
     except (ValueError, RecursionError):
         return f"of type {type(value).__name__}"
 

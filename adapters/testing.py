@@ -77,7 +77,20 @@ EVENTS: tuple[Event, ...] = (
 )
 
 
-class EncoderConformance:
+class _Conformance:
+    """What the suites of all roles share."""
+
+    def unavailable(self) -> str | None:
+        """Why this adapter cannot be tried here, if it cannot."""
+        return None
+
+    @pytest.fixture(autouse=True)
+    def _available(self) -> None:
+        if reason := self.unavailable():
+            pytest.skip(reason)
+
+
+class EncoderConformance(_Conformance):
     """The laws of an encoder. Fill in `encoder`; give `others` and `long_text` where they apply."""
 
     tolerance: ClassVar[float] = 1e-5  # of a text's vector between batches, in units of its length
@@ -97,11 +110,6 @@ class EncoderConformance:
         """Why this encoder cannot be tried here, if it cannot."""
         missing = self.encoder().missing()
         return str(missing) if missing else None
-
-    @pytest.fixture(autouse=True)
-    def _available(self) -> None:
-        if reason := self.unavailable():
-            pytest.skip(reason)
 
     @staticmethod
     def _rows(encoder: Encoder, texts: Sequence[str]) -> TextRows:
@@ -196,7 +204,7 @@ class EncoderConformance:
         assert (np.linalg.norm(one - other, axis=1) / lengths).max() <= max(self.tolerance, 1e-12)
 
 
-class RerankerConformance:
+class RerankerConformance(_Conformance):
     """The laws of a reranker. Fill in `reranker`."""
 
     dimension: ClassVar[int] = 8  # of the vectors it is given, where it needs them
@@ -211,11 +219,6 @@ class RerankerConformance:
         """Why this reranker cannot be tried here, if it cannot."""
         missing = self.reranker().missing()
         return str(missing) if missing else None
-
-    @pytest.fixture(autouse=True)
-    def _available(self) -> None:
-        if reason := self.unavailable():
-            pytest.skip(reason)
 
     @pytest.fixture
     def ready(self) -> Reranker:
@@ -288,21 +291,12 @@ class RerankerConformance:
         assert (np.abs(one[held] - other[held]) <= bound).all()
 
 
-class DatasetConformance:
+class DatasetConformance(_Conformance):
     """The laws of a dataset source. Fill in `source`; it may write its files below the folder it is given."""
 
     def source(self, folder: Path) -> DatasetSource:
         """A new adapter on the same data each time it is called with the same folder."""
         raise NotImplementedError
-
-    def unavailable(self) -> str | None:
-        """Why this source cannot be tried here, if it cannot."""
-        return None
-
-    @pytest.fixture(autouse=True)
-    def _available(self) -> None:
-        if reason := self.unavailable():
-            pytest.skip(reason)
 
     def test_the_tables_have_their_fixed_columns(self, tmp_path: Path) -> None:
         tables = self.source(tmp_path).load()
@@ -336,7 +330,7 @@ class DatasetConformance:
         assert all(path.exists() for path in source.sources() or ())
 
 
-class TrackerConformance:
+class TrackerConformance(_Conformance):
     """The laws of a tracker. Fill in `tracker`; give `away` where what it writes to may be gone."""
 
     seconds: ClassVar[float] = 30.0  # that a delivery may take
@@ -348,15 +342,6 @@ class TrackerConformance:
     def away(self, folder: Path) -> Tracker | None:
         """One whose service does not answer, or whose file cannot be written; None where there is no such case."""
         return None
-
-    def unavailable(self) -> str | None:
-        """Why this tracker cannot be tried here, if it cannot."""
-        return None
-
-    @pytest.fixture(autouse=True)
-    def _available(self) -> None:
-        if reason := self.unavailable():
-            pytest.skip(reason)
 
     def test_every_row_is_delivered_or_counted_as_unsent(self, tmp_path: Path) -> None:
         """A row is one query of one system. With its service there, a tracker delivers all of them."""

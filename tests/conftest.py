@@ -9,6 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def package_folder(name: str, inside: str) -> Path:
         absent(f"the package {name} is not installed; make test installs it")
         raise
     return path
+
+
+@pytest.fixture(scope="module")
+def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The adapters of another distribution, installed: encoders that need no model among them."""
+    from tests import small
+
+    with small.installed(tmp_path_factory.mktemp("site")):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,7 @@ HEAVY = (
 BM25 = {"name": "bm25", "store": "bm25"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small.installed(tmp_path_factory.mktemp("site")):
-        yield
+pytestmark = pytest.mark.usefixtures("third_party")
 
 
 def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

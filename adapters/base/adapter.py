@@ -11,12 +11,12 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import ClassVar, Literal, Self, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from adapters.base._distributions import distribution_of
+from adapters.base.closeable import Closeable
 from adapters.base.contacts import Contact, asks_others, contacts_feared
 from adapters.base.errors import MissingDependency
 
@@ -40,7 +40,7 @@ class NoOptions(Options):
     """For adapters that have nothing to set."""
 
 
-class Adapter(ABC):
+class Adapter(Closeable, ABC):
     """What all roles share."""
 
     name: ClassVar[str]
@@ -95,11 +95,3 @@ class Adapter(ABC):
     def close(self) -> None:
         """Release connections and memory. Called once; the adapter is not used afterwards."""
         return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +20,14 @@ from adapters.base.arrays import (
     check_vectors,
     returned,
 )
+from adapters.base.closeable import Closeable
 from adapters.base.directions import all_ordinary, of_ordinary_length
 from adapters.base.filters import Filter
 
 _MOST_BESIDE = 1000  # additional hits, because documents without a direction may take up places
 
 
-class Session(ABC):
+class Session(Closeable, ABC):
     """One worker's open index.
 
     payload: whether its hits carry the documents' texts (`Hits.texts`), fetched by the very search. `Store.session`
@@ -110,14 +110,6 @@ class Session(ABC):
     def close(self) -> None:
         """Release the session's handle."""
         return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class NoRows(Session):

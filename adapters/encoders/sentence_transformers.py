@@ -21,7 +21,6 @@ from adapters.base import (
     Identity,
     InvalidOptions,
     Options,
-    PathText,
     Role,
     Similarity,
     TextRows,
@@ -29,8 +28,7 @@ from adapters.base import (
 from adapters.inference import loading, working
 from adapters.lengths import Lengths
 from adapters.models import (
-    Device,
-    Dtype,
+    LocalModelOptions,
     Model,
     check_remote_code,
     check_weights,
@@ -64,19 +62,9 @@ class Prompts(Options):
     )
 
 
-class SentenceTransformersOptions(Options):
+class SentenceTransformersOptions(LocalModelOptions):
     """The model and how it runs. Omitted options are as the model ships."""
 
-    model: PathText = Field(
-        description="Model to load: an id on the Hugging Face hub, a folder, or package:<distribution>/<path inside>."
-    )
-    revision: str | None = Field(
-        None, description="Commit, branch or tag on the hub; left out, the commit in the local cache, else the newest."
-    )
-    device: Device = Field("auto", description="Where the model runs; auto takes cuda, then mps, then cpu.")
-    dtype: Dtype = Field(
-        "float32", description="Number format of the weights; float32 is exact, the others are faster on most GPUs."
-    )
     batch_size: int = Field(32, ge=1, description="Texts that the model reads at once.")
     prompts: Prompts = Field(
         Prompts(), description="Texts put before queries and documents; left out, those that the model ships."

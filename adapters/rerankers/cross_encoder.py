@@ -10,12 +10,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from adapters.base import Context, Identity, InvalidOptions, Options, PathText, Queries, Reranker, Rows, Scored
+from adapters.base import Context, Identity, InvalidOptions, Queries, Reranker, Rows, Scored
 from adapters.inference import loading, working
 from adapters.lengths import Lengths
 from adapters.models import (
-    Device,
-    Dtype,
+    LocalModelOptions,
     Model,
     check_remote_code,
     check_weights,
@@ -28,19 +27,9 @@ from adapters.models import (
 )
 
 
-class CrossEncoderOptions(Options):
+class CrossEncoderOptions(LocalModelOptions):
     """The model and how it runs. Omitted options are as the model ships."""
 
-    model: PathText = Field(
-        description="Model to load: an id on the Hugging Face hub, a folder, or package:<distribution>/<path inside>."
-    )
-    revision: str | None = Field(
-        None, description="Commit, branch or tag on the hub; left out, the commit in the local cache, else the newest."
-    )
-    device: Device = Field("auto", description="Where the model runs; auto takes cuda, then mps, then cpu.")
-    dtype: Dtype = Field(
-        "float32", description="Number format of the weights; float32 is exact, the others are faster on most GPUs."
-    )
     batch_size: int = Field(32, ge=1, description="Pairs of query and document that the model reads at once.")
     max_length: int | None = Field(
         None, ge=1, description="Tokens that are read of query and document together; left out, as the model ships."

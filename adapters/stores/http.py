@@ -8,8 +8,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -17,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 import pyarrow as pa
 
-from adapters.answers import Bounds, bounded_client, printable
+from adapters.answers import Bounds, bounded_client, one_line
 from adapters.base import (
     EMPTY_ROW,
     AdapterError,
@@ -42,6 +41,7 @@ from adapters.base import (
     UnknownIds,
 )
 from adapters.base.processes import is_this_machine
+from adapters.fan import Fan
 from adapters.service import shown, without_credentials
 from adapters.stores._http_options import PLACEHOLDER, HttpConnection, HttpIndex, HttpQuery, Json
 
@@ -197,7 +197,7 @@ class HttpSession(Session):
         ids = _ids(ref)
         self._rows = dict(zip(ids.column("id").to_pylist(), ids.column("row").to_pylist(), strict=True))
         self._needs = index.placeholders
-        self._pool: ThreadPoolExecutor | None = None
+        self._fan = Fan(connection.search_threads, "http-search")
         self._lock = threading.Lock()
         self._unknown = UnknownIds()
 
@@ -219,7 +219,7 @@ class HttpSession(Session):
                 values["vector"] = queries.vectors[i].tolist()
             return self._read(self._ask(values))
 
-        found = [one(0)] if len(queries) == 1 else self._many(one, len(queries))
+        found = self._fan.each(one, len(queries))
         with self._lock:
             self._unknown = sum((each.unknown for each in found), self._unknown)
         empty = (EMPTY_ROW, -math.inf)
@@ -229,17 +229,6 @@ class HttpSession(Session):
             np.array([[score for _, score in hits] for hits in padded], np.float32),
             [each.texts[:limit] for each in found] if self.payload else None,
         )
-
-    def _many(self, one: Callable[[int], _Found], count: int) -> list[_Found]:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._connection.search_threads, thread_name_prefix="http-search")
-        futures = [self._pool.submit(one, i) for i in range(count)]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
 
     def _ask(self, values: Mapping[str, Any]) -> Json:
         """The service's answer to one query; retried where a retry may cure."""
@@ -269,7 +258,7 @@ class HttpSession(Session):
             ) from error
         except httpx.TransportError as error:
             raise _Passing(AdapterUnavailable(f"{index.url} cannot be reached: {error}.")) from error
-        text = printable(answer.content[:_SHOWN_BYTES].decode("utf-8", "replace"))
+        text = one_line(answer.content[:_SHOWN_BYTES].decode("utf-8", "replace"))
         if answer.status_code in (401, 403):
             raise AdapterRejected(f"{index.url} refused the key ({answer.status_code}): {text}. Check api_key_env.")
         if answer.status_code in (429, 502, 503, 504):
@@ -353,7 +342,7 @@ class HttpSession(Session):
                     reached.append(part[int(step)])
                 else:
                     where = ".".join(path.split(".")[:depth]) or "the top"
-                    has = printable(f"the keys {', '.join(part)}") if isinstance(part, Mapping) else type(part).__name__
+                    has = one_line(f"the keys {', '.join(part)}") if isinstance(part, Mapping) else type(part).__name__
                     raise AdapterRejected(
                         f"The answer of {self._index.url} has no {step!r} at {where} ({option}: {path}); it has {has}."
                     )
@@ -363,8 +352,7 @@ class HttpSession(Session):
         return found
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._fan.close()
 
 
 class _Passing(Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +23,8 @@ from bench.statistics.measures import Measure
 
 if TYPE_CHECKING:
     from bench.experiment.file import ExperimentFile, SystemEntry
-    from bench.experiment.parts import Part
 
 _SECTIONS = ("index", "query")
-_PART_NAME = re.compile(r"[a-z0-9_-]+")
 _MOST_SYSTEMS = 2_000
 _DEEPEST_FUSION, _MOST_FUSED = 10, 1_000  # fusions of fusions of …, and systems in their tree
 
@@ -71,11 +68,9 @@ def expand_systems(
     faults: Faults,
     settings: ExperimentFile,
     measures: Sequence[Measure],
-    encoders: Mapping[str, Part],
-    rerankers: Mapping[str, Part],
 ) -> list[System]:
     """All systems of an experiment, in file order. What is wrong goes to the faults."""
-    return _Expansion(faults, settings, measures, encoders, rerankers).systems()
+    return _Expansion(faults, settings, measures).systems()
 
 
 class _Expansion:
@@ -84,14 +79,10 @@ class _Expansion:
         faults: Faults,
         settings: ExperimentFile,
         measures: Sequence[Measure],
-        encoders: Mapping[str, Part],
-        rerankers: Mapping[str, Part],
     ) -> None:
         self.faults = faults
         self.settings = settings
         self.cutoff = max((m.cutoff for m in (*measures, *self._target_measures())), default=10)
-        self.encoders = encoders
-        self.rerankers = rerankers
         self._stores: dict[str, list[tuple[StoreChoice, dict[str, Any]]]] = {}
 
     def _target_measures(self) -> Iterator[Measure]:

@@ -88,7 +88,7 @@ class _Reader:
         encoders = self._faults.parts("encoders", settings.encoders)
         rerankers = self._faults.parts("rerankers", settings.rerankers)
         trackers = self._faults.parts("trackers", settings.trackers)
-        systems = expand_systems(self._faults, settings, measures, encoders, rerankers)
+        systems = expand_systems(self._faults, settings, measures)
         targets = self._targets(settings.targets)
         loads = self._loads(settings)
         self._cross_checks(settings, systems)

@@ -87,7 +87,7 @@ class Reranking:
         if reranker.depends_on_corpus:
             depends.append(self._materials.corpus_fingerprint(texts=True))
         if (encoder := reranker.encoder_name) is not None:
-            depends += [self._materials.vectors_key(encoder, role) for role in ("document", "query")]
+            depends += [self._materials.vectors_key(encoder, role) for role in ROLES]
         return content_key(depends)
 
     def pair_scores(self, name: str) -> PairScores:

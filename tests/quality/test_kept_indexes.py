@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,7 @@ STORES: dict[str, dict[str, Any]] = {
 FAST = ("exact", "ivf", "faiss")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def adapters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small.installed(tmp_path_factory.mktemp("site")):
-        yield
+pytestmark = pytest.mark.usefixtures("third_party")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,7 @@ class Handed:
             cache.write(kind, key, change(held))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def adapters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small.installed(tmp_path_factory.mktemp("site")):
-        yield
+pytestmark = pytest.mark.usefixtures("third_party")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,7 @@ NAMES = ["Recall(rel=2)@10", "nDCG(dcg='exp-log2')@10", "R_cap@10", "MRR(rel=2)@
 WORDS = {"words": {"adapter": "words"}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small.installed(tmp_path_factory.mktemp("site")):
-        yield
+pytestmark = pytest.mark.usefixtures("third_party")
 
 
 @pytest.fixture

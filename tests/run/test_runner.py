@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,7 @@ DENSE = {"name": "dense", "encoder": "words"}
 DOCUMENTS, QUERIES = 60, 12
 
 
-@pytest.fixture(scope="module", autouse=True)
-def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small.installed(tmp_path_factory.mktemp("site")):
-        yield
+pytestmark = pytest.mark.usefixtures("third_party")
 
 
 @pytest.fixture

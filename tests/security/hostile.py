@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,48 +11,8 @@ import numpy as np
 
 from adapters import registry
 from adapters.base import Context, Corpus, Queries, TextRows
+from tests.security.recording import Reply
 from tests.stores.arrays import build
-
-Reply = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Hostile:
-    """url: where it is. requests: what came, as text."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.requests: list[str] = []
-
-
-@contextmanager
-def answering(reply: Reply) -> Iterator[Hostile]:
-    """A server that answers every request so."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            seen.requests.append(f"{self.requestline}\n{self.headers}\n{body.decode('utf-8', 'replace')}")
-            self.close_connection = True
-            with suppress(OSError):  # whoever asked has hung up
-                reply(self)
-
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = answer  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.block_on_close = False
-    seen = Hostile(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def saying(body: bytes, status: int = 200, **headers: str) -> Reply:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MARK = "planted-0f3c"
@@ -58,21 +58,21 @@ class Recorder:
         return any(text in request for request in self.requests)
 
 
+Reply = Callable[[BaseHTTPRequestHandler], None]
+
+
 @contextmanager
-def recording(status: int = 401) -> Iterator[Recorder]:
-    """A recorder that answers every request with that status."""
+def answering(reply: Reply) -> Iterator[Recorder]:
+    """A recorder that answers every request so."""
     seen = Recorder()
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             seen.requests.append(f"{self.requestline}\n{self.headers}\n{body.decode('utf-8', 'replace')}")
-            text = b'{"message": "who are you?"}'
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+            self.close_connection = True
+            with suppress(OSError):  # whoever asked has hung up
+                reply(self)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = answer  # noqa: N815
 
@@ -80,6 +80,8 @@ def recording(status: int = 401) -> Iterator[Recorder]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.block_on_close = False
     seen.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -89,3 +91,17 @@ def recording(status: int = 401) -> Iterator[Recorder]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def recording(status: int = 401) -> AbstractContextManager[Recorder]:
+    """A recorder that answers every request with that status."""
+
+    def who_are_you(handler: BaseHTTPRequestHandler) -> None:
+        text = b'{"message": "who are you?"}'
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(text)))
+        handler.end_headers()
+        handler.wfile.write(text)
+
+    return answering(who_are_you)

@@ -14,7 +14,8 @@ import pytest
 
 from adapters.answers import LARGEST, Bounds, bounded_client, proxy_for, unpacked
 from adapters.base import AdapterError, AdapterRejected, AdapterTimeout
-from tests.security.hostile import CLIENTS, Reply, answering, saying
+from tests.security.hostile import CLIENTS, saying
+from tests.security.recording import Reply, answering
 
 KEY = "planted-answers-51cc"
 DOCUMENT = "a secret document"

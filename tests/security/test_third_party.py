@@ -12,7 +12,8 @@ from adapters import registry
 from adapters.base import Adapter, is_address
 from bench.results.model import write_result
 from tests import small
-from tests.security.hostile import Hostile, answering, saying
+from tests.security.hostile import saying
+from tests.security.recording import Recorder, answering
 
 ENTRY_POINTS = "".join(
     f"[retrieval_bench.{role}]\nsilent = silent_adapters:Silent{name}\n"
@@ -24,7 +25,7 @@ KEY = "planted-silent-19de"
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hostile]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     """Somebody's server, the adapters installed, keys set, and no terminal."""
     monkeypatch.setenv("SILENT_KEY", KEY)
     monkeypatch.setenv("OTHER_KEY", f"{KEY}-other")
@@ -68,7 +69,7 @@ def uses(address: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("use", range(8))
-def test_a_file_draws_no_silent_adapter_to_its_address_unasked(use: int, server: Hostile, tmp_path: Path) -> None:
+def test_a_file_draws_no_silent_adapter_to_its_address_unasked(use: int, server: Recorder, tmp_path: Path) -> None:
     role, options = uses(server.url)[use]
     path = file_with(tmp_path, role, options)
     places = ("--quiet", "--cache", tmp_path / "cache", "--output", tmp_path / "results")
@@ -87,32 +88,32 @@ def test_a_file_draws_no_silent_adapter_to_its_address_unasked(use: int, server:
     assert "does not say" not in known.stderr and len(server.requests) > before
 
 
-def test_a_variable_of_a_file_goes_to_no_silent_adapter_unasked(server: Hostile, tmp_path: Path) -> None:
+def test_a_variable_of_a_file_goes_to_no_silent_adapter_unasked(server: Recorder, tmp_path: Path) -> None:
     path = file_with(tmp_path, "encoder", {"api_key_env": "OTHER_KEY"})
     done = small.bench("run", path, "--quiet", "--cache", tmp_path / "cache", "--output", tmp_path / "results")
     assert (done.exit_code, server.requests) == (2, [])
     assert "may send OTHER_KEY to silent, which the file names" in done.stderr
 
 
-def test_a_silent_adapter_without_address_or_variable_is_used_as_it_is(server: Hostile, tmp_path: Path) -> None:
+def test_a_silent_adapter_without_address_or_variable_is_used_as_it_is(server: Recorder, tmp_path: Path) -> None:
     path = file_with(tmp_path, "encoder", {})
     small.bench("run", path, "--quiet", "--cache", tmp_path / "cache", "--output", tmp_path / "results")
     assert server.requests  # to the address of its author, whom the user trusted by installing it
 
 
-def test_an_address_of_the_command_line_is_the_users_own(server: Hostile, tmp_path: Path) -> None:
+def test_an_address_of_the_command_line_is_the_users_own(server: Recorder, tmp_path: Path) -> None:
     path = file_with(tmp_path, "encoder", {"endpoint": "192.0.2.1"})
     places = ("--quiet", "--cache", tmp_path / "cache", "--output", tmp_path / "results")
     done = small.bench("run", path, *places, "--set", f"encoders.s.endpoint={server.url.removeprefix('http://')}")
     assert "does not say" not in done.stderr and server.requests
 
 
-def test_a_dry_run_loads_no_dataset_from_an_address_of_the_file(server: Hostile, tmp_path: Path) -> None:
+def test_a_dry_run_loads_no_dataset_from_an_address_of_the_file(server: Recorder, tmp_path: Path) -> None:
     done = small.bench("run", file_with(tmp_path, "dataset", {"url": server.url}), "--dry-run", "--quiet")
     assert server.requests == [] and "a dry run does not ask" in done.stdout + done.stderr
 
 
-def test_a_received_result_draws_no_silent_tracker_to_its_address_unasked(server: Hostile, tmp_path: Path) -> None:
+def test_a_received_result_draws_no_silent_tracker_to_its_address_unasked(server: Recorder, tmp_path: Path) -> None:
     small.collection(tmp_path / "data")
     folder, result = small.measure(tmp_path, small.spec([{"name": "a", "store": "bm25"}]))
     result.experiment["trackers"] = {"s": {"adapter": "silent", "url": server.url}}

@@ -16,7 +16,8 @@ from adapters.answers import LARGEST
 from adapters.base import Context, Delivery, Tracker
 from bench.results.model import write_result
 from tests import small
-from tests.security.hostile import Hostile, Reply, answering, saying
+from tests.security.hostile import saying
+from tests.security.recording import Recorder, Reply, answering
 from tests.trackers.test_trackers import events
 
 KEY = "planted-tracking-77ab"
@@ -44,7 +45,7 @@ def delivered(tracker: str, url: str, *, own: bool = False) -> Delivery:
     return made.finish(60)
 
 
-def refused(tracker: str, server: Hostile, *, own: bool = False) -> str:
+def refused(tracker: str, server: Recorder, *, own: bool = False) -> str:
     delivery = delivered(tracker, server.url, own=own)
     told = " ".join(delivery.notes)
     assert delivery.sent == 0 and delivery.unsent > 0 and KEY not in told

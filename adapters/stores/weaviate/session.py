@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +22,7 @@ from adapters.base import (
     Similarity,
     Unmatched,
 )
+from adapters.fan import Fan
 from adapters.stores._fields import MetaFields
 from adapters.stores.weaviate.collection import Collection
 from adapters.stores.weaviate.fields import native_filter
@@ -47,8 +46,7 @@ class WeaviateSession(Session):
         self._ask = self._asker()
         self._translated: tuple[Filter, Any] | None = None
         self._suspect = False
-        self._pool: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._fan = Fan(self._link.connection.search_threads, "weaviate-search")
 
     def configure(self, options: Any) -> None:
         """Set in the collection what Weaviate keeps there; options left out go back to what they were at its creation.
@@ -105,7 +103,7 @@ class WeaviateSession(Session):
         if self._suspect and not self._link.alive():
             raise self._link.gone()
         try:
-            found = [one(0)] if len(queries) == 1 else self._many(one, len(queries))
+            found = self._fan.each(one, len(queries))
         except Exception as error:
             self._suspect = True  # the next search first checks that the server is there
             if (mapped := self._link.mapped(error)) is None:
@@ -118,19 +116,6 @@ class WeaviateSession(Session):
             np.array([scores + [-math.inf] * (limit - len(scores)) for _, scores, _ in found], np.float32),
             [texts or [] for _, _, texts in found] if self.payload else None,
         )
-
-    def _many(self, one: Callable[[int], _Found], count: int) -> list[_Found]:
-        """Several requests in flight; the first failure ends the others that have not begun."""
-        with self._lock:
-            if self._pool is None:
-                threads = self._link.connection.search_threads
-                self._pool = ThreadPoolExecutor(threads, thread_name_prefix="weaviate-search")
-        futures = [self._pool.submit(one, i) for i in range(count)]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
 
     def _native(self, filter: Filter) -> Any:
         last = self._translated
@@ -196,8 +181,7 @@ class WeaviateSession(Session):
         return Unmatched(flags, advice(lost, TOKENIZATIONS, option="index.tokenization"))
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._fan.close()
 
 
 def _texts(objects: Sequence[Any]) -> list[str | None]:
