@@ -1,8 +1,8 @@
 """Finds a model that the config names, and reads its small files, without loading it.
 
-A reference is read as `package:<distribution>/<path inside>`, else as a folder (absolute, or relative to the
-experiment file), else as an id on the Hugging Face hub. A hub id is served from the local cache when it is there:
-a run repeats with the commit it had, and needs no network.
+A reference is read as `trained:<name>`, a model that the experiment trains, or `package:<distribution>/<path inside>`,
+else as a folder (absolute, or relative to the experiment file), else as an id on the Hugging Face hub. A hub id is
+served from the local cache when it is there: a run repeats with the commit it had, and needs no network.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from pydantic import Field
 
-from adapters.base import InvalidOptions, ModelNotFound, Options, PathText, resolve_path
+from adapters.base import TRAINED, Context, InvalidOptions, ModelNotFound, Options, PathText, resolve_path
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
@@ -34,7 +34,8 @@ class LocalModelOptions(Options):
     """Which model, and how it runs. Omitted options are as the model ships."""
 
     model: PathText = Field(
-        description="Model to load: an id on the Hugging Face hub, a folder, or package:<distribution>/<path inside>."
+        description="Model to load: an id on the Hugging Face hub, a folder, package:<distribution>/<path inside>, or "
+        "trained:<name> of the models that the file trains."
     )
     revision: str | None = Field(
         None, description="Commit, branch or tag on the hub; left out, the commit in the local cache, else the newest."
@@ -118,19 +119,23 @@ class Model:
             raise ModelNotFound(f"Cannot download {self.repository} from the hub: {_first_line(error)}") from error
 
 
-def locate(reference: str, base: Path, *, revision: str | None = None, organization: str) -> Model:
+def locate(reference: str, context: Context, *, revision: str | None = None, organization: str) -> Model:
     """Find the model that a config names.
 
-    base: folder that relative paths start from. revision: branch, tag or commit of a hub id. organization: where
-    the hub looks for an id without one. Raises ModelNotFound, naming the readings that were tried and the cures,
+    context: knows the folder that relative paths start from, and the models that were trained. revision: branch, tag
+    or commit of a hub id. organization: where the hub looks for an id without one. Raises ModelNotFound, naming the readings that were tried and the cures,
     and InvalidOptions for a revision of something that has none.
     """
-    if reference.startswith("package:"):
+    if reference.startswith(TRAINED):
+        if (trained := context.models.get(reference)) is None:
+            raise ModelNotFound(f"model {reference!r} is not trained yet. Train it: bench train FILE")
+        model = Model(reference, trained)
+    elif reference.startswith("package:"):
         model = Model(reference, _in_package(reference))
-    elif (folder := _as_folder(reference, base)) is not None:
+    elif (folder := _as_folder(reference, context.base)) is not None:
         model = Model(reference, folder)
     else:
-        return _on_hub(reference, base, revision, organization)
+        return _on_hub(reference, context.base, revision, organization)
     if revision is not None:
         raise InvalidOptions(f"Only a hub id has revisions; {reference!r} is a folder.", key="revision")
     return model

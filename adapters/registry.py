@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeAlias, cast
 
 from adapters.base import Adapter, InvalidOptions
 
-RoleName: TypeAlias = Literal["datasets", "encoders", "stores", "rerankers", "trackers"]
-ROLES: tuple[RoleName, ...] = ("datasets", "encoders", "stores", "rerankers", "trackers")
+RoleName: TypeAlias = Literal["datasets", "encoders", "stores", "rerankers", "trackers", "trainers"]
+ROLES: tuple[RoleName, ...] = ("datasets", "encoders", "stores", "rerankers", "trackers", "trainers")
 
 _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
     "datasets": {
@@ -51,6 +51,7 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
         "braintrust": "braintrust:BraintrustTracker",
         "mlflow": "mlflow:MlflowTracker",
     },
+    "trainers": {},
 }
 
 DISTRIBUTIONS: tuple[str, ...] = (

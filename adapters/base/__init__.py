@@ -82,6 +82,19 @@ from adapters.base.store import Store
 from adapters.base.synonyms import SAME_OPTIONS
 from adapters.base.tokens import RECKONING_ERROR, reckoned_tokens, tokens_by_script
 from adapters.base.tracker import Tracker, places_feared
+from adapters.base.trainer import (
+    TRAINED,
+    EncodesTexts,
+    Evaluate,
+    LearnsFrom,
+    Makes,
+    ScoresPairs,
+    Trained,
+    Trainer,
+    TrainingData,
+    TrainingPlan,
+    TrainingStep,
+)
 from adapters.base.wording import listed
 
 __all__ = [
@@ -91,6 +104,7 @@ __all__ = [
     "OFFLINE_VARIABLES",
     "RECKONING_ERROR",
     "SAME_OPTIONS",
+    "TRAINED",
     "Adapter",
     "AdapterError",
     "AdapterRejected",
@@ -108,6 +122,8 @@ __all__ = [
     "EffectiveIndex",
     "Encoded",
     "Encoder",
+    "EncodesTexts",
+    "Evaluate",
     "Event",
     "ExactCorpus",
     "FilePath",
@@ -121,6 +137,8 @@ __all__ = [
     "IndexRef",
     "InvalidOptions",
     "InvalidVectors",
+    "LearnsFrom",
+    "Makes",
     "MissingDependency",
     "ModelNotFound",
     "NoOptions",
@@ -138,6 +156,7 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "Scored",
+    "ScoresPairs",
     "Session",
     "Shape",
     "Similarity",
@@ -149,6 +168,11 @@ __all__ = [
     "Tables",
     "TextRows",
     "Tracker",
+    "Trained",
+    "Trainer",
+    "TrainingData",
+    "TrainingPlan",
+    "TrainingStep",
     "UnknownIds",
     "Unmatched",
     "Usage",

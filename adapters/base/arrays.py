@@ -101,6 +101,8 @@ class Context:
     own_addresses: what the command line gave for addresses, hosts, ports and names of variables; any other in the
         options is the file's.
     alone: a dry run; whoever `asks_others` finds among an adapter's contacts is not asked for anything.
+    models: folders of the models that the experiment trains, by how options name them (`trained:NAME#SEED`); it grows
+        as they are trained.
     """
 
     base: Path = Path()
@@ -108,6 +110,7 @@ class Context:
     seed: int = 0
     own_addresses: frozenset[str] = frozenset()
     alone: bool = False
+    models: Mapping[str, Path] = field(default_factory=dict)
 
     def path(self, given: str | Path) -> Path:
         """Where a path of the options leads. Raises InvalidOptions when it holds an undefined variable."""

@@ -123,7 +123,7 @@ class SentenceTransformersEncoder(Encoder):
     def _files(self) -> _Files:
         options = self.options
         return _Files(
-            locate(options.model, self.context.base, revision=options.revision, organization="sentence-transformers")
+            locate(options.model, self.context, revision=options.revision, organization="sentence-transformers")
         )
 
     @property

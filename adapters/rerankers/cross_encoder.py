@@ -71,7 +71,7 @@ class CrossEncoderReranker(Reranker):
     @cached_property
     def _files(self) -> Model:
         options = self.options
-        return locate(options.model, self.context.base, revision=options.revision, organization="cross-encoder")
+        return locate(options.model, self.context, revision=options.revision, organization="cross-encoder")
 
     @cached_property
     def _config(self) -> Mapping[str, Any]:

@@ -1,0 +1,173 @@
+"""The contract of a trainer: one recipe by which a model learns from texts."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from adapters.base.adapter import Adapter, NoOptions
+from adapters.base.arrays import Context, Floats, Role
+from adapters.base.errors import InvalidOptions
+
+Makes: TypeAlias = Literal["encoder", "reranker"]
+LearnsFrom: TypeAlias = Literal["pairs", "scored"]
+
+TRAINED = "trained:"
+"""How options name a model that the experiment trains: `trained:NAME`, and within a run `trained:NAME#SEED`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a model learns from, each table in an order that depends on its content alone.
+
+    pairs: columns query_id, document_id (string), query, positive (string), negatives (list of string, the same number
+        in each row, none where no negatives were asked for); None where the data has no judgements.
+    scored: columns first, second (string), score (float32 in 0..1); None where the data has no pairs with a similarity.
+    """
+
+    pairs: pa.Table | None = None
+    scored: pa.Table | None = None
+
+    def of(self, kind: LearnsFrom) -> pa.Table:
+        """The table that a recipe learns from. Raises InvalidOptions where the data lacks it."""
+        table = self.pairs if kind == "pairs" else self.scored
+        if table is None:
+            needs = {
+                "pairs": "queries with relevant documents (judgements of the train split)",
+                "scored": "pairs of texts with a similarity. Name such a file: data: {path: FILE.tsv}",
+            }
+            raise InvalidOptions(f"this recipe learns from {needs[kind]}; the data has none.", key="recipe")
+        return table
+
+
+@runtime_checkable
+class EncodesTexts(Protocol):
+    """An encoder as it stands during its training."""
+
+    def encode(self, texts: Sequence[str], role: Role) -> Floats:
+        """Vectors float32 (n, dimension)."""
+        ...
+
+
+@runtime_checkable
+class ScoresPairs(Protocol):
+    """A reranker as it stands during its training."""
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> Floats:
+        """Scores float32 (n,) of (query, document), larger is better."""
+        ...
+
+
+Evaluate: TypeAlias = Callable[[EncodesTexts | ScoresPairs], float]
+"""The measure on the dev split that decides, of a model as it stands; larger is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """How far a training is. loss: mean since the step told before; dev: what `evaluate` gave here; None where there is
+    none at this step. seconds: since the training began, those of an interrupted run before included."""
+
+    step: int
+    steps: int
+    epoch: float
+    loss: float | None = None
+    dev: float | None = None
+    learning_rate: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What a training takes, known before it. examples: rows that it learns from; tokens: of one pass over them, as the
+    model reads them (cut at its maximum length); seconds: None where `timed` was not asked for; memory_bytes: the
+    weights, gradients and the optimiser's state, without activations."""
+
+    examples: int
+    tokens: int
+    steps: int
+    epochs: float
+    parameters: int
+    trainable_parameters: int
+    memory_bytes: int
+    device: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A training that ended. steps: taken; kept_step: the step whose weights were kept; curve: all that was told, in
+    order; resumed_from: the step of the checkpoint that it went on from; versions: of the libraries that trained."""
+
+    steps: int
+    kept_step: int
+    curve: Sequence[TrainingStep]
+    seconds: float
+    device: str
+    precision: str
+    parameters: int
+    trainable_parameters: int
+    tokens: int
+    resumed_from: int | None = None
+    versions: Mapping[str, str] | None = None
+
+
+class Trainer(Adapter):
+    """One recipe. The option `base` names the model that it starts from, as encoders name models."""
+
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    makes: ClassVar[Makes]
+    learns_from: ClassVar[LearnsFrom]
+    takes_negatives: ClassVar[bool] = False  # learns from negatives of its pairs where there are some
+    needs_negatives: ClassVar[bool] = False  # cannot learn without
+    references: ClassVar[tuple[str, ...]] = ("base",)  # options that name models
+
+    def __init__(self, options: Any, context: Context = Context()) -> None:
+        self.options = options
+        self.context = context
+
+    @property
+    @abstractmethod
+    def recipe(self) -> Mapping[str, Any]:
+        """All that decides the weights beside data and seed, as plain values: options, and the identity (hash of the
+        weights) of every model that the options name. Known without loading a model. Neither library versions nor the
+        device stand in it."""
+
+    @property
+    @abstractmethod
+    def starts_from_base(self) -> bool:
+        """Whether the untrained model is the base itself, and not one with parts of its own yet to be learned."""
+
+    @abstractmethod
+    def initial(self, folder: Path, seed: int) -> None:
+        """Write the untrained model into an empty folder, whole, as sentence-transformers saves it. Raises
+        ModelNotFound, InvalidOptions for a base that this recipe cannot start from."""
+
+    @abstractmethod
+    def plan(self, data: TrainingData, *, timed: bool) -> TrainingPlan:
+        """What the training would take. timed: take a few real steps, thrown away, to foresee the time."""
+
+    @abstractmethod
+    def train(
+        self,
+        data: TrainingData,
+        *,
+        folder: Path,
+        checkpoints: Path,
+        seed: int,
+        evaluate: Evaluate | None,
+        tell: Callable[[TrainingStep], None],
+    ) -> Trained:
+        """Train a model and write it into an empty folder, whole.
+
+        checkpoints: folder of its own, kept between runs: an interrupted training goes on from its last whole
+            checkpoint and ends in the same weights as an undisturbed one. The caller deletes it afterwards.
+        evaluate: asked as often as the options say; the weights with the best value are kept. None: the last ones.
+        Raises InvalidOptions (data or options that this recipe cannot work with), OutOfMemory, AdapterRejected (a loss
+        that is not finite).
+        """

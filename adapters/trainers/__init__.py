@@ -1,0 +1,1 @@
+"""Trainers: recipes by which models learn."""
