@@ -123,8 +123,8 @@ def locate(reference: str, context: Context, *, revision: str | None = None, org
     """Find the model that a config names.
 
     context: knows the folder that relative paths start from, and the models that were trained. revision: branch, tag
-    or commit of a hub id. organization: where the hub looks for an id without one. Raises ModelNotFound, naming the readings that were tried and the cures,
-    and InvalidOptions for a revision of something that has none.
+    or commit of a hub id. organization: where the hub looks for an id without one. Raises ModelNotFound, naming the
+    readings that were tried and the cures, and InvalidOptions for a revision of something that has none.
     """
     if reference.startswith(TRAINED):
         if (trained := context.models.get(reference)) is None:
