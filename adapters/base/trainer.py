@@ -124,12 +124,16 @@ class Trainer(Adapter):
     makes: ClassVar[Makes]
     learns_from: ClassVar[LearnsFrom]
     takes_negatives: ClassVar[bool] = False  # learns from negatives of its pairs where there are some
-    needs_negatives: ClassVar[bool] = False  # cannot learn without
     references: ClassVar[tuple[str, ...]] = ("base",)  # options that name models
 
     def __init__(self, options: Any, context: Context = Context()) -> None:
         self.options = options
         self.context = context
+
+    @property
+    def needs_negatives(self) -> bool:
+        """Whether this recipe, with its options, cannot learn without negatives."""
+        return False
 
     @property
     @abstractmethod
