@@ -185,4 +185,25 @@ HISTORY = (
             "Target": "payload",
         },
     ),
+    Added(
+        1,
+        "0.1.0",
+        "2026-11-26",
+        "Models that the experiment trained, and the seeds of systems that use them.",
+        {
+            "Result": "models",
+            "SystemResult": "models seeds chosen_seed",
+            "TrainedModel": (
+                "name makes recipe base options measure seeds chosen_seed worse_than_base pairs leaks near_copies "
+                "negatives variants error notes"
+            ),
+            "TrainedSeed": (
+                "seed key dev dev_base kept_step steps seconds device precision reused resumed_from before after"
+            ),
+            "Leaks": "count examples",
+            "Leak": "training evaluation split",
+            "MinedNegatives": "strategy per_query wanted found dropped relevant_elsewhere",
+            "Variant": "options dev kept",
+        },
+    ),
 )

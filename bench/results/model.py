@@ -21,6 +21,7 @@ from bench.results.provenance import DatasetInfo, Machine, Provenance
 from bench.results.quality import Against, Loss, MeasureValue
 from bench.results.seal import changes, sealed
 from bench.results.system import Index, Memory, PipelineInfo, SystemResult, SystemStatus, UnknownDocuments
+from bench.results.training import Leak, Leaks, MinedNegatives, TrainedModel, TrainedSeed, Variant
 
 __all__ = [
     "FORMAT",
@@ -35,10 +36,13 @@ __all__ = [
     "Ingest",
     "Latency",
     "LatencyAgainst",
+    "Leak",
+    "Leaks",
     "Loss",
     "Machine",
     "MeasureValue",
     "Memory",
+    "MinedNegatives",
     "OnFront",
     "PartOfCost",
     "PipelineInfo",
@@ -51,8 +55,11 @@ __all__ = [
     "SystemStatus",
     "Target",
     "Tracked",
+    "TrainedModel",
+    "TrainedSeed",
     "UnknownDocuments",
     "Used",
+    "Variant",
     "WorkDone",
     "check_unchanged",
     "read_result",
@@ -135,6 +142,7 @@ class Result(Fields):
     )
     warnings: list[str] = Field([], description="What a reader must know before using a figure, a sentence each.")
     systems: list[SystemResult] = Field([], description="One entry for each system.")
+    models: list[TrainedModel] = Field([], description="Models that the experiment trained, in the order of its file.")
     tracked: list[Tracked] = Field([], description="What the trackers delivered, one entry for each.")
     fronts: list[Front] = Field([], description="What quality costs in time, for systems that search one build.")
     targets: list[Target] = Field([], description="Cheapest setting of each engine that reaches a target.")

@@ -122,7 +122,18 @@ class SystemResult(Fields):
         {}, description="Recall against exact search, by cut-off; null for text and hybrid search."
     )
     builds: list[dict[str, float | None]] = Field(
-        [], description="Means of each build by measure, where there are several builds."
+        [], description="Means of each build or seed by measure, where there are several."
+    )
+    models: dict[str, str] = Field(
+        {},
+        description="Trained models that it uses, by the part that does, such as `encoders.tuned`; empty where all its "
+        "parts are as they came.",
+    )
+    seeds: list[int] = Field(
+        [], description="Seeds of its trained models, in the order of its builds; empty where it uses none."
+    )
+    chosen_seed: int | None = Field(
+        None, description="Seed whose models its latency was measured with; null where it uses no trained model."
     )
     loss: list[Loss] = Field([], description="Where quality goes, one entry for each stage.")
     latency: Latency | None = Field(None, description="Its times under the first load point; null where not measured.")

@@ -35,6 +35,7 @@ OPEN = {
     "Result.experiment", "DatasetInfo.provenance", "Provenance.servers", "EncodersInfo.document", "EncodersInfo.query",
     "PipelineInfo.store", "PipelineInfo.index", "PipelineInfo.query", "PipelineInfo.filter", "PipelineInfo.reranker",
     "Index.parameters", "Front.filter", "Target.index", "Target.filter", "Target.setting",
+    "TrainedModel.options", "Variant.options",
 }  # fmt: skip
 ADDED: list[Any] = [7, None, "more", [1, {"a": 2}], {"p50_ms": {"name": []}}]
 Plant = Callable[[str, dict[str, Any]], None]
