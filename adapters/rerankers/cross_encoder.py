@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from adapters.base import Context, Identity, InvalidOptions, Queries, Reranker, Rows, Scored
+from adapters.cross_encoders import architecture, is_cross_encoder, labels, transformer_config
 from adapters.inference import loading, working
 from adapters.lengths import Lengths
 from adapters.models import (
@@ -75,9 +76,7 @@ class CrossEncoderReranker(Reranker):
 
     @cached_property
     def _config(self) -> Mapping[str, Any]:
-        modules = self._files.json("modules.json")
-        path = str(modules[0].get("path", "")) if modules else ""
-        return self._files.json(f"{path}/config.json" if path not in ("", ".") else "config.json") or {}
+        return transformer_config(self._files)
 
     @property
     def identity(self) -> Identity:
@@ -102,18 +101,15 @@ class CrossEncoderReranker(Reranker):
 
     def _check_head(self) -> None:
         """Refuses a model that lacks a head for pairs: it would get a random head and rank at random."""
-        kind = (self._files.json("config_sentence_transformers.json") or {}).get("model_type")
-        architecture = str((self._config.get("architectures") or [""])[0])
-        if kind != "CrossEncoder" and not architecture.endswith(("ForSequenceClassification", "ForCausalLM")):
+        if not is_cross_encoder(self._files):
+            kind = architecture(self._config) or "unknown architecture"
             raise InvalidOptions(
-                f"{self.options.model} ({architecture or 'unknown architecture'}) has no trained head that scores "
-                "pairs. Take a cross-encoder, or rescore with this model's vectors: adapter: bi_encoder.",
+                f"{self.options.model} ({kind}) has no trained head that scores pairs. Take a cross-encoder, "
+                "or rescore with this model's vectors: adapter: bi_encoder.",
                 key="model",
             )
-        if architecture.endswith("ForSequenceClassification"):
-            # transformers writes one label per output, and means two when it wrote none.
-            labels = len(self._config.get("id2label") or ()) or int(self._config.get("num_labels", 2))
-            self._check_labels(labels)
+        if (found := labels(self._files)) is not None:
+            self._check_labels(found)
 
     def _check_labels(self, labels: int) -> None:
         if labels != 1:
@@ -151,7 +147,7 @@ class CrossEncoderReranker(Reranker):
             )
         self._check_labels(model.num_labels)
         # A prompt template of a language model adds tokens that the tokenizer alone does not count.
-        plain = not str((self._config.get("architectures") or [""])[0]).endswith("ForCausalLM")
+        plain = not architecture(self._config).endswith("ForCausalLM")
         self._lengths = Lengths(model.max_seq_length, model.tokenizer if plain else None, pairs=True)
         return model
 
