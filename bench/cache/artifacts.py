@@ -6,6 +6,7 @@
     <cache>/timings/<key>.npz                raw samples of a latency pass
     <cache>/indexes/<key>/                   an engine's files; ref.json is written last and makes it whole
     <cache>/datasets/                        parsed collections
+    <cache>/models/<key>/                    trained models; provenance.json holds the digests of their files
 
 A file appears whole (written, synced, renamed) or not at all, carries a checksum, and is computed anew when the
 checksum does not match. One run at a time uses a cache.
@@ -90,7 +91,7 @@ def _write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def new_folder(parent: Path, prefix: str) -> Path:
@@ -100,7 +101,8 @@ def new_folder(parent: Path, prefix: str) -> Path:
     return folder
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder last through a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

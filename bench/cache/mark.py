@@ -24,13 +24,16 @@ _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 _OURS = b"# A cache of retrieval-bench. `bench clean` deletes what it holds."
 
 _PARTS = ("vectors", "scores", "candidates", "timings")
-PARTS = (*_PARTS, "datasets", "indexes")
+PARTS = (*_PARTS, "datasets", "indexes", "models")
 """The folders that a cache consists of; nothing else in it is touched."""
 
 _KEY = "[0-9a-f]{32}"
 _ENTRY = re.compile(rf"{_KEY}(\.npz)?|{drafts.FILE}")
 _TABLES = re.compile(rf"{_KEY}|\.{_KEY}-\w+")
 _INDEX = re.compile(_KEY)
+_MODEL = re.compile(rf"{_KEY}(\.checkpoints)?|\.{_KEY}-\w+|trainings(\.damaged-\w+)?\.csv|tensorboard|{drafts.FILE}")
+_NAMES = {"datasets": _TABLES, "indexes": _INDEX, "models": _MODEL}
+_RECORDS = {"datasets": ("manifest.json",), "indexes": ("ref.json", "begun.json"), "models": ("provenance.json",)}
 _SCRATCH = re.compile(rf"{re.escape(SCRATCH)}\w+")
 _BESIDE = (".lock", ".DS_Store", "lost+found")  # the last two are the system's
 
@@ -70,8 +73,7 @@ def mark(folder: Path) -> None:
 
 def named_by_us(part: str, name: str) -> bool:
     """Whether this program gives such a name to an entry of a cache's folder."""
-    pattern = _TABLES if part == "datasets" else _INDEX if part == "indexes" else _ENTRY
-    return pattern.fullmatch(name) is not None
+    return _NAMES.get(part, _ENTRY).fullmatch(name) is not None
 
 
 def scratch_folders(folder: Path) -> list[Path]:
@@ -115,9 +117,8 @@ def _from_before(folder: Path, names: set[str]) -> bool:
 
 
 def _is_written_by_us(part: str, entry: Path) -> bool:
-    if part in ("datasets", "indexes"):
-        names = ("manifest.json",) if part == "datasets" else ("ref.json", "begun.json")
-        return any(_keys(entry / name) & {"checksums", "ref"} for name in names)
+    if part in _RECORDS:
+        return any(_keys(entry / name) & {"checksums", "ref", "dev_measure"} for name in _RECORDS[part])
     files = [entry] if entry.suffix == ".npz" else sorted(entry.glob("*.npz"))
     return any(_begins_as_ours(file) for file in files[:1])
 
