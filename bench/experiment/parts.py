@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from adapters.base import Context, Filter, Role
@@ -23,15 +24,31 @@ def safe_name(name: str) -> str:
     return safe if len(safe) <= _FILE_LENGTH else f"{safe[:_FILE_LENGTH]}-{content_key(name)[:12]}"
 
 
+_SEED = "#"  # between a part's name and the seed of its model; no name in a file holds it
+
+
+def plain_name(name: str) -> str:
+    """The name of an encoder or reranker as the file has it, without the seed of its model."""
+    return name.partition(_SEED)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A named dataset, encoder, reranker or tracker: its adapter class and validated options."""
+    """A named dataset, encoder, reranker or tracker: its adapter class and validated options.
+
+    seeds: how many seeds of its model there are. With several, there is one part for each, called `name#seed`.
+    """
 
     name: str
     adapter: str
     kind: type[Any]
     options: Any
     key_path: str
+    seeds: int = 1
+
+    def of_build(self, build: int) -> str:
+        """The name of the part that a build has: each build has a seed of its own."""
+        return f"{self.name}{_SEED}{build + 1}" if self.seeds > 1 else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +86,19 @@ class EncoderPair:
         return self.document if role == "document" else self.query
 
     def __str__(self) -> str:
-        return self.document if self.document == self.query else f"{self.document}>{self.query}"
+        document, query = plain_name(self.document), plain_name(self.query)
+        return document if document == query else f"{document}>{query}"
 
 
 @dataclass(frozen=True, slots=True)
 class Searched:
     """Candidates that a store finds. encoders: None where it searches by text alone. payload: whether the store returns
-    their texts too."""
+    their texts too. build: which build of the index is searched, from 0."""
 
     store: StoreChoice
     encoders: EncoderPair | None
     payload: bool = False
+    build: int = 0
 
     def __str__(self) -> str:
         name = f"{self.encoders.document}+{self.store.name}" if self.encoders else self.store.name
@@ -116,7 +135,8 @@ Source: TypeAlias = Searched | Fused | RunFile
 class System:
     """One pipeline: a source of candidates, then perhaps a reranker. It is a tree, whose branches are what it fuses.
 
-    depth: candidates asked for where fusion or a reranker follows. k: length of the final ranking.
+    depth: candidates asked for where fusion or a reranker follows. k: length of the final ranking. build: which of its
+    builds it is, from 0: the builds of its indexes, and the seeds of its models.
     """
 
     name: str
@@ -127,6 +147,7 @@ class System:
     k: int = 10
     filter: Filter | None = None
     shared_space: bool = False
+    build: int = 0
 
     @property
     def searched(self) -> Searched | None:
@@ -240,9 +261,44 @@ class Experiment:
     own_addresses: frozenset[str] = frozenset()
     alone: bool = False
 
-    def context(self, vector_dimension: int | None = None) -> Context:
-        """What its adapters may know of it."""
-        return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses, self.alone)
+    def context(
+        self, vector_dimension: int | None = None, models: Mapping[str, Path] = MappingProxyType({})
+    ) -> Context:
+        """What its adapters may know of it. models: as `Context.models`."""
+        return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses, self.alone, models)
+
+    def builds_of(self, system: System) -> int:
+        """How many builds a system has: one for each seed of its models and for each build of an index that training
+        can change. Where it has both, seed i goes with build i."""
+        builds = 1
+        for node in system.nodes():
+            pair, reranker = node.system.encoders, node.system.reranker
+            names = [plain_name(name) for name, _ in pair.roles] if pair else []
+            builds = max(builds, *(self.encoders[name].seeds for name in names), 1)
+            builds = max(builds, self.rerankers[plain_name(reranker)].seeds if reranker else 1)
+            if node.system.store is not None and not node.system.store.kind.reproducible:
+                builds = max(builds, self.settings.builds)
+        return builds
+
+    def at(self, system: System, build: int) -> System:
+        """One build of a system, from 0. What it fuses is of the same build, as far as it has several."""
+        source, reranker = system.source, system.reranker
+        if isinstance(source, Fused):
+            source = replace(source, legs=tuple(self.at(leg, build) for leg in source.legs))
+        elif isinstance(source, Searched):
+            source = self._searched_at(source, build)
+        if reranker is not None:
+            reranker = self.rerankers[plain_name(reranker)].of_build(build)
+        return replace(system, source=source, reranker=reranker, build=build)
+
+    def _searched_at(self, searched: Searched, build: int) -> Searched:
+        pair, seeded = searched.encoders, False
+        if pair is not None:
+            document, query = (self.encoders[plain_name(name)] for name, _ in pair.roles)
+            pair, seeded = EncoderPair(document.of_build(build), query.of_build(build)), document.seeds > 1
+        # Vectors of another seed make another index anyway.
+        index = 0 if searched.store.kind.reproducible else build if seeded else min(build, self.settings.builds - 1)
+        return replace(searched, encoders=pair, build=index)
 
     @property
     def kinds(self) -> tuple[type[Any], ...]:

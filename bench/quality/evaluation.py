@@ -26,7 +26,10 @@ ANN_RECALL_THAT_WARNS = 0.5  # at 10
 @dataclass(slots=True)
 class Evaluated:
     """One system's figures per query: values by measure, float64 (builds, n), None where not measured, NaN for a query
-    for which the measure is not defined."""
+    for which the measure is not defined.
+
+    system: its build that a user would take, whose number is `system.build`; rankings: of all builds, in their order.
+    """
 
     system: System
     values: dict[Measure, PerQuery | None]
@@ -40,6 +43,11 @@ class Evaluated:
     def partial(self) -> bool:
         """Whether queries failed, or more of what it ranks is missing than a whole system may lack."""
         return bool(self.failed.any()) or any(item.partial for item in self.refused)
+
+    @property
+    def ranking(self) -> Ranking:
+        """The ranking of the build that a user would take."""
+        return self.rankings[self.system.build]
 
     def per_query(self, measure: Measure) -> PerQuery | None:
         """Mean over the builds: float64 (n,)."""
@@ -89,11 +97,12 @@ class Evaluator:
 
     def evaluate(self, system: System) -> Evaluated:
         """Run a system's stages and measure its rankings, once per build."""
-        builds = self.builds(system)
-        rankings = [self.pipeline.ranking(system.top, build) for build in range(builds)]
+        builds = [self.experiment.at(system, build) for build in range(self.experiment.builds_of(system))]
+        rankings = [self.pipeline.ranking(each.top) for each in builds]
+        system = builds[self.pipeline.materials.trained.chosen(system)]
         ann: dict[int, PerQuery | None] = dict.fromkeys(self.ann_cutoffs(system))
-        if encoders := self.dense(system):
-            per_build = [self._ann(system, encoders, build) for build in range(builds)]
+        if self.dense(system):
+            per_build = [self._ann(each) for each in builds]
             ann = {k: np.stack([values[k] for values in per_build]) for k in ann}
         relevance = [self._relevance(system, ranking) for ranking in rankings]
         values: dict[Measure, PerQuery | None] = {}
@@ -107,12 +116,6 @@ class Evaluator:
         failures = tuple(dict.fromkeys(cause for ranking in rankings for cause in ranking.failures))
         return Evaluated(system, values, ann, failed, failures, rankings, refused(self.pipeline, system))
 
-    def builds(self, system: System) -> int:
-        """How often a system's index is built: more than once only where it has one that training can change."""
-        stores = [node.system.store for node in system.nodes()]
-        trained = any(store is not None and not store.kind.reproducible for store in stores)
-        return self.experiment.settings.builds if trained else 1
-
     def _relevance(self, system: System, ranking: Ranking) -> dict[Measure, PerQuery | None]:
         judgements = self.judgements(system)
         wanted = [m for m in self.experiment.measures if m.kind != "ANN"]
@@ -121,19 +124,21 @@ class Evaluator:
         figures = evaluate(wanted, ranking.rows, judgements)
         return {m: None if v is None else np.where(ranking.failed, 0.0, v) for m, v in figures.items()}
 
-    def _ann(self, system: System, encoders: EncoderPair, build: int) -> dict[int, PerQuery]:
-        failed = self.pipeline.candidates(system, system.limit, build).failed
-        recall = self._recall(system, encoders, build, self.ann_cutoffs(system))
+    def _ann(self, system: System) -> dict[int, PerQuery]:
+        encoders = system.encoders
+        assert encoders is not None
+        failed = self.pipeline.candidates(system, system.limit).failed
+        recall = self._recall(system, encoders, self.ann_cutoffs(system))
         return {k: np.where(failed & ~np.isnan(values), 0.0, values) for k, values in recall.items()}
 
-    def flat_misses(self, system: System, encoders: EncoderPair, build: int = 0) -> int:
+    def flat_misses(self, system: System, encoders: EncoderPair) -> int:
         """Queries for which an engine's own flat index did not find exactly what the oracle finds."""
-        failed = self.pipeline.candidates(system, system.limit, build).failed
-        recall = self._recall(system, encoders, build, (system.limit,))[system.limit]
+        failed = self.pipeline.candidates(system, system.limit).failed
+        recall = self._recall(system, encoders, (system.limit,))[system.limit]
         return int(((recall < 1.0) & ~failed).sum())
 
-    def _recall(self, system: System, encoders: EncoderPair, build: int, cutoffs: Sequence[int]) -> dict[int, PerQuery]:
-        rows = self.pipeline.candidates(system, system.limit, build).rows
+    def _recall(self, system: System, encoders: EncoderPair, cutoffs: Sequence[int]) -> dict[int, PerQuery]:
+        rows = self.pipeline.candidates(system, system.limit).rows
         depth = max(*self.ann_cutoffs(system), system.limit)
         return self.oracle.recall(encoders, system.filter, rows, cutoffs, depth)
 
@@ -160,7 +165,7 @@ class Evaluator:
         ]
         wanted = [measure for measure in usual if str(measure) not in scores]
         if judgements is not None and wanted:
-            ranking = evaluated.rankings[0]
+            ranking = evaluated.ranking
             for measure, values in evaluate(wanted, ranking.rows, judgements).items():
                 if values is not None:
                     scores[str(measure)] = np.where(ranking.failed, 0.0, values)
@@ -211,7 +216,7 @@ class Evaluator:
         if system.legs:
             rows.append(self._loss("fused", self.pipeline.candidates(system, system.limit), system, None))
         if system.reranker:
-            rows.append(self._loss("reranked", evaluated.rankings[0], system, None))
+            rows.append(self._loss("reranked", evaluated.ranking, system, None))
         return rows if len(rows) > 1 else []
 
     def _loss(self, stage: str, ranking: Ranking, system: System, leg: str | None) -> Loss:

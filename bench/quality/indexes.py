@@ -18,7 +18,7 @@ from adapters.base import (
     index_name,
 )
 from bench.cache.digests import content_key
-from bench.experiment.parts import Searched, StoreChoice
+from bench.experiment.parts import Searched, StoreChoice, plain_name
 from bench.machine.memory import BuildMemory, of_build
 from bench.messages.failures import failure_of
 from bench.quality.kept_index import BuiltIndex, KeptIndexes, foreign_vectors, index_record, room_given_back
@@ -37,13 +37,13 @@ class Indexes:
         self._materials = materials
         self._silent: set[str] = set()
 
-    def built(self, searched: Searched, build: int = 0) -> BuiltIndex:
+    def built(self, searched: Searched) -> BuiltIndex:
         """The index that is searched, built once per build options, corpus and vectors."""
         self._materials.embed(searched)
-        key = self.key(searched, build)
+        key = self.key(searched)
         return self._materials.once(("index", key), lambda: self._found_or_built(searched, key))
 
-    def key(self, searched: Searched, build: int = 0) -> str:
+    def key(self, searched: Searched) -> str:
         """The key of the index that is searched: everything that decides its bytes."""
         store, fields = self._materials.store(searched.store), self.asked_fields(searched)
         texts = self.keeps_texts(searched)
@@ -57,7 +57,7 @@ class Indexes:
                 **({"payload": "text"} if texts else {}),
                 "vectors": self._materials.vectors_key(encoder, "document") if encoder else None,
                 "similarity": str(self._materials.encoder(encoder).similarity) if encoder else None,
-                "build": build,
+                "build": searched.build,
             }
         )
 
@@ -71,7 +71,12 @@ class Indexes:
 
         def index_of(each: Searched) -> Any:
             store, encoders = each.store, each.encoders
-            return store.adapter, store.plain("index"), store.plain("connection"), encoders and encoders.document
+            return (
+                store.adapter,
+                store.plain("index"),
+                store.plain("connection"),
+                encoders and plain_name(encoders.document),
+            )
 
         filters = [
             each.filter

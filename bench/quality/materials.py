@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +30,7 @@ from bench.cache.digests import Digests, content_key
 from bench.data.dataset import Dataset
 from bench.data.own_documents import left_out
 from bench.data.tables import table_digest
-from bench.experiment.parts import EncoderPair, Experiment, Searched, StoreChoice
+from bench.experiment.parts import EncoderPair, Experiment, Part, Searched, StoreChoice, System
 from bench.messages.failures import Failed, Failure, closing, failure_of
 from bench.money.budget import Budget
 from bench.quality.embedding import Embedding, Vectors
@@ -38,6 +40,34 @@ from bench.quality.trec import read_run_file
 from bench.statistics.order import canonical
 
 T = TypeVar("T")
+
+
+class Models(Protocol):
+    """The models that an experiment trains. folders: by how options name them, as far as they are there."""
+
+    @property
+    def folders(self) -> Mapping[str, Path]: ...
+
+    def need(self, part: Part) -> None:
+        """Make the models that a part's options name. Raises whatever their training does."""
+
+    def chosen(self, system: System) -> int:
+        """The build of a system that a user would take: the seed of its models that the dev split chose."""
+
+
+class NoModels:
+    """Of an experiment that trains none."""
+
+    folders: Mapping[str, Path] = MappingProxyType({})
+
+    def need(self, part: Part) -> None:
+        """Nothing is to be made."""
+
+    def chosen(self, system: System) -> int:
+        """The first build: they differ by chance alone."""
+        return 0
+
+
 ROLES: tuple[Role, ...] = ("document", "query")
 
 
@@ -45,14 +75,23 @@ class Materials:
     """The materials of one experiment over one dataset. Results are remembered, and so are failures that the same work
     would meet again."""
 
-    def __init__(self, experiment: Experiment, dataset: Dataset, cache: Cache, emit: Emit, budget: Budget) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        dataset: Dataset,
+        cache: Cache,
+        emit: Emit,
+        budget: Budget,
+        models: Models = NoModels(),
+    ) -> None:
+        self.trained = models
         self.experiment = experiment
         self.dataset = dataset
         self.cache = cache
         self.emit = emit
         self.budget = budget
         self.work = Work()
-        self.context = experiment.context(dataset.vector_dimension)
+        self.context = experiment.context(dataset.vector_dimension, models.folders)
         self.embedding = Embedding(dataset, cache, self.work.texts_embedded, emit, budget)
         self._encoders: dict[str, Encoder] = {}
         self._stores: dict[str, Store] = {}
@@ -110,6 +149,7 @@ class Materials:
         """The encoder of that name, made once."""
         if name not in self._encoders:
             part = self.experiment.encoders[name]
+            self._need(part)
             self._encoders[name] = part.kind(part.options, self.context)
         return self._encoders[name]
 
@@ -117,8 +157,12 @@ class Materials:
         """The reranker of that name, made once and not yet prepared."""
         if name not in self._rerankers:
             part = self.experiment.rerankers[name]
+            self._need(part)
             self._rerankers[name] = part.kind(part.options, self.context)
         return self._rerankers[name]
+
+    def _need(self, part: Part) -> None:
+        self.once(("models", part.key_path, part.name), lambda: self.trained.need(part))
 
     def store(self, choice: StoreChoice) -> Store:
         """The store with these index options, made once."""

@@ -73,13 +73,13 @@ class Searches:
             texts=self._materials.dataset.query_texts if "text" in needs else None,
         )
 
-    def key(self, searched: Searched, condition: Filter | None, limit: int, build: int = 0) -> str:
+    def key(self, searched: Searched, condition: Filter | None, limit: int) -> str:
         """The key of a search: index, query options, what it is asked for, filter and queries."""
         needs = self._materials.store(searched.store).consumes(searched.store.query)
         encoder = searched.encoders.query if searched.encoders and "vector" in needs else None
         return content_key(
             {
-                "index": self._indexes.key(searched, build),
+                "index": self._indexes.key(searched),
                 "query": searched.store.plain("query"),
                 "limit": self._materials.asked(limit),
                 "filter": condition.as_dict() if condition else None,
@@ -89,15 +89,15 @@ class Searches:
             }
         )
 
-    def ranking(self, system: System, searched: Searched, limit: int, build: int) -> Ranking:
+    def ranking(self, system: System, searched: Searched, limit: int) -> Ranking:
         """What a search finds for every judged query, in canonical order."""
-        key = self.key(searched, system.filter, limit, build)
+        key = self.key(searched, system.filter, limit)
         queries, asked = self.queries(searched), self._materials.asked(limit)
         found = _Found(Hits.empty(len(queries), asked))
         # Versions that did not tell vectors without a direction apart found other documents.
         apart = any(len(self._materials.undirected(searched.encoders, role)) for role in ROLES)
         # What another build of an index found says nothing of this one.
-        build_id = "" if searched.store.kind.reproducible else self._indexes.built(searched, build).build_id
+        build_id = "" if searched.store.kind.reproducible else self._indexes.built(searched).build_id
         todo: list[_Chunk] = []
         for start in range(0, len(queries), QUERIES_PER_CHUNK):
             stop = min(start + QUERIES_PER_CHUNK, len(queries))
@@ -109,7 +109,7 @@ class Searches:
                 found.unknown += _unknown(arrays)
                 found.hits.rows[start:stop], found.hits.scores[start:stop] = arrays["rows"], arrays["scores"]
         if todo:
-            self._search(system, searched, build, queries, todo, build_id, found)
+            self._search(system, searched, queries, todo, build_id, found)
         missing = sum(chunk.stop - chunk.start for chunk in todo)
         self._materials.work.queries_searched.computed += missing
         self._materials.work.queries_searched.reused += len(queries) - missing
@@ -124,7 +124,6 @@ class Searches:
         self,
         system: System,
         searched: Searched,
-        build: int,
         queries: Queries,
         todo: Sequence[_Chunk],
         build_id: str,
@@ -135,7 +134,7 @@ class Searches:
         refused: Mapping[int, str] = {}
         if searched.encoders and queries.vectors is not None:
             refused = materials.vectors(searched.encoders.query, "query").failures
-        built, count = self._indexes.built(searched, build), sum(chunk.stop - chunk.start for chunk in todo)
+        built, count = self._indexes.built(searched), sum(chunk.stop - chunk.start for chunk in todo)
         with (
             Stage(materials.emit, "search", system.name, count, "queries") as advance,
             opened(built.store, built.ref, materials.emit, payload=searched.payload) as session,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from adapters.base import Encoder, Identity, Reranker, Role, Store
 from bench.data.dataset import Dataset
-from bench.experiment.parts import Experiment, System
+from bench.experiment.parts import Experiment, System, plain_name
 from bench.machine.provenance import checkout, machine, packages
 from bench.messages.failures import failure_of
 from bench.quality.embedding import PLURAL
@@ -103,8 +103,10 @@ def described(experiment: Experiment, system: System) -> dict[str, Any]:
     file = experiment.settings
     encoder = None
     if system.encoders is not None:
-        encoder = {role: {"name": name, **file.encoders[name]} for name, role in system.encoders.roles}
-    store = system.store
+        encoder = {
+            role: {"name": plain_name(name), **file.encoders[plain_name(name)]} for name, role in system.encoders.roles
+        }
+    store, reranker = system.store, plain_name(system.reranker) if system.reranker else None
     return {
         "encoder": encoder,
         "store": None if store is None else {"name": store.name, "adapter": store.adapter, **store.plain("connection")},
@@ -113,7 +115,7 @@ def described(experiment: Experiment, system: System) -> dict[str, Any]:
         "filter": system.filter.as_dict() if system.filter else None,
         "fusion": system.fused.as_dict() if system.fused else None,
         "run": system.run_file.name if system.run_file else None,
-        "reranker": {"name": system.reranker, **file.rerankers[system.reranker]} if system.reranker else None,
+        "reranker": None if reranker is None else {"name": reranker, **file.rerankers[reranker]},
         "depth": system.depth if system.reranker or system.fused else None,
         "k": system.k,
         # Left out where there is none, so that a system is still the one that an older result holds.

@@ -75,7 +75,7 @@ class LatencyPass:
     def _taken(self, systems: Sequence[System], occasion: str, refused: str) -> Timings:
         """refused: what is told of a system that `max_cost` leaves out."""
         rankings: dict[str, Rows] = {
-            entry.name: entry.evaluated.rankings[0].rows for entry in self._entries.values() if entry.evaluated
+            entry.name: entry.evaluated.ranking.rows for entry in self._entries.values() if entry.evaluated
         }
         refusals = self._costs.live_refusals(systems, rankings, remeasure=self._remeasure, occasion=occasion)
         for name, reason in refusals.items():

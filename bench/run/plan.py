@@ -155,14 +155,13 @@ class _Plan:
     def _indexes(self) -> list[str]:
         lines: list[str] = []
         seen: set[str] = set()
-        evaluator = Evaluator(self.pipeline)
         times = BuildTimes(self.pipeline)
         for system in self.experiment.systems:
-            if (searched := system.searched) is None:
-                continue
             estimate: str | None = None  # one for all builds of an index
-            for build in range(evaluator.builds(system)):
-                key = self.pipeline.indexes.key(searched, build)
+            for build in range(self.experiment.builds_of(system)):
+                if (searched := self.experiment.at(system, build).searched) is None:
+                    continue
+                key = self.pipeline.indexes.key(searched)
                 if key in seen:
                     continue
                 seen.add(key)

@@ -72,9 +72,10 @@ class QualityPass:
         self._emit(failure.warned(entry.name, entry.result.status.replace("_", " ")))
 
     def _measure(self, entry: Entry) -> None:
-        system, evaluated = entry.system, self._evaluator.evaluate(entry.system)
+        evaluated = self._evaluator.evaluate(entry.system)
+        entry.system = system = evaluated.system
         if (searched := system.searched) is not None:
-            built, builds = self._pipeline.indexes.built(searched), self._evaluator.builds(system)
+            built, builds = self._pipeline.indexes.built(searched), self._pipeline.experiment.builds_of(system)
             entry.indexed(searched, built, builds=builds, documents=self._pipeline.dataset.documents)
         entry.truncated(self._truncated(system))
         for item in evaluated.refused:

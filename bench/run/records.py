@@ -103,7 +103,7 @@ def scored_queries(
         for query, row, grade in zip(*(column.tolist() for column in coded), strict=True):
             expected[query][names[row]] = grade
     money = {} if usd_per_1000 is None else {"usd": usd_per_1000 / 1000}
-    ranking = evaluated.rankings[0]
+    ranking = evaluated.ranking
     for i, query_id in enumerate(dataset.query_ids):
         yield QueryScored(
             system=evaluated.system.name,
