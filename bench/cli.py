@@ -21,6 +21,15 @@ from bench.asking import (
     resumable,
     telling_failures,
 )
+from bench.command_line import (
+    CONFIG_NAME,
+    CacheOption,
+    Overrides,
+    TrustOption,
+    cache_folder,
+    config_path,
+    given_path,
+)
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
 from bench.messages.wording import counted
@@ -61,16 +70,6 @@ class _Commands(TyperGroup):
             raise
 
 
-def _path(text: str | Path) -> Path:
-    """A path of the command line: a shell leaves `~` and variables alone in --output=~/results."""
-    from adapters.base.paths import resolve_path
-
-    try:
-        return resolve_path(Path(), text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 app = typer.Typer(
     name="bench",
     cls=_Commands,
@@ -80,22 +79,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-CONFIG_NAME = "bench.yaml"
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file, e.g. systems[1].depth=50."),
-]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option("--cache", metavar="DIR", parser=_path, help="Folder of the cache [default: .bench-cache]."),
-]
-
-TrustOption = Annotated[
-    bool, typer.Option("--trust", help="Send keys to the addresses that the file names with a variable, unasked.")
-]
-
 
 RestrictedOption = Annotated[
     bool,
@@ -110,10 +93,12 @@ RestrictedOption = Annotated[
 def run(
     config: Annotated[
         Path | None,
-        typer.Argument(parser=_path, help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}]."),
+        typer.Argument(
+            parser=given_path, help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}]."
+        ),
     ] = None,
     set_: Overrides = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", parser=_path, help="Where results go.")] = Path("results"),
+    output: Annotated[Path, typer.Option(metavar="DIR", parser=given_path, help="Where results go.")] = Path("results"),
     cache: CacheOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Take the latencies again.")] = False,
@@ -123,7 +108,7 @@ def run(
     restricted: RestrictedOption = False,
 ) -> None:
     """Run an experiment and print its table."""
-    file = _config_path(config)
+    file = config_path(config)
     if restricted and fence.standing() is None:
         flags = {"--dry-run": dry_run, "--remeasure": remeasure, "--json": as_json, "--quiet": quiet}
         _run_apart(file, output, cache, set_ or [], [flag for flag, given in flags.items() if given])
@@ -134,7 +119,7 @@ def run(
         leave_out_third_parties()
     with refusing(), resumable():
         experiment = load_experiment(file, set_ or [], restricted=restricted)
-        place = _cache_folder(cache, experiment.settings.cache, experiment.base)
+        place = cache_folder(cache, experiment.settings.cache, experiment.base)
         if restricted and not quiet and (standing := fence.standing()) is not None:
             say(standing.sentence())
         if dry_run:
@@ -181,10 +166,10 @@ def _print(folder: Path, result: Result, *, as_json: bool) -> None:
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(parser=_path, help="A folder of data to look at.")],
+    folder: Annotated[Path, typer.Argument(parser=given_path, help="A folder of data to look at.")],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", parser=_path, help=f"Where to write [default: {CONFIG_NAME} in the folder]."),
+        typer.Option(metavar="FILE", parser=given_path, help=f"Where to write [default: {CONFIG_NAME} in the folder]."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an experiment that is there.")] = False,
 ) -> None:
@@ -207,7 +192,9 @@ def init(
 def clean(
     config: Annotated[
         Path | None,
-        typer.Argument(parser=_path, help="Experiment file, or a folder with one, whose key `cache` names the folder."),
+        typer.Argument(
+            parser=given_path, help="Experiment file, or a folder with one, whose key `cache` names the folder."
+        ),
     ] = None,
     cache: CacheOption = None,
     index: Annotated[bool, typer.Option("--index", help="Only the built indexes [default].")] = False,
@@ -225,11 +212,11 @@ def clean(
     if index and everything:
         refuse(["--index and --all exclude each other."])
     if config is None:
-        folder = _cache_folder(cache, None, Path())
+        folder = cache_folder(cache, None, Path())
     else:
         with refusing():
-            experiment = load_experiment(_config_path(config), [])
-        folder = _cache_folder(cache, experiment.settings.cache, experiment.base)
+            experiment = load_experiment(config_path(config), [])
+        folder = cache_folder(cache, experiment.settings.cache, experiment.base)
     scope: Literal["index", "all"] = "all" if everything else "index"
     found = contents(folder, scope) if folder.is_dir() else []
     if not found:
@@ -266,7 +253,7 @@ def schema(
 
 @app.command()
 def track(
-    folder: Annotated[Path, typer.Argument(metavar="RESULT", parser=_path, help="A result folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="RESULT", parser=given_path, help="A result folder.")],
     tracker: Annotated[
         str | None, typer.Option(help="Send to this tracker only, or to one the experiment did not name.")
     ] = None,
@@ -320,8 +307,8 @@ def new_adapter(
 
 @app.command("export-training")
 def export_training(
-    config: Annotated[Path, typer.Argument(parser=_path, help="Experiment file; its dataset is exported.")],
-    output: Annotated[Path, typer.Option(metavar="FILE", parser=_path, help="Where to write.")] = Path(
+    config: Annotated[Path, typer.Argument(parser=given_path, help="Experiment file; its dataset is exported.")],
+    output: Annotated[Path, typer.Option(metavar="FILE", parser=given_path, help="Where to write.")] = Path(
         "training.jsonl"
     ),
     split: Annotated[str, typer.Option(help="The split whose judgements are used.")] = "train",
@@ -340,8 +327,8 @@ def export_training(
         refuse([f"--negatives {negatives}: known are random, bm25 and cosine."])
     check_writable(output)  # before anything is paid for
     with refusing(), telling_failures(negatives):
-        experiment = load_experiment(_config_path(config), [f"dataset.split={split}", *(set_ or [])])
-        place = _cache_folder(cache, experiment.settings.cache, experiment.base)
+        experiment = load_experiment(config_path(config), [f"dataset.split={split}", *(set_ or [])])
+        place = cache_folder(cache, experiment.settings.cache, experiment.base)
         agree_to_keys_of(experiment, trust)
         done = _exported(experiment, output, place, negatives, per_query, encoder)
     show(f"{output}: {counted(done.rows, 'query')}, {counted(done.negatives, 'hard negative')} ({negatives})")
@@ -375,24 +362,8 @@ def _run_apart(file: Path, output: Path, cache: Path | None, changes: Sequence[s
     arguments = ["run", str(file), "--restricted", "--output", str(output), *flags]
     arguments += ["--cache", str(cache)] if cache is not None else []
     arguments += [each for change in changes for each in ("--set", change)]
-    place = _cache_folder(cache, None, Path())
+    place = cache_folder(cache, None, Path())
     raise typer.Exit(run_apart(arguments, file=file, output=output, cache=place, cache_is_given=cache is not None))
-
-
-def _config_path(config: Path | None) -> Path:
-    path = config or Path(CONFIG_NAME)
-    return path / CONFIG_NAME if path.is_dir() else path
-
-
-def _cache_folder(option: Path | None, setting: str | None, base: Path) -> Path:
-    if option is not None:
-        return option
-    from adapters.base.paths import resolve_path
-
-    try:
-        return resolve_path(base, setting) if setting else resolve_path(Path(), ".bench-cache")
-    except ValueError as error:
-        refuse([str(error)])
 
 
 def main() -> None:

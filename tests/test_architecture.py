@@ -41,9 +41,10 @@ ROOMS: dict[str, set[str]] = {
     "progress": {"messages"},
     "new_adapter": set(),
     "asking": {"cache", "experiment", "messages"},
+    "command_line": {"asking"},
     "cli": {
-        "asking", "cache", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "report",
-        "results", "run", "train",
+        "asking", "cache", "command_line", "doctor", "experiment", "machine", "messages", "new_adapter", "progress",
+        "report", "results", "run", "train",
     },
     "__main__": {"cli", "machine"},
 }  # fmt: skip

@@ -1,0 +1,53 @@
+"""What several commands take: paths, and options of the same name and meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.asking import refuse
+
+CONFIG_NAME = "bench.yaml"
+
+
+def given_path(text: str | Path) -> Path:
+    """A path of the command line: a shell leaves `~` and variables alone in --output=~/results."""
+    from adapters.base.paths import resolve_path
+
+    try:
+        return resolve_path(Path(), text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file, e.g. systems[1].depth=50."),
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", parser=given_path, help="Folder of the cache [default: .bench-cache]."),
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Send keys to the addresses that the file names with a variable, unasked.")
+]
+
+
+def config_path(config: Path | None) -> Path:
+    """The experiment file that a command was given, or the one in the folder that it was given."""
+    path = config or Path(CONFIG_NAME)
+    return path / CONFIG_NAME if path.is_dir() else path
+
+
+def cache_folder(option: Path | None, setting: str | None, base: Path) -> Path:
+    """The folder of the cache: that of the command line, else that of the file, else the default."""
+    if option is not None:
+        return option
+    from adapters.base.paths import resolve_path
+
+    try:
+        return resolve_path(base, setting) if setting else resolve_path(Path(), ".bench-cache")
+    except ValueError as error:
+        refuse([str(error)])
