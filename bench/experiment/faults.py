@@ -170,22 +170,25 @@ class Faults:
         options = self.options(kind.Options, {k: v for k, v in spec.items() if k != "adapter"}, key_path)
         return None if options is None else Part(name, spec["adapter"], kind, options, key_path)
 
-    def adapter(self, role: registry.RoleName, spec: Mapping[str, Any], key_path: str) -> type[Any] | None:
-        name = spec.get("adapter")
+    def adapter(
+        self, role: registry.RoleName, spec: Mapping[str, Any], key_path: str, key: str = "adapter"
+    ) -> type[Any] | None:
+        """The class of the adapter that a part names under a key; None after naming the fault."""
+        name = spec.get(key)
         if not isinstance(name, str):
-            written_wrong = next((key for key in spec if "adapter" not in spec and meant(str(key), ["adapter"])), None)
+            written_wrong = next((each for each in spec if key not in spec and meant(str(each), [key])), None)
             if written_wrong is not None:
-                self.fault(f"{key_path}.{written_wrong}", "is unknown. Did you mean adapter?")
+                self.fault(f"{key_path}.{written_wrong}", f"is unknown. Did you mean {key}?")
                 return None
-            self.fault(f"{key_path}.adapter", f"is missing. Known: {', '.join(registry.names(role))}.")
+            self.fault(f"{key_path}.{key}", f"is missing. Known: {', '.join(registry.names(role))}.")
             return None
         try:
             kind = registry.load(role, name)
         except InvalidOptions as error:
-            self.fault(f"{key_path}.adapter", f"({name}): {error}")
+            self.fault(f"{key_path}.{key}", f"({name}): {error}")
             return None
         except BaseException as error:  # of a third party's module, or of a package that it imports
-            self.fault(f"{key_path}.adapter", f"({name}): cannot be loaded: {failure_of(error).where}")
+            self.fault(f"{key_path}.{key}", f"({name}): cannot be loaded: {failure_of(error).where}")
             return None
         try:
             missing = kind.missing()

@@ -225,6 +225,11 @@ class ExperimentFile(Options):
     rerankers: dict[Name, dict[str, Any]] = Field(
         {}, description="Rerankers by name: what scores the candidates of a query."
     )
+    models: dict[Name, dict[str, Any]] = Field(
+        {},
+        description="Models to train, by name: each a recipe with its options, used as `model: trained:NAME`. A list "
+        "multiplies; the dev split chooses.",
+    )
     systems: list[SystemEntry] = Field(
         min_length=1, description="Systems to compare, each a pipeline of named parts; lists multiply."
     )

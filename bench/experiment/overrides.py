@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from adapters import registry
-from adapters.base import holds_path, is_address, resolve_path
+from adapters.base import TRAINED, holds_path, is_address, resolve_path
 from bench.experiment.file import ExperimentFile, SystemEntry
 from bench.experiment.yaml_text import parse_yaml
 from bench.messages.failures import failure_of
@@ -153,7 +153,7 @@ def _resolve(raw: dict[str, Any], steps: Steps, working_directory: Path) -> None
         if not isinstance(text, str):
             continue
         kind = _path_kind(raw, below)
-        if kind is None or "://" in text or text.startswith("package:"):
+        if kind is None or "://" in text or text.startswith(("package:", TRAINED)):
             continue
         try:
             path = resolve_path(working_directory, text)
@@ -192,6 +192,10 @@ def _path_kind(raw: Mapping[str, Any], steps: Steps) -> str | None:
             return _option_kind("stores", _part(raw, "stores", part), _SECTIONS[section], option)
         case ["stores", part, option]:
             return _option_kind("stores", _part(raw, "stores", part), "Connection", option)
+        case ["models", _, "data", "path"]:
+            return "path"
+        case ["models", part, option]:
+            return _option_kind("trainers", _part(raw, "models", part), "Options", option, key="recipe")
         case [role, part, option] if role in registry.ROLES:
             return _option_kind(role, _part(raw, role, part), "Options", option)
     return None
@@ -202,11 +206,11 @@ def _part(raw: Mapping[str, Any], role: str, name: str) -> Any:
     return parts.get(name) if isinstance(parts, Mapping) else None
 
 
-def _option_kind(role: Any, spec: Any, model: str, option: str) -> str | None:
-    if not isinstance(spec, Mapping) or not isinstance(spec.get("adapter"), str):
+def _option_kind(role: Any, spec: Any, model: str, option: str, key: str = "adapter") -> str | None:
+    if not isinstance(spec, Mapping) or not isinstance(spec.get(key), str):
         return None
     try:
-        field = getattr(registry.load(role, spec["adapter"]), model).model_fields.get(option)
+        field = getattr(registry.load(role, spec[key]), model).model_fields.get(option)
     except BaseException as error:
         failure_of(error)  # reading the parts names an adapter that does not load
         return None

@@ -9,9 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from adapters.base import Context, Filter, Role
+from adapters.base import TRAINED, Context, Filter, Role
 from bench.cache.digests import content_key
 from bench.experiment.file import ExperimentFile, LoadPoint
+from bench.experiment.negatives import Negatives
+from bench.experiment.scored import ScoredData
 from bench.statistics.measures import Measure
 
 _FILE_UNSAFE = re.compile(r"[^A-Za-z0-9._+=,()>-]+")
@@ -49,6 +51,68 @@ class Part:
     def of_build(self, build: int) -> str:
         """The name of the part that a build has: each build has a seed of its own."""
         return f"{self.name}{_SEED}{build + 1}" if self.seeds > 1 else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One member of a sweep over a recipe's options; swept: those that the sweep multiplies, by name."""
+
+    options: Any
+    swept: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedPart:
+    """A model that the experiment trains. Seeds count from 1.
+
+    kind: the trainer's class. variants: its options, several where lists multiply; the dev split chooses among them.
+    base: the encoder or reranker that it starts from, as a part; seed i starts from seed i of a base with seeds. miner:
+    the encoder that finds its negatives, filter: the reranker that throws out some of them. negatives, scored: the
+    harness's own options, None where the file has none. pairs: how many it learns from at most.
+    """
+
+    name: str
+    key_path: str
+    recipe: str
+    kind: type[Any]
+    variants: tuple[Variant, ...]
+    base: Part
+    base_is: Literal["encoder", "reranker"]
+    seeds: int
+    leaks: Literal["drop", "refuse"]
+    pairs: int | None = None
+    negatives: Negatives | None = None
+    miner: Part | None = None
+    filter: Part | None = None
+    scored: ScoredData | None = None
+
+    def reference(self, seed: int) -> str:
+        """How options name its model of a seed."""
+        return f"{TRAINED}{self.name}{_SEED}{seed}"
+
+    def needed(self) -> list[str]:
+        """The names of the models that must be trained before it: those that its options, its base, and what finds its
+        negatives name."""
+        options = [variant.options for variant in self.variants]
+        options += [part.options for part in (self.base, self.miner, self.filter) if part is not None]
+        return list(dict.fromkeys(name for each in options for name in models_named(each)))
+
+
+def models_named(options: Any) -> list[str]:
+    """The names of the models whose training options ask for, without seeds."""
+    values = [getattr(options, name, None) for name in getattr(type(options), "model_fields", ())]
+    return [plain_name(v.removeprefix(TRAINED)) for v in values if isinstance(v, str) and v.startswith(TRAINED)]
+
+
+def of_seed(options: Any, seed: int, models: Mapping[str, TrainedPart]) -> Any:
+    """Options in which each model that is trained is the one of a seed. A model with one seed goes with all."""
+    changed: dict[str, str] = {}
+    for name in type(options).model_fields:
+        value = getattr(options, name)
+        if isinstance(value, str) and value.startswith(TRAINED):
+            model = models[plain_name(value.removeprefix(TRAINED))]
+            changed[name] = model.reference(min(seed, model.seeds))
+    return options.model_copy(update=changed) if changed else options
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +312,7 @@ class Experiment:
     encoders: Mapping[str, Part]
     rerankers: Mapping[str, Part]
     trackers: Mapping[str, Part]
+    models: Mapping[str, TrainedPart]
     systems: tuple[System, ...]
     measures: tuple[Measure, ...]
     baseline: str | None

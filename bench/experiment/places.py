@@ -47,7 +47,7 @@ def of_store(kind: Any, own: str) -> dict[str, list[str]]:
 def of_parts(raw: Mapping[str, Any], word: str) -> dict[str, list[str]]:
     """The parts of a file whose adapter has an option of exactly that name, by how each is called."""
     found: dict[str, list[str]] = {}
-    for section in ("stores", "encoders", "rerankers"):
+    for section in ("stores", "encoders", "rerankers", "models"):
         parts = raw.get(section)
         for name, spec in parts.items() if isinstance(parts, Mapping) else ():
             path = f"under {section}.{name}"
@@ -59,7 +59,7 @@ def of_parts(raw: Mapping[str, Any], word: str) -> dict[str, list[str]]:
 
 def _options_of(section: Any, spec: Any) -> Iterator[tuple[str, type[BaseModel]]]:
     try:
-        kind = registry.load(section, spec["adapter"])
+        kind = registry.load(*(("trainers", spec["recipe"]) if section == "models" else (section, spec["adapter"])))
     except BaseException:  # reading the part names this fault
         return
     if section == "stores":

@@ -20,6 +20,7 @@ from bench.cache.digests import content_key
 from bench.experiment.faults import ConfigFaults, Faults, steps
 from bench.experiment.file import LONGEST_RANKING, ExperimentFile, LoadPoint
 from bench.experiment.matrix import expand_systems
+from bench.experiment.models import check_seeds, read_models, with_encoders_of_builds, with_seeds
 from bench.experiment.overrides import addresses_given, override
 from bench.experiment.parts import Experiment, System
 from bench.experiment.places import of_parts
@@ -88,10 +89,16 @@ class _Reader:
         encoders = self._faults.parts("encoders", settings.encoders)
         rerankers = self._faults.parts("rerankers", settings.rerankers)
         trackers = self._faults.parts("trackers", settings.trackers)
+        models = read_models(self._faults, settings, encoders, rerankers)
+        encoders = with_seeds(self._faults, encoders, models, settings.models, "encoder")
+        rerankers = with_seeds(self._faults, rerankers, models, settings.models, "reranker")
+        rerankers = with_encoders_of_builds(rerankers, encoders)
         systems = expand_systems(self._faults, settings, measures)
         targets = self._targets(settings.targets)
         loads = self._loads(settings)
         self._cross_checks(settings, systems)
+        for system in systems:
+            check_seeds(self._faults, system, encoders, rerankers, settings.builds)
         if self._restriction is not None:
             parts = [*([dataset] if dataset else []), *encoders.values(), *rerankers.values()]
             for key_path, message in self._restriction.faults(settings, parts, settings.trackers, systems):
@@ -99,7 +106,7 @@ class _Reader:
         self._faults.stop()
         assert dataset is not None
         resolved = {**settings.model_dump(mode="json", exclude_unset=True), "measures": [str(m) for m in measures]}
-        return Experiment(
+        experiment = Experiment(
             name=settings.experiment,
             file=self._faults.file,
             base=self._faults.base,
@@ -107,6 +114,7 @@ class _Reader:
             encoders=encoders,
             rerankers=rerankers,
             trackers=trackers,
+            models=models,
             systems=tuple(systems),
             measures=measures,
             baseline=settings.baseline,
@@ -119,6 +127,7 @@ class _Reader:
             hash=content_key({**resolved, "cache": None, "base": str(self._faults.base)})[:12],
             own_addresses=self._own_addresses,
         )
+        return replace(experiment, systems=tuple(experiment.at(system, 0) for system in systems))
 
     def _settings(self, raw: dict[str, Any]) -> ExperimentFile:
         """The file as a model. An unknown key is named, and then read as the key that was meant, or left out. So

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
 
 from adapters import registry
 from bench.experiment.file import ExperimentFile
+from bench.experiment.models import ModelEntry
 from bench.messages.failures import failure_of
 
 _ADAPTER = "Which adapter does the work; its name decides which options there are."
@@ -33,18 +35,52 @@ def experiment_schema() -> dict[str, Any]:
             "propertyNames": {"pattern": "^[a-z0-9_-]+$"},
             "additionalProperties": _choices(role, definitions),
         }
+    properties["models"] = {
+        **_described(properties["models"]),
+        "type": "object",
+        "propertyNames": {"pattern": "^[a-z0-9_-]+$"},
+        "additionalProperties": _recipes(definitions),
+    }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "retrieval-bench experiment", **schema}
 
 
-def _choices(role: registry.RoleName, definitions: dict[str, Any]) -> dict[str, Any]:
-    """One object per adapter of the role, told apart by its `adapter`."""
+def _recipes(definitions: dict[str, Any]) -> dict[str, Any]:
+    """One object per recipe, told apart by its `recipe`: the harness's own keys and the recipe's options."""
+    own = _options(ModelEntry, definitions)
     choices: list[dict[str, Any]] = []
+    for name, kind in _loaded("trainers"):
+        swept = _swept(kind.Options, definitions)["properties"]
+        recipe = {"const": name, "description": own["recipe"]["description"]}
+        required = [n for n, field in kind.Options.model_fields.items() if field.is_required()]
+        choices.append(_object(name, {**own, "recipe": recipe, **swept}, ["recipe", *required]))
+    return {"oneOf": choices} if choices else {"type": "object"}
+
+
+def _loaded(role: registry.RoleName) -> Iterator[tuple[str, Any]]:
+    """The adapters of a role. A third party's that does not load has no options to show; `bench doctor` names it."""
     for name in registry.names(role):
         try:
             kind = registry.load(role, name)
         except BaseException as error:
             failure_of(error)
-            continue  # a third party's adapter that does not load has no options to show; `bench doctor` names it
+            continue
+        yield name, kind
+
+
+def _object(title: str, properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _choices(role: registry.RoleName, definitions: dict[str, Any]) -> dict[str, Any]:
+    """One object per adapter of the role, told apart by its `adapter`."""
+    choices: list[dict[str, Any]] = []
+    for name, kind in _loaded(role):
         properties: dict[str, Any] = {"adapter": {"const": name, "description": _ADAPTER}}
         if role == "stores":
             properties |= _options(kind.Connection, definitions)
@@ -55,15 +91,7 @@ def _choices(role: registry.RoleName, definitions: dict[str, Any]) -> dict[str, 
         required = ["adapter"]
         if role != "stores":
             required += [n for n, field in kind.Options.model_fields.items() if field.is_required()]
-        choices.append(
-            {
-                "title": name,
-                "type": "object",
-                "properties": properties,
-                "required": required,
-                "additionalProperties": False,
-            }
-        )
+        choices.append(_object(name, properties, required))
     return {"oneOf": choices} if choices else {"type": "object"}
 
 

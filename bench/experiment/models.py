@@ -1,0 +1,324 @@
+"""The models that an experiment trains: recipes with their options, read and joined with the parts that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Literal
+
+from pydantic import Field
+
+from adapters import registry
+from adapters.base import TRAINED, Options, listed
+from bench.experiment.axes import combinations
+from bench.experiment.faults import Faults
+from bench.experiment.file import ExperimentFile
+from bench.experiment.negatives import Negatives
+from bench.experiment.parts import Part, System, TrainedPart, Variant, models_named, plain_name
+from bench.experiment.scored import ScoredData
+from bench.messages.suggestions import suggestion
+
+_MOST_VARIANTS = 100
+_DEFAULT_ADAPTERS: Mapping[str, str] = {"encoder": "sentence_transformers", "reranker": "cross_encoder"}
+
+
+class ModelEntry(Options):
+    """The keys of a model that the harness reads itself; the others are its recipe's options."""
+
+    recipe: str = Field(description="Which recipe trains it; its name decides which options there are.")
+    seeds: int = Field(
+        1, ge=1, le=64, description="How often it is trained, 1 to 64, to show how far trainings differ by chance."
+    )
+    pairs: int | None = Field(
+        None, ge=2, description="How many pairs it learns from, the first by a hash of the query; left out, all."
+    )
+    leaks: Literal["drop", "refuse"] = Field(
+        "drop",
+        description="What becomes of a training pair whose query equals an evaluation query: drop leaves it out, "
+        "refuse ends the run before it starts.",
+    )
+    negatives: Negatives | None = Field(
+        None, description="Hard negatives to learn from; left out, none but the other pairs of a batch."
+    )
+    data: ScoredData | None = Field(
+        None, description="Pairs of texts with a similarity, for recipes that learn from them; left out, none."
+    )
+
+
+def read_models(
+    faults: Faults, settings: ExperimentFile, encoders: Mapping[str, Part], rerankers: Mapping[str, Part]
+) -> dict[str, TrainedPart]:
+    """The models of the file in the order in which they are trained. What is wrong goes to the faults."""
+    reading = _Reading(faults, settings, {"encoder": encoders, "reranker": rerankers})
+    found = {name: part for name, spec in settings.models.items() if (part := reading.model(name, spec)) is not None}
+    return reading.in_order(found)
+
+
+class _Reading:
+    def __init__(self, faults: Faults, settings: ExperimentFile, parts: Mapping[str, Mapping[str, Part]]) -> None:
+        self._faults = faults
+        self._settings = settings
+        self._parts = parts
+
+    def model(self, name: str, spec: Mapping[str, Any]) -> TrainedPart | None:
+        path = f"models.{name}"
+        kind = self._faults.adapter("trainers", spec, path, key="recipe")
+        if kind is None:
+            return None
+        own = {key: value for key, value in spec.items() if key in ModelEntry.model_fields}
+        entry = self._faults.options(ModelEntry, own, path)
+        further = {key: value for key, value in spec.items() if key not in own}
+        base, base_is = self._base(kind, further, path)
+        variants = self._variants(kind, further, path)
+        if entry is None or base is None or not variants:
+            return None
+        self._check_needs(kind, entry, variants, path)
+        return TrainedPart(
+            name=name,
+            key_path=path,
+            recipe=entry.recipe,
+            kind=kind,
+            variants=tuple(variants),
+            base=base,
+            base_is=base_is,
+            seeds=entry.seeds,
+            leaks=entry.leaks,
+            pairs=entry.pairs,
+            negatives=entry.negatives,
+            miner=self._miner(entry.negatives, base, base_is, path),
+            filter=None if entry.negatives is None else self._parts["reranker"].get(str(entry.negatives.filter)),
+            scored=entry.data,
+        )
+
+    def _variants(self, kind: Any, options: Mapping[str, Any], path: str) -> list[Variant]:
+        """Every combination of the options' lists."""
+        listed_by_type = {key for key, value in options.items() if isinstance(value, list) and _takes_list(kind, key)}
+        swept = {key: value for key, value in options.items() if key not in listed_by_type}
+        found: list[Variant] = []
+        for chosen, names in combinations(swept):
+            if len(found) == _MOST_VARIANTS:
+                self._faults.fault(path, f"stands for more than {_MOST_VARIANTS} trainings. Shorten its lists.")
+                return []
+            values = {**chosen, **{key: options[key] for key in listed_by_type}}
+            checked = self._faults.options(kind.Options, self._resolved(kind, values, path), path)
+            if checked is None:
+                return []  # one combination names the fault, and the others would repeat it
+            found.append(Variant(checked, names))
+        return found
+
+    def _resolved(self, kind: Any, options: dict[str, Any], path: str) -> dict[str, Any]:
+        """The options with the models that names of the file stand for."""
+        found = dict(options)
+        for option in kind.references:
+            value = options.get(option)
+            if not isinstance(value, str):
+                continue
+            part = self._named(value)
+            if part is not None and (model := getattr(part.options, "model", None)) is None:
+                self._faults.fault(
+                    f"{path}.{option}", f"({value}) is an encoder without a model in this process to start from."
+                )
+            elif part is not None:
+                found[option] = model
+                if option == "base":
+                    for key in ("revision", "trust_remote_code"):
+                        if key in kind.Options.model_fields and key not in options and getattr(part.options, key, None):
+                            found[key] = getattr(part.options, key)
+            elif value.startswith(TRAINED) and value.removeprefix(TRAINED) not in self._settings.models:
+                self._unknown(f"{path}.{option}", value)
+        return found
+
+    def _named(self, value: str) -> Part | None:
+        return next((parts[value] for parts in self._parts.values() if value in parts), None)
+
+    def _unknown(self, key_path: str, value: str) -> None:
+        name = value.removeprefix(TRAINED)
+        self._faults.not_there(key_path, name, "among the models", suggestion(name, self._settings.models))
+
+    def _base(
+        self, kind: Any, options: Mapping[str, Any], path: str
+    ) -> tuple[Part | None, Literal["encoder", "reranker"]]:
+        """The part that the training starts from, and what it is."""
+        value = options.get("base")
+        if not isinstance(value, str):  # reading the options names what is wrong
+            return None, "encoder"
+        for what in ("encoder", "reranker"):
+            if value in self._parts[what]:
+                return self._parts[what][value], what
+        makes: Literal["encoder", "reranker"] = "encoder"
+        if value.startswith(TRAINED):
+            spec = self._settings.models.get(value.removeprefix(TRAINED))
+            base_kind = self._faults.adapter("trainers", spec, path, key="recipe") if spec else None
+            makes = "encoder" if base_kind is None else base_kind.makes
+        return _part(path, makes, value), makes
+
+    def _miner(self, negatives: Negatives | None, base: Part, base_is: str, path: str) -> Part | None:
+        """The encoder that finds negatives; None where none is asked."""
+        if negatives is None or not negatives.by_vectors:
+            return None
+        if negatives.model is not None:
+            return self._parts["encoder"].get(negatives.model)
+        if base_is == "encoder":
+            return base
+        self._faults.fault(
+            f"{path}.negatives.model",
+            "is missing: the base is a reranker, which cannot mine. Name an encoder of the file.",
+        )
+        return None
+
+    def _check_needs(self, kind: Any, entry: ModelEntry, variants: Sequence[Variant], path: str) -> None:
+        """Whether the recipe gets what it learns from, and heeds what it is given."""
+        needs = [kind(variant.options).needs_negatives for variant in variants]
+        if any(needs) and entry.negatives is None:
+            self._faults.fault(
+                f"{path}.negatives",
+                f"is missing: recipe {entry.recipe} learns from negatives. Write for example: "
+                "negatives: {strategy: hybrid, per_query: 7}",
+            )
+        if entry.negatives is not None and not (kind.takes_negatives or any(needs)):
+            self._faults.fault(
+                f"{path}.negatives", f"has no effect: recipe {entry.recipe} does not learn from negatives."
+            )
+        if kind.learns_from == "scored" and entry.data is None:
+            self._faults.fault(
+                f"{path}.data",
+                f"is missing: recipe {entry.recipe} learns from pairs with a similarity. Name a file of them: "
+                "data: {path: FILE.tsv}",
+            )
+        if kind.learns_from != "scored" and entry.data is not None:
+            self._faults.fault(f"{path}.data", f"has no effect: recipe {entry.recipe} learns from the judgements.")
+        if kind.learns_from == "scored" and entry.pairs is not None and entry.data is None:
+            self._faults.fault(f"{path}.pairs", "has no effect without data.")
+        negatives = entry.negatives
+        for option, what in (("model", "encoder"), ("filter", "reranker")):
+            name = getattr(negatives, option, None)
+            if name is not None and name not in self._parts[what]:
+                self._faults.not_there(
+                    f"{path}.negatives.{option}", name, f"among the {what}s", suggestion(name, self._parts[what])
+                )
+
+    def in_order(self, models: dict[str, TrainedPart]) -> dict[str, TrainedPart]:
+        """The models, each after those that it starts from. A circle is a fault."""
+        graph = {name: [each for each in part.needed() if each in models] for name, part in models.items()}
+        try:
+            order = list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            self._faults.fault(f"models.{error.args[1][0]}", f"would be trained from itself: {listed(error.args[1])}.")
+            return models
+        for name in order:
+            for base in graph[name]:
+                one, other = models[name].seeds, models[base].seeds
+                if other not in (1, one):
+                    self._faults.fault(
+                        f"models.{name}.seeds",
+                        f"({one}) must be as many as those of {base} ({other}): seed i goes with seed i.",
+                    )
+        return {name: models[name] for name in order}
+
+
+def _takes_list(kind: Any, option: str) -> bool:
+    """Whether an option is itself a list, so that a plain list is one value of it."""
+    field = kind.Options.model_fields.get(option)
+    return field is not None and (
+        "list" in str(field.annotation) or "Sequence" in str(field.annotation) or "tuple" in str(field.annotation)
+    )
+
+
+def _part(path: str, what: str, model: str) -> Part:
+    """A part of a model that the file does not name as one."""
+    kind = registry.load("encoders" if what == "encoder" else "rerankers", _DEFAULT_ADAPTERS[what])
+    options = kind.Options(model=model)
+    return Part(f"base of {path}", _DEFAULT_ADAPTERS[what], kind, options, f"{path}.base")
+
+
+# -- parts that name models ------------------------------------------------------------------------------------------
+
+
+def with_seeds(
+    faults: Faults,
+    parts: Mapping[str, Part],
+    models: Mapping[str, TrainedPart],
+    named: Collection[str],
+    makes: Literal["encoder", "reranker"],
+) -> dict[str, Part]:
+    """The parts of a role; one that names a trained model has, beside itself, one part for each seed of the model.
+
+    named: the models that the file names, among them those with faults.
+    """
+    found: dict[str, Part] = {}
+    for name, part in parts.items():
+        found[name] = part
+        for model_name in models_named(part.options):
+            model = models.get(model_name)
+            if model is None and model_name in named:
+                continue  # what is wrong with that model is named already
+            if model is None:
+                faults.not_there(
+                    f"{part.key_path}.model", model_name, "among the models", suggestion(model_name, named)
+                )
+            elif model.kind.makes != makes:
+                faults.fault(
+                    f"{part.key_path}.model",
+                    f"({TRAINED}{model_name}) is {_with_article(model.kind.makes)}, named under {model.kind.makes}s.",
+                )
+            else:
+                found |= _seeded(part, model)
+    return found
+
+
+def _seeded(part: Part, model: TrainedPart) -> dict[str, Part]:
+    whole = replace(part, seeds=model.seeds)
+    option = next(n for n, v in part.options if v == f"{TRAINED}{model.name}")
+    seeds = {
+        whole.of_build(seed - 1): replace(
+            part,
+            name=whole.of_build(seed - 1),
+            options=part.options.model_copy(update={option: model.reference(seed)}),
+        )
+        for seed in range(1, model.seeds + 1)
+    }
+    return {part.name: whole, **seeds}
+
+
+def with_encoders_of_builds(rerankers: Mapping[str, Part], encoders: Mapping[str, Part]) -> dict[str, Part]:
+    """The rerankers; one that works on the vectors of an encoder with seeds has a part for each seed as well."""
+    found = dict(rerankers)
+    for name, part in rerankers.items():
+        encoder = encoders.get(str(getattr(part.options, "encoder", None)))
+        if part.kind.needs != "vector" or encoder is None or encoder.seeds == 1:
+            continue
+        whole = replace(part, seeds=encoder.seeds)
+        found[name] = whole
+        for build in range(encoder.seeds):
+            options = part.options.model_copy(update={"encoder": encoder.of_build(build)})
+            found[whole.of_build(build)] = replace(part, name=whole.of_build(build), options=options)
+    return found
+
+
+def check_seeds(
+    faults: Faults, system: System, encoders: Mapping[str, Part], rerankers: Mapping[str, Part], builds: int
+) -> None:
+    """Name a system whose seeds and builds do not go together: seed i goes with seed i and with build i."""
+    seeds: dict[str, int] = {}
+    unseeded = False
+    for node in system.nodes():
+        pair, reranker = node.system.encoders, node.system.reranker
+        names = [plain_name(name) for name, _ in pair.roles] if pair else []
+        seeds |= {f"encoders.{name}": encoders[name].seeds for name in names if name in encoders}
+        if reranker is not None and plain_name(reranker) in rerankers:
+            seeds[f"rerankers.{plain_name(reranker)}"] = rerankers[plain_name(reranker)].seeds
+        unseeded = unseeded or (node.system.store is not None and not node.system.store.kind.reproducible)
+    several = {name: count for name, count in seeds.items() if count > 1}
+    if len(set(several.values())) > 1:
+        told = listed([f"{name} ({count})" for name, count in several.items()])
+        faults.fault(system.key_path, f"joins models of different numbers of seeds: {told}. Seed i goes with seed i.")
+    elif several and unseeded and builds not in (1, *several.values()):
+        name, count = next(iter(several.items()))
+        faults.fault(
+            "builds", f"({builds}) must be 1 or as many as the seeds of {name} ({count}): seed i goes with build i."
+        )
+
+
+def _with_article(what: str) -> str:
+    return f"an {what}" if what[0] in "aeiou" else f"a {what}"
