@@ -35,7 +35,9 @@ ROOMS: dict[str, set[str]] = {
     "run": {
         "cache", "data", "experiment", "latency", "machine", "messages", "money", "quality", "results", "statistics",
     },
-    "train": {"cache", "experiment", "messages", "quality", "run"},
+    "train": {
+        "cache", "data", "experiment", "machine", "messages", "money", "quality", "results", "run", "statistics",
+    },
     "report": {"messages", "results"},
     "doctor": {"machine", "messages"},
     "progress": {"messages"},

@@ -7,6 +7,7 @@
     <cache>/indexes/<key>/                   an engine's files; ref.json is written last and makes it whole
     <cache>/datasets/                        parsed collections
     <cache>/models/<key>/                    trained models; provenance.json holds the digests of their files
+    <cache>/negatives/<key>.parquet          mined negatives as n-tuples; <key>.json has the report and makes it whole
 
 A file appears whole (written, synced, renamed) or not at all, carries a checksum, and is computed anew when the
 checksum does not match. One run at a time uses a cache.

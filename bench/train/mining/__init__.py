@@ -1,0 +1,1 @@
+"""Hard negatives: documents that look like answers to a query and are none."""

@@ -1,0 +1,246 @@
+"""Finds hard negatives for the pairs that a model learns from."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.base import EMPTY_ROW, Encoder, Floats, InvalidOptions, Reranker, Warned
+from bench.cache.artifacts import Cache
+from bench.cache.digests import content_key
+from bench.data.dataset import Dataset
+from bench.data.tables import table_digest
+from bench.experiment.negatives import Negatives
+from bench.money.budget import Budget
+from bench.quality.stages import Emit, Stage
+from bench.train.mining import kept
+from bench.train.mining.asked import Asked
+from bench.train.mining.choosing import Candidate, Choosing, Dropped
+from bench.train.mining.judging import Judging
+from bench.train.mining.lexical import bm25, lexical
+from bench.train.mining.mined import RULES, Mined, MiningReport
+from bench.train.mining.nearest import Nearness
+from bench.train.mining.rankings import ByBoth, ByCluster, ByTerms, ByVectors, Drawn, Rankings
+
+_SLACK = 16  # documents beyond those that are surely barred, for texts that stand in the corpus twice
+_BARRED = 100  # positives of a query that every search allows for; where a query has more, it is searched again
+_FOR_JUDGE = 4  # documents drawn for each that is wanted, where a filter throws some out
+LAYOUT = 1  # a higher number mines again what an earlier version mined
+
+
+def mine(
+    spec: Negatives,
+    pairs: pa.Table,
+    dataset: Dataset,
+    *,
+    encoder: Encoder | None,
+    judge: Reranker | None,
+    seed: int,
+    cache: Path,
+    emit: Emit,
+    budget: Budget,
+) -> Mined:
+    """Find negatives for pairs, or take those that were found before.
+
+    pairs: columns query_id, document_id, query, positive. dataset: the split that the pairs are of; its judgements say
+    what is positive, and no other's do. encoder: the mining model, where the strategy asks one. judge: the filter's
+    reranker, where there is a filter. Which negatives a pair gets depends on its content, the corpus and the seed, not
+    on the order of the pairs or on how much memory there is.
+    Raises InvalidOptions, and what encoder and judge raise.
+    """
+    if spec.by_vectors and encoder is None:
+        raise InvalidOptions(f"strategy {spec.strategy} needs a mining model: name an encoder.", key="model")
+    if spec.filter is not None and judge is None:
+        raise InvalidOptions(f"there is no reranker {spec.filter}.", key="filter")
+    encoder, judge = encoder if spec.by_vectors else None, judge if spec.filter is not None else None
+    asked = Asked(pairs, dataset)
+    key = negatives_key(spec, asked, encoder, judge, seed)
+    found = kept.kept(cache, key)
+    if isinstance(found, str):
+        emit(Warned("negatives", f"{found}; they are mined again."))
+    if isinstance(found, tuple):
+        table, report = found[0], found[1].model_copy(update={"reused": True})
+    else:
+        work = _Mining(spec, asked, encoder, judge, seed=seed, cache=Cache(cache), emit=emit, budget=budget)
+        table, report = work.mined()
+        kept.keep(cache, key, table, report)
+    columns = [(name, table.column(name).combine_chunks()) for name in ("negatives", "negative_ids", "negative_scores")]
+    return Mined(asked.restored(columns, pairs), report, key)
+
+
+def negatives_key(spec: Negatives, asked: Asked, encoder: Encoder | None, judge: Reranker | None, seed: int) -> str:
+    """The key of what mining finds: all that decides it."""
+    relevant = [sorted(rows) for rows in asked.positives_of]
+    return content_key(
+        {
+            "layout": LAYOUT,
+            "options": spec.deciding(),
+            "pairs": table_digest(asked.table),
+            "data": asked.dataset.fingerprint,
+            "positives": relevant,
+            "encoder": None if encoder is None else _identity(encoder),
+            "judge": None if judge is None else judge.identity.as_dict(),
+            "bm25": bm25().identity.as_dict() if spec.strategy in ("bm25", "hybrid") else None,
+            "seed": seed,
+        }
+    )
+
+
+def _identity(encoder: Encoder) -> list[object]:
+    roles = [encoder.role_settings("query"), encoder.role_settings("document")]
+    return [encoder.identity.as_dict(), str(encoder.similarity), *map(dict, roles)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mining:
+    """One mining that found nothing kept."""
+
+    spec: Negatives
+    asked: Asked
+    encoder: Encoder | None
+    judge: Reranker | None
+    seed: int
+    cache: Cache
+    emit: Emit
+    budget: Budget
+
+    def mined(self) -> tuple[pa.Table, MiningReport]:
+        """The pairs in their own order with what was found, and the report."""
+        began = time.perf_counter()
+        with ExitStack() as stack:
+            nearness = None if self.encoder is None else self._nearness(self.encoder)
+            rankings = self._rankings(nearness, stack)
+            choosing = Choosing(self.spec, self.asked, self._positive_scores(nearness))
+            taken = self._walked(rankings, choosing)
+        if self.judge is not None:
+            taken = self._judged(self.judge, choosing, taken)
+        taken = [candidates[: self.spec.per_query] for candidates in taken]
+        filled = self._fill(choosing, taken) if self.spec.lacking == "random" else 0
+        return self._table(taken), self._report(choosing, taken, filled, time.perf_counter() - began)
+
+    def _nearness(self, encoder: Encoder) -> Nearness:
+        return Nearness(self.spec, self.asked, encoder, cache=self.cache, emit=self.emit, budget=self.budget)
+
+    def _rankings(self, nearness: Nearness | None, stack: ExitStack) -> Rankings:
+        spec, asked = self.spec, self.asked
+        if nearness is not None and spec.strategy == "top":
+            return ByVectors(asked, nearness)
+        if nearness is not None and spec.strategy == "cluster":
+            return ByCluster(asked, nearness, clusters=spec.clusters, seed=self.seed, emit=self.emit)
+        if spec.strategy == "random":
+            return Drawn(asked, self.seed)
+        terms = stack.enter_context(lexical(asked.dataset, asked.texts, folder=self.cache.folder, emit=self.emit))
+        return ByTerms(asked, terms) if nearness is None else ByBoth(asked, terms, nearness)
+
+    def _positive_scores(self, nearness: Nearness | None) -> Floats | None:
+        if nearness is None or (self.spec.absolute_margin is None and self.spec.relative_margin is None):
+            return None
+        return nearness.scores(self.asked.query_of, self.asked.positive_rows[:, None])[:, 0]
+
+    def _walked(self, rankings: Rankings, choosing: Choosing) -> list[list[Candidate]]:
+        """The candidates of each pair, in the order in which they are taken. A ranking that ends before the last place
+        that is taken is asked for again, deeper."""
+        spec, documents = self.spec, self.asked.dataset.documents
+        found: list[list[Candidate]] = [[] for _ in range(len(self.asked))]
+        wanted = self._enough()
+        places = spec.last_place if spec.strategy != "random" else wanted or spec.per_query
+        depth = min(documents, places + min(self.asked.most_barred, _BARRED) + _SLACK)
+        open_pairs = np.arange(len(self.asked))
+        with Stage(self.emit, "mine", "negatives", len(self.asked), "pairs") as advance:
+            while len(open_pairs):
+                hits, again = rankings.ranking(open_pairs, depth), []
+                for i, pair in enumerate(open_pairs.tolist()):
+                    walk = choosing.walk(pair, hits.rows[i], hits.scores[i], wanted)
+                    if not walk.ended and depth < documents:
+                        again.append(pair)
+                        continue
+                    choosing.count(pair, walk.dropped)
+                    found[pair] = self._in_order(pair, walk.valid)
+                    advance(1)
+                open_pairs, depth = np.array(again, np.int64), min(documents, depth * 4)
+        return found
+
+    def _enough(self) -> int | None:
+        """How many candidates of a pair are looked for; None for all in the places that are taken."""
+        if self.spec.strategy == "random":
+            return self.spec.per_query * (1 if self.judge is None else _FOR_JUDGE)
+        return None if self.spec.at_random or self.judge is not None else self.spec.per_query
+
+    def _in_order(self, pair: int, valid: list[Candidate]) -> list[Candidate]:
+        if not self.spec.at_random:
+            return valid
+        return [valid[i] for i in self.asked.rng(pair, self.seed).permutation(len(valid)).tolist()]
+
+    def _judged(self, judge: Reranker, choosing: Choosing, given: list[list[Candidate]]) -> list[list[Candidate]]:
+        """What the filter leaves, as many as are wanted: it is asked for no more than can be taken."""
+        judging = Judging(self.spec, self.asked, judge, cache=self.cache, emit=self.emit, budget=self.budget)
+        taken: list[list[Candidate]] = [[] for _ in given]
+        seen = [0] * len(given)
+        while True:
+            rows = np.full((len(given), self.spec.per_query), EMPTY_ROW, np.int32)
+            for pair, candidates in enumerate(given):
+                part = candidates[seen[pair] : seen[pair] + self.spec.per_query - len(taken[pair])]
+                rows[pair, : len(part)] = [candidate.row for candidate in part]
+            if not (rows != EMPTY_ROW).any():
+                return taken
+            scores = judging.scores(rows)
+            for pair in np.flatnonzero(rows[:, 0] != EMPTY_ROW).tolist():
+                for score in scores[pair, rows[pair] != EMPTY_ROW].tolist():
+                    candidate = given[pair][seen[pair]]
+                    seen[pair] += 1
+                    rule = judging.rule(pair, score)
+                    if rule is None:
+                        taken[pair].append(candidate)
+                    else:
+                        choosing.count(pair, [Dropped(rule, candidate.row, score)])
+
+    def _fill(self, choosing: Choosing, taken: list[list[Candidate]]) -> int:
+        """Fill up with documents drawn at random. Returns how many."""
+        count = 0
+        for pair, candidates in enumerate(taken):
+            lacking, width = self.spec.per_query - len(candidates), _SLACK
+            while lacking:
+                drawn = self.asked.drawn(pair, self.spec.per_query + self.asked.most_barred + width, self.seed)
+                more = choosing.filled(pair, candidates, drawn)
+                if len(more) == lacking or len(drawn) == self.asked.dataset.documents:
+                    candidates += more
+                    count += len(more)
+                    break
+                width *= 4
+        return count
+
+    def _table(self, taken: list[list[Candidate]]) -> pa.Table:
+        dataset = self.asked.dataset
+        rows = [[candidate.row for candidate in candidates] for candidates in taken]
+        scores = [[s if np.isfinite(s := candidate.score) else None for candidate in each] for each in taken]
+        columns = {
+            "negatives": [[dataset.document_texts[row] for row in each] for each in rows],
+            "negative_ids": [[dataset.document_ids[row] for row in each] for each in rows],
+            "negative_scores": scores,
+        }
+        table = self.asked.table
+        for name, values in columns.items():
+            table = table.append_column(name, pa.array(values, kept.SCHEMA.field(name).type))
+        return table.cast(kept.SCHEMA)
+
+    def _report(self, choosing: Choosing, taken: list[list[Candidate]], filled: int, seconds: float) -> MiningReport:
+        wanted = self.spec.per_query
+        return MiningReport(
+            strategy=self.spec.strategy,
+            miner=None if self.encoder is None else self.encoder.identity.model,
+            judge=None if self.judge is None else self.judge.identity.model,
+            pairs=len(taken),
+            per_query=wanted,
+            wanted=wanted * len(taken),
+            found=sum(map(len, taken)),
+            filled=filled,
+            short=sum(len(candidates) < wanted for candidates in taken),
+            dropped={rule: choosing.tally.counts[rule] for rule in RULES if choosing.tally.counts[rule]},
+            examples={rule: tuple(choosing.tally.examples[rule]) for rule in RULES if rule in choosing.tally.examples},
+            seconds=seconds,
+        )
