@@ -35,9 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "run": {
         "cache", "data", "experiment", "latency", "machine", "messages", "money", "quality", "results", "statistics",
     },
-    "train": {
-        "cache", "data", "experiment", "machine", "messages", "money", "quality", "results", "run", "statistics",
-    },
+    "train": {"cache", "data", "experiment", "messages", "money", "quality", "run"},
     "report": {"messages", "results"},
     "doctor": {"machine", "messages"},
     "progress": {"messages"},

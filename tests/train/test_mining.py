@@ -54,7 +54,7 @@ def same(one: str, other: str) -> bool:
 
 
 @given(collections(), OPTIONS, st.sampled_from(["drop", "random"]))
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_no_negative_is_a_positive_by_id_or_by_text_or_the_query_itself_and_none_is_there_twice(
     data: Dataset, options: dict[str, Any], lacking: str
 ) -> None:
@@ -76,7 +76,7 @@ def test_no_negative_is_a_positive_by_id_or_by_text_or_the_query_itself_and_none
 
 
 @given(collections(), OPTIONS, st.randoms(use_true_random=False))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_the_order_of_the_pairs_changes_no_negative_and_the_same_seed_finds_the_same(
     data: Dataset, options: dict[str, Any], random: Any
 ) -> None:
@@ -91,7 +91,7 @@ def test_the_order_of_the_pairs_changes_no_negative_and_the_same_seed_finds_the_
 
 
 @given(collections(), OPTIONS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_random_negatives_leave_out_nothing_that_could_be_one(data: Dataset, options: dict[str, Any]) -> None:
     with TemporaryDirectory() as folder:
         found = mined(data, Path(folder), strategy="random", per_query=options["per_query"])
@@ -101,7 +101,7 @@ def test_random_negatives_leave_out_nothing_that_could_be_one(data: Dataset, opt
 
 
 @given(collections(), st.sampled_from(["top", "hybrid"]), st.integers(1, 15))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_how_many_documents_are_in_memory_at_once_changes_no_negative(data: Dataset, strategy: str, chunk: int) -> None:
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
         whole = mined(data, Path(one), strategy=strategy)
