@@ -37,7 +37,7 @@ from bench.messages.wording import counted
 if TYPE_CHECKING:
     from bench.experiment.parts import Experiment
     from bench.results.model import Result
-    from bench.train.export import Exported
+    from bench.run.export import Exported
 
 
 class _Commands(TyperGroup):
@@ -341,7 +341,7 @@ def _exported(
     experiment: Experiment, output: Path, cache: Path, negatives: str, per_query: int, encoder: str | None
 ) -> Exported:
     from bench.progress import Progress
-    from bench.train.export import export_training as export
+    from bench.run.export import export_training as export
 
     with Progress() as progress:
         return export(

@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "run": {
         "cache", "data", "experiment", "latency", "machine", "messages", "money", "quality", "results", "statistics",
     },
-    "train": {"cache", "data", "experiment", "messages", "money", "quality", "run"},
+    "train": {"cache", "data", "experiment", "messages", "money", "quality"},
     "report": {"messages", "results"},
     "doctor": {"machine", "messages"},
     "progress": {"messages"},
@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "command_line": {"asking"},
     "cli": {
         "asking", "cache", "command_line", "doctor", "experiment", "machine", "messages", "new_adapter", "progress",
-        "report", "results", "run", "train",
+        "report", "results", "run",
     },
     "__main__": {"cli", "machine"},
 }  # fmt: skip

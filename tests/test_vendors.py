@@ -27,7 +27,7 @@ WORD = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(VENDORS)})(?![A-Za-z])", re.IGNOR
 EXAMPLES = {
     "bench/experiment/starter.py",  # writes an experiment file that names adapters
     "bench/train/card.py",  # the heading and the example of a model card name the library that loads the model
-    "bench/train/export.py",  # the format of a vendor's file, named as such
+    "bench/run/export.py",  # the format of a vendor's file, named as such
 }
 FIGURES: tuple[registry.RoleName, ...] = ("datasets", "encoders", "stores", "rerankers")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel
 
@@ -43,6 +44,25 @@ class DatasetSource(Adapter):
         The default is the option `split`."""
         split = getattr(self.options, "split", None)
         return None if split is None else str(split)
+
+    @classmethod
+    def takes(cls, key: str, spec: Mapping[str, Any]) -> bool:
+        """Whether a key beside the adapter's name that the harness knows too is an option of this source. spec: all
+        keys as the experiment file gives them. The default is whether `Options` has one of that name."""
+        return key in cls.Options.model_fields
+
+    def splits(self) -> tuple[str, ...]:
+        """The parts that the collection's judgements come in, each a value of the option `split`; none where there are
+        no parts. Cheap where the names are known without reading the collection.
+
+        Raises DatasetInvalid, ModelNotFound. The default has none.
+        """
+        return ()
+
+    def of_split(self, split: str) -> Self:
+        """The same collection with another part of its judgements, one that `splits` names. Options that choose among
+        the evaluated queries do not apply to it. The default sets the option `split`."""
+        return type(self)(self.options.model_copy(update={"split": split}), self.context)
 
     @abstractmethod
     def load(self) -> Tables:

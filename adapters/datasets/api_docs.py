@@ -12,13 +12,15 @@ import warnings
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, get_args
 
 from pydantic import Field
 
 from adapters import base
 from adapters.base import DatasetInvalid, DatasetSource, MissingDependency, Tables
 from adapters.datasets._tables import QrelsTable, TextTable
+
+Half: TypeAlias = Literal["train", "test"]
 
 _SIGNATURE = re.compile(r"[\w.]+\(.*\)(\s*->.*)?", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")
@@ -38,11 +40,12 @@ class ApiDocsOptions(base.Options):
     packages: tuple[str, ...] = Field(
         ("numpy", "scipy", "pandas"), min_length=1, description="Importable packages whose documentation is the corpus."
     )
-    split: Literal["train", "test"] = Field(
-        "test", description="Half of the queries that is asked, chosen by a hash of the query."
-    )
+    split: Half = Field("test", description="Half of the queries that is asked, chosen by a hash of the query.")
     limit: int | None = Field(
-        None, ge=1, description="At most so many queries, chosen by the same hash; left out, all."
+        None,
+        ge=1,
+        description="At most so many queries of that half, chosen by the same hash; left out, all. Models train on all "
+        "of the other half.",
     )
 
 
@@ -70,6 +73,13 @@ class ApiDocs(DatasetSource):
                 return None
             records.append(Path(str(listed[0].locate())))
         return tuple(records)
+
+    def splits(self) -> tuple[str, ...]:
+        return get_args(Half)
+
+    def of_split(self, split: str) -> Self:
+        """The other half, whole: `limit` is about the queries that are evaluated."""
+        return type(self)(self.options.model_copy(update={"split": split, "limit": None}), self.context)
 
     def load(self) -> Tables:
         entries = [entry for package in self.options.packages for entry in documented(package)]
@@ -121,7 +131,7 @@ def normalised(query: str) -> str:
     return " ".join(query.casefold().split()).rstrip(".")
 
 
-def split_of(normalised_query: str) -> Literal["train", "test"]:
+def split_of(normalised_query: str) -> Half:
     """The side a query stands on, whatever else is in the collection."""
     return "test" if _hash(normalised_query) % 2 else "train"
 

@@ -17,6 +17,7 @@ from adapters.datasets._reading import ending, identifier, optional_text, record
 from adapters.datasets._tables import TextTable
 
 _TEXTS = (".jsonl", ".ndjson", ".parquet")
+_SPLIT_FORMS = ("{}", "qrels.{}", "{}.qrels")  # how a split's file is called, without its ending
 _SHOWN = 10  # names that a message lists
 
 
@@ -57,6 +58,12 @@ class BeirFolder(DatasetSource):
                 )
         return tuple(files)
 
+    def splits(self) -> tuple[str, ...]:
+        """What the files in qrels/ are called."""
+        if self.options.qrels == "none":
+            return ()
+        return _splits(self._folder() / "qrels")
+
     def load(self) -> Tables:
         corpus, queries, *judgements = self.sources()
         folder = self._folder()
@@ -82,7 +89,7 @@ class BeirFolder(DatasetSource):
         # A file without a split's name stands for the split that nobody asked for by name.
         if not folders and "split" not in self.options.model_fields_set and _candidates(folder, ("qrels",), JUDGEMENTS):
             return _standing(folder, ("qrels",), JUDGEMENTS)
-        return _standing(folder / "qrels", (split, f"qrels.{split}", f"{split}.qrels"), JUDGEMENTS)
+        return _standing(folder / "qrels", tuple(form.format(split) for form in _SPLIT_FORMS), JUDGEMENTS)
 
 
 def read_texts(path: Path, *, titled: bool) -> pa.Table:
@@ -145,10 +152,17 @@ def _absence(file: Path) -> str:
         beside = f" The folder holds: {', '.join(lying[:_SHOWN])}{', …' if lying[_SHOWN:] else ''}." if lying else ""
         return f"there is no such file. A BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv.{beside}"
     lying = sorted(path.name for path in file.parent.iterdir()) if file.parent.is_dir() else []
-    splits = sorted({name.split(".")[0] for name in lying if ending(Path(name)) in JUDGEMENTS})
-    if splits:
+    if splits := _splits(file.parent):
         return f"there is no split {file.stem!r}. Set `split` to one of: {', '.join(splits)}."
     if lying:
         held, known = ", ".join(lying[:_SHOWN]), ", ".join(JUDGEMENTS)
         return f"there is no such file. The folder holds: {held}. Files of judgements end in {known}."
     return "there are no judgements. Add the file, or set `qrels: none` and measure ANN@k."
+
+
+def _splits(folder: Path) -> tuple[str, ...]:
+    """The splits whose files of judgements lie in a folder, by name."""
+    lying = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    stems = (Path(name.removesuffix(".gz")).stem for name in lying if ending(Path(name)) in JUDGEMENTS)
+    names = {stem.removeprefix("qrels.").removesuffix(".qrels") for stem in stems}
+    return tuple(sorted(name for name in names if name and not name.startswith(".")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
@@ -64,7 +65,12 @@ class HubOptions(base.Options):
         None, description="Name or folder of miracl's queries; left out, known from the corpus' name."
     )
     rows: int | None = Field(None, ge=1, description="First rows of the corpus that are read; left out, all.")
-    sample: int = Field(1000, ge=1, description="Rows of wikipedia that are held out as queries.")
+    sample: int = Field(
+        1000,
+        ge=1,
+        description="Rows of wikipedia that are held out as queries; of other data sets, how many of the queries are "
+        "used, chosen by a hash.",
+    )
     cache_dir: FilePath | None = Field(
         None, description="Folder where the package `datasets` keeps what it prepared; left out, its own."
     )
@@ -95,7 +101,7 @@ class HubOptions(base.Options):
         """The preset that reads it; None with a column mapping."""
         if self.preset is not None or self.columns is not None:
             return self.preset
-        return next((name for name, pattern in _PRESETS.items() if pattern.fullmatch(self.dataset)), None)
+        return _known_layout(self.dataset)
 
 
 class HubDataset(DatasetSource):
@@ -110,6 +116,14 @@ class HubDataset(DatasetSource):
     name: ClassVar[str] = "hub"
     requires = ("datasets",)
     Options = HubOptions
+
+    @classmethod
+    def takes(cls, key: str, spec: Mapping[str, Any]) -> bool:
+        """`sample` is an option for wikipedia alone, which has no queries of its own."""
+        if key != "sample":
+            return super().takes(key, spec)
+        layout = spec.get("preset") or ("columns" not in spec and _known_layout(str(spec.get("dataset"))))
+        return layout == "wikipedia"
 
     def contacts(self) -> Sequence[Contact]:
         return [Contact("huggingface.co", None, own=True)] if self.options.path is None else []
@@ -133,6 +147,21 @@ class HubDataset(DatasetSource):
             )
         )
 
+    @property
+    def judged_split(self) -> str | None:
+        return None if self.options.layout == "wikipedia" else self._split()
+
+    def splits(self) -> tuple[str, ...]:
+        """The splits of the configuration that holds the judgements."""
+        layout = self.options.layout
+        if layout == "wikipedia":
+            return ()
+        sibling = self._queries() if layout == "miracl" else None
+        name, arguments = self._place(self._judging(), sibling)
+        with self._reading(name) as datasets:
+            # Streamed, because only the names are wanted.
+            return tuple(datasets.load_dataset(**arguments, streaming=True))
+
     def load(self) -> Tables:
         layout = self.options.layout
         read = {"mteb": self._mteb, "klue_mrc": self._klue_mrc, "miracl": self._miracl, "wikipedia": self._wikipedia}
@@ -146,11 +175,11 @@ class HubDataset(DatasetSource):
         prefix = f"{self.options.config}-" if self.options.config else ""
         corpus = self._read(f"{prefix}corpus", "corpus", first=self.options.rows)
         queries = self._read(f"{prefix}queries", "queries")
-        qrels = self._read(f"{prefix}qrels" if prefix else "default", self._split(), exact=True)
+        qrels = self._read(self._judging(), self._split(), exact=True)
         return Tables(_texts(corpus, "corpus", titled=True), _texts(queries, "queries", titled=False), _qrels(qrels))
 
     def _klue_mrc(self) -> Tables:
-        table = self._read(self.options.config or "mrc", self._split(), exact=True)
+        table = self._read(self._judging(), self._split(), exact=True)
         total = table.num_rows
         if "is_impossible" in table.column_names:
             table = table.filter(pc.invert(table.column("is_impossible")))
@@ -162,8 +191,8 @@ class HubDataset(DatasetSource):
 
     def _miracl(self) -> Tables:
         corpus = self._read(self.options.config, "train", first=self.options.rows)
-        name = self.options.queries or self.options.dataset.replace("-corpus-", "-queries-")
-        queries = self._read(self.options.config, self._split(), exact=True, sibling=name)
+        name = self._queries()
+        queries = self._read(self._judging(), self._split(), exact=True, sibling=name)
         qrels = QrelsTable()
         for row in _rows(queries.select(["query_id", "positive_passages", "negative_passages"])):
             for grade, column in ((1, "positive_passages"), (0, "negative_passages")):
@@ -201,7 +230,7 @@ class HubDataset(DatasetSource):
         return Tables(corpus.append_column("title", nothing[sample:]), queries, None, notes=(note,))
 
     def _mapped(self) -> Tables:
-        table = self._read(self.options.config, self._split(), exact=True, first=self.options.rows)
+        table = self._read(self._judging(), self._split(), exact=True, first=self.options.rows)
         return self._pairs(table, PairColumns(**self.options.columns))
 
     def _pairs(self, table: pa.Table, columns: PairColumns) -> Tables:
@@ -209,6 +238,21 @@ class HubDataset(DatasetSource):
             column_of(table, name, self.options.dataset)
         # The rows are counted from 1 in a split of the data set, as they are in a file.
         return pair_tables(enumerate(_rows(table), start=1), columns, Path(self.options.dataset))
+
+    def _judging(self) -> str | None:
+        """The configuration that holds the judgements."""
+        config: str | None = self.options.config
+        match self.options.layout:
+            case "mteb":
+                return f"{config}-qrels" if config else "default"
+            case "klue_mrc":
+                return config or "mrc"
+            case _:
+                return config
+
+    def _queries(self) -> str:
+        """The data set that holds miracl's queries."""
+        return self.options.queries or str(self.options.dataset).replace("-corpus-", "-queries-")
 
     def _split(self) -> str:
         layout = self.options.layout
@@ -224,17 +268,21 @@ class HubDataset(DatasetSource):
         sibling: str | None = None,
     ) -> pa.Table:
         """One split of one configuration as an Arrow table; unless `exact`, the only split there is will do."""
-        import datasets
-
         name, arguments = self._place(config, sibling)
-        if self.options.cache_dir is not None:
-            arguments["cache_dir"] = str(self.context.path(self.options.cache_dir))
-        try:
+        with self._reading(name) as datasets:
             # Streamed when only the first rows are wanted: the whole may be hundreds of gigabytes.
             loaded = datasets.load_dataset(**arguments, streaming=first is not None)
             split = _chosen(name, config, split, list(loaded), exact=exact)
             rows = loaded[split].with_format("arrow")
             return rows[:] if first is None else pa.concat_tables(rows.take(first).iter(batch_size=BATCH_ROWS))
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[Any]:
+        """The package `datasets`; what it raises inside the context is told in the words of this adapter."""
+        import datasets
+
+        try:
+            yield datasets
         except (ConnectionError, datasets.exceptions.DatasetNotFoundError) as error:
             raise ModelNotFound(_absence(name)) from error
         except (ValueError, FileNotFoundError, datasets.exceptions.DatasetsError) as error:
@@ -244,17 +292,19 @@ class HubDataset(DatasetSource):
 
     def _place(self, config: str | None, sibling: str | None) -> tuple[str, dict[str, Any]]:
         """The data set's name for messages, and the arguments of `load_dataset` that say where it is."""
+        kept = self.options.cache_dir
+        cache = {} if kept is None else {"cache_dir": str(self.context.path(kept))}
         if self.options.path is None:
             name = sibling or self.options.dataset
-            return name, {"path": name, "name": config, "revision": self.options.revision}
+            return name, {"path": name, "name": config, "revision": self.options.revision, **cache}
         folder = self._folder(sibling)
         if not config or (folder / "README.md").is_file():
-            return str(folder), {"path": str(folder), "name": config}
+            return str(folder), {"path": str(folder), "name": config, **cache}
         # Without the card that defines the configurations, each is a folder of its name.
         names = (config, "qrels") if config == "default" else (config,)
         for name in names:
             if (folder / name).is_dir():
-                return str(folder / name), {"path": str(folder / name)}
+                return str(folder / name), {"path": str(folder / name), **cache}
         raise DatasetInvalid(
             str(folder), f"has neither a README.md that defines the configuration {config!r} nor a folder of that name."
         )
@@ -279,6 +329,10 @@ def _chosen(name: str, config: str | None, split: str, there: list[str], *, exac
         of = f" ({config})" if config else ""
         raise InvalidOptions(f"{name}{of} has no split {split!r}. It has: {', '.join(there)}.", key="split")
     return there[0]
+
+
+def _known_layout(dataset: str) -> Preset | None:
+    return next((name for name, pattern in _PRESETS.items() if pattern.fullmatch(dataset)), None)
 
 
 def _absence(name: str) -> str:

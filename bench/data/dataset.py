@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.base import DatasetSource, Floats, InvalidOptions, Rows, listed
+from adapters.base import DatasetSource, Flags, Floats, InvalidOptions, Rows, listed
 from bench.data.integrity import Check, Dangling, DatasetFaults, full_texts, has_text, vector_matrix
 from bench.data.own_documents import own_documents
 from bench.data.tables import load_tables, scalars, table_digest
@@ -26,6 +26,17 @@ class CodedQrels(NamedTuple):
     query_rows: Rows
     document_rows: Rows
     grades: Rows
+
+
+class Chosen(NamedTuple):
+    """Which of n judged queries belong to a part: bool (n,). notes: sentences on how they were chosen."""
+
+    flags: Flags
+    notes: tuple[str, ...] = ()
+
+
+Choose: TypeAlias = Callable[[pa.Table], Chosen]
+"""Chooses among the judged queries, columns as `adapters.base.Tables` names them."""
 
 
 class TextColumn(Sequence[str]):
@@ -178,17 +189,45 @@ def load_dataset(
     dangling: Dangling = "error",
     exclude_self: bool | None = None,
     kept_in: Path | None = None,
+    choose: Choose | None = None,
 ) -> Dataset:
     """Read and check a collection.
 
     needs_judgements: whether a measure needs qrels. dangling: "keep" allows judgements of documents and queries that do
     not exist: such a document stays relevant and is never found, such a query is left out. exclude_self: whether a
     query's own document is left out of its rankings; None: where query ids stand in the corpus with the same texts.
-    kept_in: folder where parsed tables are kept while their files stay the same. Raises DatasetFaults with every fault
-    of the whole, and what the source raises for a malformed file.
+    kept_in: folder where parsed tables are kept while their files stay the same. choose: which of the judged queries
+    are evaluated; None: all. Raises DatasetFaults with every fault of the whole, and what the source raises for a
+    malformed file.
     """
+    (dataset,) = load_parts(
+        source,
+        {split: choose},
+        name=name,
+        judged_split=split,
+        needs_judgements=needs_judgements,
+        dangling=dangling,
+        exclude_self=exclude_self,
+        kept_in=kept_in,
+    )
+    return dataset
+
+
+def load_parts(
+    source: DatasetSource,
+    parts: Mapping[str | None, Choose | None],
+    *,
+    name: str,
+    judged_split: str | None,
+    needs_judgements: bool,
+    dangling: Dangling = "error",
+    exclude_self: bool | None = None,
+    kept_in: Path | None = None,
+) -> list[Dataset]:
+    """As `load_dataset`, several times over one reading: a collection for each part of the judged queries, which bears
+    that part's name as its split. judged_split: what the parts are parts of."""
     tables, corpus_digest = load_tables(source, kept_in)
-    check = Check(tables, split, dangling)
+    check = Check(tables, judged_split, dangling)
     check.texts()
     check.vectors()
     check.identifiers()
@@ -196,23 +235,31 @@ def load_dataset(
     queries = check.evaluated(qrels, needs_judgements)
     if check.faults:
         raise DatasetFaults(check.faults)
-    if qrels is not None:
-        qrels = qrels.filter(pc.is_in(qrels.column("query_id"), value_set=queries.column("id")))
-    own = own_documents(tables.corpus, queries, qrels, exclude_self)
-    digests = [corpus_digest, table_digest(queries), "none" if qrels is None else table_digest(qrels)]
-    return Dataset(
-        name=name,
-        split=split,
-        corpus=_content(tables.corpus),
-        queries=_content(queries),
-        qrels=None if qrels is None else _content(qrels),
-        queries_in_file=tables.queries.num_rows,
-        fingerprint=hashlib.blake2b(" ".join(digests).encode(), digest_size=16).hexdigest(),
-        notes=(*tables.notes, *source.remarks(), *check.notes, *own.notes),
-        warnings=(*check.warnings, *own.warnings),
-        provenance=tables.provenance,
-        own_rows=own.rows,
-    )
+    notes, corpus = (*tables.notes, *source.remarks(), *check.notes), _content(tables.corpus)
+    found = []
+    for split, choose in parts.items():
+        chosen = Chosen(np.ones(queries.num_rows, np.bool_)) if choose is None else choose(queries)
+        asked = queries.filter(pa.array(chosen.flags))
+        judged = qrels
+        if qrels is not None:
+            judged = qrels.filter(pc.is_in(qrels.column("query_id"), value_set=asked.column("id")))
+        own = own_documents(tables.corpus, asked, judged, exclude_self)
+        digests = [corpus_digest, table_digest(asked), "none" if judged is None else table_digest(judged)]
+        dataset = Dataset(
+            name=name,
+            split=split,
+            corpus=corpus,
+            queries=_content(asked),
+            qrels=None if judged is None else _content(judged),
+            queries_in_file=tables.queries.num_rows,
+            fingerprint=hashlib.blake2b(" ".join(digests).encode(), digest_size=16).hexdigest(),
+            notes=(*notes, *chosen.notes, *own.notes),
+            warnings=(*check.warnings, *own.warnings),
+            provenance=tables.provenance,
+            own_rows=own.rows,
+        )
+        found.append(dataset)
+    return found
 
 
 def _content(table: pa.Table) -> pa.Table:

@@ -162,12 +162,20 @@ class Faults:
         if more:
             self.stop()
 
-    def part(self, role: registry.RoleName, name: str, spec: Mapping[str, Any], key_path: str) -> Part | None:
+    def part(
+        self,
+        role: registry.RoleName,
+        name: str,
+        spec: Mapping[str, Any],
+        key_path: str,
+        other_places: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> Part | None:
         """A named part with its options validated; None after naming the fault."""
         kind = self.adapter(role, spec, key_path)
         if kind is None:
             return None
-        options = self.options(kind.Options, {k: v for k, v in spec.items() if k != "adapter"}, key_path)
+        given = {key: value for key, value in spec.items() if key != "adapter"}
+        options = self.options(kind.Options, given, key_path, other_places)
         return None if options is None else Part(name, spec["adapter"], kind, options, key_path)
 
     def adapter(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from adapters.base import TRAINED, Context, Filter, Role
 from bench.cache.digests import content_key
+from bench.experiment.cuts import Cuts
 from bench.experiment.file import ExperimentFile, LoadPoint
 from bench.experiment.negatives import Negatives
 from bench.experiment.scored import ScoredData
@@ -302,7 +303,7 @@ class Experiment:
     resolved: the file with --set applied, as result.json keeps it. hash: 12 hex digits of everything in it that
     can change a result (so not the cache's place). own_addresses: what --set gave for addresses and variables of keys;
     all others are the file's, which somebody else may have written. alone: this is a dry run, which asks nobody but
-    servers of the user's own on this machine that take no key.
+    servers of the user's own on this machine that take no key. cuts: which of the dataset's queries are used for what.
     """
 
     name: str
@@ -325,6 +326,7 @@ class Experiment:
     hash: str
     own_addresses: frozenset[str] = frozenset()
     alone: bool = False
+    cuts: Cuts = field(default_factory=Cuts)
 
     def context(
         self, vector_dimension: int | None = None, models: Mapping[str, Path] = MappingProxyType({})

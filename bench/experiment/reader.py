@@ -17,13 +17,14 @@ from pydantic import ValidationError
 
 from adapters.base import DatasetInvalid, open_text, resolve_path
 from bench.cache.digests import content_key
+from bench.experiment.cuts import Cuts
 from bench.experiment.faults import ConfigFaults, Faults, steps
 from bench.experiment.file import LONGEST_RANKING, ExperimentFile, LoadPoint
 from bench.experiment.matrix import expand_systems
 from bench.experiment.models import check_seeds, read_models, with_encoders_of_builds, with_seeds
 from bench.experiment.overrides import addresses_given, override
-from bench.experiment.parts import Experiment, System
-from bench.experiment.places import of_parts
+from bench.experiment.parts import Experiment, Part, System
+from bench.experiment.places import BESIDE_ADAPTER, of_parts
 from bench.experiment.restriction import Restriction
 from bench.experiment.yaml_text import LONGEST, parse_yaml
 from bench.messages.secrets import is_secret, looks_secret, secret_in_address
@@ -85,7 +86,7 @@ class _Reader:
         self._refuse_secrets(raw, "")
         settings = self._settings(raw)
         measures = self._measures(settings.measures, "measures")
-        dataset = self._faults.part("datasets", "dataset", settings.dataset, "dataset")
+        dataset, cuts = self._dataset(settings.dataset)
         encoders = self._faults.parts("encoders", settings.encoders)
         rerankers = self._faults.parts("rerankers", settings.rerankers)
         trackers = self._faults.parts("trackers", settings.trackers)
@@ -126,6 +127,7 @@ class _Reader:
             resolved=resolved,
             hash=content_key({**resolved, "cache": None, "base": str(self._faults.base)})[:12],
             own_addresses=self._own_addresses,
+            cuts=cuts,
         )
         return replace(experiment, systems=tuple(experiment.at(system, 0) for system in systems))
 
@@ -146,6 +148,16 @@ class _Reader:
             except ValidationError as second:
                 self._faults.model_faults(second, "", ExperimentFile)
                 raise ConfigFaults(self._faults.found) from error
+
+    def _dataset(self, spec: Mapping[str, Any]) -> tuple[Part | None, Cuts]:
+        """The adapter with its options, and the harness's own keys. A key that both know is the adapter's, where that
+        has a use for it."""
+        kind = self._faults.adapter("datasets", spec, "dataset")
+        own = {key for key in Cuts.model_fields if key in spec and not (kind is not None and kind.takes(key, spec))}
+        adapters = {key: value for key, value in spec.items() if key not in own}
+        part = self._faults.part("datasets", "dataset", adapters, "dataset", {BESIDE_ADAPTER: [*Cuts.model_fields]})
+        cuts = self._faults.options(Cuts, {key: spec[key] for key in own}, "dataset")
+        return part, cuts or Cuts()
 
     def _refuse_secrets(self, node: Any, path: str) -> None:
         if isinstance(node, dict):

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from adapters import registry
+from bench.experiment.cuts import Cuts
 from bench.experiment.file import ExperimentFile
 from bench.experiment.models import ModelEntry
 from bench.messages.failures import failure_of
@@ -87,6 +88,7 @@ def _choices(role: registry.RoleName, definitions: dict[str, Any]) -> dict[str, 
             properties["index"] = {"description": _INDEX, **_swept(kind.Index, definitions)}
             properties["query"] = {"description": _QUERY, **_swept(kind.Query, definitions)}
         else:
+            properties |= _options(Cuts, definitions) if role == "datasets" else {}
             properties |= _options(kind.Options, definitions)
         required = ["adapter"]
         if role != "stores":

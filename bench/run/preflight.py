@@ -17,7 +17,6 @@ import numpy as np
 
 from adapters.base import (
     AdapterError,
-    DatasetSource,
     Encoder,
     Filter,
     Identity,
@@ -30,15 +29,14 @@ from adapters.base import (
     asks_others,
 )
 from bench.cache.artifacts import Cache
-from bench.data.dataset import Dataset, load_dataset
-from bench.data.integrity import DatasetFaults, has_text
+from bench.data.dataset import Dataset
+from bench.data.integrity import has_text
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import EncoderPair, Experiment, Searched, StoreChoice, System
-from bench.experiment.trust import contacts_with
-from bench.messages.failures import closing, failure_of, told
 from bench.messages.suggestions import suggestion
 from bench.money.budget import Budget
 from bench.money.cost import NO_PRICES, PriceFaults, load_prices
+from bench.quality.collection import evaluated_data, naming
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
 from bench.quality.trec import read_run_file
@@ -86,15 +84,6 @@ def prepare_over(
     return pipeline, costs
 
 
-def load_data(experiment: Experiment, cache_folder: Path) -> Dataset:
-    """The dataset alone. Raises ConfigFaults."""
-    check = _Preflight(experiment, lambda event: None)
-    dataset = check.dataset(cache_folder)
-    if dataset is None:
-        raise ConfigFaults(check.faults)
-    return dataset
-
-
 @dataclass(slots=True)
 class _Preflight:
     experiment: Experiment
@@ -108,47 +97,16 @@ class _Preflight:
     @contextmanager
     def naming(self, key_path: str) -> Iterator[None]:
         """Turn what an adapter refuses, or raises unforeseen, into a fault at this place."""
-        try:
+        with naming(self.experiment.file, key_path, self.faults, self.broken):
             yield
-        except InvalidOptions as error:
-            self.fault(f"{key_path}.{error.key}" if error.key else key_path, told(error))
-            self.broken.add(key_path)
-        except ConfigFaults as error:
-            self.faults += error.faults
-            self.broken.add(key_path)
-        except DatasetFaults as error:
-            self.faults += [f"{self.experiment.file}: {key_path}: {fault}" for fault in error.faults]
-            self.broken.add(key_path)
-        except BaseException as error:
-            self.fault(key_path, failure_of(error).where)
-            self.broken.add(key_path)
 
     # -- the data ------------------------------------------------------------------------------------------------
 
     def dataset(self, cache_folder: Path) -> Dataset | None:
-        part, context = self.experiment.dataset, self.experiment.context()
-        source: DatasetSource | None = None
-        dataset: Dataset | None = None
+        found: list[Dataset] = []
         with self.naming("dataset"):
-            others = [each for each in contacts_with(part.kind, [part.options], context) or () if not each.own]
-            if self.experiment.alone and others:
-                raise InvalidOptions(
-                    f"a dry run does not ask {others[0].host} for it. Run it without --dry-run.", key="adapter"
-                )
-            source = part.kind(part.options, context)
-            source.check()
-            dataset = load_dataset(
-                source,
-                name=source.title or part.adapter,
-                split=source.judged_split,
-                needs_judgements=self.experiment.primary.needs_judgements,
-                dangling=self.experiment.settings.dangling,
-                exclude_self=self.experiment.settings.exclude_self,
-                kept_in=cache_folder / "datasets",
-            )
-        for failure in closing([] if source is None else [source.close]):
-            self.emit(failure.warned("dataset", "it was read and could not be closed"))
-        return dataset
+            found.append(evaluated_data(self.experiment, cache_folder, self.emit))
+        return found[0] if found else None
 
     # -- adapters ------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from adapters.registry import load
 from bench.data.dataset import Dataset, DatasetFaults, load_dataset
 from bench.data.tables import table_digest
 from bench.experiment.reader import load_experiment
-from bench.run.preflight import load_data
+from bench.quality.collection import load_data
 from tests.datasets.test_beir import DOCUMENTS, write
 
 

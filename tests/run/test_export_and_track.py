@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench.results.model import write_result
-from bench.train.export import TrainingRow
+from bench.run.export import TrainingRow
 from tests import small
 from tests.standin import StandIn
 

@@ -22,9 +22,10 @@ from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import EncoderPair, Experiment, Searched, StoreChoice, System
 from bench.messages.suggestions import suggestion
+from bench.quality.collection import load_data
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
-from bench.run.preflight import load_data, prepare_over
+from bench.run.preflight import prepare_over
 
 Negatives: TypeAlias = Literal["random", "bm25", "cosine"]
 

@@ -1,0 +1,122 @@
+"""The queries that models are trained on, and those that decide while they are: never one that is evaluated.
+
+Splits are the collection's own where it has some, else they are cut by a hash of the query, as `dataset` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from adapters.base import DatasetSource, InvalidOptions
+from bench.data.dataset import Choose, Chosen, Dataset
+from bench.data.splits import LEAST_DEV, MOST_DEV, cut
+from bench.experiment.cuts import Cuts
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.parts import Experiment
+from bench.quality.collection import naming, parts_of, source_of
+from bench.quality.stages import Emit
+
+TRAIN_NAMES = ("train", "training")
+DEV_NAMES = ("dev", "validation", "valid", "val", "development")
+_WRITE_SIZES = (
+    "Say how many queries are evaluated, and the others train: test_size: 0.2 (a share, or a number of queries), and "
+    "dev_size for those that decide between models."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """What a model learns from (train) and what decides while it learns (dev): collections with texts and judgements.
+
+    The corpus is that of the evaluated queries, unless the collection's splits bring documents of their own. notes:
+    sentences on where the splits come from.
+    """
+
+    train: Dataset
+    dev: Dataset
+    notes: tuple[str, ...]
+
+
+def load_splits(experiment: Experiment, cache_folder: Path, emit: Emit = lambda event: None) -> Splits:
+    """Load the train and dev splits. Raises ConfigFaults where there is nothing to train on, with what to write."""
+    faults: list[str] = []
+    with naming(experiment.file, "dataset", faults, set()), source_of(experiment, emit) as source:
+        splits = _load(source, experiment, cache_folder)
+        for dataset in (splits.train, splits.dev):
+            if not dataset.has_text:
+                raise InvalidOptions("models learn from texts, and the data has none.")
+        return splits
+    raise ConfigFaults(faults)
+
+
+def _load(source: DatasetSource, experiment: Experiment, cache_folder: Path) -> Splits:
+    cuts, evaluated, there = experiment.cuts, source.judged_split, source.splits()
+    train, dev = (_named(there, names, evaluated) for names in (TRAIN_NAMES, DEV_NAMES))
+    load = partial(parts_of, experiment=experiment, cache_folder=cache_folder, needs_judgements=True)
+    if train is None:
+        if cuts.test_size is None:
+            raise InvalidOptions(_nothing_to_train_on(evaluated, there))
+        learnt, deciding = load(source, parts={"train": _cut("train", cuts), "dev": _cut("dev", cuts)})
+        return Splits(learnt, deciding, _told(learnt, deciding, evaluated, cuts))
+    trained = source.of_split(train)
+    if dev is None:
+        of_train = Cuts(dev_size=cuts.dev_size)
+        learnt, deciding = load(trained, parts={train: _cut("train", of_train), "dev": _cut("dev", of_train)})
+        return Splits(learnt, deciding, _told(learnt, deciding, train, of_train))
+    (learnt,) = load(trained, parts={train: None})
+    (deciding,) = load(source.of_split(dev), parts={dev: _first(cuts.dev_size)})
+    note = f"{learnt.judged:,} queries of split {train} train, {deciding.judged:,} of split {dev} decide."
+    return Splits(learnt, deciding, (note,))
+
+
+def _named(there: Sequence[str], names: Sequence[str], evaluated: str | None) -> str | None:
+    """The first of these splits that is there and not the one that is evaluated."""
+    return next((name for name in names if name in there and name != evaluated), None)
+
+
+def _cut(part: str, cuts: Cuts) -> Choose:
+    """How the train or dev split is cut from the queries of one split."""
+
+    def choose(queries: pa.Table) -> Chosen:
+        parts = cut(queries, sample=cuts.sample, test=cuts.test_size or 0, dev=cuts.dev_size)
+        flags = parts.train if part == "train" else parts.dev
+        if not flags.any():
+            raise InvalidOptions(
+                f"of {queries.num_rows:,} judged queries none is left for the split {part}. Write smaller sizes."
+                if part == "train"
+                else f"of {queries.num_rows:,} judged queries none decides between models. Write a larger dev_size."
+            )
+        return Chosen(flags)
+
+    return choose
+
+
+def _first(size: float | None) -> Choose | None:
+    """How queries are chosen from a dev split that the collection has; None for all."""
+    if size is None:
+        return None
+
+    def choose(queries: pa.Table) -> Chosen:
+        return Chosen(cut(queries, dev=size).dev)
+
+    return choose
+
+
+def _told(train: Dataset, dev: Dataset, of: str | None, cuts: Cuts) -> tuple[str, ...]:
+    default = f"no dev_size is given: a tenth, {LEAST_DEV} to {MOST_DEV}"
+    by = default if cuts.dev_size is None else f"dev_size: {cuts.dev_size:g}"
+    named = f"Of the judged queries of split {of}" if of else "Of the judged queries"
+    return (f"{named}, {train.judged:,} train and {dev.judged:,} decide, cut by a hash of the query ({by}).",)
+
+
+def _nothing_to_train_on(evaluated: str | None, there: Sequence[str]) -> str:
+    if evaluated is None or not there:
+        return f"has no split to train on. {_WRITE_SIZES}"
+    others = [name for name in there if name != evaluated]
+    known = f"; besides, it has {', '.join(others)}" if others else ""
+    return f"has no split {TRAIN_NAMES[0]} to train on beside {evaluated}, which is evaluated{known}. {_WRITE_SIZES}"
