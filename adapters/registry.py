@@ -51,7 +51,9 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
         "braintrust": "braintrust:BraintrustTracker",
         "mlflow": "mlflow:MlflowTracker",
     },
-    "trainers": {},
+    "trainers": {
+        "mnrl": "mnrl:MnrlTrainer",
+    },
 }
 
 DISTRIBUTIONS: tuple[str, ...] = (

@@ -102,7 +102,8 @@ class TrainingPlan:
 @dataclass(frozen=True, slots=True)
 class Trained:
     """A training that ended. steps: taken; kept_step: the step whose weights were kept; curve: all that was told, in
-    order; resumed_from: the step of the checkpoint that it went on from; versions: of the libraries that trained."""
+    order; tokens: of one pass over the data; resumed_from: the step of the checkpoint that it went on from;
+    versions: of the libraries that trained."""
 
     steps: int
     kept_step: int

@@ -110,7 +110,7 @@ class SentenceTransformersEncoder(Encoder):
         self._files.check_max_length(self.options.max_length)
         resolve_device(self.options.device)
         for role in _PROMPT_NAMES:
-            self._prompt(role)
+            self.prompt(role)
         _ = self.similarity
         full = self._files.dimension
         if self.options.truncate_dim is not None and full is not None and self.options.truncate_dim > full:
@@ -181,17 +181,37 @@ class SentenceTransformersEncoder(Encoder):
 
     def role_settings(self, role: Role) -> Mapping[str, Any]:
         """The role, because models may route queries and documents differently, and the prompt's text."""
-        return {"role": role, "prompt": self._prompt(role)}
+        return {"role": role, "prompt": self.prompt(role)}
 
     def close(self) -> None:
         self._loaded = None
 
-    def _prompt(self, role: Role) -> str:
-        return self._prompts[role]
-
     @cached_property
     def _prompts(self) -> Mapping[Role, str]:
         return {role: self._files.prompt(role, getattr(self.options.prompts, role)) for role in _PROMPT_NAMES}
+
+    @property
+    def static(self) -> bool:
+        """Whether the model is a table of vectors, which reads texts whole and in no order."""
+        return self._files.static
+
+    @property
+    def names_its_pooling(self) -> bool:
+        """Whether the model says how it makes one vector of a text; a plain language model does not."""
+        return self._files.added_pooling is None
+
+    def prompt(self, role: Role) -> str:
+        """What is put before every text of a role; empty where nothing is."""
+        return self._prompts[role]
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens that the model can read of a text at most; None where no file tells, or it reads texts whole."""
+        return None if self._files.static else position_limit(self._files.config)
+
+    def load(self) -> Any:
+        """The model as sentence-transformers holds it. It belongs to this adapter: who changes it, changes both."""
+        return self._model.model
 
     @property
     def _model(self) -> _Loaded:

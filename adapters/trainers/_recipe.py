@@ -1,0 +1,219 @@
+"""What all recipes of this package share: the contract of a trainer, filled in around the loop."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import tempfile
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from adapters.base import (
+    Context,
+    EncodesTexts,
+    Evaluate,
+    InvalidOptions,
+    ScoresPairs,
+    Trained,
+    Trainer,
+    TrainingData,
+    TrainingPlan,
+    TrainingStep,
+)
+from adapters.models import library_versions, locate, resolve_device
+from adapters.trainers._batches import plan_batches
+from adapters.trainers._library import resolve_precision
+from adapters.trainers._loop import parameters, seconds_per_step, train
+from adapters.trainers._options import WITHOUT_WEIGHT, TrainingOptions
+from adapters.trainers._rows import Rows
+from adapters.trainers._task import Library, Task
+
+SAMPLED = 2_000
+"""Examples whose tokens are counted, evenly over the data; the others are taken to be like them."""
+
+
+class LocalTrainer(Trainer):
+    """A recipe that trains on this machine, by sentence-transformers. An author fills in the methods with `_`."""
+
+    requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch", "transformers", "datasets", "accelerate")
+    extra: ClassVar[str | None] = "train"
+    figures_from: ClassVar[tuple[str, ...] | None] = ("sentence_transformers", "torch", "transformers")
+    Options = TrainingOptions
+    library: ClassVar[Library] = "SentenceTransformer"
+    organization: ClassVar[str] = "sentence-transformers"  # where the hub looks for a base without one
+
+    def __init__(self, options: Any, context: Context = Context()) -> None:
+        super().__init__(options, context)
+        self.device_name = options.device
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        chosen = self.options.model_dump(mode="json", exclude={*WITHOUT_WEIGHT, *self.references, "revision"})
+        named = {name: self._fingerprint(name) for name in self.references if getattr(self.options, name) is not None}
+        return {"recipe": self.name, **chosen, **named}
+
+    def _fingerprint(self, option: str) -> Mapping[str, str]:
+        revision = self.options.revision if option == "base" else None
+        reference = getattr(self.options, option)
+        try:
+            model = locate(reference, self.context, revision=revision, organization=self.organization)
+        except InvalidOptions as error:
+            raise InvalidOptions(str(error), key=error.key if error.key == "revision" else option) from error
+        return model.fingerprint()
+
+    def initial(self, folder: Path, seed: int) -> None:
+        self._write(self._model(seed, "cpu"), folder)
+
+    def plan(self, data: TrainingData, *, timed: bool) -> TrainingPlan:
+        rows = self._rows(data.of(self.learns_from))
+        batches = plan_batches(rows, self.options, seed=0)
+        task = self._task(rows, seed=0)
+        total, learning = parameters(task.model)
+        tokens = self._tokens(task.model, rows)
+        seconds = None
+        if timed:
+            with tempfile.TemporaryDirectory() as folder:
+                seconds = batches.steps * seconds_per_step(task, self.options, batches, Path(folder), seed=0)
+        return TrainingPlan(
+            examples=len(rows),
+            tokens=tokens,
+            steps=batches.steps,
+            epochs=batches.epoch_at[-1],
+            parameters=total,
+            trainable_parameters=learning,
+            memory_bytes=4 * total + 12 * learning,  # float32: weights; gradients and two moments of what learns
+            device=task.device,
+            seconds=seconds,
+        )
+
+    def train(
+        self,
+        data: TrainingData,
+        *,
+        folder: Path,
+        checkpoints: Path,
+        seed: int,
+        evaluate: Evaluate | None,
+        tell: Callable[[TrainingStep], None],
+    ) -> Trained:
+        table = data.of(self.learns_from)
+        rows = self._rows(table)
+        batches = plan_batches(rows, self.options, seed)
+        task = self._task(rows, seed)
+        total, learning = parameters(task.model)
+        progress, resumed = train(
+            task,
+            self.options,
+            batches,
+            checkpoints=checkpoints,
+            about=self._about(table, task, seed),
+            seed=seed,
+            evaluate=evaluate,
+            tell=tell,
+        )
+        with task.in_use():
+            self._write(task.model, folder)
+        return Trained(
+            steps=progress.curve[-1].step,
+            kept_step=progress.best_step or progress.curve[-1].step,
+            curve=tuple(progress.curve),
+            seconds=progress.seconds,
+            device=task.device,
+            precision=task.precision,
+            parameters=total,
+            trainable_parameters=learning,
+            tokens=self._tokens(task.model, rows),
+            resumed_from=resumed,
+            versions=_versions(),
+        )
+
+    @abstractmethod
+    def _model(self, seed: int, device: str) -> Any:
+        """The untrained model in memory, float32. The seed is that of parts that the base lacks."""
+
+    @abstractmethod
+    def _rows(self, table: pa.Table) -> Rows:
+        """The examples, checked. Raises InvalidOptions."""
+
+    @abstractmethod
+    def _loss(self, model: Any, rows: Rows) -> Any:
+        """The library's loss. Raises InvalidOptions for examples that it cannot take."""
+
+    @abstractmethod
+    def _view(self, model: Any) -> EncodesTexts | ScoresPairs:
+        """The model as the measure on the dev split asks it, whatever it stands in."""
+
+    @abstractmethod
+    def _tokens_of(self, model: Any, rows: Rows, places: Sequence[int]) -> int:
+        """Tokens that the model reads of these examples in one pass."""
+
+    def _in_training(self, model: Any) -> None:
+        """Set the model up for training: how much it reads, what stays as it is."""
+
+    def _in_use(self, model: Any) -> AbstractContextManager[None]:
+        """Inside it the model is as it will be used."""
+        return nullcontext()
+
+    def _write(self, model: Any, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(str(folder), create_model_card=False)
+
+    def _task(self, rows: Rows, seed: int) -> Task:
+        device = resolve_device(self.options.device)
+        model = self._model(seed, device)
+        self._in_training(model)
+        return Task(
+            model=model,
+            rows=rows,
+            loss=self._loss(model, rows),
+            view=self._view(model),
+            library=self.library,
+            precision=resolve_precision(self.options.precision, device, transformer=has_transformer(model)),
+            in_use=lambda: self._in_use(model),
+        )
+
+    def _about(self, table: pa.Table, task: Task, seed: int) -> str:
+        """What a checkpoint must agree in with this training, as text."""
+        content = hashlib.blake2b(digest_size=16)
+        for column in table.columns:
+            content.update(repr(column.to_pylist()).encode())
+        return json.dumps([self.recipe, seed, content.hexdigest(), task.device, task.precision], sort_keys=True)
+
+    def _tokens(self, model: Any, rows: Rows) -> int:
+        step = max(1, -(-len(rows) // SAMPLED))
+        places = range(0, len(rows), step)
+        return round(self._tokens_of(model, rows, places) * len(rows) / len(places))
+
+
+def has_transformer(model: Any) -> bool:
+    """Whether a model is a transformer, and not a table of vectors."""
+    from transformers import PreTrainedModel
+
+    return any(isinstance(module, PreTrainedModel) for module in model.modules())
+
+
+def freeze(model: Any, layers: int, base: str) -> None:
+    """Keep the lowest layers of the model's transformer, and its embeddings, as they are. Raises InvalidOptions."""
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    transformer = next((module for module in model.modules() if isinstance(module, PreTrainedModel)), None)
+    stacks = [] if transformer is None else [m for m in transformer.modules() if isinstance(m, nn.ModuleList)]
+    if transformer is None or not stacks:
+        raise InvalidOptions(f"{base} has no layers that could stay as they are.", key="frozen_layers")
+    stack = max(stacks, key=len)
+    if layers >= len(stack):
+        raise InvalidOptions(f"{base} has {len(stack)} layers; at least one must learn.", key="frozen_layers")
+    embeddings = getattr(transformer.base_model, "embeddings", None) or transformer.get_input_embeddings()
+    for module in (embeddings, *stack[:layers]):
+        module.requires_grad_(False)
+
+
+def _versions() -> Mapping[str, str]:
+    return {**library_versions(), **{name: importlib.metadata.version(name) for name in ("accelerate", "datasets")}}
