@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -81,51 +81,19 @@ def dataset(rows: Rows) -> Any:
 def library_trainer(task: Task, made: Any, follower: Follower) -> Any:
     """The library's trainer for a task. made: its arguments."""
     import sentence_transformers
-    import torch
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import PrinterCallback
 
-    base = getattr(sentence_transformers, f"{task.library}Trainer")
+    kind = type(
+        "Trainer", (_Followed, getattr(sentence_transformers, f"{task.library}Trainer")), {"follower": follower}
+    )
+    trainer = kind(model=task.model, args=made, train_dataset=dataset(task.rows), loss=task.loss)
+    trainer.add_callback(_steps(trainer, follower))
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
-    class Followed(base):  # type: ignore[misc, valid-type]
-        def add_model_card_callback(self, default_args_dict: Any) -> None:
-            return  # it reads the data and asks the hub
 
-        def training_step(self, *given: Any, **named: Any) -> Any:
-            loss = super().training_step(*given, **named)
-            follower.add_loss(loss)
-            return loss
-
-        def _save_checkpoint(self, model: Any, trial: Any) -> None:
-            step = self.state.global_step
-            with follower.save_begins(step):
-                super()._save_checkpoint(model, trial)
-            follower.saved(step)
-
-        def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-            folder = Path(output_dir or self.args.output_dir)
-            folder.mkdir(exist_ok=True)
-            self.write_weights(folder / WEIGHTS)
-
-        def _load_from_checkpoint(self, checkpoint_path: str) -> None:
-            self.read_weights(Path(checkpoint_path) / WEIGHTS)
-
-        def write_weights(self, path: Path) -> None:
-            torch.save(self.model.state_dict(), path)
-
-        def read_weights(self, path: Path) -> None:
-            self.model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-
-        @contextmanager
-        def as_in_use(self) -> Iterator[None]:
-            """Inside, the model computes as when it is used: no dropout, and none of the short numbers of training."""
-            training, mixed = self.model.training, self.model.__dict__.pop("forward", None)
-            self.model.eval()
-            try:
-                yield
-            finally:
-                self.model.train(training)
-                if mixed is not None:
-                    self.model.forward = mixed
+def _steps(trainer: Any, follower: Follower) -> Any:
+    from transformers import TrainerCallback
 
     class Steps(TrainerCallback):  # type: ignore[misc]
         rate = 0.0
@@ -138,8 +106,57 @@ def library_trainer(task: Task, made: Any, follower: Follower) -> Any:
             control.should_save, control.should_training_stop = save, stop or control.should_training_stop
             return control
 
-    trainer = Followed(
-        model=task.model, args=made, train_dataset=dataset(task.rows), loss=task.loss, callbacks=[Steps()]
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
+    return Steps()
+
+
+class _Followed:
+    """What is put before the library's trainer, whose methods it changes."""
+
+    follower: ClassVar[Follower]
+    model: Any
+    args: Any
+    state: Any
+
+    def add_model_card_callback(self, default_args_dict: Any) -> None:
+        return  # it reads the data and asks the hub
+
+    def training_step(self, *given: Any, **named: Any) -> Any:
+        loss = super().training_step(*given, **named)  # type: ignore[misc]
+        self.follower.add_loss(loss)
+        return loss
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        step = self.state.global_step
+        with self.follower.save_begins(step):
+            super()._save_checkpoint(model, trial)  # type: ignore[misc]
+        self.follower.saved(step)
+
+    def _save(self, output_dir: str, state_dict: Any = None) -> None:
+        folder = Path(output_dir)
+        folder.mkdir(exist_ok=True)
+        self.write_weights(folder / WEIGHTS)
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:
+        self.read_weights(Path(checkpoint_path) / WEIGHTS)
+
+    def write_weights(self, path: Path) -> None:
+        import torch
+
+        torch.save(self.model.state_dict(), path)
+
+    def read_weights(self, path: Path) -> None:
+        import torch
+
+        self.model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+
+    @contextmanager
+    def as_in_use(self) -> Iterator[None]:
+        """Inside, the model computes as when it is used: no dropout, and none of the short numbers of training."""
+        training, mixed = self.model.training, self.model.__dict__.pop("forward", None)
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(training)
+            if mixed is not None:
+                self.model.forward = mixed
