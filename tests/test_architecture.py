@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "run": {
         "cache", "data", "experiment", "latency", "machine", "messages", "money", "quality", "results", "statistics",
     },
-    "train": {"cache", "data", "experiment", "messages", "money", "quality"},
+    "train": {"cache", "data", "experiment", "messages", "money", "quality", "statistics"},
     "report": {"messages", "results"},
     "doctor": {"machine", "messages"},
     "progress": {"messages"},

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from adapters.base import DatasetInvalid, listed, numbered_lines
-from adapters.datasets._reading import csv_cells, ending, identifier, is_whole, records, whole_grade
+from adapters.base.records import csv_cells, ending, records
+from adapters.datasets._reading import identifier, is_whole, whole_grade
 from adapters.datasets._tables import QrelsTable
 
 # A column's role by its name without case, blanks, hyphens and underscores, as BEIR, MTEB, MS MARCO, TREC's tools,

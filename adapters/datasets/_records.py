@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import DatasetInvalid, Tables
-from adapters.datasets._reading import identifier, optional_text, required_text, whole_grade
+from adapters.base.records import required_text
+from adapters.datasets._reading import identifier, optional_text, whole_grade
 from adapters.datasets._tables import QrelsTable, TextTable
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import DatasetInvalid
-from adapters.datasets._reading import BATCH_ROWS, broken_name, is_text
+from adapters.base.records import BATCH_ROWS, broken_name, is_text
 
 MetaKind: TypeAlias = str  # "bool", "int", "float" or "str"; of lists "list bool" and so on
 

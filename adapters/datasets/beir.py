@@ -11,9 +11,10 @@ from pydantic import Field
 
 from adapters import base
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables
+from adapters.base.records import ending, records, required_text
 from adapters.datasets._links import leads_out
 from adapters.datasets._qrels import JUDGEMENTS, read_qrels
-from adapters.datasets._reading import ending, identifier, optional_text, records, required_text
+from adapters.datasets._reading import identifier, optional_text
 from adapters.datasets._tables import TextTable
 
 _TEXTS = (".jsonl", ".ndjson", ".parquet")

@@ -15,8 +15,9 @@ from pydantic import Field
 
 from adapters import base
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed, read_text
+from adapters.base.records import is_text, records, required_text
 from adapters.datasets._links import leads_out
-from adapters.datasets._reading import is_text, optional_text, records, required_text, whole_grade
+from adapters.datasets._reading import optional_text, whole_grade
 from adapters.datasets._records import Numbering, merged_note
 from adapters.datasets._tables import QrelsTable, TextTable
 

@@ -24,9 +24,10 @@ from adapters.base import (
     PathText,
     Tables,
 )
+from adapters.base.records import BATCH_ROWS
 from adapters.datasets._columns import as_ids, as_text, as_vectors, column_of, meta_columns, named
 from adapters.datasets._qrels import named_columns
-from adapters.datasets._reading import BATCH_ROWS, identifier, whole_grade
+from adapters.datasets._reading import identifier, whole_grade
 from adapters.datasets._records import PairColumns, pair_tables
 from adapters.datasets._tables import QrelsTable
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from adapters import base
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed
-from adapters.datasets._reading import records
+from adapters.base.records import records
 from adapters.datasets._records import PairColumns, pair_tables
 
 _PASSAGES = ("passage", "positive", "document", "text")

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 
 from adapters import base
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, Floats, InvalidOptions, Tables, open_matrix
+from adapters.base.records import parquet_table
 from adapters.datasets._columns import as_ids, as_text, as_vectors, column_of, matrix_column, meta_columns
 from adapters.datasets._qrels import read_qrels
-from adapters.datasets._reading import parquet_table
 from adapters.datasets._tables import with_vectors_of
 from adapters.datasets.beir import read_texts
 

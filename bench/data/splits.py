@@ -1,14 +1,13 @@
 """Cuts splits out of a collection's queries by a hash of each query, and by nothing else that is in the collection.
 
 A share is a stretch of the hash: a query keeps its split whatever other queries are added. A number takes the queries
-with the lowest hashes, so a larger number holds a smaller one's queries. Queries that are equal once normalised stay
-together, because one that is trained on must not be evaluated in another spelling.
+with the lowest hashes, so a larger number holds a smaller one's queries. Queries that are equal but for case, white
+space and punctuation stay together, because one that is trained on must not be evaluated in another spelling.
 """
 
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,23 +15,17 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import Flags, InvalidOptions
+from bench.data.normal import plain_query
 
 DEFAULT_DEV = 0.1
 LEAST_DEV, MOST_DEV = 50, 500
 _MOST_OF_FEW = 3  # a dev split by default takes no more than one in so many queries
 
 
-def normalised(text: str) -> str:
-    """What the spellings of one query have in common: compatibility forms, case and white space do not count.
-    Source: Unicode Standard Annex 15, NFKC; the case is folded between two passes, as NFKC_Casefold does."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join(folded.split())
-
-
 def keys_of(queries: pa.Table) -> list[str]:
-    """What each query is told apart by: its normalised text, and its id where it has none."""
+    """What each query is told apart by: its text in plain form, and its id where it has none."""
     pairs = zip(queries.column("id").to_pylist(), queries.column("text").to_pylist(), strict=True)
-    return [normalised(text or "") or f"\0{name}" for name, text in pairs]
+    return [plain_query(text or "") or f"\0{name}" for name, text in pairs]
 
 
 def hashed(key: str, purpose: str) -> int:
@@ -73,7 +66,7 @@ def cut(queries: pa.Table, *, sample: float | None = None, test: float = 0, dev:
     tested = _taken(keys, "test", test, sampled)
     others = sampled & ~tested
     if dev is None:
-        return Cut(sampled, tested, _taken(keys, "dev", _default_dev(int(others.sum())), others))
+        return Cut(sampled, tested, _taken(keys, "dev", default_dev(int(others.sum())), others))
     _enough(dev, int(others.sum()), "dev_size")
     if dev < 1:  # of the sample, and the test split has gone from what it is cut from
         left = 1 - test if test < 1 else others.sum() / max(1, there)
@@ -81,7 +74,7 @@ def cut(queries: pa.Table, *, sample: float | None = None, test: float = 0, dev:
     return Cut(sampled, tested, _taken(keys, "dev", dev, others))
 
 
-def _default_dev(others: int) -> float:
+def default_dev(others: int) -> float:
     """The size of a dev split that nobody gave one, of so many queries: a share where that stays in bounds."""
     tenth = DEFAULT_DEV * others
     if LEAST_DEV <= tenth <= MOST_DEV:

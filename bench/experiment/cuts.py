@@ -20,7 +20,7 @@ Size: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValida
 
 
 class Cuts(Options):
-    """Splits are cut by a hash of the normalised query: equal queries stay together, and with shares a query keeps its
+    """Splits are cut by a hash of the query: equal queries stay together, and with shares a query keeps its
     split when others are added."""
 
     sample: Size | None = Field(

@@ -5,20 +5,22 @@ Splits are the collection's own where it has some, else they are cut by a hash o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from adapters.base import DatasetSource, InvalidOptions
+from adapters.base import DatasetSource, Flags, InvalidOptions
 from bench.data.dataset import Choose, Chosen, Dataset
-from bench.data.splits import LEAST_DEV, MOST_DEV, cut
+from bench.data.splits import LEAST_DEV, MOST_DEV, cut, keys_of
 from bench.experiment.cuts import Cuts
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
-from bench.quality.collection import naming, parts_of, source_of
+from bench.messages.wording import counted
+from bench.quality.collection import evaluated_data, naming, parts_of, source_of
 from bench.quality.stages import Emit
 
 TRAIN_NAMES = ("train", "training")
@@ -42,11 +44,25 @@ class Splits:
     notes: tuple[str, ...]
 
 
-def load_splits(experiment: Experiment, cache_folder: Path, emit: Emit = lambda event: None) -> Splits:
-    """Load the train and dev splits. Raises ConfigFaults where there is nothing to train on, with what to write."""
+def load_splits(
+    experiment: Experiment,
+    cache_folder: Path,
+    emit: Emit = lambda event: None,
+    *,
+    evaluated: Dataset | None = None,
+) -> Splits:
+    """Load the train and dev splits.
+
+    evaluated: the collection with the queries that are evaluated, loaded here where it is not given. A query that
+    equals one of them does not decide; among the training queries it stays, and is dropped where pairs are made.
+    Raises ConfigFaults where there is nothing to train on, with what to write.
+    """
     faults: list[str] = []
-    with naming(experiment.file, "dataset", faults, set()), source_of(experiment, emit) as source:
-        splits = _load(source, experiment, cache_folder)
+    with naming(experiment.file, "dataset", faults, set()):
+        test = evaluated_data(experiment, cache_folder, emit) if evaluated is None else evaluated
+        barred = frozenset(keys_of(test.queries))
+        with source_of(experiment, emit) as source:
+            splits = _load(source, experiment, cache_folder, barred)
         for dataset in (splits.train, splits.dev):
             if not dataset.has_text:
                 raise InvalidOptions("models learn from texts, and the data has none.")
@@ -54,24 +70,21 @@ def load_splits(experiment: Experiment, cache_folder: Path, emit: Emit = lambda 
     raise ConfigFaults(faults)
 
 
-def _load(source: DatasetSource, experiment: Experiment, cache_folder: Path) -> Splits:
+def _load(source: DatasetSource, experiment: Experiment, cache_folder: Path, barred: Collection[str]) -> Splits:
     cuts, evaluated, there = experiment.cuts, source.judged_split, source.splits()
     train, dev = (_named(there, names, evaluated) for names in (TRAIN_NAMES, DEV_NAMES))
     load = partial(parts_of, experiment=experiment, cache_folder=cache_folder, needs_judgements=True)
-    if train is None:
-        if cuts.test_size is None:
-            raise InvalidOptions(_nothing_to_train_on(evaluated, there))
-        learnt, deciding = load(source, parts={"train": _cut("train", cuts), "dev": _cut("dev", cuts)})
-        return Splits(learnt, deciding, _told(learnt, deciding, evaluated, cuts))
-    trained = source.of_split(train)
-    if dev is None:
-        of_train = Cuts(dev_size=cuts.dev_size)
-        learnt, deciding = load(trained, parts={train: _cut("train", of_train), "dev": _cut("dev", of_train)})
-        return Splits(learnt, deciding, _told(learnt, deciding, train, of_train))
-    (learnt,) = load(trained, parts={train: None})
-    (deciding,) = load(source.of_split(dev), parts={dev: _first(cuts.dev_size)})
-    note = f"{learnt.judged:,} queries of split {train} train, {deciding.judged:,} of split {dev} decide."
-    return Splits(learnt, deciding, (note,))
+    if train is not None and dev is not None:
+        (learnt,) = load(source.of_split(train), parts={train: None})
+        (deciding,) = load(source.of_split(dev), parts={dev: _of_dev(cuts.dev_size, barred)})
+        note = f"{learnt.judged:,} queries of split {train} train, {deciding.judged:,} of split {dev} decide."
+        return Splits(learnt, deciding, (note,))
+    if train is not None:  # whole, whatever is cut from the evaluated split
+        source, cuts = source.of_split(train), Cuts(dev_size=cuts.dev_size)
+    elif cuts.test_size is None:
+        raise InvalidOptions(_nothing_to_train_on(evaluated, there))
+    learnt, deciding = load(source, parts={part: _cut(part, cuts, barred) for part in ("train", "dev")})
+    return Splits(learnt, deciding, _told(learnt, deciding, train or evaluated, cuts))
 
 
 def _named(there: Sequence[str], names: Sequence[str], evaluated: str | None) -> str | None:
@@ -79,32 +92,36 @@ def _named(there: Sequence[str], names: Sequence[str], evaluated: str | None) ->
     return next((name for name in names if name in there and name != evaluated), None)
 
 
-def _cut(part: str, cuts: Cuts) -> Choose:
-    """How the train or dev split is cut from the queries of one split."""
+def _cut(part: str, cuts: Cuts, barred: Collection[str]) -> Choose:
+    """How the train or dev split is cut from the queries of one split. barred: queries that do not decide."""
 
     def choose(queries: pa.Table) -> Chosen:
         parts = cut(queries, sample=cuts.sample, test=cuts.test_size or 0, dev=cuts.dev_size)
-        flags = parts.train if part == "train" else parts.dev
+        deciding = parts.dev & ~_among(queries, barred)
+        flags = deciding if part == "dev" else parts.sampled & ~parts.test & ~deciding
         if not flags.any():
-            raise InvalidOptions(
-                f"of {queries.num_rows:,} judged queries none is left for the split {part}. Write smaller sizes."
-                if part == "train"
-                else f"of {queries.num_rows:,} judged queries none decides between models. Write a larger dev_size."
-            )
+            cure = "Write a larger dev_size" if part == "dev" and cuts.dev_size is not None else "Write smaller sizes"
+            raise InvalidOptions(f"of {queries.num_rows:,} judged queries none is left for the split {part}. {cure}.")
         return Chosen(flags)
 
     return choose
 
 
-def _first(size: float | None) -> Choose | None:
-    """How queries are chosen from a dev split that the collection has; None for all."""
-    if size is None:
-        return None
+def _of_dev(size: float | None, barred: Collection[str]) -> Choose:
+    """How queries are chosen from a dev split that the collection has."""
 
     def choose(queries: pa.Table) -> Chosen:
-        return Chosen(cut(queries, dev=size).dev)
+        chosen = np.ones(queries.num_rows, np.bool_) if size is None else cut(queries, dev=size).dev
+        flags = chosen & ~_among(queries, barred)
+        left = int(chosen.sum() - flags.sum())
+        note = f"{counted(left, 'query')} of the dev split {'is' if left == 1 else 'are'} evaluated too, and left out."
+        return Chosen(flags, (note,) if left else ())
 
     return choose
+
+
+def _among(queries: pa.Table, keys: Collection[str]) -> Flags:
+    return np.array([key in keys for key in keys_of(queries)], np.bool_)
 
 
 def _told(train: Dataset, dev: Dataset, of: str | None, cuts: Cuts) -> tuple[str, ...]:
