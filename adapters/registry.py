@@ -56,6 +56,9 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
     },
 }
 
+LOCAL: Mapping[RoleName, str] = {"encoders": "sentence_transformers", "rerankers": "cross_encoder"}
+"""Which adapter runs a model that lies in a folder; its option is `model`."""
+
 DISTRIBUTIONS: tuple[str, ...] = (
     "torch", "sentence-transformers", "transformers", "lancedb", "pylance", "bm25s", "datasets", "weaviate-client",
     "faiss-cpu", "cohere", "openai",

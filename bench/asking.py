@@ -70,13 +70,18 @@ def agree_to_delete(folder: Path, found: Sequence[str], yes: bool) -> None:
                 "hand."
             ]
         )
+    for line in () if yes else found:
+        say(line)
+    agree_to("Delete all of this?", yes, "Nothing was deleted.")
+
+
+def agree_to(question: str, yes: bool, undone: str) -> None:
+    """Ask before something that cannot be taken back. undone: what did not happen, told where nobody can answer."""
     if yes:
         return
-    for line in found:
-        say(line)
-    if not sys.stdin.isatty():
-        refuse(["Nothing was deleted. To delete without being asked: --yes"])
-    if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
+    if sys.stdin is None or not sys.stdin.isatty():
+        refuse([f"{undone} To go on without being asked: --yes"])
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
         raise typer.Exit(1)
 
 

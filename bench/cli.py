@@ -21,6 +21,7 @@ from bench.asking import (
     resumable,
     telling_failures,
 )
+from bench.cli_models import app as models_app
 from bench.command_line import (
     CONFIG_NAME,
     CacheOption,
@@ -80,6 +81,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(models_app)
 RestrictedOption = Annotated[
     bool,
     typer.Option(

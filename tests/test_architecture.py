@@ -42,9 +42,10 @@ ROOMS: dict[str, set[str]] = {
     "new_adapter": set(),
     "asking": {"cache", "experiment", "messages"},
     "command_line": {"asking"},
+    "cli_models": {"asking", "cache", "command_line", "messages", "train"},
     "cli": {
-        "asking", "cache", "command_line", "doctor", "experiment", "machine", "messages", "new_adapter", "progress",
-        "report", "results", "run",
+        "asking", "cache", "cli_models", "command_line", "doctor", "experiment", "machine", "messages", "new_adapter",
+        "progress", "report", "results", "run",
     },
     "__main__": {"cli", "machine"},
 }  # fmt: skip
@@ -54,8 +55,9 @@ PURE = {"statistics": {"numpy", "scipy"}, "report": {"numpy", "pyarrow", "rich"}
 FLAT_FILES = 12
 LONGEST_FILE = 450
 LONGEST_FUNCTION = 50  # a screen, from `def` to the end
-# All that bench knows of adapters: the contracts, the registry, and how engines and processes are kept quiet.
-KNOWN_ADAPTERS = {"base", "registry", "quieten_process", "printable", "unprintable"}
+# All that bench knows of adapters: the contracts, the registry, where models are published, and how engines and
+# processes are kept quiet.
+KNOWN_ADAPTERS = {"base", "registry", "hub", "quieten_process", "printable", "unprintable"}
 
 
 class Sources:

@@ -18,7 +18,8 @@ from typing import Any
 from adapters import printable
 
 # What tables are drawn with, for a terminal that has no such characters.
-_PLAIN = str.maketrans({"·": "-", "►": ">", "–": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "..."})
+_PLAIN = str.maketrans({"·": "-", "►": ">", "–": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...",
+                         **{bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", 1)}})  # fmt: skip
 
 
 def shown(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _PLURALS = {"index": "indexes", "query": "queries", "batch": "batches"}
 
@@ -22,6 +23,13 @@ def plural(noun: str) -> str:
     """The plural, formed on the last word: `hard negative` becomes `hard negatives`."""
     first, _, last = noun.rpartition(" ")
     return f"{first} {_PLURALS.get(last, f'{last}s')}".lstrip()
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell. No cell adds a line or a column."""
+    cells = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def writable(text: str) -> str:

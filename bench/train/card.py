@@ -16,6 +16,7 @@ from bench.train.provenance import IMPORTED, ModelProvenance, options_as_columns
 # What hubs take as an id; a card with another one is refused there.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _NOT_KNOWN = "–"
+_ZERO = re.compile(r"^([+-]?)0\.")
 
 
 def model_card(provenance: ModelProvenance) -> str:
@@ -44,8 +45,13 @@ def code(text: str) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A measure; a dash where there is none."""
-    return _NOT_KNOWN if value is None else f"{value:.3f}".replace("0.", ".", 1)
+    """A measure without its leading zero; a dash where there is none."""
+    return _NOT_KNOWN if value is None else _ZERO.sub(r"\1.", f"{value:.3f}")
+
+
+def signed(value: float) -> str:
+    """A difference, its sign always shown."""
+    return _ZERO.sub(r"\1.", f"{value:+.3f}")
 
 
 def _heading(provenance: ModelProvenance) -> dict[str, Any]:
@@ -178,4 +184,4 @@ def _code_or_dash(value: str | None) -> str:
 
 
 def _change(before: float | None, after: float | None) -> str:
-    return _NOT_KNOWN if before is None or after is None else f"{after - before:+.3f}".replace("0.", ".", 1)
+    return _NOT_KNOWN if before is None or after is None else signed(after - before)

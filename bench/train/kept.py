@@ -18,6 +18,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from bench.train.trainings import record_trainings
 PROVENANCE, CARD, CURVE, QUERIES = "provenance.json", "README.md", "training.csv", "training-queries.csv"
 STEP_COLUMNS = ("step", "steps", "epoch", "loss", "dev", "learning_rate", "seconds")
 _CHECKPOINTS = ".checkpoints"
-_FOLDER_NAME = 2 * DIGEST_BYTES  # hex digits of a key
+_KEY = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,23 @@ class KeptModel:
         """What was told during its training; nothing of a model that was trained elsewhere."""
         return read_curve(_text(self.folder / CURVE))
 
+    def card(self) -> str:
+        """Its model card."""
+        return _text(self.folder / CARD)
+
     def query_digests(self) -> frozenset[str] | None:
         """Digests of the normalised queries that it learnt from; None where they are not known."""
         lines = _text(self.folder / QUERIES).split()
         return frozenset(lines[1:]) if lines[:1] == ["blake2b"] else None
 
 
+def is_key(word: str) -> bool:
+    """Whether a word can be the key of a model."""
+    return _KEY.fullmatch(word) is not None
+
+
 class KeptModels:
-    """The trained models of a cache."""
+    """The trained models of a cache. Every key is checked to be one: it becomes a path, which may be deleted."""
 
     def __init__(self, cache: Cache) -> None:
         self.folder = cache.folder / "models"
@@ -78,12 +88,12 @@ class KeptModels:
 
     def damage(self, key: str) -> str | None:
         """Why what stands at the key's place cannot be used; None where it can, and where nothing stands there."""
-        return self._fault(key) if os.path.lexists(self.folder / key) else None
+        return self._fault(key) if os.path.lexists(self._place(key)) else None
 
     def draft(self, key: str) -> Path:
         """An empty folder on the file system of the store, for a model to be written into."""
         own_folder(self.folder)
-        return new_folder(self.folder, f".{key}-")
+        return new_folder(self.folder, f".{self._place(key).name}-")
 
     def keep(
         self,
@@ -104,7 +114,7 @@ class KeptModels:
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        place = self.folder / key
+        place = self._place(key)
         if os.path.lexists(place):
             _delete(place)
         draft.rename(place)
@@ -114,20 +124,20 @@ class KeptModels:
 
     def checkpoints(self, key: str) -> Path:
         """The folder of a training's checkpoints, kept between runs; made where it is absent."""
-        folder = self.folder / f"{key}{_CHECKPOINTS}"
+        folder = self._place(key).with_suffix(_CHECKPOINTS)
         own_folder(folder)
         return folder
 
     def drop_checkpoints(self, key: str) -> None:
         """Delete a training's checkpoints, where there are some."""
-        folder = self.folder / f"{key}{_CHECKPOINTS}"
+        folder = self._place(key).with_suffix(_CHECKPOINTS)
         if os.path.lexists(folder):
             _delete(folder)
 
     def all(self) -> Iterator[KeptModel]:
         """Every model whose provenance can be read, in the order in which they were trained. Their weights are not
         read."""
-        found = [kept for name in self._names() if len(name) == _FOLDER_NAME and (kept := self._read(name))]
+        found = [kept for name in self._names() if is_key(name) and (kept := self._read(name))]
         yield from sorted(found, key=lambda kept: (kept.provenance.created_at, kept.key))
 
     def interrupted(self) -> list[str]:
@@ -137,8 +147,13 @@ class KeptModels:
     def remove(self, key: str) -> None:
         """Delete a model and its checkpoints. Its row among the trainings stays."""
         self.drop_checkpoints(key)
-        if os.path.lexists(self.folder / key):
-            _delete(self.folder / key)
+        if os.path.lexists(self._place(key)):
+            _delete(self._place(key))
+
+    def _place(self, key: str) -> Path:
+        if not is_key(key):
+            raise ValueError(f"{key!r} is no key of a model.")
+        return self.folder / key
 
     def _names(self) -> list[str]:
         if not is_own_folder(self.folder):
@@ -146,7 +161,7 @@ class KeptModels:
         return sorted(path.name for path in self.folder.iterdir() if named_by_us("models", path.name))
 
     def _read(self, key: str) -> KeptModel | None:
-        folder = self.folder / key
+        folder = self._place(key)
         if not is_own_folder(folder):
             return None
         try:
@@ -160,7 +175,7 @@ class KeptModels:
         return KeptModel(folder, provenance) if provenance is not None and provenance.key == key else None
 
     def _fault(self, key: str) -> str | None:
-        place = self.folder / key
+        place = self._place(key)
         kept = self._read(key)
         if kept is None:
             return f"{place} holds no {PROVENANCE} of a model of this key"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from adapters.base.trainer import TRAINED
+
 FORMAT = 1
+_SEED_OF = re.compile(rf"({TRAINED}[a-z0-9_-]+)#\d+")
 IMPORTED = "imported"
 """The recipe of a model that was trained elsewhere."""
 
@@ -122,9 +127,12 @@ class ModelProvenance(_Model):
 
     @property
     def family(self) -> tuple[str, ...]:
-        """What the seeds of one model have in common."""
-        base = self.base.model_dump_json() if self.base else ""
-        return (self.name, self.recipe, repr(sorted(self.options.items())), base, self.data.fingerprint or "")
+        """What the seeds of one model have in common. A base that is trained in the same run has seeds too, and rows
+        that it chose differ with them."""
+        options = _SEED_OF.sub(r"\1", json.dumps(self.options, sort_keys=True))
+        base = _SEED_OF.sub(r"\1", self.base.reference) if self.base else ""
+        train = self.data.train.fingerprint if self.data.train else ""
+        return (self.name, self.recipe, options, base, train)
 
 
 def read_provenance(text: str | bytes) -> ModelProvenance | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -70,10 +70,17 @@ def test_the_readme_names_every_command() -> None:
     assert known and {name for name in known if f"`bench {name}" not in readme} == set()
 
 
+def help_of(name: str, rest: Sequence[str]) -> str:
+    """The help of a command, or of the one of a group that the words behind its name begin with."""
+    told = small.bench(name, "--help").stdout
+    group = rest[:1] and re.search(rf"^  {re.escape(rest[0])} ", told.partition("Commands:")[2], re.MULTILINE)
+    return small.bench(name, rest[0], "--help").stdout if group else told
+
+
 def test_every_option_that_a_page_names_is_one() -> None:
     for page in pages.pages():
         for name, rest in re.findall(r"(?:`|^)bench ([a-z][a-z-]+)([^`\n]*)", pages.text_of(page), re.MULTILINE):
-            told = small.bench(name, "--help").stdout
+            told = help_of(name, rest.split())
             for option in re.findall(r"(?<=\s)--[a-z-]+", rest):
                 assert option in told, f"{page.name}: bench {name} {option}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,18 @@ def provenance(name: str = "tuned", seed: int = 1, **fields: Any) -> ModelProven
 
 
 def keep(
-    cache: Path, about: ModelProvenance, *, queries: tuple[str, ...] | None = ("sort an array",), model: str = "{}"
+    cache: Path,
+    about: ModelProvenance,
+    *,
+    queries: tuple[str, ...] | None = ("sort an array",),
+    extra: Mapping[str, bytes] = {},
 ) -> KeptModel:
-    """A model of two files, kept."""
+    """A model of two files, kept. extra: further files."""
     store = KeptModels(Cache(cache))
     draft = store.draft(about.key)
-    (draft / "modules.json").write_text(model)
+    (draft / "modules.json").write_text("{}")
     (draft / "1_Pooling").mkdir()
     (draft / "1_Pooling" / "config.json").write_text("{}")
+    for name, content in extra.items():
+        (draft / name).write_bytes(content)
     return store.keep(about.key, draft, about, curve=CURVE, queries=queries)
