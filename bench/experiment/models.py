@@ -20,7 +20,6 @@ from bench.experiment.scored import ScoredData
 from bench.messages.suggestions import suggestion
 
 _MOST_VARIANTS = 100
-_DEFAULT_ADAPTERS: Mapping[str, str] = {"encoder": "sentence_transformers", "reranker": "cross_encoder"}
 
 
 class ModelEntry(Options):
@@ -227,9 +226,10 @@ def _takes_list(kind: Any, option: str) -> bool:
 
 def _part(path: str, what: str, model: str) -> Part:
     """A part of a model that the file does not name as one."""
-    kind = registry.load("encoders" if what == "encoder" else "rerankers", _DEFAULT_ADAPTERS[what])
+    role: registry.RoleName = "encoders" if what == "encoder" else "rerankers"
+    kind = registry.load(role, registry.LOCAL[role])
     options = kind.Options(model=model)
-    return Part(f"base of {path}", _DEFAULT_ADAPTERS[what], kind, options, f"{path}.base")
+    return Part(f"base of {path}", registry.LOCAL[role], kind, options, f"{path}.base")
 
 
 # -- parts that name models ------------------------------------------------------------------------------------------
