@@ -53,6 +53,7 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
     },
     "trainers": {
         "mnrl": "mnrl:MnrlTrainer",
+        "cross_encoder": "cross_encoder:CrossEncoderTrainer",
     },
 }
 

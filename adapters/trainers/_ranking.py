@@ -11,8 +11,6 @@ import pyarrow as pa
 
 from adapters.base import Floats, InvalidOptions
 
-_NEVER = 1e-9  # probability that stands for none, since its logarithm must be finite
-
 
 class RankedList(NamedTuple):
     """A query and its documents, each text once; the first `relevant` of them are relevant."""
@@ -68,23 +66,19 @@ def check_negatives(lists: Iterable[RankedList]) -> None:
         )
 
 
-def outnumbered(lists: Sequence[RankedList]) -> float:
-    """How many documents that are not relevant there are to a relevant one."""
-    relevant = sum(each.relevant for each in lists)
-    return (sum(len(each.documents) for each in lists) - relevant) / relevant
+def outnumbered(grades: Iterable[Sequence[float]]) -> float:
+    """How many documents that are not relevant there are to a relevant one. grades: of each list, 1 or 0."""
+    counts = [(len(each), sum(each)) for each in grades]
+    relevant = sum(count for _, count in counts)
+    return (sum(count for count, _ in counts) - relevant) / relevant
 
 
-def target(grades: npt.NDArray[np.float64], teacher: Floats | None, share: float) -> list[float]:
-    """Logarithms of the probabilities that a list-wise loss aims at.
+def shares(ranked: RankedList) -> list[float]:
+    """What a list-wise loss aims at: the probability of each document, even over the relevant ones."""
+    return [float(grade) / ranked.relevant for grade in ranked.grades]
 
-    The library takes the softmax of what it is given. Of grades 1 and 0 over eight documents that is .28 and .10,
-    almost even; of these logarithms it is what is meant.
 
-    grades: 1 or 0. teacher: its scores of the same documents, divided by the temperature; None without one. share: of
-    the probability that is the teacher's softmax; the rest goes to the relevant documents alike.
-    """
-    wanted = grades / grades.sum()
-    if teacher is not None:
-        raised = np.exp(teacher.astype(np.float64) - teacher.max())
-        wanted = (1.0 - share) * wanted + share * raised / raised.sum()
-    return [float(value) for value in np.log(np.maximum(wanted, _NEVER))]
+def mixed(wanted: Sequence[float], scores: Floats, share: float) -> list[float]:
+    """Probabilities of which a share is the softmax of a teacher's scores, and the rest as they were."""
+    raised = np.exp(scores.astype(np.float64) - scores.max())
+    return [float(value) for value in (1.0 - share) * np.asarray(wanted) + share * raised / raised.sum()]

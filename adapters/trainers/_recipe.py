@@ -103,7 +103,7 @@ class LocalTrainer(Trainer):
         tell: Callable[[TrainingStep], None],
     ) -> Trained:
         table = data.of(self.learns_from)
-        rows = self._rows(table)
+        rows = self._complete(self._rows(table))
         batches = plan_batches(rows, self.options, seed)
         task = self._task(rows, seed)
         total, learning = parameters(task.model)
@@ -140,6 +140,10 @@ class LocalTrainer(Trainer):
     @abstractmethod
     def _rows(self, table: pa.Table) -> Rows:
         """The examples, checked. Raises InvalidOptions."""
+
+    def _complete(self, rows: Rows) -> Rows:
+        """The examples with what only the training itself is worth finding out, such as a teacher's scores."""
+        return rows
 
     @abstractmethod
     def _loss(self, model: Any, rows: Rows) -> Any:
