@@ -20,6 +20,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bench.statistics.comparison import SystemFigures, against_baseline
+from bench.statistics.measures import Measure
 from bench.statistics.significance import compare_builds, compare_family, mean_interval
 
 Values: TypeAlias = npt.NDArray[np.float64]
@@ -87,6 +89,43 @@ def builds_called_different(population: Values, *, n: int, builds: int, spread: 
         compared = compare_builds(*sides, margin=None, rng=rng, family=1, resamples=2_000)
         wrong += compared.verdict in ("better", "worse")
     return wrong / draws
+
+
+def families_called_different(*, n: int, builds: Sequence[int], spread: float, draws: int, seed: int) -> float:
+    """Share of test sets in which the first verdict of a family is "better" or "worse" though all recipes are equal.
+
+    builds: of the baseline and of each system. Those of several differ by a normal shift of the whole, of this spread,
+    and each of them by query too; systems differ by query.
+    """
+    measure, wrong = Measure("nDCG", 10), 0
+    for number in range(draws):
+        rng = np.random.default_rng([seed, number])
+        systems = {
+            f"s{place}": SystemFigures({measure: _equal_recipe(n, count, spread, rng)})
+            for place, count in enumerate(builds)
+        }
+        found = against_baseline(systems, "s0", [measure], margin=None, seed=number)
+        wrong += any(by[measure].comparison.verdict in ("better", "worse") for by in found.values())
+    return wrong / draws
+
+
+def recipes_called_different(*, n: int, builds: tuple[int, int], spread: float, draws: int, seed: int) -> float:
+    """The same of two recipes of equal worth."""
+    wrong = 0
+    for number in range(draws):
+        rng = np.random.default_rng([seed, number])
+        sides = [_equal_recipe(n, count, spread, rng) for count in builds]
+        compared = compare_builds(*sides, margin=None, rng=rng, family=1, resamples=1_000)
+        wrong += compared.verdict in ("better", "worse")
+    return wrong / draws
+
+
+def _equal_recipe(n: int, builds: int, spread: float, rng: np.random.Generator) -> Values:
+    """Values (builds, n) of a system whose true mean is .5."""
+    shifts = rng.normal(0, spread, (builds, 1)) if builds > 1 else np.zeros((1, 1))
+    own = rng.normal(0, 0.1, (builds, n)) if builds > 1 else np.zeros((1, n))
+    values: Values = np.clip(0.5 + rng.normal(0, 0.1, n) + shifts + own, 0, 1)
+    return values
 
 
 def as_values(differences: Values) -> tuple[Values, Mapping[str, Values]]:

@@ -15,10 +15,11 @@ from bench.quality.oracle import Oracle
 from bench.quality.pipeline import Pipeline
 from bench.quality.ranking import Ranking
 from bench.results.model import Against, Loss, MeasureValue
-from bench.statistics.comparison import Compared, SystemFigures, against_baseline, detectable
+from bench.statistics.comparison import Compared, SystemFigures, against_baseline
+from bench.statistics.detectable import detectable
 from bench.statistics.measures import Judgements, Measure, evaluate
 from bench.statistics.per_query import PerQuery, defined, mean_over_queries
-from bench.statistics.significance import Interval, mean_interval
+from bench.statistics.significance import Interval, builds_interval
 
 ANN_RECALL_THAT_WARNS = 0.5  # at 10
 
@@ -173,16 +174,16 @@ class Evaluator:
 
     # -- summaries -----------------------------------------------------------------------------------------------
 
-    def interval(self, values: PerQuery, measure: Measure, *path: int) -> Interval:
-        """The interval of a mean over queries."""
-        there = defined(values)
+    def interval(self, values: PerQuery, measure: Measure) -> Interval:
+        """The interval of a mean over queries and builds. values: float64 (builds, n)."""
+        there = defined(values.mean(axis=0))
         clusters = None if self.clusters is None else self.clusters[there]
-        return mean_interval(values[there], rng=self._rng(1, *path), binary=measure.is_binary, clusters=clusters)
+        return builds_interval(values[:, there], rng=self._rng(1), binary=measure.is_binary, clusters=clusters)
 
     def measure_values(self, evaluated: Evaluated) -> dict[str, MeasureValue]:
         """Mean and interval of every measure of the experiment."""
         return {
-            str(measure): self._measure_value(evaluated.per_query(measure), measure, evaluated)
+            str(measure): self._measure_value(evaluated.values[measure], measure, evaluated)
             for measure in self.experiment.measures
         }
 
@@ -192,7 +193,7 @@ class Evaluator:
         if values is None or mean is None:
             return MeasureValue(mean=None, interval=None, queries=len(evaluated.failed), failed=failed)
         interval = self.interval(values, measure)
-        count = int(defined(values).sum())
+        count = int(defined(values.mean(axis=0)).sum())
         return MeasureValue(mean=mean, interval=(interval.low, interval.high), queries=count, failed=failed)
 
     def loss(self, evaluated: Evaluated) -> list[Loss]:
@@ -226,7 +227,7 @@ class Evaluator:
         values = evaluate([measure], ranking.rows[:, : max(measure.cutoff, 1)], judgements)[measure]
         assert values is not None
         values = np.where(ranking.failed, 0.0, values)
-        interval = self.interval(values, measure)
+        interval = self.interval(values[None], measure)
         return Loss(
             stage=stage,
             measure=str(measure),

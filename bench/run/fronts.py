@@ -25,7 +25,7 @@ from bench.statistics.equal_recall import Choice, Setting, attainable, choose, d
 from bench.statistics.latency_comparison import TOTAL_P95, told_apart
 from bench.statistics.measures import Measure, evaluate
 from bench.statistics.per_query import PerQuery, QueryFlags, defined, mean_over_queries
-from bench.statistics.significance import mean_interval
+from bench.statistics.significance import builds_interval
 
 _ANN_OF_FRONT = 10
 
@@ -96,7 +96,7 @@ class EqualRecall:
                 choosing = self._choosing & there
                 groups = None if clusters is None else clusters[choosing]
                 bounds = {
-                    s.name: lower_bound(s.values.mean(axis=0)[choosing], measure, rng=self._rng(1), clusters=groups)
+                    s.name: lower_bound(s.values[:, choosing], measure, rng=self._rng(1), clusters=groups)
                     for s in settings
                     if choosing.any()
                 }
@@ -168,10 +168,10 @@ class EqualRecall:
             reported = chosen.values[:, reporting]
             mean = float(reported.mean())
             clusters = self._evaluator.clusters
-            found = mean_interval(
-                reported.mean(axis=0),
+            found = builds_interval(
+                reported,
                 rng=self._rng(2),
-                binary=row.measure.is_binary and len(reported) == 1,
+                binary=row.measure.is_binary,
                 clusters=None if clusters is None else clusters[reporting],
             )
             interval = (found.low, found.high)

@@ -14,12 +14,11 @@ from bench.statistics.arrays import Labels
 from bench.statistics.measures import Measure
 from bench.statistics.per_query import PerQuery, QueryFlags, defined
 from bench.statistics.significance import (
-    PRIOR_DEVIATION,
     Comparison,
+    compare_alone,
     compare_builds,
     compare_exploratory,
     compare_family,
-    detectable_difference,
 )
 
 FEWEST_BUILDS = 3  # whose spread says anything of how an unseeded build varies
@@ -101,16 +100,11 @@ def against_baseline(
         if not common.any():
             continue
         groups = None if clusters is None else clusters[common]
+        family = {name: others[name] for name in measured}
         if number == 0:
-            family = {name: others[name] for name in measured}
             results = _family(measure, base, family, common, margin=margin, seed=seed, clusters=groups)
         else:
-            results = {
-                name: compare_exploratory(
-                    reference[common], values[common], rng=_rng(seed, _EXPLORATORY, number), clusters=groups
-                )
-                for name, values in measured.items()
-            }
+            results = _exploratory(measure, base, family, common, number=number, seed=seed, clusters=groups)
         for name, comparison in results.items():
             found[name][measure] = Compared(comparison, float(reference[common].mean()))
     return found
@@ -127,27 +121,37 @@ def _family(
     clusters: Labels | None,
 ) -> dict[str, Comparison]:
     """common: the queries that are compared, bool (n,). clusters: of those queries."""
-    reference, own = base.values[measure], {name: of.values[measure] for name, of in others.items()}
-    assert reference is not None
-    stacks = {name: values for name, values in own.items() if values is not None}
+    reference, stacks = _stacks(measure, base, others, common)
     withheld = {name for name, of in others.items() if of.partial or of.by_chance(measure)}
     if base.by_chance(measure):
         withheld = set(others)
-    results = compare_family(
-        reference.mean(axis=0)[common],
-        {name: values.mean(axis=0)[common] for name, values in stacks.items()},
-        margin=margin,
-        rng=_rng(seed, _FAMILY),
-        clusters=clusters,
-        never_better=withheld,
-    )
+    if not _spreads(reference, *stacks.values()):
+        return compare_family(
+            reference.mean(axis=0),
+            {name: values.mean(axis=0) for name, values in stacks.items()},
+            margin=margin,
+            rng=_rng(seed, _FAMILY),
+            clusters=clusters,
+            never_better=withheld,
+        )
+    results: dict[str, Comparison] = {}
     for name, values in stacks.items():
-        if measure.kind == "ANN" and max(len(reference), len(values)) >= FEWEST_BUILDS:
+        if _spreads(reference, values):
             results[name] = compare_builds(
-                reference[:, common],
-                values[:, common],
+                reference,
+                values,
                 margin=margin,
                 rng=_rng(seed, _BUILDS),
+                family=len(stacks),
+                clusters=clusters,
+                may_be_better=name not in withheld,
+            )
+        else:
+            results[name] = compare_alone(
+                reference[0],
+                values[0],
+                margin=margin,
+                rng=_rng(seed, _FAMILY),
                 family=len(stacks),
                 clusters=clusters,
                 may_be_better=name not in withheld,
@@ -155,34 +159,56 @@ def _family(
     return results
 
 
+def _exploratory(
+    measure: Measure,
+    base: SystemFigures,
+    others: Mapping[str, SystemFigures],
+    common: QueryFlags,
+    *,
+    number: int,
+    seed: int,
+    clusters: Labels | None,
+) -> dict[str, Comparison]:
+    """number: the measure's place among all. The rest as in `_family`."""
+    reference, stacks = _stacks(measure, base, others, common)
+    results: dict[str, Comparison] = {}
+    for name, values in stacks.items():
+        rng = _rng(seed, _EXPLORATORY, number)
+        if _spreads(reference, values):
+            compared = compare_builds(reference, values, margin=None, rng=rng, family=1, clusters=clusters)
+            results[name] = compared.exploratory()
+        else:
+            results[name] = compare_exploratory(reference[0], values[0], rng=rng, clusters=clusters)
+    return results
+
+
+def _stacks(
+    measure: Measure, base: SystemFigures, others: Mapping[str, SystemFigures], common: QueryFlags
+) -> tuple[PerQuery, dict[str, PerQuery]]:
+    """Values (builds, n) of the baseline and of the others, of the queries that are compared."""
+    reference = base.values[measure]
+    assert reference is not None
+    own = {name: of.values[measure] for name, of in others.items()}
+    return reference[:, common], {name: values[:, common] for name, values in own.items() if values is not None}
+
+
+def _spreads(*stacks: PerQuery) -> bool:
+    """Whether any of them has several builds or seeds, over which it may come out differently."""
+    return max(map(len, stacks)) > 1
+
+
 def differ(one: PerQuery, other: PerQuery, *, rng: np.random.Generator, clusters: Labels | None = None) -> bool:
     """Whether two systems are told apart by a measure. one, other: float64 (builds, n) of the same queries."""
-    first, second = one.mean(axis=0), other.mean(axis=0)
-    common = defined(first) & defined(second)
+    common = defined(one.mean(axis=0)) & defined(other.mean(axis=0))
     if not common.any():
         return False
     groups = None if clusters is None else clusters[common]
-    compared = compare_family(first[common], {"other": second[common]}, margin=None, rng=rng, clusters=groups)
-    return compared["other"].verdict != "undecided"
-
-
-def detectable(
-    systems: Mapping[str, SystemFigures], baseline: str | None, measure: Measure, *, queries: int, family: int
-) -> float:
-    """The smallest true difference from the baseline that so many queries show with 80 % power, by the largest
-    deviation of the systems' differences, or by a prior one where none is known. family: systems that are compared."""
-    reference = None if baseline is None or baseline not in systems else systems[baseline].mean_over_builds(measure)
-    deviations: list[float] = []
-    for name, of in systems.items():
-        values = of.mean_over_builds(measure)
-        if name == baseline or reference is None or values is None:
-            continue
-        differences = values - reference
-        differences = differences[defined(differences)]
-        if len(differences) > 1:
-            deviations.append(float(np.std(differences, ddof=1)))
-    deviation = max(deviations, default=0.0) or PRIOR_DEVIATION
-    return detectable_difference(queries, deviation=deviation, family=max(1, family))
+    first, second = one[:, common], other[:, common]
+    if _spreads(first, second):
+        compared = compare_builds(first, second, margin=None, rng=rng, family=1, clusters=groups)
+    else:
+        compared = compare_alone(first[0], second[0], margin=None, rng=rng, family=1, clusters=groups)
+    return compared.verdict != "undecided"
 
 
 def _rng(seed: int, *use: int) -> np.random.Generator:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bench.statistics.measures import Measure
 from bench.statistics.per_query import PerQuery, QueryFlags
-from bench.statistics.significance import mean_interval
+from bench.statistics.significance import builds_interval, mean_interval
 
 ONE_SIDED = 0.95
 
@@ -60,18 +60,18 @@ def lower_bound(
     rng: np.random.Generator,
     clusters: npt.NDArray[np.integer] | None = None,
 ) -> float:
-    """One-sided 95 % lower bound of the mean of values (n,).
+    """One-sided 95 % lower bound of the mean of values (builds, n), over queries and builds.
 
     Where all values are equal a bootstrap has nothing to resample, and a bound on unseen misses would lie below the
     bound of values with one miss: a perfect setting would look worse than an imperfect one. So equal values get the
     bound of values in which one query missed one of its k documents.
     """
-    binary = measure.is_binary and bool(np.isin(values, (0.0, 1.0)).all())  # means over builds need not be 0 or 1
+    binary = measure.is_binary
     level = 2 * ONE_SIDED - 1
-    low = mean_interval(values, rng=rng, binary=binary, clusters=clusters, level=level).low
-    if binary or len(values) < 2 or np.ptp(values) > 0 or values[0] <= 0:
+    low = builds_interval(values, rng=rng, binary=binary, clusters=clusters, level=level).low
+    if binary or values.shape[1] < 2 or np.ptp(values) > 0 or values[0, 0] <= 0:
         return low
-    missed = values.copy()
+    missed = values[0].copy()
     missed[0] = max(0.0, missed[0] - 1 / measure.cutoff)
     return max(low, mean_interval(missed, rng=rng, clusters=clusters, level=level).low)
 
@@ -88,7 +88,7 @@ def choose(bounds: Mapping[str, float], settings: Sequence[Setting], target: flo
 
 def attainable(count: int, measure: Measure, rng: np.random.Generator) -> float:
     """The lower bound of a setting that misses nothing on `count` queries: no higher target can be shown reached."""
-    return lower_bound(np.ones(count), measure, rng=rng)
+    return lower_bound(np.ones((1, count)), measure, rng=rng)
 
 
 def dominated(quality: Sequence[float], cost: Sequence[float]) -> list[bool]:

@@ -186,7 +186,12 @@ def two_levels(
     base: Values, stack: Values, clusters: Labels | None, rng: np.random.Generator, resamples: int
 ) -> tuple[float, float, float]:
     """Standard error of the mean difference, the part of it that more queries do not lessen (from builds), and degrees
-    of freedom."""
+    of freedom.
+
+    What a build does to single queries varies with both. Resampling both counts it three times: with the queries, with
+    the builds and with the two together. Two of these are taken off again, as an analysis of variance of two crossed
+    random factors does; the error is never less than that of the queries alone.
+    """
     sums, sizes = grouped(np.concatenate((stack, base)).T, clusters)
     totals = resampled_totals(np.column_stack((sums, sizes)), rng, resamples)
     per_build = totals[:, :-1] / totals[:, -1:]
@@ -194,14 +199,34 @@ def two_levels(
     drawn -= (per_build[:, len(stack) :] * _build_weights(len(base), rng, resamples)).sum(axis=1)
 
     groups = len(sums)
+    larger = groups / max(groups - 1, 1) / sizes.sum() ** 2
     d = sums[:, : len(stack)].mean(axis=1) - sums[:, len(stack) :].mean(axis=1)
     rest = d - sizes * (d.sum() / sizes.sum())
-    parts = [((rest**2).sum() * groups / max(groups - 1, 1) / sizes.sum() ** 2, groups - 1)]
-    parts += [(side.mean(axis=1).var(ddof=1) / len(side), len(side) - 1) for side in (stack, base) if len(side) > 1]
+    of_queries = float((rest**2).sum() * larger)
+    varied = [side for side in (sums[:, : len(stack)], sums[:, len(stack) :]) if side.shape[1] > 1]
+    of_builds = [(float((side.sum(axis=0) / sizes.sum()).var(ddof=1)) / side.shape[1], side.shape[1] - 1)
+                 for side in varied]  # fmt: skip
+    of_both = sum(_crossed(side, sizes) * larger for side in varied)
+    squared = max(float(drawn.var(ddof=1)) - 2 * of_both, of_queries)
+    fixed = math.sqrt(max(sum(part for part, _ in of_builds) - of_both, 0.0))
+    freedom = satterthwaite(squared, [(of_queries, groups - 1), *of_builds])
+    return (math.sqrt(squared) if groups > 1 else math.inf), fixed, freedom
+
+
+def _crossed(side: Values, sizes: Values) -> float:
+    """How far builds differ in single groups beyond their differences on the whole: a sum of squares over the groups,
+    of the mean of side's builds. side: sums (groups, builds). sizes: (groups,)."""
+    builds = side.shape[1]
+    rest = side - sizes[:, None] * (side.sum(axis=0) / sizes.sum())
+    rest -= rest.mean(axis=1, keepdims=True)
+    return float((rest**2).sum() / (builds - 1) / builds)
+
+
+def satterthwaite(squared: float, parts: Sequence[tuple[float, int]]) -> float:
+    """Degrees of freedom of a squared error that is made of independent parts, each with its own; those of the first
+    where no part varies. Source: Satterthwaite 1946."""
     below = sum(part**2 / freedom for part, freedom in parts if freedom)
-    freedom = sum(part for part, _ in parts) ** 2 / below if below > 0 else float(groups - 1)
-    fixed = math.sqrt(sum(part for part, _ in parts[1:]))
-    return (float(drawn.std(ddof=1)) if groups > 1 else math.inf), fixed, float(freedom)
+    return float(squared**2 / below if below > 0 else parts[0][1])
 
 
 def _build_weights(builds: int, rng: np.random.Generator, resamples: int) -> Values:

@@ -1,6 +1,7 @@
 """Intervals, paired tests and verdicts, from per-query values of measures that lie in [0, 1].
 
-Every interval speaks of the sampling of queries (and, in `compare_builds`, of index builds), of nothing else.
+Every interval speaks of the sampling of queries and, where a system has several builds, of these, of nothing else. A
+build is one of what comes out differently each time it is made: an index, or a model that was trained by one seed.
 Randomness comes in as a Generator. The order of the queries never matters: rows are put in an order of their own
 before anything is drawn, so equal inputs with equal seeds give equal answers however they were shuffled.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -20,11 +21,7 @@ from bench.statistics.resampling import ROUNDING, bca, flip, grouped, two_levels
 
 Verdict: TypeAlias = Literal["better", "not_worse", "worse", "undecided"]
 
-# Standard deviation of per-query differences assumed while nothing is measured yet: the median of 15 measured ones,
-# nDCG@10 on test splits, for BM25 - MiniLM / static - MiniLM / BM25 - static: SciFact .35 .37 .37, hardware_reviews
-# .40 .38 .31, banking77 .35 .28 .35, XQuAD (en) .19 .19 .20, KLUE NLI (ko) .51 .48 .40.
-PRIOR_DEVIATION = 0.35
-
+_RAREST_FLIPS = 20  # that a critical value rests on
 _SLACK = 1e-5  # relative; a flip that reproduces the observed statistic may differ from it by float32 rounding
 
 
@@ -55,6 +52,10 @@ class Comparison:
     wins: int
     ties: int
     losses: int
+
+    def exploratory(self) -> Comparison:
+        """The same without a test and its verdict, for a measure that does not decide."""
+        return replace(self, p=None, p_corrected=None, verdict=None, queries_to_decide=None)
 
 
 def mean_interval(
@@ -87,6 +88,32 @@ def mean_interval(
         unseen = 1 - ((1 - level) / 2) ** (1 / len(sums))
         return Interval(mean * (1 - unseen), mean + (1 - mean) * unseen)
     return Interval(*bca(sums[:, 0], sizes, rng, resamples, level))
+
+
+def builds_interval(
+    values: Values,
+    *,
+    rng: np.random.Generator,
+    binary: bool = False,
+    clusters: Labels | None = None,
+    resamples: int = 10_000,
+    level: float = 0.95,
+) -> Interval:
+    """Interval of a measure's mean over queries and builds.
+
+    values: float64 (builds, n). The rest as in `mean_interval`, which one build gets. Several are resampled with the
+    queries, as in `compare_builds`. Where nothing varies it is the interval of the queries alone.
+    """
+    stack = _checked_builds(values, "values")
+    if len(stack) == 1:
+        return mean_interval(stack[0], rng=rng, binary=binary, clusters=clusters, resamples=resamples, level=level)
+    error, _, freedom = two_levels(np.zeros((1, stack.shape[1])), stack, clusters, rng, resamples)
+    if error <= ROUNDING or not math.isfinite(error):
+        alike = stack.mean(axis=0)
+        whole = binary and bool(np.isin(alike, (0.0, 1.0)).all())
+        return mean_interval(alike, rng=rng, binary=whole, clusters=clusters, resamples=resamples, level=level)
+    mean, half = float(stack.mean()), _student(0.0, error, freedom, level, 1)[0] * error
+    return Interval(max(0.0, mean - half), min(1.0, mean + half))
 
 
 def compare_family(
@@ -130,12 +157,38 @@ def compare_family(
         sums, sizes, flips=flips, rng=rng, level=level,
         centres=lambda means: [means, *(np.full(len(names), bound) for bound in bounds)],
     )  # fmt: skip
-    fewest, foreseen = fewest_groups(level) - len(sums), min(tested.critical, _two_sided(level, len(names)))
+    fewest, foreseen = fewest_groups(level) - len(sums), min(tested.critical, two_sided(level, len(names)))
     comparisons = {
         name: _judge_tested(differences[:, j], tested, j, foreseen, margin, name not in never_better, fewest)
         for j, name in enumerate(names)
     }
     return {name: comparisons[name] for name in systems}
+
+
+def compare_alone(
+    baseline: Values,
+    values: Values,
+    *,
+    margin: float | None,
+    rng: np.random.Generator,
+    family: int,
+    clusters: Labels | None = None,
+    may_be_better: bool = True,
+    level: float = 0.95,
+) -> Comparison:
+    """A system of one build against a baseline of one build, in a family of which others have several: the sign-flip
+    test of `compare_family` for this system alone, Bonferroni over the family in p_corrected and in the interval.
+
+    baseline, values: float64 (n,). The critical value lies among the rarest 20 flips or more, however large the family.
+    """
+    rarest = 1 - (1 - level) / family
+    flips = max(20_000, math.ceil(_RAREST_FLIPS / (1 - rarest)))
+    compared = compare_family(
+        baseline, {"": values}, margin=margin, rng=rng, flips=flips, clusters=clusters, level=rarest,
+        never_better=() if may_be_better else ("",),
+    )[""]  # fmt: skip
+    assert compared.p is not None
+    return replace(compared, p_corrected=min(1.0, compared.p * family))
 
 
 class FamilyTest(NamedTuple):
@@ -240,14 +293,16 @@ def compare_builds(
     may_be_better: bool = True,
     level: float = 0.95,
 ) -> Comparison:
-    """A system against the baseline where an index comes out differently each time it is built.
+    """A system against the baseline where something of either comes out differently each time it is made: an index,
+    or a model that is trained by another seed.
 
     baseline, values: float64 (builds, n) in [0, 1]; the numbers of builds may differ. One build counts as fixed,
-    which is right for exact search and BM25 and otherwise calls for may_be_better=False. family: number of systems
-    against the baseline, for Bonferroni in p_corrected and in the interval. Two-level bootstrap: builds of either
-    side and queries (or groups of them) are resampled, the queries in pairs. Three builds resampled show only two
-    thirds of their variance, and know it badly: their deviations are stretched by sqrt(b / (b - 1)), and the
-    bootstrap's standard error is multiplied by Student's t with Satterthwaite's degrees of freedom.
+    which is right for exact search and BM25; of a trained model the verdict is then on this model and not on its
+    recipe, and an unseeded index calls for may_be_better=False. family: number of systems against the baseline, for
+    Bonferroni in p_corrected and in the interval. Two-level bootstrap (`two_levels`): builds of either side and queries
+    (or groups of them) are resampled, the queries in pairs. Three builds resampled show only two thirds of their
+    variance, and know it badly: their deviations are stretched by sqrt(b / (b - 1)), and the bootstrap's standard error
+    is multiplied by Student's t with Satterthwaite's degrees of freedom.
     wins, ties and losses compare each query's mean over builds. Raises ValueError as `compare_family` does.
     """
     base, stack = _checked_builds(baseline, "baseline"), _checked_builds(values, "values")
@@ -270,17 +325,6 @@ def compare_builds(
         may_be_better=may_be_better,
         fewest=0,
     )
-
-
-def detectable_difference(n: int, *, deviation: float, family: int, level: float = 0.95, power: float = 0.8) -> float:
-    """The smallest true difference that n paired queries show with this power, Bonferroni over the family.
-
-    deviation: standard deviation of per-query differences; family: number of systems against the baseline, >= 1.
-    (z_{1 - alpha/2m} + z_power) * deviation / sqrt(n). Raises ValueError for n or family below 1.
-    """
-    if n < 1 or family < 1:
-        raise ValueError(f"A detectable difference needs queries and systems, got n={n}, family={family}.")
-    return (_two_sided(level, family) + NormalDist().inv_cdf(power)) * deviation / math.sqrt(n)
 
 
 def _checked(values: Values, name: str) -> Values:
@@ -309,7 +353,7 @@ def _differences(baseline: Values, values: Values, name: str) -> Values:
 
 
 def _wilson(mean: float, n: int, level: float) -> Interval:
-    z2 = _two_sided(level, 1) ** 2
+    z2 = two_sided(level, 1) ** 2
     centre = (mean + z2 / (2 * n)) / (1 + z2 / n)
     half = math.sqrt(z2 * mean * (1 - mean) / n + z2 * z2 / (4 * n * n)) / (1 + z2 / n)
     return Interval(max(0.0, min(mean, centre - half)), min(1.0, max(mean, centre + half)))
@@ -376,7 +420,8 @@ def _wins_ties_losses(d: Values) -> tuple[int, int, int]:
     return int((d > 0).sum()), int((d == 0).sum()), int((d < 0).sum())
 
 
-def _two_sided(level: float, family: int) -> float:
+def two_sided(level: float, family: int) -> float:
+    """The normal distribution's critical value, Bonferroni over the family."""
     return NormalDist().inv_cdf(1 - (1 - level) / (2 * family))
 
 

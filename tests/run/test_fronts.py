@@ -67,14 +67,14 @@ def test_the_same_seed_splits_the_same_way() -> None:
 def test_the_bound_lies_below_the_mean_and_closes_in_with_more_queries() -> None:
     few, many = np.tile([0.8, 1.0], 20), np.tile([0.8, 1.0], 400)
     # Mean .9, deviation .1: the bound is about .9 - 1.645 · .1 / √n, .874 for 40 queries and .894 for 800.
-    assert lower_bound(few, ANN, rng=rng()) == pytest.approx(0.874, abs=0.004)
-    assert lower_bound(many, ANN, rng=rng()) == pytest.approx(0.894, abs=0.002)
+    assert lower_bound(few[None], ANN, rng=rng()) == pytest.approx(0.874, abs=0.004)
+    assert lower_bound(many[None], ANN, rng=rng()) == pytest.approx(0.894, abs=0.002)
 
 
 def test_the_bound_holds_for_nineteen_of_twenty_samples() -> None:
     """Recall of 0.8 or 1.0 with equal chance has the true mean .9."""
     draw = rng(1)
-    held = [lower_bound(draw.choice([0.8, 1.0], 100), ANN, rng=rng(2)) <= 0.9 for _ in range(150)]
+    held = [lower_bound(draw.choice([0.8, 1.0], (1, 100)), ANN, rng=rng(2)) <= 0.9 for _ in range(150)]
     # 95 % of 150 is 142.5 with a deviation of 2.7.
     assert 134 <= sum(held) <= 150
 
@@ -83,7 +83,7 @@ def test_the_bound_holds_for_nineteen_of_twenty_samples() -> None:
 def test_missing_nothing_is_never_worth_less_than_missing_something(count: int) -> None:
     missed = np.ones(count)
     missed[0] = 0.9
-    assert attainable(count, ANN, rng()) >= lower_bound(missed, ANN, rng=rng())
+    assert attainable(count, ANN, rng()) >= lower_bound(missed[None], ANN, rng=rng())
 
 
 def test_what_a_few_queries_cannot_show_is_not_claimed() -> None:
@@ -92,7 +92,7 @@ def test_what_a_few_queries_cannot_show_is_not_claimed() -> None:
 
 def test_a_single_query_shows_next_to_nothing() -> None:
     # The bound on what was not met, with one query: .05 of 1.
-    assert lower_bound(np.ones(1), ANN, rng=rng()) == pytest.approx(0.05)
+    assert lower_bound(np.ones((1, 1)), ANN, rng=rng()) == pytest.approx(0.05)
 
 
 # -- the choice --------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_luck_in_the_choice_is_not_in_the_report() -> None:
     chosen: its deviation there is .1 / √40 = .016, and the largest of 30 lies some 2 of them above."""
     values = rng(7).choice([0.8, 1.0], (30, 80))
     choosing, reporting = halves(80, rng(8))
-    bounds = {str(i): lower_bound(row[choosing], ANN, rng=rng()) for i, row in enumerate(values)}
+    bounds = {str(i): lower_bound(row[None, choosing], ANN, rng=rng()) for i, row in enumerate(values)}
     settings = [Setting(str(i), row[None], 1.0) for i, row in enumerate(values)]
     lucky = choose(bounds, settings, max(bounds.values())).setting
     assert lucky is not None

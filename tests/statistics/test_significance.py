@@ -15,7 +15,6 @@ from bench.statistics.significance import (
     compare_builds,
     compare_exploratory,
     compare_family,
-    detectable_difference,
     mean_interval,
 )
 from tests.simulations import builds_called_different, called_different, differences_covered, mean_covered
@@ -318,14 +317,6 @@ def test_more_queries_needed_from_the_present_estimate() -> None:
 
 def test_a_difference_of_zero_foresees_no_end() -> None:
     assert compare(np.tile([-0.1, 0.1], 50)).queries_to_decide is None
-
-
-def test_smallest_detectable_difference() -> None:
-    # (1.95996 + .84162)·.4/√300 = .06470; for five systems z of 1 - .05/10 is 2.57583: .07892
-    assert detectable_difference(300, deviation=0.4, family=1) == pytest.approx(0.06470, abs=1e-5)
-    assert detectable_difference(300, deviation=0.4, family=5) == pytest.approx(0.07892, abs=1e-5)
-    with pytest.raises(ValueError, match="needs queries"):
-        detectable_difference(0, deviation=0.4, family=1)
 
 
 # Other measures, and builds

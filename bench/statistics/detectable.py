@@ -1,0 +1,116 @@
+"""The smallest difference that a test set shows: foreseen before a run, and known from its values after it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.statistics.comparison import SystemFigures
+from bench.statistics.measures import Measure
+from bench.statistics.per_query import defined
+from bench.statistics.resampling import satterthwaite
+from bench.statistics.significance import two_sided
+
+# Standard deviation of per-query differences assumed while nothing is measured yet: the median of 15 measured ones,
+# nDCG@10 on test splits, for BM25 - MiniLM / static - MiniLM / BM25 - static: SciFact .35 .37 .37, hardware_reviews
+# .40 .38 .31, banking77 .35 .28 .35, XQuAD (en) .19 .19 .20, KLUE NLI (ko) .51 .48 .40.
+PRIOR_DEVIATION = 0.35
+
+# Standard deviation between seeds of a mean over the test queries, assumed while nothing is measured yet: the median of
+# four measured ones, nDCG@10 of static vectors (wordllama) trained by multiple negatives ranking, one epoch, batch 64:
+# banking77 .0018 (2,000 pairs, 24 seeds), api_docs .0049, hardware_reviews .0056, SciFact .0170 (all pairs, 8 seeds).
+PRIOR_SPREAD_OF_SEEDS = 0.005
+
+
+class Spread(NamedTuple):
+    """How far builds of a system differ. deviation: standard deviation of a build's mean over the queries."""
+
+    deviation: float
+    builds: int
+
+
+def detectable_difference(
+    n: int,
+    *,
+    deviation: float,
+    family: int,
+    spreads: Sequence[Spread] = (),
+    level: float = 0.95,
+    power: float = 0.8,
+) -> float:
+    """The smallest true difference that n paired queries show with this power, Bonferroni over the family.
+
+    deviation: standard deviation of per-query differences; family: number of systems against the baseline, >= 1.
+    spreads: of those of the two sides that have several builds. (z_{1 - alpha/2m} + z_power) * deviation / sqrt(n);
+    with builds that spread the error is sqrt(deviation^2 / n + sum of spread^2 / builds), and t by the degrees of
+    freedom that `compare_builds` has stands in the place of z. Raises ValueError for n, family or builds below 1.
+    """
+    if n < 1 or family < 1 or any(side.builds < 1 for side in spreads):
+        raise ValueError(f"A detectable difference needs queries, systems and builds, got {n=}, {family=}, {spreads=}.")
+    parts = [(side.deviation**2 / side.builds, side.builds - 1) for side in spreads if side.builds > 1]
+    if not any(part for part, _ in parts):
+        return (two_sided(level, family) + NormalDist().inv_cdf(power)) * deviation / math.sqrt(n)
+    from scipy.special import stdtrit
+
+    squared = deviation**2 / n + sum(part for part, _ in parts)
+    freedom = satterthwaite(squared, [(deviation**2 / n, n - 1), *parts])
+    decides = stdtrit(freedom, 1 - (1 - level) / (2 * family))
+    return float((decides + stdtrit(freedom, power)) * math.sqrt(squared))
+
+
+def detectable(
+    systems: Mapping[str, SystemFigures],
+    baseline: str | None,
+    measure: Measure,
+    *,
+    queries: int,
+    family: int,
+    seeds: Mapping[str, int] | None = None,
+) -> float:
+    """The smallest true difference from the baseline that so many queries show with 80 % power, whatever system it is.
+
+    By the deviations of the systems' differences and by how far their builds differ, or by prior ones where none are
+    known. family: systems that are compared. seeds: by system, how many seeds its trained models have; a system that
+    uses none is left out. One seed counts as fixed: the verdict is then on this very model.
+    """
+    family = max(1, family)
+    known = [
+        detectable_difference(queries, deviation=deviation, family=family, spreads=spreads)
+        for deviation, spreads in _seen(systems, baseline, measure)
+        if deviation or any(side.deviation for side in spreads)
+    ]
+    return max(known) if known else _foreseen(baseline, queries=queries, family=family, seeds=seeds or {})
+
+
+def _seen(
+    systems: Mapping[str, SystemFigures], baseline: str | None, measure: Measure
+) -> Iterator[tuple[float, list[Spread]]]:
+    """Of each system, the deviation of its differences from the baseline and how far either side's builds differ."""
+    reference = None if baseline is None or baseline not in systems else systems[baseline].values.get(measure)
+    for name, of in systems.items():
+        values = of.values.get(measure)
+        if name == baseline or reference is None or values is None:
+            continue
+        differences = values.mean(axis=0) - reference.mean(axis=0)
+        common = defined(differences)
+        if common.sum() > 1:
+            sides = [side[:, common].mean(axis=1) for side in (values, reference)]
+            spreads = [Spread(float(np.std(side, ddof=1)), len(side)) for side in sides if len(side) > 1]
+            yield float(np.std(differences[common], ddof=1)), spreads
+
+
+def _foreseen(baseline: str | None, *, queries: int, family: int, seeds: Mapping[str, int]) -> float:
+    sides = {(count, seeds.get(baseline or "", 1)) for name, count in seeds.items() if name != baseline}
+    return max(
+        detectable_difference(
+            queries,
+            deviation=PRIOR_DEVIATION,
+            family=family,
+            spreads=[Spread(PRIOR_SPREAD_OF_SEEDS, count) for count in pair if count > 1],
+        )
+        for pair in sides or {(1, seeds.get(baseline or "", 1))}
+    )
