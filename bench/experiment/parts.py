@@ -337,15 +337,18 @@ class Experiment:
     def builds_of(self, system: System) -> int:
         """How many builds a system has: one for each seed of its models and for each build of an index that training
         can change. Where it has both, seed i goes with build i."""
-        builds = 1
+        stores = [node.system.store for node in system.nodes()]
+        unseeded = any(store is not None and not store.kind.reproducible for store in stores)
+        return max(self.seeds_of(system), self.settings.builds if unseeded else 1)
+
+    def seeds_of(self, system: System) -> int:
+        """How many seeds the models have that are trained for a system; 1 also where none is."""
+        seeds = [1]
         for node in system.nodes():
             pair, reranker = node.system.encoders, node.system.reranker
-            names = [plain_name(name) for name, _ in pair.roles] if pair else []
-            builds = max(builds, *(self.encoders[name].seeds for name in names), 1)
-            builds = max(builds, self.rerankers[plain_name(reranker)].seeds if reranker else 1)
-            if node.system.store is not None and not node.system.store.kind.reproducible:
-                builds = max(builds, self.settings.builds)
-        return builds
+            seeds += [self.encoders[plain_name(name)].seeds for name, _ in (pair.roles if pair else ())]
+            seeds += [self.rerankers[plain_name(reranker)].seeds] if reranker else []
+        return max(seeds)
 
     def at(self, system: System, build: int) -> System:
         """One build of a system, from 0. What it fuses is of the same build, as far as it has several."""

@@ -272,6 +272,7 @@ class Evaluator:
             self.experiment.primary,
             queries=self.pipeline.dataset.judged,
             family=len(self.experiment.systems) - 1,
+            seeds={system.name: self.experiment.seeds_of(system) for system in self.experiment.systems},
         )
 
 

@@ -40,6 +40,7 @@ from bench.quality.stages import Emit
 from bench.run.build_time import BuildTimes
 from bench.run.costs import Costs, encoders_in_use
 from bench.run.preflight import prepare
+from bench.statistics.detectable import PRIOR_SPREAD_OF_SEEDS
 from bench.statistics.equal_recall import attainable
 
 _HUB_NOT_ASKED = (
@@ -84,18 +85,32 @@ class _Plan:
             f"{counted(dataset.documents, 'document')} · fingerprint {dataset.fingerprint[:12]}",
             f"{counted(len(self.experiment.systems), 'system')}, first measure {self.experiment.primary}",
         ]
-        if self.experiment.baseline is not None:
-            smallest = Evaluator(self.pipeline).detectable_difference()
-            lines.append(
-                f"differences under {smallest:.3f} {self.experiment.primary} cannot be detected by this test set "
-                "(80 % power, deviation of differences assumed as in earlier real runs)"
-            )
+        lines += self._detectable()
         lines += self._targets()
         lines += self._run_files()
         lines += ["", "quality pass", *self._embedding(), *self._indexes(), *self._searches(), *self._reranking()]
         lines += ["", "latency pass", *self._latency(), *self._bill(), "", "systems"]
         lines += [f"  {system.name}" for system in self.experiment.systems]
         return "\n".join(lines) + "\n"
+
+    def _detectable(self) -> list[str]:
+        """The smallest difference that this test set shows, and what was assumed for it."""
+        if self.experiment.baseline is None:
+            return []
+        smallest = Evaluator(self.pipeline).detectable_difference()
+        assumed = "deviation of differences assumed as in earlier real runs"
+        if any(self.experiment.seeds_of(system) > 1 for system in self.experiment.systems):
+            assumed += f", and seeds of a model assumed to differ by {PRIOR_SPREAD_OF_SEEDS:g} as in earlier trainings"
+        return [
+            f"differences under {smallest:.3f} {self.experiment.primary} cannot be detected by this test set "
+            f"(80 % power, {assumed})",
+            *(
+                f"models.{model.name}: one seed, so verdicts are on this very model; how far another training would "
+                "differ is not tried: seeds: 3"
+                for model in self.experiment.models.values()
+                if model.seeds == 1
+            ),
+        ]
 
     def _targets(self) -> list[str]:
         """The targets that no setting can be shown to reach with this many queries."""
