@@ -99,7 +99,10 @@ class _Alike:
         """The place of the nearest other, how many words both hold, and how many either does."""
         words = frozenset(self._texts[place])
         best: tuple[float, int, int, int] | None = None
+        fewest, most = LEAST_ALIKE * len(words), len(words) / LEAST_ALIKE
         for other in {at for word in _prefix(self._texts[place]) for at in self._holding.get(word, ())}:
+            if not fewest <= len(self._sets[other]) <= most:
+                continue
             shared = len(words & self._sets[other])
             either = len(words) + len(self._sets[other]) - shared
             if shared >= LEAST_ALIKE * either:

@@ -95,8 +95,9 @@ def read_scored(
     InvalidOptions for leaks that are refused, too few pairs, and scores that are all alike.
     """
     files = _files(path)
-    rows = {split: sorted(_read(file, split)) for split, file in files.items()}
-    lowest, highest, notes = _scale(data, [row for found in rows.values() for row in found])
+    read = {split: _read(file, split) for split, file in files.items()}
+    lowest, highest, notes = _scale(data, [row for found in read.values() for row in found])
+    rows = {split: sorted(found) for split, found in read.items()}
     tested = {row.key for row in rows.get("test", ())}
     given, held = rows["train"], {row.key: row for split in ("test", "dev") for row in rows.get(split, ())}
     leaked = [_leak(row, held[row.key]) for row in given if row.key in held]
