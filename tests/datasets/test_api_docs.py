@@ -148,3 +148,10 @@ def test_a_package_that_is_not_installed_is_named() -> None:
     with pytest.raises(MissingDependency, match="needs the module no_such_package, which is not installed"):
         source.check()
     assert "no_such_package" not in sys.modules
+
+
+def test_both_halves_are_splits_and_a_limit_is_about_the_one_that_was_asked_for() -> None:
+    source = ApiDocs(ApiDocs.Options(packages=("numpy",), limit=20), Context())
+    assert source.splits() == ("train", "test")
+    train = source.of_split("train")
+    assert (train.judged_split, train.options.limit) == ("train", None)

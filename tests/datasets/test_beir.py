@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -294,3 +295,37 @@ def test_a_data_set_in_the_hubs_cache_is_read_through_its_links(tmp_path: Path) 
         (snapshot / name).rename(snapshot.parent.parent / "blobs" / name)
         (snapshot / name).symlink_to(Path("../../blobs") / name)
     assert read(snapshot).corpus.num_rows == 60
+
+
+@pytest.mark.parametrize(
+    ("files", "splits"),
+    [
+        (["train.tsv", "test.tsv"], ("test", "train")),
+        (["qrels.dev.txt.gz", "test.qrels"], ("dev", "test")),
+        (["train.jsonl", "README.md", ".hidden.tsv"], ("train",)),
+        (["train.v2.tsv"], ("train.v2",)),
+        ([], ()),
+    ],
+)
+def test_the_splits_are_the_files_of_judgements_and_each_can_be_loaded(
+    tmp_path: Path, files: list[str], splits: tuple[str, ...]
+) -> None:
+    write(tmp_path)
+    (tmp_path / "qrels" / "test.tsv").unlink()
+    for name in files:
+        path = tmp_path / "qrels" / name
+        text = json.dumps({"query-id": "q1", "corpus-id": "d1", "score": 1}) if ".jsonl" in name else TEST
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    source = BeirFolder(BeirFolder.Options(path=tmp_path), Context())
+    assert source.splits() == splits
+    for split in splits:
+        other = source.of_split(split)
+        assert (other.judged_split, other.load().qrels.num_rows) == (split, 1)
+
+
+def test_a_folder_without_judgements_or_with_a_single_file_of_them_has_no_splits(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert BeirFolder(BeirFolder.Options(path=tmp_path, qrels="none"), Context()).splits() == ()
+    (tmp_path / "qrels" / "test.tsv").rename(tmp_path / "qrels.tsv")
+    (tmp_path / "qrels").rmdir()
+    assert BeirFolder(BeirFolder.Options(path=tmp_path), Context()).splits() == ()

@@ -193,3 +193,22 @@ def test_a_copy_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         HubDataset.Options(**options)
+
+
+def source(dataset: str, folder: Path, **options: Any) -> HubDataset:
+    chosen = HubDataset.Options(dataset=dataset, path=folder, cache_dir=folder.parent / "prepared", **options)
+    return HubDataset(chosen, Context())
+
+
+def test_the_splits_are_those_of_the_judgements_and_each_can_be_loaded(mteb: Path) -> None:
+    found = source("mteb/scifact", mteb)
+    assert (found.judged_split, found.splits()) == ("test", ("train", "test"))
+    assert found.of_split("train").judged_split == "train"
+    judged = found.of_split("train").load().qrels
+    assert judged is not None and judged.column("query_id").to_pylist() == ["q2"]
+
+
+def test_rows_held_out_as_queries_are_no_split(tmp_path: Path) -> None:
+    (tmp_path / "copy").mkdir()
+    found = source("Cohere/wikipedia-22-12-simple-embeddings", tmp_path / "copy")
+    assert (found.judged_split, found.splits()) == (None, ())
