@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.messages.wording import counted
-from bench.report import equal_recall, latency, payload
+from bench.report import equal_recall, latency, models, payload
 from bench.report.cells import (
     DASH,
     DISTURBED,
@@ -31,6 +31,9 @@ def render(result: Result, *, folder: str | None = None) -> str:
     """The whole table of a result, ending in a line break. folder: where the full result lies."""
     blocks = [
         "\n".join([_headline(result), *_grid(_main_table(result))]),
+        _section(f"{result.primary} by seed of its models", models.seeds(result)),
+        _section(models.title(result), models.table(result)),
+        _section("what training changed, on held-out data", models.held_out(result)),
         _section("p50 / p95 ms by stage, of one query alone", latency.stage_table(result)),
         _section("p50 / p95 ms of encoding a query, shared by its systems", latency.encoding_table(result)),
         _section(f"times against {result.baseline}, round by round [95 %]", latency.against_table(result)),
@@ -175,6 +178,7 @@ def _notes(result: Result, folder: str | None) -> list[str]:
     lines += [f"· {note}" for note in result.dataset.notes]
     if result.dataset.only_positives and result.primary.partition("@")[0] != "ANN":
         lines.append("· only positives are judged: a document nobody judged counts as not relevant")
+    lines += models.notes(result)
     lines += _build_note(result)
     lines += _spread_notes(result)
     lines += equal_recall.notes(result)
@@ -184,7 +188,9 @@ def _notes(result: Result, folder: str | None) -> list[str]:
     lines += _timing_notes(result)
     lines += _work_note(result)
     if any(s.measures.get(result.primary) for s in result.systems):
-        lines.append("· intervals cover the sampling of queries only")
+        several = any(len(system.builds) > 1 for system in result.systems)
+        builds = ", and of builds and seeds where there are several" if several else " only"
+        lines.append(f"· intervals cover the sampling of queries{builds}")
     lines += _tracker_notes(result)
     if folder is not None:
         lines.append(f"· everything: {folder}")
@@ -220,7 +226,8 @@ def _spread_notes(result: Result) -> list[str]:
     for system in result.systems:
         if system.index is not None and system.index.flat:
             continue
-        names = [*(f"ANN@{k}" for k in sorted(system.ann_recall, key=int)), result.primary]
+        shown = models.by_seed(system, result.primary)  # in a table of their own
+        names = [*(f"ANN@{k}" for k in sorted(system.ann_recall, key=int)), *([] if shown else [result.primary])]
         found = {name: [b[name] for b in system.builds if b.get(name) is not None] for name in names}
         name = next((name for name in names if len(found[name]) > 1), None)
         if name is not None:
@@ -303,7 +310,7 @@ def _against(system: SystemResult, result: Result) -> tuple[str, str, str]:
     change = DASH if against.percent is None else f"{against.percent:+.1f} %"
     interval = f" [{signed(against.interval[0])}, {signed(against.interval[1])}]" if against.interval else ""
     verdict = _VERDICTS.get(against.verdict) or f"at most {number(result.margin)} worse"
-    return f"{signed(against.difference)}{interval}", change, verdict
+    return f"{signed(against.difference)}{interval}", change, verdict + models.of_one_seed(system, against.verdict)
 
 
 def _priced(result: Result) -> bool:

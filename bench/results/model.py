@@ -21,7 +21,15 @@ from bench.results.provenance import DatasetInfo, Machine, Provenance
 from bench.results.quality import Against, Loss, MeasureValue
 from bench.results.seal import changes, sealed
 from bench.results.system import Index, Memory, PipelineInfo, SystemResult, SystemStatus, UnknownDocuments
-from bench.results.training import Leak, Leaks, MinedNegatives, TrainedModel, TrainedSeed, Variant
+from bench.results.training import (
+    Leak,
+    Leaks,
+    MinedNegatives,
+    TrainedModel,
+    TrainedSeed,
+    Variant,
+    mean_over_seeds,
+)
 
 __all__ = [
     "FORMAT",
@@ -62,6 +70,7 @@ __all__ = [
     "Variant",
     "WorkDone",
     "check_unchanged",
+    "mean_over_seeds",
     "read_result",
     "result_schema",
     "write_result",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -115,14 +116,15 @@ class TrainedModel(Fields):
     @property
     def dev(self) -> float | None:
         """Mean over the seeds on dev; None where a seed has none."""
-        return _mean([seed.dev for seed in self.seeds])
+        return mean_over_seeds([seed.dev for seed in self.seeds])
 
     @property
     def dev_base(self) -> float | None:
         """The same before the training."""
-        return _mean([seed.dev_base for seed in self.seeds])
+        return mean_over_seeds([seed.dev_base for seed in self.seeds])
 
 
-def _mean(values: list[float | None]) -> float | None:
+def mean_over_seeds(values: Sequence[float | None]) -> float | None:
+    """None where a seed has no value, or there is no seed."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None

@@ -76,6 +76,41 @@ def system(name: str, figures: dict[str, Any], **keys: Any) -> dict[str, Any]:
     return {"name": name, "status": "success", "hash": name, "pipeline": {}, "measures": figures, **keys}
 
 
+def trained(seed: int, dev: float, base: float | None, **keys: Any) -> dict[str, Any]:
+    return {
+        "seed": seed, "key": f"{seed:032x}", "dev": dev, "dev_base": base, "kept_step": 20, "steps": 25,
+        "seconds": 12.5, "device": "cpu", **keys,
+    }  # fmt: skip
+
+
+def models() -> list[dict[str, Any]]:
+    """A model with all there is to tell, one that became worse and one that could not be trained."""
+    leak = {"training": "How to sort?", "evaluation": "how to sort", "split": "test"}
+    before, after = {"nDCG@10": 0.555, "triplet accuracy": 0.81}, {"nDCG@10": 0.655, "triplet accuracy": 0.88}
+    return [
+        {
+            "name": "tuned", "makes": "encoder", "recipe": "mnrl", "base": "minilm", "measure": "nDCG@10",
+            "seeds": [
+                trained(1, 0.61, 0.55, before=before, after=after),
+                trained(2, 0.63, 0.55, before=before, after={**after, "nDCG@10": 0.665}),
+                trained(3, 0.62, 0.55, before=before, after=after, resumed_from=10),
+            ],
+            "chosen_seed": 2, "worse_than_base": False, "pairs": 1591, "leaks": {"count": 25, "examples": [leak]},
+            "near_copies": {"count": 1, "examples": [{**leak, "training": "how to sort it", "split": "dev"}]},
+            "negatives": {"strategy": "hybrid", "per_query": 7, "wanted": 11137, "found": 11012,
+                          "dropped": {"positive": 31, "margin": 94, "same text": 0}, "relevant_elsewhere": 12},
+            "variants": [{"options": {"learning_rate": 0.0001}, "dev": 0.62, "kept": True},
+                         {"options": {"learning_rate": 2e-05}, "dev": 0.581, "kept": False}],
+        },
+        {
+            "name": "tuned-ce", "makes": "reranker", "recipe": "cross_encoder", "base": "trained:tuned",
+            "measure": "nDCG@10", "seeds": [trained(1, 0.609, 0.62)], "chosen_seed": 1, "worse_than_base": True,
+            "pairs": 1591, "notes": ["12 of 1,591 pairs were cut at its maximum length."],
+        },
+        {"name": "broken", "makes": "encoder", "recipe": "gist", "base": "minilm", "error": "the loss is not finite."},
+    ]  # fmt: skip
+
+
 def everything() -> Result:
     """One system of every kind."""
     nothing = measures(None, None, None)
@@ -115,6 +150,13 @@ def everything() -> Result:
                ann_recall={"10": 0.9996}, build_seconds=12.34, index_bytes=48_000_000,
                memory=memory("this process", 710, 832, 841.5),
                index=index("IVF_PQ", adjusted=["num_partitions 12 was asked for, 3 built."])),
+        system("tuned", measures(0.65, 0.8, 0.6), against_baseline=against(0.09, 0.05, "better"),
+               latency=latency(stage(8.5, None, 40), own=stage(0.9, None, 40)),
+               index=index("exact", flat=True, builds=3),
+               models={"encoders.tuned": "tuned"}, seeds=[1, 2, 3], chosen_seed=2,
+               builds=[{"nDCG@10": 0.64}, {"nDCG@10": 0.658}, {"nDCG@10": 0.652}]),
+        system("tuned+ce", measures(0.59, 0.7, 0.5), against_baseline=against(0.03, 0.02, "better"),
+               models={"encoders.once": "once", "rerankers.ce": "tuned-ce"}, seeds=[1], chosen_seed=1),
         system("half", measures(0.3, 0.4, 0.3, failed=7), status="partial", error="7 queries failed: no answer",
                index=index("hnsw", reproducible=True), build_seconds=1912.5, memory=memory("server", 120, 310, 305.5),
                against_baseline=against(-0.26, 0.1, "worse")),
@@ -150,6 +192,7 @@ def everything() -> Result:
             },
             "warnings": ["encoders.minilm: 40 of 812 documents (5 %) were cut at the model's maximum length."],
             "systems": systems,
+            "models": models(),
         }
     )  # fmt: skip
 
@@ -159,7 +202,7 @@ def few(**keys: Any) -> Result:
     given = everything().model_dump()
     plain = {
         **given, "status": "success", "baseline": None, "margin": None, "detectable_difference": None, "warnings": [],
-        "encoding": [], "latency_notes": [],
+        "encoding": [], "latency_notes": [], "models": [],
         "provenance": {}, "work": {}, "dataset": {**given["dataset"], "notes": [], "only_positives": False},
         "systems": [system("bm25", measures(0.56, 0.73, 0.52))],
     }  # fmt: skip
@@ -244,6 +287,58 @@ def test_of_an_index_the_table_shows_what_is_known(keys: dict[str, Any], row: st
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert ("what the indexes take" in lines) == (row is not None)
     assert row is None or row in lines
+
+
+@pytest.mark.parametrize("seeds", [[1], [1, 2, 3]])
+@pytest.mark.parametrize("decided", ["better", "worse", "not_worse", "undecided"])
+def test_a_verdict_on_one_training_says_that_it_is_on_this_model(decided: str, seeds: list[int]) -> None:
+    tuned = system("tuned", measures(0.6, 0.7, 0.5), models={"encoders.tuned": "tuned"}, seeds=seeds,
+                   chosen_seed=1, against_baseline=against(0.04, 0.03, decided))  # fmt: skip
+    text = render(few(baseline="bm25", margin=0.01, systems=[few().systems[0].model_dump(), tuned]))
+    said = {"better": "better", "worse": "worse", "not_worse": "at most .010 worse"}.get(decided)
+    told = [f"{said} (this model; training again not tried)"] if said and len(seeds) == 1 else []
+    assert [phrase for phrase in told if phrase in text] == told
+    assert ("(this model" in text) == bool(told)
+
+
+def test_a_baseline_that_was_trained_once_is_named_as_such() -> None:
+    tuned = system("tuned", measures(0.6, 0.7, 0.5), models={"encoders.tuned": "tuned"}, seeds=[1], chosen_seed=1)
+    text = render(few(baseline="tuned", systems=[tuned]))
+    assert "· tuned: one seed, so verdicts compare with this very model; training again was not tried" in text
+
+
+def test_seeds_are_shown_one_by_one_and_many_by_their_ends() -> None:
+    def shown(count: int) -> str:
+        builds = [{"nDCG@10": 0.5 + 0.01 * place} for place in range(count)]
+        tuned = system("tuned", measures(0.6, 0.7, 0.5), models={"encoders.tuned": "tuned"},
+                       seeds=list(range(1, count + 1)), chosen_seed=1, builds=builds)  # fmt: skip
+        return " ".join(render(few(systems=[tuned])).split())
+
+    assert "nDCG@10 by seed of its models system by seed tuned .500 .510 .520 all measures" in shown(3)
+    assert "tuned .500 to .570 (8)" in shown(8)
+    assert "by seed" not in shown(1)
+
+
+def test_a_worse_model_is_told_with_every_system_that_uses_it_and_a_better_one_is_not() -> None:
+    text = render(everything())
+    assert (
+        "! models.tuned-ce: worse than its base on dev: .609 against .620 nDCG@10; it is kept, and not proposed" in text
+    )
+    assert "! tuned+ce: not to be proposed: rerankers.ce uses tuned-ce, which is worse than its base on dev" in text
+    assert text.count("not to be proposed") == 1 and "models.tuned: worse" not in text
+
+
+def test_what_is_shown_of_models_fits_into_eighty_columns() -> None:
+    sections = render(everything()).split("\n\n")
+    shown = [s for s in sections if s.startswith(("models, by", "what training changed", "nDCG@10 by seed"))]
+    assert len(shown) == 3
+    assert max(len(line) for section in shown for line in section.splitlines()) <= 80
+
+
+def test_a_query_of_several_lines_stays_on_one_and_a_long_one_is_cut() -> None:
+    leak = {"training": "how\nto\n\n! sort " + "x" * 200, "evaluation": "e", "split": "dev"}
+    text = render(few(models=[{**models()[0], "leaks": {"count": 1, "examples": [leak]}}]))
+    assert f'equals its query, such as "how to ! sort {"x" * 46}…" and "e" (dev)' in text
 
 
 def test_no_line_ends_in_blanks() -> None:

@@ -1,0 +1,162 @@
+"""What the experiment trained: what that bought on dev and on held-out data, how far seeds differ, and what a reader
+must know of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.messages.wording import counted
+from bench.report.cells import DASH, number
+from bench.results.model import Leaks, MinedNegatives, Result, SystemResult, TrainedModel, mean_over_seeds
+
+ONE_SEED = " (this model; training again not tried)"
+_SHOWN_SEEDS = 6  # one by one; of more the lowest and the highest
+_SHOWN_TEXT = 60  # characters of a query
+_DECIDED = ("better", "worse", "not_worse")
+
+
+def title(result: Result) -> str:
+    """Of the table of models."""
+    measures = dict.fromkeys(model.measure for model in result.models if model.measure is not None)
+    return f"models, by {' and '.join(measures)} on dev" if measures else "models"
+
+
+def table(result: Result) -> list[list[str]]:
+    """A row for each model: the base on dev, the model on dev, and what it learned from."""
+    if not result.models:
+        return []
+    rows = [["model", "recipe", "base", "trained", "change", "by seed", "pairs", "leaks"]]
+    for model in result.models:
+        devs = [seed.dev for seed in model.seeds if seed.dev is not None]
+        rows.append(
+            [
+                model.name,
+                model.recipe,
+                number(model.dev_base),
+                number(model.dev),
+                _change(model.dev_base, model.dev),
+                _each(devs) if len(devs) > 1 else DASH,
+                DASH if model.pairs is None else f"{model.pairs:,}",
+                DASH if model.pairs is None else f"{model.leaks.count:,}",
+            ]
+        )
+    return rows
+
+
+def held_out(result: Result) -> list[list[str]]:
+    """A row for each model and measure: before the training and after it, on held-out data, as means over the seeds."""
+    rows = [["model", "measure", "before", "after", "change"]]
+    for model in result.models:
+        names = dict.fromkeys(name for seed in model.seeds for name in (*seed.before, *seed.after))
+        for name in names:
+            before = mean_over_seeds([seed.before.get(name) for seed in model.seeds])
+            after = mean_over_seeds([seed.after.get(name) for seed in model.seeds])
+            if before is not None or after is not None:
+                rows.append([model.name, name, number(before), number(after), _change(before, after)])
+    return rows if len(rows) > 1 else []
+
+
+def seeds(result: Result) -> list[list[str]]:
+    """A row for each system whose models have several seeds: the primary measure by seed, and whose its latency is."""
+    timed = any(system.latency is not None for system in result.systems)
+    rows = [["system", "by seed", *(["latency of"] if timed else [])]]
+    for system in result.systems:
+        found = by_seed(system, result.primary)
+        if len(found) > 1:
+            chosen = system.chosen_seed
+            of = DASH if chosen is None or system.latency is None else f"seed {chosen} ({number(found.get(chosen))})"
+            rows.append([system.name, _each(list(found.values())), *([of] if timed else [])])
+    return rows if len(rows) > 1 else []
+
+
+def by_seed(system: SystemResult, measure: str) -> dict[int, float]:
+    """A measure's mean by the seed of the system's models; empty where it was not measured or there are not several."""
+    means = {seed: build.get(measure) for seed, build in zip(system.seeds, system.builds, strict=False)}
+    return {seed: mean for seed, mean in means.items() if mean is not None}
+
+
+def trained_once(system: SystemResult) -> bool:
+    """Whether a verdict is on this very model: it was trained by one seed."""
+    return bool(system.models) and len(system.seeds) == 1
+
+
+def of_one_seed(system: SystemResult, verdict: str | None) -> str:
+    """What is added to a verdict where it is on this very model."""
+    return ONE_SEED if verdict in _DECIDED and trained_once(system) else ""
+
+
+def notes(result: Result) -> Iterator[str]:
+    """What a reader must know of the models and of the systems that use them."""
+    for model in result.models:
+        yield from (_of_model(model))
+    worse = {model.name for model in result.models if model.worse_than_base}
+    for system in result.systems:
+        for part, name in system.models.items():
+            if name in worse:
+                yield f"! {system.name}: not to be proposed: {part} uses {name}, which is worse than its base on dev"
+        if system.name == result.baseline and trained_once(system):
+            yield f"· {system.name}: one seed, so verdicts compare with this very model; training again was not tried"
+
+
+def _of_model(model: TrainedModel) -> Iterator[str]:
+    where = f"models.{model.name}"
+    if model.error is not None:
+        yield f"! {where}: not trained: {model.error}"
+    if model.worse_than_base:
+        on_dev = f"{number(model.dev)} against {number(model.dev_base)} {model.measure}"
+        yield f"! {where}: worse than its base on dev: {on_dev}; it is kept, and not proposed"
+    yield from (f"! {where}: {note}" for note in model.notes)
+    if model.near_copies.count:
+        count = f"{model.near_copies.count:,}"
+        yield f"! {where}: training queries that are nearly evaluation queries: {count}{_example(model.near_copies)}"
+    if model.leaks.count:
+        left_out = counted(model.leaks.count, "training pair", "left out because an evaluation query equals its query")
+        yield f"· {where}: {left_out}{_example(model.leaks)}"
+    if model.negatives is not None:
+        yield f"· {where}: {_mined(model.negatives)}"
+    chosen = [variant for variant in model.variants if variant.kept]
+    others = [variant for variant in model.variants if not variant.kept]
+    if chosen and others:
+        told = "; ".join(f"{_options(variant.options)} {number(variant.dev)}" for variant in others)
+        yield f"· {where}: dev chose {_options(chosen[0].options)} {number(chosen[0].dev)} over {told}"
+    resumed = [str(seed.seed) for seed in model.seeds if seed.resumed_from is not None]
+    if resumed:
+        yield f"· {where}: interrupted, and went on from a checkpoint: seed {', '.join(resumed)}"
+
+
+def _mined(negatives: MinedNegatives) -> str:
+    text = f"{negatives.found:,} of {negatives.wanted:,} negatives found ({negatives.strategy})"
+    if dropped := {rule: count for rule, count in negatives.dropped.items() if count}:
+        text += f"; thrown out: {', '.join(f'{count:,} by {rule}' for rule, count in dropped.items())}"
+    if negatives.relevant_elsewhere:
+        text += f"; {negatives.relevant_elsewhere:,} of them relevant to some test query, which chooses none"
+    return text
+
+
+def _example(leaks: Leaks) -> str:
+    if not leaks.examples:
+        return ""
+    first = leaks.examples[0]
+    training, evaluation = _short(first.training), _short(first.evaluation)
+    return f', such as "{training}" and "{evaluation}" ({first.split})'
+
+
+def _short(text: str) -> str:
+    """A query on one line."""
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}…"
+
+
+def _options(options: dict[str, object]) -> str:
+    return ",".join(f"{name}={value}" for name, value in options.items())
+
+
+def _each(values: Sequence[float]) -> str:
+    if len(values) <= _SHOWN_SEEDS:
+        return " ".join(map(number, values))
+    return f"{number(min(values))} to {number(max(values))} ({len(values)})"
+
+
+def _change(before: float | None, after: float | None) -> str:
+    """In per cent of what was before."""
+    return DASH if after is None or not before else f"{100 * (after - before) / before:+.1f} %"
