@@ -87,6 +87,11 @@ class TrainedPart:
     filter: Part | None = None
     scored: ScoredData | None = None
 
+    @property
+    def trainers(self) -> tuple[Part, ...]:
+        """Its trainers as parts, one for each variant."""
+        return tuple(Part(self.name, self.recipe, self.kind, each.options, self.key_path) for each in self.variants)
+
     def reference(self, seed: int) -> str:
         """How options name its model of a seed."""
         return f"{TRAINED}{self.name}{_SEED}{seed}"

@@ -102,7 +102,9 @@ class _Reader:
             check_seeds(self._faults, system, encoders, rerankers, settings.builds)
         if self._restriction is not None:
             parts = [*([dataset] if dataset else []), *encoders.values(), *rerankers.values()]
-            for key_path, message in self._restriction.faults(settings, parts, settings.trackers, systems):
+            for key_path, message in self._restriction.faults(
+                settings, parts, settings.trackers, systems, models.values()
+            ):
                 self._faults.fault(key_path, message)
         self._faults.stop()
         assert dataset is not None

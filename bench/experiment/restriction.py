@@ -4,7 +4,7 @@ code. `bench.machine.fence` holds the process to the same where something passes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from adapters.base import Adapter, Context, holds_path, resolve_path
+from adapters.base import TRAINED, Adapter, Context, holds_path, resolve_path
 from bench.experiment.file import ExperimentFile
-from bench.experiment.parts import Part, StoreChoice, System
+from bench.experiment.parts import Part, StoreChoice, System, TrainedPart
 from bench.experiment.trust import contacts
 
 _PACKAGE = "package:"
@@ -31,9 +31,15 @@ class Restriction:
     folder: Path
 
     def faults(
-        self, settings: ExperimentFile, parts: Sequence[Part], trackers: Iterable[str], systems: Sequence[System]
+        self,
+        settings: ExperimentFile,
+        parts: Sequence[Part],
+        trackers: Iterable[str],
+        systems: Sequence[System],
+        models: Collection[TrainedPart] = (),
     ) -> Iterator[Fault]:
         """Key paths and what is refused there."""
+        parts = [*parts, *(trainer for model in models for trainer in model.trainers)]
         choices = {system.store.key_path: system.store for system in systems if system.store}
         for name in trackers:
             yield f"trackers.{name}", "would send the result on, and a restricted run has no network. Leave it out."
@@ -52,6 +58,9 @@ class Restriction:
         for choice in choices.values():
             if not talking.get(choice.key_path):
                 yield from self._store(choice)
+        for model in models:
+            if model.scored is not None:
+                yield from self._options(f"{model.key_path}.data", model.scored)
         for system in systems:
             if system.run_file is not None:
                 yield from self._path(f"{system.key_path}.run", system.run_file)
@@ -69,7 +78,7 @@ class Restriction:
         if getattr(options, "trust_remote_code", False):
             yield f"{key_path}.trust_remote_code", "would run code that comes with a model. Leave it out."
         for at, kind, value in _paths(options, key_path):
-            if kind == "text" and value.startswith(_PACKAGE):
+            if kind == "text" and value.startswith((_PACKAGE, TRAINED)):
                 continue
             if kind == "text" and not self._is_there(value):
                 yield (

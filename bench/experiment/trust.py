@@ -79,6 +79,7 @@ def places_to_announce(writes: Mapping[str, Sequence[Path]], received: Path) -> 
 def contacts_of(experiment: Experiment) -> dict[str, Sequence[Contact]]:
     """Whom the parts of an experiment talk to, by their key paths. The run reports a part that cannot be made."""
     parts = [experiment.dataset, *experiment.encoders.values(), *experiment.rerankers.values()]
+    parts += [trainer for model in experiment.models.values() for trainer in model.trainers]
     choices = [system.store for system in experiment.systems if system.store]
     return contacts([*parts, *experiment.trackers.values()], choices, experiment.context())
 

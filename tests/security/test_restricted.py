@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.reader import load_experiment
 from bench.machine import children, fence
 from bench.results.model import read_result
 from tests import small
@@ -257,3 +259,22 @@ def test_no_key_of_the_users_reaches_a_restricted_run(tmp_path: Path) -> None:
     finally:
         del os.environ["OPENAI_API_KEY"]
     assert "sk-planted" not in found.values() and found["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_model_is_trained_from_what_the_folder_or_a_package_holds_alone(tmp_path: Path) -> None:
+    small.collection(tmp_path / "data")
+    spec = small.spec(
+        [{"encoder": "tuned"}],
+        models={
+            "tuned": {"recipe": "mnrl", "base": MINILM},
+            "next": {"recipe": "mnrl", "base": "trained:tuned"},
+            "hub": {"recipe": "mnrl", "base": "some/model"},
+            "above": {"recipe": "mnrl", "base": "../model"},
+            "scored": {"recipe": "mnrl", "base": MINILM, "data": {"path": "../scored.tsv"}},
+        },
+        encoders={"tuned": {"adapter": "sentence_transformers", "model": "trained:tuned"}},
+    )
+    with pytest.raises(ConfigFaults) as raised:
+        load_experiment(small.write(tmp_path, spec), restricted=True)
+    told = [fault.partition(": ")[2].partition(" (")[0] for fault in raised.value.faults if "restricted run" in fault]
+    assert sorted(told) == ["models.above.base", "models.hub.base", "models.scored.data.path"]
