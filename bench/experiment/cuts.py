@@ -25,8 +25,8 @@ class Cuts(Options):
 
     sample: Size | None = Field(
         None,
-        description="How many of the judged queries are used, or which share of them below 1, chosen by a hash of the "
-        "query; left out, all.",
+        description="How many of the split's judged queries are used, or which share of them below 1, chosen by a hash "
+        "of the query; left out, all.",
     )
     test_size: Size | None = Field(
         None,

@@ -46,7 +46,13 @@ def source_of(experiment: Experiment, emit: Emit) -> Iterator[DatasetSource]:
         raise InvalidOptions(
             f"a dry run does not ask {others[0].host} for it. Run it without --dry-run.", key="adapter"
         )
-    source = part.kind(part.options, context)
+    with checked(part.kind(part.options, context), emit) as source:
+        yield source
+
+
+@contextmanager
+def checked(source: DatasetSource, emit: Emit) -> Iterator[DatasetSource]:
+    """A source, checked, and closed afterwards. Raises what the adapter raises."""
     try:
         source.check()
         yield source

@@ -5,9 +5,8 @@ Splits are the collection's own where it has some, else they are cut by a hash o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from bench.experiment.cuts import Cuts
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.messages.wording import counted
-from bench.quality.collection import evaluated_data, naming, parts_of, source_of
+from bench.quality.collection import checked, evaluated_data, naming, parts_of, source_of
 from bench.quality.stages import Emit
 
 TRAIN_NAMES = ("train", "training")
@@ -62,29 +61,53 @@ def load_splits(
         test = evaluated_data(experiment, cache_folder, emit) if evaluated is None else evaluated
         barred = frozenset(keys_of(test.queries))
         with source_of(experiment, emit) as source:
-            splits = _load(source, experiment, cache_folder, barred)
+            splits = _Loading(experiment, cache_folder, emit, barred).splits(source)
         for dataset in (splits.train, splits.dev):
             if not dataset.has_text:
                 raise InvalidOptions("models learn from texts, and the data has none.")
+        if not splits.train.corpus.equals(test.corpus):
+            told = f"The training queries have a corpus of their own, {counted(splits.train.documents, 'document')}."
+            return replace(splits, notes=(*splits.notes, told))
         return splits
     raise ConfigFaults(faults)
 
 
-def _load(source: DatasetSource, experiment: Experiment, cache_folder: Path, barred: Collection[str]) -> Splits:
-    cuts, evaluated, there = experiment.cuts, source.judged_split, source.splits()
-    train, dev = (_named(there, names, evaluated) for names in (TRAIN_NAMES, DEV_NAMES))
-    load = partial(parts_of, experiment=experiment, cache_folder=cache_folder, needs_judgements=True)
-    if train is not None and dev is not None:
-        (learnt,) = load(source.of_split(train), parts={train: None})
-        (deciding,) = load(source.of_split(dev), parts={dev: _of_dev(cuts.dev_size, barred)})
-        note = f"{learnt.judged:,} queries of split {train} train, {deciding.judged:,} of split {dev} decide."
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """barred: queries that do not decide, in plain form."""
+
+    experiment: Experiment
+    cache_folder: Path
+    emit: Emit
+    barred: Collection[str]
+
+    def splits(self, source: DatasetSource) -> Splits:
+        cuts, evaluated, there = self.experiment.cuts, source.judged_split, source.splits()
+        train, dev = (_named(there, names, evaluated) for names in (TRAIN_NAMES, DEV_NAMES))
+        if train is None and cuts.test_size is None:
+            raise InvalidOptions(_nothing_to_train_on(evaluated, there))
+        if train is not None:  # what is cut from the evaluated split does not concern it
+            cuts = Cuts(dev_size=cuts.dev_size)
+        of = train or evaluated
+        parts: dict[str | None, Choose | None] = {"train": _cut("train", cuts, self.barred, own_dev=dev is not None)}
+        if dev is None:
+            parts["dev"] = _cut("dev", cuts, self.barred)
+        learnt, *cut_off = self._load(source, train, parts)
+        if dev is None:
+            return Splits(learnt, cut_off[0], _told(learnt, cut_off[0], of, cuts))
+        (deciding,) = self._load(source, dev, {"dev": _of_dev(cuts.dev_size, self.barred)})
+        named = f" of split {of}" if of else ""
+        note = f"{counted(learnt.judged, 'query')}{named} train, {deciding.judged:,} of split {dev} decide."
         return Splits(learnt, deciding, (note,))
-    if train is not None:  # whole, whatever is cut from the evaluated split
-        source, cuts = source.of_split(train), Cuts(dev_size=cuts.dev_size)
-    elif cuts.test_size is None:
-        raise InvalidOptions(_nothing_to_train_on(evaluated, there))
-    learnt, deciding = load(source, parts={part: _cut(part, cuts, barred) for part in ("train", "dev")})
-    return Splits(learnt, deciding, _told(learnt, deciding, train or evaluated, cuts))
+
+    def _load(
+        self, source: DatasetSource, split: str | None, parts: Mapping[str | None, Choose | None]
+    ) -> list[Dataset]:
+        """Parts of another split of the collection; of the evaluated one where none is named."""
+        if split is None:
+            return parts_of(source, self.experiment, self.cache_folder, parts, needs_judgements=True)
+        with checked(source.of_split(split), self.emit) as other:
+            return parts_of(other, self.experiment, self.cache_folder, parts, needs_judgements=True)
 
 
 def _named(there: Sequence[str], names: Sequence[str], evaluated: str | None) -> str | None:
@@ -92,11 +115,12 @@ def _named(there: Sequence[str], names: Sequence[str], evaluated: str | None) ->
     return next((name for name in names if name in there and name != evaluated), None)
 
 
-def _cut(part: str, cuts: Cuts, barred: Collection[str]) -> Choose:
-    """How the train or dev split is cut from the queries of one split. barred: queries that do not decide."""
+def _cut(part: str, cuts: Cuts, barred: Collection[str], *, own_dev: bool = False) -> Choose:
+    """How the train or dev split is cut from the queries of one split. barred: queries that do not decide. own_dev:
+    whether the collection has a dev split, so that none is cut."""
 
     def choose(queries: pa.Table) -> Chosen:
-        parts = cut(queries, sample=cuts.sample, test=cuts.test_size or 0, dev=cuts.dev_size)
+        parts = cut(queries, sample=cuts.sample, test=cuts.test_size or 0, dev=0 if own_dev else cuts.dev_size)
         deciding = parts.dev & ~_among(queries, barred)
         flags = deciding if part == "dev" else parts.sampled & ~parts.test & ~deciding
         if not flags.any():
@@ -113,6 +137,8 @@ def _of_dev(size: float | None, barred: Collection[str]) -> Choose:
     def choose(queries: pa.Table) -> Chosen:
         chosen = np.ones(queries.num_rows, np.bool_) if size is None else cut(queries, dev=size).dev
         flags = chosen & ~_among(queries, barred)
+        if not flags.any():
+            raise InvalidOptions(f"all {queries.num_rows:,} queries of its dev split are evaluated: none decides.")
         left = int(chosen.sum() - flags.sum())
         note = f"{counted(left, 'query')} of the dev split {'is' if left == 1 else 'are'} evaluated too, and left out."
         return Chosen(flags, (note,) if left else ())

@@ -66,6 +66,7 @@ SETTINGS: list[tuple[dict[str, list[str]], dict[str, Any]]] = [
     ({"test": [*SHARED, *SHARED, *some("test", 300)]}, {"test_size": 0.3}),
     ({"test": [*SHARED, *SHARED, *some("test", 300)]}, {"sample": 200, "test_size": 40, "dev_size": 0.1}),
     ({"train": some("train", 300)}, {"split": "train", "test_size": 0.2, "dev_size": 30}),
+    ({"test": [*SHARED, *some("test", 90)], "dev": [*SHARED, *some("dev", 20)]}, {"test_size": 0.3}),
 ]
 
 
@@ -109,6 +110,38 @@ def test_a_dev_split_of_the_collection_decides_but_for_queries_that_are_evaluate
     _, found = load(tmp_path)
     assert (found.train.split, found.train.judged, found.dev.split, found.dev.judged) == ("train", 90, "dev", 20)
     assert "3 queries of the dev split are evaluated too, and left out." in found.dev.notes
+
+
+def test_a_dev_split_of_the_collection_decides_where_the_training_queries_are_cut(tmp_path: Path) -> None:
+    collection(tmp_path / "data", splits={"test": some("test", 90), "dev": some("dev", 20)})
+    test, found = load(tmp_path, test_size=30)
+    assert (test.judged, found.train.judged, found.dev.judged) == (30, 60, 20)
+    assert found.notes == ("60 queries of split test train, 20 of split dev decide.",)
+
+
+def test_a_dev_split_that_is_evaluated_whole_is_a_fault(tmp_path: Path) -> None:
+    collection(tmp_path / "data", splits={"train": some("train", 90), "test": some("a", 9), "dev": some("a", 9)})
+    assert "all 9 queries of its dev split are evaluated: none decides" in faults(tmp_path)[0]
+
+
+def test_splits_with_documents_of_their_own_are_told(tmp_path: Path) -> None:
+    (tmp_path / "pairs").mkdir()
+    for split, count in (("train", 60), ("test", 20)):
+        rows = [{"query": f"{split} asks {i}", "passage": f"{split} answers {i}"} for i in range(count)]
+        small.write_jsonl(tmp_path / "pairs" / f"{split}.jsonl", rows)
+    test, found = load(
+        tmp_path,
+        adapter="hub",
+        dataset="mine",
+        path="pairs",
+        split="test",
+        columns={"query": "query", "passage": "passage"},
+        cache_dir="prepared",
+    )
+    # A third of 60 decides.
+    assert (test.documents, found.train.documents, found.train.judged, found.dev.judged) == (20, 60, 40, 20)
+    assert found.dev.corpus.equals(found.train.corpus)
+    assert found.notes[1] == "The training queries have a corpus of their own, 60 documents."
 
 
 def test_without_a_dev_split_a_note_says_what_decides(tmp_path: Path) -> None:
