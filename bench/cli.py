@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -22,6 +22,7 @@ from bench.asking import (
     telling_failures,
 )
 from bench.cli_models import app as models_app
+from bench.cli_train import train
 from bench.command_line import (
     CONFIG_NAME,
     CacheOption,
@@ -104,6 +105,7 @@ def run(
     cache: CacheOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Take the latencies again.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train kept models again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     trust: TrustOption = False,
@@ -112,7 +114,8 @@ def run(
     """Run an experiment and print its table."""
     file = config_path(config)
     if restricted and fence.standing() is None:
-        flags = {"--dry-run": dry_run, "--remeasure": remeasure, "--json": as_json, "--quiet": quiet}
+        flags = {"--dry-run": dry_run, "--remeasure": remeasure, "--retrain": retrain, "--json": as_json}
+        flags |= {"--quiet": quiet}
         _run_apart(file, output, cache, set_ or [], [flag for flag, given in flags.items() if given])
     from adapters.registry import leave_out_third_parties
     from bench.experiment.reader import load_experiment
@@ -128,10 +131,15 @@ def run(
             show(_planned(experiment, place, quiet=quiet, remeasure=remeasure))
             return
         agree_to_keys_of(experiment, trust)
-        folder, result = _measured(experiment, output, place, quiet=quiet, remeasure=remeasure)
+        folder, result = _measured(
+            experiment, output, place, quiet=quiet, again={"remeasure": remeasure, "retrain": retrain}
+        )
     _print(folder, result, as_json=as_json)
     if result.status != "success":
         raise typer.Exit(1)
+
+
+app.command()(train)
 
 
 # What runs an experiment is loaded once its file is known to be right, because that takes most of a second.
@@ -146,14 +154,15 @@ def _planned(experiment: Experiment, cache: Path, *, quiet: bool, remeasure: boo
 
 
 def _measured(
-    experiment: Experiment, output: Path, cache: Path, *, quiet: bool, remeasure: bool
+    experiment: Experiment, output: Path, cache: Path, *, quiet: bool, again: Mapping[str, bool]
 ) -> tuple[Path, Result]:
+    """again: what is done anew though it is kept."""
     from bench.progress import Progress
     from bench.run.folder import Places
     from bench.run.runner import run as run_experiment
 
     with Progress(enabled=not quiet) as progress:
-        return run_experiment(experiment, Places(output, cache), listeners=[progress], remeasure=remeasure)
+        return run_experiment(experiment, Places(output, cache), listeners=[progress], **again)
 
 
 def _print(folder: Path, result: Result, *, as_json: bool) -> None:

@@ -18,6 +18,8 @@ from bench.messages.wording import counted, singular
 _MOST_FRAMES = 20
 _VERBS = {
     "load": "reading",
+    "train": "training",
+    "mine": "mining",
     "encode": "embedding with",
     "build": "building",
     "search": "searching",
@@ -85,13 +87,14 @@ class Progress:
     def _advance(self, event: StageAdvanced) -> None:
         key = (event.stage, event.label)
         if self._bars:
-            self._display.update(self._tasks[key], completed=event.done)
+            told = f"{_describe(event.stage, event.label)}{f', {event.note}' if event.note else ''}"
+            self._display.update(self._tasks[key], completed=event.done, description=shown(told))
             return
         began, last, total, unit = self._started[key]
         now = time.monotonic()
         if now - last >= _LINE_EVERY_SECONDS and total and event.done:
             left = (now - began) / event.done * (total - event.done)
-            done = f"{event.done:,} of {total:,} {unit}"
+            done = f"{event.done:,} of {total:,} {unit}{f', {event.note}' if event.note else ''}"
             self._line(f"{_describe(event.stage, event.label)}: {done}, {_duration(left)} left")
             self._started[key] = (began, now, total, unit)
 

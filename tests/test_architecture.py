@@ -34,8 +34,11 @@ ROOMS: dict[str, set[str]] = {
     "latency": {"cache", "data", "experiment", "machine", "messages", "quality", "results", "statistics"},
     "run": {
         "cache", "data", "experiment", "latency", "machine", "messages", "money", "quality", "results", "statistics",
+        "train",
     },
-    "train": {"cache", "data", "experiment", "messages", "money", "quality", "statistics"},
+    "train": {
+        "cache", "data", "experiment", "machine", "messages", "money", "quality", "results", "statistics",
+    },
     "report": {"messages", "results"},
     "doctor": {"machine", "messages"},
     "progress": {"messages"},
@@ -43,9 +46,10 @@ ROOMS: dict[str, set[str]] = {
     "asking": {"cache", "experiment", "messages"},
     "command_line": {"asking"},
     "cli_models": {"asking", "cache", "command_line", "messages", "train"},
+    "cli_train": {"asking", "command_line", "experiment", "messages", "progress", "report", "results", "run"},
     "cli": {
-        "asking", "cache", "cli_models", "command_line", "doctor", "experiment", "machine", "messages", "new_adapter",
-        "progress", "report", "results", "run",
+        "asking", "cache", "cli_models", "cli_train", "command_line", "doctor", "experiment", "machine", "messages",
+        "new_adapter", "progress", "report", "results", "run",
     },
     "__main__": {"cli", "machine"},
 }  # fmt: skip

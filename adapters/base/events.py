@@ -41,11 +41,12 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class StageAdvanced:
-    """`done` of the stage's total is finished."""
+    """`done` of the stage's total is finished. note: how it stands, such as the loss of a training."""
 
     stage: str
     label: str
     done: int
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ def _takes_list(kind: Any, option: str) -> bool:
     )
 
 
-def _part(path: str, what: str, model: str) -> Part:
+def _part(path: str, what: Literal["encoder", "reranker"], model: str) -> Part:
     """A part of a model that the file does not name as one."""
     role: registry.RoleName = "encoders" if what == "encoder" else "rerankers"
     kind = registry.load(role, registry.LOCAL[role])

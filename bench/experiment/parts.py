@@ -339,6 +339,19 @@ class Experiment:
         """What its adapters may know of it. models: as `Context.models`."""
         return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses, self.alone, models)
 
+    def models_of(self, system: System) -> list[Part]:
+        """The encoders and rerankers of a system and of all that it fuses, without their seeds, and the encoders whose
+        vectors its rerankers compare."""
+        found: list[Part] = []
+        for node in system.nodes():
+            pair, reranker = node.system.encoders, node.system.reranker
+            found += [self.encoders[plain_name(name)] for name, _ in pair.roles] if pair else []
+            if reranker is not None:
+                part = self.rerankers[plain_name(reranker)]
+                compared = self.encoders.get(str(getattr(part.options, "encoder", None)))
+                found += [part, *([] if compared is None else [compared])]
+        return found
+
     def builds_of(self, system: System) -> int:
         """How many builds a system has: one for each seed of its models and for each build of an index that training
         can change. Where it has both, seed i goes with build i."""
@@ -348,12 +361,7 @@ class Experiment:
 
     def seeds_of(self, system: System) -> int:
         """How many seeds the models have that are trained for a system; 1 also where none is."""
-        seeds = [1]
-        for node in system.nodes():
-            pair, reranker = node.system.encoders, node.system.reranker
-            seeds += [self.encoders[plain_name(name)].seeds for name, _ in (pair.roles if pair else ())]
-            seeds += [self.rerankers[plain_name(reranker)].seeds] if reranker else []
-        return max(seeds)
+        return max((part.seeds for part in self.models_of(system)), default=1)
 
     def at(self, system: System, build: int) -> System:
         """One build of a system, from 0. What it fuses is of the same build, as far as it has several."""

@@ -30,13 +30,14 @@ from bench.cache.digests import Digests, content_key
 from bench.data.dataset import Dataset
 from bench.data.own_documents import left_out
 from bench.data.tables import table_digest
-from bench.experiment.parts import EncoderPair, Experiment, Part, Searched, StoreChoice, System
+from bench.experiment.parts import EncoderPair, Experiment, Part, Searched, StoreChoice, System, models_named
 from bench.messages.failures import Failed, Failure, closing, failure_of
 from bench.money.budget import Budget
 from bench.quality.embedding import Embedding, Vectors
 from bench.quality.ranking import Ranking
 from bench.quality.stages import Emit, Work
 from bench.quality.trec import read_run_file
+from bench.results.training import TrainedModel
 from bench.statistics.order import canonical
 
 T = TypeVar("T")
@@ -54,6 +55,18 @@ class Models(Protocol):
     def chosen(self, system: System) -> int:
         """The build of a system that a user would take: the seed of its models that the dev split chose."""
 
+    def begin(self) -> None:
+        """From now on models are trained where they are needed; until then untrained ones stand in for them."""
+
+    def results(self) -> list[TrainedModel]:
+        """What a result says of the models, in the order of the file."""
+
+    def described(self, name: str) -> dict[str, Any]:
+        """All that decides a model of the file, as plain values."""
+
+    def close(self) -> None:
+        """Delete what only stood in."""
+
 
 class NoModels:
     """Of an experiment that trains none."""
@@ -66,6 +79,20 @@ class NoModels:
     def chosen(self, system: System) -> int:
         """The first build: they differ by chance alone."""
         return 0
+
+    def begin(self) -> None:
+        """Nothing stands in."""
+
+    def results(self) -> list[TrainedModel]:
+        """None."""
+        return []
+
+    def described(self, name: str) -> dict[str, Any]:
+        """There is no model of any name."""
+        raise KeyError(name)
+
+    def close(self) -> None:
+        """Nothing is there."""
 
 
 ROLES: tuple[Role, ...] = ("document", "query")
@@ -161,6 +188,18 @@ class Materials:
             self._rerankers[name] = part.kind(part.options, self.context)
         return self._rerankers[name]
 
+    def begin(self) -> None:
+        """Let models be trained from now on. Adapters of models that are not trained yet are made anew."""
+        if not self.experiment.models:
+            return
+        for kept, parts in ((self._encoders, self.experiment.encoders), (self._rerankers, self.experiment.rerankers)):
+            for name in [name for name in kept if models_named(parts[name].options)]:
+                for failure in closing([kept.pop(name).close]):
+                    self.emit(failure.warned(name, "it could not be closed"))
+        self._memo.clear()
+        self._failed.clear()
+        self.trained.begin()
+
     def _need(self, part: Part) -> None:
         self.once(("models", part.key_path, part.name), lambda: self.trained.need(part))
 
@@ -183,6 +222,7 @@ class Materials:
                 _, adapter = kept.popitem()
                 for failure in closing([adapter.close]):
                     self.emit(failure.warned(adapter.name, "it could not be closed"))
+        self.trained.close()
 
     def eligible(self, condition: Filter | None) -> Flags | None:
         """Which documents pass a filter, None for all."""

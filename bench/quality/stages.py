@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from adapters.base import Event, StageAdvanced, StageFinished, StageStarted, Usage
 
@@ -35,6 +36,12 @@ class Work:
         return {name: getattr(self, name).as_dict() for name in self.__slots__}
 
 
+class Advance(Protocol):
+    """Tells that units of a stage were done; note: how it stands."""
+
+    def __call__(self, units: int, note: str | None = None) -> None: ...
+
+
 class Stage:
     """Emits a stage's events; the value of the context is called with the units just done."""
 
@@ -46,14 +53,14 @@ class Stage:
         self._unit = unit
         self._done = 0
 
-    def __enter__(self) -> Callable[[int], None]:
+    def __enter__(self) -> Advance:
         self._began = time.perf_counter()
         self._emit(StageStarted(self._stage, self._label, self._total, self._unit))
         return self._advance
 
-    def _advance(self, units: int) -> None:
+    def _advance(self, units: int, note: str | None = None) -> None:
         self._done += units
-        self._emit(StageAdvanced(self._stage, self._label, self._done))
+        self._emit(StageAdvanced(self._stage, self._label, self._done, note))
 
     def __exit__(self, *error: object) -> None:
         seconds = time.perf_counter() - self._began

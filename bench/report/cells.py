@@ -111,3 +111,16 @@ def without_unknown(table: Sequence[Sequence[str]], *columns: str) -> list[list[
     header, *rows = table
     empty = {i for i, name in enumerate(header) if name in columns and all(row[i] == DASH for row in rows)}
     return [[cell for i, cell in enumerate(row) if i not in empty] for row in table]
+
+
+def grid(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns padded to their widest cell, two spaces apart."""
+    if not rows:
+        return []
+    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+
+
+def section(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """A titled table; nothing without rows."""
+    return "\n".join([title, *(f"  {line}" for line in grid(rows))]) if rows else ""

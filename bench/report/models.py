@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.messages.wording import counted
-from bench.report.cells import DASH, number
+from bench.report.cells import DASH, number, section
 from bench.results.model import Leaks, MinedNegatives, Result, SystemResult, TrainedModel, mean_over_seeds
 
 ONE_SEED = " (this model; training again not tried)"
@@ -15,18 +15,18 @@ _SHOWN_TEXT = 60  # characters of a query
 _DECIDED = ("better", "worse", "not_worse")
 
 
-def title(result: Result) -> str:
+def title(models: Sequence[TrainedModel]) -> str:
     """Of the table of models."""
-    measures = dict.fromkeys(model.measure for model in result.models if model.measure is not None)
+    measures = dict.fromkeys(model.measure for model in models if model.measure is not None)
     return f"models, by {' and '.join(measures)} on dev" if measures else "models"
 
 
-def table(result: Result) -> list[list[str]]:
+def table(models: Sequence[TrainedModel]) -> list[list[str]]:
     """A row for each model: the base on dev, the model on dev, and what it learned from."""
-    if not result.models:
+    if not models:
         return []
     rows = [["model", "recipe", "base", "trained", "change", "by seed", "pairs", "leaks"]]
-    for model in result.models:
+    for model in models:
         devs = [seed.dev for seed in model.seeds if seed.dev is not None]
         rows.append(
             [
@@ -43,10 +43,10 @@ def table(result: Result) -> list[list[str]]:
     return rows
 
 
-def held_out(result: Result) -> list[list[str]]:
+def held_out(models: Sequence[TrainedModel]) -> list[list[str]]:
     """A row for each model and measure: before the training and after it, on held-out data, as means over the seeds."""
     rows = [["model", "measure", "before", "after", "change"]]
-    for model in result.models:
+    for model in models:
         names = dict.fromkeys(name for seed in model.seeds for name in (*seed.before, *seed.after))
         for name in names:
             before = mean_over_seeds([seed.before.get(name) for seed in model.seeds])
@@ -87,8 +87,7 @@ def of_one_seed(system: SystemResult, verdict: str | None) -> str:
 
 def notes(result: Result) -> Iterator[str]:
     """What a reader must know of the models and of the systems that use them."""
-    for model in result.models:
-        yield from (_of_model(model))
+    yield from of_models(result.models)
     worse = {model.name for model in result.models if model.worse_than_base}
     for system in result.systems:
         for part, name in system.models.items():
@@ -96,6 +95,22 @@ def notes(result: Result) -> Iterator[str]:
                 yield f"! {system.name}: not to be proposed: {part} uses {name}, which is worse than its base on dev"
         if system.name == result.baseline and trained_once(system):
             yield f"· {system.name}: one seed, so verdicts compare with this very model; training again was not tried"
+
+
+def of_models(models: Sequence[TrainedModel]) -> Iterator[str]:
+    """What a reader must know of the models themselves."""
+    for model in models:
+        yield from _of_model(model)
+
+
+def of_training(models: Sequence[TrainedModel]) -> str:
+    """What `bench train` prints: the models and what their training changed, ending in a line break."""
+    blocks = [
+        section(title(models), table(models)),
+        section("what training changed, on held-out data", held_out(models)),
+        "\n".join(of_models(models)),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _of_model(model: TrainedModel) -> Iterator[str]:

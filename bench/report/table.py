@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from bench.messages.wording import counted
 from bench.report import equal_recall, latency, models, payload
@@ -10,6 +10,7 @@ from bench.report.cells import (
     DASH,
     DISTURBED,
     build_peak,
+    grid,
     heading,
     mebibytes,
     milliseconds,
@@ -17,6 +18,7 @@ from bench.report.cells import (
     pair,
     search_peak,
     seconds,
+    section,
     signed,
     without_unknown,
     written,
@@ -30,20 +32,20 @@ _VERDICTS = {"better": "better", "worse": "worse", "undecided": "undecided", Non
 def render(result: Result, *, folder: str | None = None) -> str:
     """The whole table of a result, ending in a line break. folder: where the full result lies."""
     blocks = [
-        "\n".join([_headline(result), *_grid(_main_table(result))]),
-        _section(f"{result.primary} by seed of its models", models.seeds(result)),
-        _section(models.title(result), models.table(result)),
-        _section("what training changed, on held-out data", models.held_out(result)),
-        _section("p50 / p95 ms by stage, of one query alone", latency.stage_table(result)),
-        _section("p50 / p95 ms of encoding a query, shared by its systems", latency.encoding_table(result)),
-        _section(f"times against {result.baseline}, round by round [95 %]", latency.against_table(result)),
-        _section(f"where {result.primary} goes", _loss_table(result)),
-        _section("all measures", _measures_table(result)),
-        _section("what the indexes take", _index_table(result)),
-        _section("what returning texts costs, beside the same system without", payload.table(result)),
-        _section("load", _load_table(result)),
-        _section("rows written while searching", _ingest_table(result)),
-        *(_section(title, rows) for title, rows in equal_recall.tables(result)),
+        "\n".join([_headline(result), *grid(_main_table(result))]),
+        section(f"{result.primary} by seed of its models", models.seeds(result)),
+        section(models.title(result.models), models.table(result.models)),
+        section("what training changed, on held-out data", models.held_out(result.models)),
+        section("p50 / p95 ms by stage, of one query alone", latency.stage_table(result)),
+        section("p50 / p95 ms of encoding a query, shared by its systems", latency.encoding_table(result)),
+        section(f"times against {result.baseline}, round by round [95 %]", latency.against_table(result)),
+        section(f"where {result.primary} goes", _loss_table(result)),
+        section("all measures", _measures_table(result)),
+        section("what the indexes take", _index_table(result)),
+        section("what returning texts costs, beside the same system without", payload.table(result)),
+        section("load", _load_table(result)),
+        section("rows written while searching", _ingest_table(result)),
+        *(section(title, rows) for title, rows in equal_recall.tables(result)),
         "\n".join(_notes(result, folder)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -335,18 +337,3 @@ def _cost(system: SystemResult) -> str:
     return f"{cost.per_1000_queries_usd:,.4f}" + (
         f" [{interval[0]:,.4f}, {interval[1]:,.4f}]{mark}" if interval else ""
     )
-
-
-# -- layout ------------------------------------------------------------------------------------------------------
-
-
-def _section(title: str, rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join([title, *(f"  {line}" for line in _grid(rows))]) if rows else ""
-
-
-def _grid(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns padded to their widest cell, two spaces apart."""
-    if not rows:
-        return []
-    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]

@@ -267,7 +267,8 @@ def encoders_in_use(pipeline: Pipeline) -> dict[tuple[str, Role], Encoder]:
     return {
         (name, role): pipeline.materials.encoder(name)
         for system in pipeline.experiment.systems
-        for name, role in encoder_roles(pipeline, system)
+        for build in range(pipeline.experiment.builds_of(system))
+        for name, role in encoder_roles(pipeline, pipeline.experiment.at(system, build))
     }
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from adapters.base import Encoder, Identity, Reranker, Role, Store
 from bench.data.dataset import Dataset
-from bench.experiment.parts import Experiment, System, plain_name
+from bench.experiment.parts import Experiment, System, models_named, plain_name
 from bench.machine.provenance import checkout, machine, packages
 from bench.messages.failures import failure_of
 from bench.quality.embedding import PLURAL
@@ -98,15 +98,25 @@ def undirected(dataset: Dataset, role: Role, positions: npt.NDArray[np.intp]) ->
     return f"{cause}: a search by vector finds nothing for {them}. {consequence}"
 
 
-def described(experiment: Experiment, system: System) -> dict[str, Any]:
+def models_of(experiment: Experiment, system: System) -> dict[str, str]:
+    """The trained models of a system and of what it fuses, by the part that uses each."""
+    return {part.key_path: name for part in experiment.models_of(system) for name in models_named(part.options)}
+
+
+def described(pipeline: Pipeline, system: System) -> dict[str, Any]:
     """The pipeline as result.json holds it: enough to tell two systems apart and to find the same one again."""
-    file = experiment.settings
+    experiment, file = pipeline.experiment, pipeline.experiment.settings
+
+    def part(role: Literal["encoders", "rerankers"], name: str) -> dict[str, Any]:
+        plain = plain_name(name)
+        models = models_named(getattr(experiment, role)[plain].options)
+        trained = {each: pipeline.materials.trained.described(each) for each in models}
+        return {"name": plain, **getattr(file, role)[plain], **({"trained": trained} if trained else {})}
+
     encoder = None
     if system.encoders is not None:
-        encoder = {
-            role: {"name": plain_name(name), **file.encoders[plain_name(name)]} for name, role in system.encoders.roles
-        }
-    store, reranker = system.store, plain_name(system.reranker) if system.reranker else None
+        encoder = {role: part("encoders", name) for name, role in system.encoders.roles}
+    store = system.store
     return {
         "encoder": encoder,
         "store": None if store is None else {"name": store.name, "adapter": store.adapter, **store.plain("connection")},
@@ -115,7 +125,7 @@ def described(experiment: Experiment, system: System) -> dict[str, Any]:
         "filter": system.filter.as_dict() if system.filter else None,
         "fusion": system.fused.as_dict() if system.fused else None,
         "run": system.run_file.name if system.run_file else None,
-        "reranker": None if reranker is None else {"name": reranker, **file.rerankers[reranker]},
+        "reranker": None if system.reranker is None else part("rerankers", system.reranker),
         "depth": system.depth if system.reranker or system.fused else None,
         "k": system.k,
         # Left out where there is none, so that a system is still the one that an older result holds.

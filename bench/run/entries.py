@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from adapters.base import UnknownIds
 from bench.cache.digests import content_key
-from bench.experiment.parts import Experiment, Searched, System
+from bench.experiment.parts import Searched, System
 from bench.latency.timings import SystemTimings
 from bench.messages.failures import Failure
 from bench.messages.wording import counted
@@ -14,6 +14,7 @@ from bench.money.cost import SystemCost
 from bench.quality.completeness import Refused
 from bench.quality.evaluation import Evaluated
 from bench.quality.kept_index import BuiltIndex
+from bench.quality.pipeline import Pipeline
 from bench.results.model import (
     Against,
     Cost,
@@ -28,7 +29,7 @@ from bench.results.model import (
     UnknownDocuments,
     Used,
 )
-from bench.run.description import described
+from bench.run.description import described, models_of
 from bench.statistics.per_query import mean_over_queries, means
 
 
@@ -39,8 +40,8 @@ class Entry:
     evaluated: None until it was measured, and for one that ended before. timings: None until the latency pass.
     """
 
-    def __init__(self, experiment: Experiment, system: System, health: Sequence[str]) -> None:
-        pipeline = described(experiment, system)
+    def __init__(self, pipeline: Pipeline, system: System, health: Sequence[str]) -> None:
+        parts = described(pipeline, system)
         self.system = system
         self.health = health
         self.evaluated: Evaluated | None = None
@@ -48,8 +49,9 @@ class Entry:
         self.result = SystemResult(
             name=system.name,
             status="started",
-            hash=content_key(pipeline)[:16],
-            pipeline=PipelineInfo.model_validate(pipeline),
+            hash=content_key(parts)[:16],
+            pipeline=PipelineInfo.model_validate(parts),
+            models=models_of(pipeline.experiment, system),
         )
 
     @property
@@ -130,6 +132,9 @@ class Entry:
         entry.ann_recall = {str(k): mean_over_queries(v) for k, v in evaluated.ann.items()}
         entry.loss = loss
         entry.builds = _each_build(evaluated)
+        if entry.models:
+            entry.seeds = list(range(1, len(evaluated.rankings) + 1))
+            entry.chosen_seed = evaluated.system.build + 1
         entry.incomplete = evaluated.partial
         entry.status = "partial" if evaluated.partial else "success"
         errors = [f"{item.part}: {item}" for item in evaluated.refused if item.partial]

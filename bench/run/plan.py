@@ -42,6 +42,8 @@ from bench.run.costs import Costs, encoders_in_use
 from bench.run.preflight import prepare
 from bench.statistics.detectable import PRIOR_SPREAD_OF_SEEDS
 from bench.statistics.equal_recall import attainable
+from bench.train.forecast import forecast
+from bench.train.training import Training
 
 _HUB_NOT_ASKED = (
     f"A dry run asks nobody, not the {HUB} either. The run itself downloads what is not here yet; to plan it "
@@ -88,6 +90,7 @@ class _Plan:
         lines += self._detectable()
         lines += self._targets()
         lines += self._run_files()
+        lines += self._training()
         lines += ["", "quality pass", *self._embedding(), *self._indexes(), *self._searches(), *self._reranking()]
         lines += ["", "latency pass", *self._latency(), *self._bill(), "", "systems"]
         lines += [f"  {system.name}" for system in self.experiment.systems]
@@ -111,6 +114,11 @@ class _Plan:
                 if model.seeds == 1
             ),
         ]
+
+    def _training(self) -> list[str]:
+        """What is trained, and what that takes."""
+        models = self.pipeline.materials.trained
+        return ["", "training", *forecast(models, models.in_use())] if isinstance(models, Training) else []
 
     def _targets(self) -> list[str]:
         """The targets that no setting can be shown to reach with this many queries."""
@@ -185,7 +193,7 @@ class _Plan:
                 else:
                     estimate = estimate or times.sentence(searched)
                     state = f"{self._rows()} to load and index, {estimate}"
-                lines.append(f"  index {searched}{f' build {build + 1}' if build else ''}: {state}")
+                lines.append(f"  index {searched}{f' build {searched.build + 1}' if searched.build else ''}: {state}")
                 lines += [] if build else [f"    ! {sentence}" for sentence in self._shortcomings(system, searched)]
         return lines
 

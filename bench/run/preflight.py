@@ -32,19 +32,30 @@ from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset
 from bench.data.integrity import has_text
 from bench.experiment.faults import ConfigFaults
-from bench.experiment.parts import EncoderPair, Experiment, Searched, StoreChoice, System
+from bench.experiment.parts import (
+    EncoderPair,
+    Experiment,
+    Part,
+    Searched,
+    StoreChoice,
+    System,
+    models_named,
+    plain_name,
+)
 from bench.messages.suggestions import suggestion
 from bench.money.budget import Budget
 from bench.money.cost import NO_PRICES, PriceFaults, load_prices
 from bench.quality.collection import evaluated_data, naming
+from bench.quality.materials import Models, NoModels
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
 from bench.quality.trec import read_run_file
 from bench.run.costs import Costs
+from bench.train.training import Training
 
 
 def prepare(
-    experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False
+    experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False, retrain: bool = False
 ) -> tuple[Pipeline, Costs]:
     """Load the dataset, check every adapter in use, check the systems against both, and the bill against `max_cost`.
 
@@ -58,7 +69,7 @@ def prepare(
         check.run_files()
         pipeline.close()
         raise ConfigFaults(check.faults)
-    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure)
+    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure, retrain=retrain)
 
 
 def prepare_over(
@@ -68,11 +79,16 @@ def prepare_over(
     emit: Emit,
     *,
     remeasure: bool = False,
+    retrain: bool = False,
 ) -> tuple[Pipeline, Costs]:
     """As `prepare`, over a dataset that is loaded."""
     check = _Preflight(experiment, emit)
     budget = check.budget()
-    pipeline = Pipeline(experiment, dataset, Cache(cache_folder), emit, budget)
+    cache = Cache(cache_folder)
+    models: Models = NoModels()
+    if experiment.models:
+        models = check.models(Training(experiment, dataset, cache, emit, budget, retrain=retrain))
+    pipeline = Pipeline(experiment, dataset, cache, emit, budget, models)
     costs = Costs(pipeline, budget)
     check.adapters(pipeline)
     check.run_files()
@@ -108,6 +124,16 @@ class _Preflight:
             found.append(evaluated_data(self.experiment, cache_folder, self.emit))
         return found[0] if found else None
 
+    # -- models --------------------------------------------------------------------------------------------------
+
+    def models(self, training: Training) -> Training:
+        """Check every model that a system needs: what it learns from, its recipe, and what it starts from."""
+        for model in training.in_use():
+            if not {f"models.{name}" for name in model.needed()} & self.broken:
+                with self.naming(model.key_path):
+                    training.check(model)
+        return training
+
     # -- adapters ------------------------------------------------------------------------------------------------
 
     def adapters(self, pipeline: Pipeline, *, without_data: bool = False) -> None:
@@ -115,8 +141,10 @@ class _Preflight:
         systems = self.experiment.systems
         used = {name for system in systems if system.encoders for name, _ in system.encoders.roles}
         for name in dict.fromkeys(s.reranker for s in systems if s.reranker):
-            key_path = f"rerankers.{name}"
-            if not self._check(key_path, partial(pipeline.materials.reranker, name)):
+            key_path = f"rerankers.{plain_name(name)}"
+            if self._lacks_model(self.experiment.rerankers[name]) or not self._check(
+                key_path, partial(pipeline.materials.reranker, name)
+            ):
                 continue
             with self.naming(key_path):
                 reranker = pipeline.materials.reranker(name)
@@ -127,11 +155,20 @@ class _Preflight:
                         raise InvalidOptions(f"{encoder} is not an encoder. {hint}", key="encoder")
                     used.add(encoder)
         for name in sorted(used):
+            if self._lacks_model(self.experiment.encoders[name]):
+                continue
             if without_data and self.experiment.encoders[name].kind.consumes == "vector":
                 continue  # the fault is the dataset's
-            self._check(f"encoders.{name}", partial(pipeline.materials.encoder, name))
+            self._check(f"encoders.{plain_name(name)}", partial(pipeline.materials.encoder, name))
         for choice in {s.store.name: s.store for s in systems if s.store}.values():
             self._check(choice.key_path, partial(pipeline.materials.store, choice))
+
+    def _lacks_model(self, part: Part) -> bool:
+        """Whether a model that it needs has a fault; the part itself is then broken too, and not named."""
+        broken = any(f"models.{name}" in self.broken for name in models_named(part.options))
+        if broken:
+            self.broken.add(part.key_path)
+        return broken
 
     def _check(self, key_path: str, make: Callable[[], Encoder | Store | Reranker]) -> bool:
         """Whether an adapter can work; a fault is named otherwise."""
@@ -224,7 +261,7 @@ class _Preflight:
     def _searched(self, pipeline: Pipeline, system: System, searched: Searched) -> None:
         dataset, choice = pipeline.dataset, searched.store
         names = dict.fromkeys(name for name, _ in searched.encoders.roles) if searched.encoders else {}
-        if any(f"encoders.{name}" in self.broken for name in names):
+        if any(f"encoders.{plain_name(name)}" in self.broken for name in names):
             return
         encoders = [pipeline.materials.encoder(name) for name in names]
         if any(encoder.consumes == "text" for encoder in encoders) and not dataset.has_text:
@@ -240,7 +277,8 @@ class _Preflight:
             if not isinstance(consumed, Set) or not consumed <= {"vector", "text"}:
                 raise WrongAnswer(f"store {store.name}: consumes returned {consumed!r}, not a set of vector and text.")
         if not dataset.has_text:
-            reranker = system.reranker if f"rerankers.{system.reranker}" not in self.broken else None
+            broken = system.reranker and f"rerankers.{plain_name(system.reranker)}" in self.broken
+            reranker = None if broken else system.reranker
             if "text" in consumed or (reranker and pipeline.materials.reranker(reranker).needs == "text"):
                 needs = "store" if "text" in consumed else "reranker"
                 raise InvalidOptions(f"the dataset carries no texts, which this {needs} needs.", key=needs)

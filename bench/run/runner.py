@@ -37,8 +37,11 @@ def run(
     *,
     listeners: Sequence[Listener] = (),
     remeasure: bool = False,
+    retrain: bool = False,
 ) -> tuple[Path, Result]:
     """Run an experiment to its end and return the result folder with the result as written there.
+
+    remeasure: take kept latencies again. retrain: train kept models again.
 
     Raises ConfigFaults for everything that can be known before the start, CacheBusy when another run uses the
     cache. KeyboardInterrupt leaves a result with status "cancelled" and passes on.
@@ -50,7 +53,7 @@ def run(
         warnings = Warnings(relay)
         if unmarked:
             warnings(Warned("cache", unmarked))
-        pipeline, costs = prepare(experiment, places.cache, warnings, remeasure=remeasure)
+        pipeline, costs = prepare(experiment, places.cache, warnings, remeasure=remeasure, retrain=retrain)
         stack.callback(pipeline.close)
         folder, resumed = open_folder(experiment, places.output)
         stack.enter_context(locked(folder, "The result folder"))
@@ -154,8 +157,9 @@ class _Run:
     # -- the passes ----------------------------------------------------------------------------------------------
 
     def _quality(self) -> None:
+        self.pipeline.materials.begin()
         for system in self.experiment.systems:
-            entry = Entry(self.experiment, system, self.quality.health(system))
+            entry = Entry(self.pipeline, system, self.quality.health(system))
             self.entries[system.name] = entry
             self.quality.measure(entry)
         baseline = self.experiment.baseline
@@ -205,6 +209,7 @@ class _Run:
         for entry in entries:
             entry.ended()
         self.result.systems = [entry.result for entry in entries]
+        self.result.models = self.pipeline.materials.trained.results()
         self.result.work = WorkDone.model_validate(self.pipeline.materials.work.as_dict())
         self.result.detectable_difference = self.evaluator.detectable_difference(evaluated)
         self.result.status = status

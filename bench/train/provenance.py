@@ -61,6 +61,8 @@ class NegativeFacts(_Model):
     options: dict[str, Any] = Field({}, description="Strategy and options as the experiment names them.")
     key: str | None = Field(None, description="Their key in the cache.")
     per_query: int | None = None
+    wanted: int | None = Field(None, description="How many were wanted for all pairs.")
+    found: int | None = Field(None, description="How many of them were found.")
     dropped: dict[str, int] = Field({}, description="Candidates that a rule threw out, by rule.")
     relevant_to_test: int | None = Field(None, description="Negatives that are relevant to some evaluation query.")
 

@@ -1,0 +1,83 @@
+"""Trains the models of an experiment alone, without measuring its systems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from adapters.base import Warned, hub_offline
+from bench.cache.artifacts import Cache
+from bench.cache.mark import cache_in_use
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.parts import Experiment, TrainedPart
+from bench.messages.failures import failure_of
+from bench.messages.suggestions import suggestion
+from bench.money.budget import Budget
+from bench.money.cost import PriceFaults, load_prices
+from bench.quality.collection import load_data, naming
+from bench.quality.stages import Emit
+from bench.results.training import TrainedModel
+from bench.train.forecast import forecast
+from bench.train.training import Training
+
+
+def train_models(
+    experiment: Experiment, names: Sequence[str], cache: Path, *, emit: Emit, retrain: bool = False
+) -> list[TrainedModel]:
+    """Train models and what they start from; all of the file where no names are given. A model that fails ends alone.
+
+    Raises ConfigFaults for everything that can be known before the start.
+    """
+    with _checked(experiment, names, cache, emit, retrain) as (training, wanted):
+        training.begin()
+        for model in wanted:
+            try:
+                training.make(model.name)
+            except BaseException as error:
+                emit(failure_of(error).warned(model.key_path, "it could not be trained"))
+        return training.results()
+
+
+def plan_training(experiment: Experiment, names: Sequence[str], cache: Path, *, emit: Emit) -> str:
+    """What `train_models` would do, as plain text. Raises ConfigFaults."""
+    with (
+        hub_offline(),
+        _checked(replace(experiment, alone=True), names, cache, emit, retrain=False) as (training, wanted),
+    ):
+        return "\n".join(["training", *forecast(training, wanted)]) + "\n"
+
+
+@contextmanager
+def _checked(
+    experiment: Experiment, names: Sequence[str], cache: Path, emit: Emit, retrain: bool
+) -> Iterator[tuple[Training, list[TrainedPart]]]:
+    """The models that are wanted, checked, each after those that it starts from."""
+    file = experiment.file
+    if not experiment.models:
+        raise ConfigFaults([f"{file}: models: there are none to train. See docs/training.md for how they are written."])
+    if unknown := [name for name in names if name not in experiment.models]:
+        hints = [f"{file}: models.{name} is not there. {suggestion(name, experiment.models)}" for name in unknown]
+        raise ConfigFaults(hints)
+    try:
+        budget = Budget(load_prices(experiment.settings.prices), experiment.settings.max_cost)
+    except PriceFaults as error:
+        raise ConfigFaults([f"{file}: {fault}" for fault in error.faults]) from error
+    with cache_in_use(cache) as unmarked:
+        if unmarked:
+            emit(Warned("cache", unmarked))
+        training = Training(experiment, load_data(experiment, cache), Cache(cache), emit, budget, retrain=retrain)
+        wanted = training.with_needed(names or list(experiment.models))
+        faults: list[str] = []
+        broken: set[str] = set()
+        try:
+            for model in wanted:
+                if not {f"models.{name}" for name in model.needed()} & broken:
+                    with naming(file, model.key_path, faults, broken):
+                        training.check(model)
+            if faults:
+                raise ConfigFaults(list(dict.fromkeys(faults)))
+            yield training, wanted
+        finally:
+            training.close()

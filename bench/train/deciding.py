@@ -1,0 +1,239 @@
+"""What decides on dev for one training, and how a model fares before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from adapters import registry
+from adapters.base import (
+    Context,
+    Corpus,
+    Encoder,
+    EncodesTexts,
+    Floats,
+    Hits,
+    Queries,
+    Reranker,
+    Role,
+    Rows,
+    ScoresPairs,
+    TextRows,
+    exact_scores,
+    exact_top_k,
+)
+from bench.cache.artifacts import Cache
+from bench.data.dataset import Dataset
+from bench.data.own_documents import left_out
+from bench.money.budget import Budget
+from bench.quality.embedding import Embedding
+from bench.quality.stages import Count, Emit
+from bench.train.dev import DECIDING, FIRST, DevSet, Measured, correlations
+from bench.train.mining.lexical import lexical
+
+Model = EncodesTexts | ScoresPairs
+SPEARMAN = "Spearman"
+
+
+class Deciding(Protocol):
+    """What decides between steps, seeds and options. measure: its name. before: measures of what a training starts
+    from."""
+
+    measure: str
+    before: Measured
+
+    def evaluate(self, model: Model) -> float:
+        """What decides while a model learns; larger is better."""
+
+    def outputs(self, model: Model) -> Floats:
+        """What a model gives for a few inputs, float32, by which it is known again."""
+
+    def loaded(self, folder: Path) -> Model:
+        """The model in a folder, as the harness loads it."""
+
+    def after(self, folder: Path) -> Measured:
+        """Measures of the model in a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Loads a model that was written as the encoders and rerankers of an experiment load theirs."""
+
+    reference: str
+    context: Context
+
+    def encoder(self, folder: Path) -> Encoder:
+        encoder: Encoder = self._adapter("encoders", folder)
+        return encoder
+
+    def reranker(self, folder: Path) -> Reranker:
+        reranker: Reranker = self._adapter("rerankers", folder)
+        return reranker
+
+    def _adapter(self, role: registry.RoleName, folder: Path) -> Any:
+        kind = registry.load(role, registry.LOCAL[role])
+        context = Context(self.context.base, models={self.reference: folder})
+        return kind(kind.Options(model=self.reference), context)
+
+
+class _Encoding:
+    """An encoder adapter as a model that is measured."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def encode(self, texts: Sequence[str], role: Role) -> Floats:
+        return self._encoder.encode(TextRows(texts), role).vectors
+
+
+class _Scoring:
+    """A reranker adapter as a model that is measured."""
+
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> Floats:
+        texts = list(dict.fromkeys(document for _, document in pairs))
+        place = {text: row for row, text in enumerate(texts)}
+        asked: dict[str, list[int]] = {}
+        for number, (query, _) in enumerate(pairs):
+            asked.setdefault(query, []).append(number)
+        rows = np.full((len(asked), max(map(len, asked.values()), default=1)), -1, np.int32)
+        for line, numbers in zip(rows, asked.values(), strict=True):
+            line[: len(numbers)] = [place[pairs[number][1]] for number in numbers]
+        self._reranker.prepare(Corpus(texts))
+        scored = self._reranker.score(Queries(texts=list(asked)), rows).scores
+        found = np.empty(len(pairs), np.float32)
+        for line, numbers in zip(scored, asked.values(), strict=True):
+            found[numbers] = line[: len(numbers)]
+        return found
+
+
+class OnQueries:
+    """Decides by nDCG@10 of the dev queries: for an encoder over the pool while it learns and over the whole corpus at
+    the end, for a reranker over the base's first candidates."""
+
+    measure = str(DECIDING)
+
+    def __init__(self, dev: DevSet, before: Measured, loader: Loader, embedding: Embedding, *, reranks: bool) -> None:
+        self.before = before
+        self._dev = dev
+        self._loader = loader
+        self._embedding = embedding
+        self._reranks = reranks
+        self.evaluate = dev.evaluate
+
+    def outputs(self, model: Model) -> Floats:
+        queries, texts = list(self._dev.dataset.query_texts[:_PROBES]), self._dev.dataset.document_texts
+        if isinstance(model, ScoresPairs):
+            return model.score([(query, texts[0]) for query in queries])
+        return _of_length_one(model.encode(queries, "query"))
+
+    def loaded(self, folder: Path) -> Model:
+        if self._reranks:
+            return _Scoring(self._loader.reranker(folder))
+        return _Encoding(self._loader.encoder(folder))
+
+    def after(self, folder: Path) -> Measured:
+        if self._reranks:
+            model = self.loaded(folder)
+            assert isinstance(model, ScoresPairs)
+            return self._dev.of_reranker(model)
+        with self._loader.encoder(folder) as encoder:
+            return _of_encoder(self._dev, self._embedding, self._loader.reference, encoder)
+
+
+class OnScoredPairs:
+    """Decides by Spearman's correlation on the dev part of pairs with a similarity; the test part is told besides."""
+
+    measure = SPEARMAN
+
+    def __init__(self, dev: pa.Table, test: pa.Table | None, base: Encoder, loader: Loader) -> None:
+        self._dev = dev
+        self._test = test
+        self._loader = loader
+        self._similarity = base.similarity
+        self.before = self._measured(_Encoding(base))
+
+    def evaluate(self, model: Model) -> float:
+        assert isinstance(model, EncodesTexts)
+        return self._correlations(model, self._dev)[0] or 0.0
+
+    def outputs(self, model: Model) -> Floats:
+        assert isinstance(model, EncodesTexts)
+        return _of_length_one(model.encode(self._dev.column("first").slice(0, _PROBES).to_pylist(), "document"))
+
+    def loaded(self, folder: Path) -> Model:
+        return _Encoding(self._loader.encoder(folder))
+
+    def after(self, folder: Path) -> Measured:
+        with self._loader.encoder(folder) as encoder:
+            return self._measured(_Encoding(encoder))
+
+    def _measured(self, model: EncodesTexts) -> Measured:
+        values: dict[str, float | None] = {}
+        counts: dict[str, int] = {}
+        for split, table in (("dev", self._dev), ("test", self._test)):
+            for name, value in zip((SPEARMAN, "Pearson"), self._correlations(model, table), strict=True):
+                if table is not None:
+                    values[f"{name} on {split}"] = value
+                    counts[f"{name} on {split}"] = table.num_rows
+        return Measured(values, counts)
+
+    def _correlations(self, model: EncodesTexts, table: pa.Table | None) -> tuple[float | None, float | None]:
+        if table is None:
+            return None, None
+        first, second = (model.encode(table.column(name).to_pylist(), "document") for name in ("first", "second"))
+        pairs: Rows = np.arange(len(second), dtype=np.int32)[:, None]
+        scores = exact_scores(first, second, pairs, self._similarity)[:, 0].astype(np.float64)
+        return correlations(scores, table.column("score").to_numpy().astype(np.float64))
+
+
+_PROBES = 16  # inputs whose outputs tell whether a model was kept as it was trained
+
+
+def on_queries(
+    dev: Dataset,
+    base: Encoder | Reranker,
+    miner: Encoder | None,
+    loader: Loader,
+    *,
+    reranks: bool,
+    seed: int,
+    services: tuple[Cache, Emit, Budget],
+) -> OnQueries:
+    """What decides for a model that learns from queries. The candidates are the first documents of the base where it is
+    an encoder, else of the mining model, else of BM25."""
+    cache, emit, budget = services
+    embedding = Embedding(dev, cache, Count(), emit, budget)
+    encoder = base if isinstance(base, Encoder) else miner
+    if encoder is None:
+        with lexical(dev, list(dev.query_texts), folder=cache.folder, emit=emit) as index:
+            found = index.ranking(np.arange(dev.judged), FIRST + 1)
+        ranked = DevSet(dev, _first(dev, found), seed)
+        return OnQueries(ranked, ranked.unranked(), loader, embedding, reranks=reranks)
+    queries, documents = (embedding.vectors(encoder.name, encoder, role).array for role in ("query", "document"))
+    hits = exact_top_k(queries, documents, FIRST + 1, encoder.similarity)
+    known = DevSet(dev, _first(dev, hits), seed, encoder.similarity)
+    before = known.unranked() if reranks else known.of_vectors(queries, documents)
+    return OnQueries(known, before, loader, embedding, reranks=reranks)
+
+
+def _of_length_one(vectors: Floats) -> Floats:
+    scaled: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return scaled
+
+
+def _first(dev: Dataset, hits: Hits) -> Rows:
+    """The first documents of each query, (n, 100), without its own."""
+    return hits.rows[:, :FIRST] if dev.own_rows is None else left_out(hits, dev.own_rows, FIRST).rows
+
+
+def _of_encoder(dev: DevSet, embedding: Embedding, name: str, encoder: Encoder) -> Measured:
+    queries, documents = (embedding.vectors(name, encoder, role).array for role in ("query", "document"))
+    return dev.of_vectors(queries, documents)

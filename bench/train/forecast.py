@@ -1,0 +1,71 @@
+"""What the training of an experiment's models would take, told before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from adapters.base import TrainingPlan
+from bench.experiment.parts import TrainedPart
+from bench.messages.failures import failure_of
+from bench.messages.wording import counted
+from bench.train.training import Training
+
+_CHINCHILLA = 20  # training tokens for each parameter (Hoffmann et al. 2022, arXiv 2203.15556)
+
+
+def forecast(training: Training, models: Sequence[TrainedPart]) -> list[str]:
+    """Lines on every model: what it learns from, and the time and memory that it takes."""
+    lines: list[str] = []
+    for model in models:
+        try:
+            lines += _of_model(training, model)
+        except BaseException as error:
+            lines.append(f"  {model.name}: not foreseen: {failure_of(error).where}")
+    return lines
+
+
+def _of_model(training: Training, model: TrainedPart) -> Iterator[str]:
+    waiting = [needed for needed in model.needed() if _missing(training, training.experiment.models[needed])]
+    trainings = len(model.variants) * model.seeds
+    missing = trainings if waiting else _missing(training, model)
+    how = f"recipe {model.recipe} from {model.base.options.model}, {counted(model.seeds, 'seed')}"
+    how += f" × {counted(len(model.variants), 'set')} of options" if len(model.variants) > 1 else ""
+    if not missing:
+        yield f"  {model.name}: {how}: kept"
+        return
+    yield f"  {model.name}: {how}: {missing} of {counted(trainings, 'training')} to do"
+    for sentence in training.lessons.notes(model):
+        yield f"    {sentence}"
+    for variant in model.variants:
+        plan = training.trainer(model, variant, 1).plan(training.lessons.foreseen(model), timed=True)
+        swept = ", ".join(f"{name}={value}" for name, value in variant.swept.items())
+        yield f"    {f'{swept}: ' if swept else ''}{_plan(plan)}"
+        yield f"    {_tokens(plan)}"
+    if model.negatives is not None:
+        wanted = counted(model.negatives.per_query, "document")
+        yield f"    negatives: {wanted} for each pair, {model.negatives.strategy}"
+
+
+def _missing(training: Training, model: TrainedPart) -> int:
+    seeds = range(1, model.seeds + 1)
+    return sum(training.find(model, variant, seed) is None for variant in model.variants for seed in seeds)
+
+
+def _plan(plan: TrainingPlan) -> str:
+    time = "time not known" if plan.seconds is None else f"about {_duration(plan.seconds)} a training on {plan.device}"
+    return (
+        f"{counted(plan.examples, 'example')}, {plan.tokens:,} tokens a pass, {counted(plan.steps, 'step')} "
+        f"({plan.epochs:g} epochs), {time}, {plan.memory_bytes / 2**20:,.0f} MiB without activations"
+    )
+
+
+def _tokens(plan: TrainingPlan) -> str:
+    share = plan.tokens * plan.epochs / max(1, plan.trainable_parameters)
+    return (
+        f"{plan.trainable_parameters:,} of {plan.parameters:,} parameters learn, {share:.2g} tokens for each; "
+        f"Chinchilla's {_CHINCHILLA} was found for pre-training and says little of fine-tuning"
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"

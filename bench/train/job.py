@@ -1,0 +1,279 @@
+"""One training: a model of the file with one set of options and one seed, made, checked and kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.base import (
+    EncodesTexts,
+    Floats,
+    ScoresPairs,
+    Trained,
+    Trainer,
+    TrainingStep,
+    Warned,
+    WrongAnswer,
+)
+from bench.cache.artifacts import Cache
+from bench.data.dataset import Dataset
+from bench.experiment.parts import Experiment, TrainedPart, Variant
+from bench.machine.clock import utc_now
+from bench.money.budget import Budget
+from bench.quality.stages import Advance, Emit, Stage
+from bench.train.board import TrainingLog
+from bench.train.deciding import Deciding, Loader, OnScoredPairs, on_queries
+from bench.train.dev import Measured
+from bench.train.kept import KeptModel, KeptModels
+from bench.train.lessons import Lessons
+from bench.train.mining.mined import Mined, relevant_elsewhere
+from bench.train.provenance import (
+    BaseModelOf,
+    DataFacts,
+    HeldOut,
+    ModelProvenance,
+    NegativeFacts,
+    SplitFacts,
+)
+
+_SAME_OUTPUT = 1e-3  # between the model in memory and the one loaded back, of vectors of length 1 or of a score
+_SAME_MEASURE = 2e-3  # a tie that rounding decides may move a document by a place
+
+
+@dataclass(frozen=True, slots=True)
+class SeedOutcome:
+    """A model of one seed. number: which seed of its name it is, from 1."""
+
+    number: int
+    kept: KeptModel
+    reused: bool
+
+    @property
+    def dev(self) -> float:
+        """What decides, on dev, after the training."""
+        return self.kept.provenance.dev_after or 0.0
+
+    @property
+    def dev_base(self) -> float:
+        """The same of what it started from."""
+        return self.kept.provenance.dev_before or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training that is to be done. seed: what it draws by. base: the encoder or reranker that it starts from,
+    miner and judge: those that find its negatives."""
+
+    model: TrainedPart
+    variant: Variant
+    number: int
+    seed: int
+    key: str
+    trainer: Trainer
+    base: Any
+    miner: Any
+    judge: Any
+    experiment: Experiment
+
+    @property
+    def label(self) -> str:
+        """How progress names it."""
+        swept = ", ".join(f"{name}={value}" for name, value in self.variant.swept.items())
+        seed = f" seed {self.number}" if self.model.seeds > 1 else ""
+        return f"{self.model.name}{f' ({swept})' if swept else ''}{seed}"
+
+    def run(self, lessons: Lessons, kept: KeptModels, cache: Cache, emit: Emit, budget: Budget) -> SeedOutcome:
+        """Train, check that the model is kept as it was trained, measure it beside its base, and keep it."""
+        mined = lessons.mined(self.model, self.seed, self.miner, self.judge)
+        deciding = self._deciding(lessons, (cache, emit, budget))
+        watched = _Watched(deciding)
+        draft = kept.draft(self.key)
+        curve: list[TrainingStep] = []
+        with (
+            TrainingLog(kept, name=self.model.name, key=self.key, seed_number=self.number) as log,
+            _Told(emit, self.label, curve, log.step) as tell,
+        ):
+            trained = self.trainer.train(
+                lessons.data(self.model, mined),
+                folder=draft,
+                checkpoints=kept.checkpoints(self.key),
+                seed=self.seed,
+                evaluate=watched,
+                tell=tell,
+            )
+        if log.fault is not None and self.number == 1:
+            emit(Warned(self.model.key_path, f"{log.fault}."))
+        after = deciding.after(draft)
+        self._check(watched, deciding, draft)
+        found = self._provenance(lessons, mined, trained, deciding.before, after, deciding.measure)
+        whole = kept.keep(self.key, draft, found, curve=trained.curve, queries=lessons.learned(self.model))
+        kept.drop_checkpoints(self.key)
+        return SeedOutcome(self.number, whole, reused=False)
+
+    def _deciding(self, lessons: Lessons, services: tuple[Cache, Emit, Budget]) -> Deciding:
+        loader = Loader(self.model.reference(self.number), self.trainer.context)
+        if (scored := lessons.scored(self.model)) is not None:
+            return OnScoredPairs(scored.dev, scored.test, self.base, loader)
+        reranks = self.trainer.makes == "reranker"
+        dev, seed = lessons.splits.dev, self.experiment.settings.seed
+        return on_queries(dev, self.base, self.miner, loader, reranks=reranks, seed=seed, services=services)
+
+    def _check(self, watched: _Watched, deciding: Deciding, folder: Path) -> None:
+        """Raise WrongAnswer where the model that was written is not the one that was trained."""
+        if watched.output is None:
+            return
+        loaded = deciding.loaded(folder)
+        output, value = deciding.outputs(loaded), deciding.evaluate(loaded)
+        apart = float(np.abs(output - watched.output).max(initial=0.0))
+        if apart > _SAME_OUTPUT or abs(value - watched.value) > _SAME_MEASURE:
+            raise WrongAnswer(
+                f"the model that was written is not the one that was trained: {deciding.measure} is {value:.4f}, "
+                f"and was {watched.value:.4f}; its outputs differ by up to {apart:.2g}. It is not used."
+            )
+
+    def _provenance(
+        self,
+        lessons: Lessons,
+        mined: Mined | None,
+        trained: Trained,
+        before: Measured,
+        after: Measured,
+        measure: str,
+    ) -> ModelProvenance:
+        first = next(iter(after.values))  # the deciding measure comes first
+        return ModelProvenance(
+            key=self.key,
+            name=self.model.name,
+            makes=self.trainer.makes,
+            recipe=self.model.recipe,
+            options=self.variant.options.model_dump(mode="json"),
+            base=BaseModelOf(reference=_reference(self.model), identity=_identity(self.base)),
+            data=self._data(lessons),
+            negatives=None if mined is None else _negatives(self.model, mined, lessons.test),
+            seed=self.seed,
+            seed_number=self.number,
+            experiment=self.experiment.name,
+            created_at=utc_now(),
+            seconds=trained.seconds,
+            device=trained.device,
+            precision=trained.precision,
+            versions=dict(trained.versions or {}),
+            steps=trained.steps,
+            kept_step=trained.kept_step,
+            epochs=trained.curve[-1].epoch if trained.curve else None,
+            tokens=trained.tokens,
+            parameters=trained.parameters,
+            trainable_parameters=trained.trainable_parameters,
+            resumed_from=trained.resumed_from,
+            dev_measure=measure,
+            dev_before=before.values.get(first),
+            dev_after=after.values.get(first),
+            held_out=tuple(
+                HeldOut(
+                    measure=name, split="dev", count=after.counts.get(name), before=before.values.get(name), after=v
+                )
+                for name, v in after.values.items()
+            ),
+        )
+
+    def _data(self, lessons: Lessons) -> DataFacts:
+        scored = lessons.scored(self.model)
+        test = _split(lessons.test)
+        if scored is not None:
+            return DataFacts(name=scored.name, fingerprint=scored.digest, test=test, rows=scored.train.num_rows)
+        pairs, splits = lessons.pairs(self.model), lessons.splits
+        return DataFacts(
+            name=lessons.test.name,
+            fingerprint=pairs.digest,
+            train=_split(splits.train),
+            dev=_split(splits.dev),
+            test=test,
+            rows=pairs.table.num_rows,
+            leaks=len(pairs.report.leaks),
+            near_copies=len(pairs.report.near_copies),
+            notes=tuple(lessons.notes(self.model)),
+        )
+
+
+class _Watched:
+    """Asks for the measure that decides, and remembers what the model gave when it was best."""
+
+    def __init__(self, deciding: Deciding) -> None:
+        self._deciding = deciding
+        self.value = -np.inf
+        self.output: Floats | None = None
+
+    def __call__(self, model: EncodesTexts | ScoresPairs) -> float:
+        value = self._deciding.evaluate(model)
+        if value > self.value:
+            self.value, self.output = value, self._deciding.outputs(model)
+        return value
+
+
+class _Told:
+    """Turns what a training tells into progress, with the loss and the measure on dev; curve: takes all of it."""
+
+    def __init__(self, emit: Emit, label: str, curve: list[TrainingStep], log: Callable[[TrainingStep], None]) -> None:
+        self._emit = emit
+        self._label = label
+        self._curve = curve
+        self._log = log
+        self._stage: Stage | None = None
+        self._advance: Advance | None = None
+        self._done = 0
+        self._loss: float | None = None
+        self._dev: float | None = None
+
+    def __enter__(self) -> Callable[[TrainingStep], None]:
+        self._began = time.monotonic()
+        return self._tell
+
+    def __exit__(self, *raised: object) -> None:
+        if self._stage is not None:
+            self._stage.__exit__(*raised)
+
+    def _tell(self, step: TrainingStep) -> None:
+        if self._advance is None:
+            self._stage = Stage(self._emit, "train", self._label, step.steps, "steps")
+            self._advance = self._stage.__enter__()
+        self._curve.append(step)
+        self._log(step)
+        self._loss = self._loss if step.loss is None else step.loss
+        self._dev = self._dev if step.dev is None else step.dev
+        told = [f"loss {self._loss:.3f}"] if self._loss is not None else []
+        told += [f"dev {self._dev:.3f}"] if self._dev is not None else []
+        self._advance(step.step - self._done, ", ".join(told) or None)
+        self._done = step.step
+
+
+def _reference(model: TrainedPart) -> str:
+    return str(model.variants[0].options.base)
+
+
+def _identity(base: Any) -> dict[str, str]:
+    identity: Mapping[str, Any] = base.identity.settings
+    return {name: str(identity[name]) for name in ("commit", "weights", "files") if name in identity}
+
+
+def _split(dataset: Dataset) -> SplitFacts:
+    return SplitFacts(
+        split=dataset.split, fingerprint=dataset.fingerprint, queries=dataset.judged, documents=dataset.documents
+    )
+
+
+def _negatives(model: TrainedPart, mined: Mined, test: Dataset) -> NegativeFacts:
+    assert model.negatives is not None
+    return NegativeFacts(
+        options=model.negatives.model_dump(mode="json", exclude_unset=True),
+        key=mined.key,
+        per_query=model.negatives.per_query,
+        wanted=mined.report.wanted,
+        found=mined.report.found,
+        dropped=dict(mined.report.dropped),
+        relevant_to_test=relevant_elsewhere(mined, test),
+    )

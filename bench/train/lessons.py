@@ -1,0 +1,122 @@
+"""What the models of an experiment learn from: pairs of the train split, pairs with a similarity, mined negatives."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.base import Encoder, Reranker, TrainingData
+from bench.cache.artifacts import Cache
+from bench.data.dataset import Dataset
+from bench.data.normal import normalised
+from bench.experiment.parts import Experiment, TrainedPart
+from bench.money.budget import Budget
+from bench.quality.stages import Emit
+from bench.train.collection import Splits, load_splits
+from bench.train.mining.mine import mine
+from bench.train.mining.mined import Mined
+from bench.train.pairs import TrainingPairs, training_pairs
+from bench.train.scored import ScoredPairs, scored_pairs
+
+PAIR_COLUMNS = ("query_id", "document_id", "query", "positive")
+
+
+class Lessons:
+    """Loaded once for all models. test: the collection whose queries are evaluated, on which nobody learns."""
+
+    def __init__(self, experiment: Experiment, test: Dataset, cache: Cache, emit: Emit, budget: Budget) -> None:
+        self._experiment = experiment
+        self.test = test
+        self._cache = cache
+        self._emit = emit
+        self._budget = budget
+        self._pairs: dict[tuple[str, int | None], TrainingPairs] = {}
+        self._scored: dict[str, ScoredPairs] = {}
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The train and the dev split. Raises ConfigFaults where there is nothing to train on."""
+        return load_splits(self._experiment, self._cache.folder, self._emit)
+
+    def pairs(self, model: TrainedPart) -> TrainingPairs:
+        """The pairs of a model, without those whose query is evaluated."""
+        key = model.leaks, model.pairs
+        if key not in self._pairs:
+            self._pairs[key] = training_pairs(
+                self.splits.train,
+                [self.splits.dev, self.test],
+                leaks=model.leaks,
+                limit=model.pairs,
+                seed=self._experiment.settings.seed,
+            )
+        return self._pairs[key]
+
+    def scored(self, model: TrainedPart) -> ScoredPairs | None:
+        """The pairs with a similarity that a model is given; None where it has none."""
+        if model.scored is None:
+            return None
+        if model.name not in self._scored:
+            self._scored[model.name] = scored_pairs(self._experiment, model)
+        return self._scored[model.name]
+
+    def notes(self, model: TrainedPart) -> tuple[str, ...]:
+        """Sentences on where the data comes from and what was left out of it."""
+        scored = self.scored(model)
+        return scored.notes if scored is not None else (*self.splits.notes, *self.pairs(model).report.notes)
+
+    def warnings(self, model: TrainedPart) -> tuple[str, ...]:
+        """What a reader of a result must know of the data."""
+        return () if model.scored is not None else self.pairs(model).report.warnings
+
+    def digest(self, model: TrainedPart) -> str:
+        """Digest of all that a model learns from, but for its negatives."""
+        scored = self.scored(model)
+        return self.pairs(model).digest if scored is None else scored.digest
+
+    def learned(self, model: TrainedPart) -> list[str]:
+        """The normalised queries that a model learns from, by which a leak is found elsewhere."""
+        scored = self.scored(model)
+        texts = self.pairs(model).table.column("query") if scored is None else scored.train.column("first")
+        return sorted({normalised(text) for text in texts.to_pylist()})
+
+    def mined(self, model: TrainedPart, seed: int, miner: Encoder | None, judge: Reranker | None) -> Mined | None:
+        """The negatives of a model; None where it learns without."""
+        if model.negatives is None:
+            return None
+        return mine(
+            model.negatives,
+            self.pairs(model).table,
+            self.splits.train,
+            encoder=miner,
+            judge=judge,
+            seed=seed,
+            cache=self._cache.folder,
+            emit=self._emit,
+            budget=self._budget,
+        )
+
+    def data(self, model: TrainedPart, mined: Mined | None) -> TrainingData:
+        """What a trainer is given."""
+        scored = self.scored(model)
+        if scored is not None:
+            return TrainingData(scored=scored.train)
+        if mined is not None:
+            return TrainingData(pairs=mined.complete.select([*PAIR_COLUMNS, "negatives"]))
+        pairs = self.pairs(model).table
+        return TrainingData(pairs=pairs.append_column("negatives", _no_negatives(pairs.num_rows)))
+
+    def foreseen(self, model: TrainedPart) -> TrainingData:
+        """As `data`, for a plan: documents drawn at random stand for negatives that are not mined yet."""
+        if model.negatives is None or model.scored is not None:
+            return self.data(model, None)
+        pairs, texts = self.pairs(model).table, self.splits.train.document_texts
+        rng = np.random.default_rng(self._experiment.settings.seed)
+        drawn = rng.integers(0, len(texts), (pairs.num_rows, model.negatives.per_query))
+        rows = [[texts[int(row)] for row in line] for line in drawn]
+        return TrainingData(pairs=pairs.append_column("negatives", pa.array(rows, pa.list_(pa.string()))))
+
+
+def _no_negatives(rows: int) -> pa.Array:
+    return pa.array([[]] * rows, pa.list_(pa.string()))
