@@ -119,3 +119,28 @@ def test_the_files_give_the_verdicts_on_unseeded_builds(tmp_path: Path, builds: 
     verdict = computed["exact"]["ANN@10"]["verdict"]
     assert difference > 0.1
     assert verdict == ("undecided" if builds == 1 else "better")  # one unseeded build decides nothing
+
+
+def test_the_files_give_the_verdicts_on_relevance_where_some_systems_have_builds(folder: Path) -> None:
+    ivf = {"adapter": "lancedb", "index": {"type": "IVF_FLAT", "num_partitions": 8}, "query": {"nprobes": 1}}
+    made, result = small.measure(
+        folder,
+        small.spec(
+            [
+                {"name": "bm25", "store": "bm25"},
+                {"name": "dense", "encoder": "words"},
+                {"name": "ivf", "encoder": "words", "store": "ivf"},
+            ],
+            stores={"bm25": {"adapter": "bm25"}, "ivf": ivf},
+            encoders={"words": {"adapter": "words"}},
+            measures=["nDCG@10", "Hit@1"],
+            baseline="bm25",
+            builds=3,
+        ),
+    )
+    computed = again(made)
+    assert computed == told(made) and {*computed} == {"dense", "ivf"}
+    assert [len(system.builds) for system in result.systems] == [0, 0, 3]
+    for name in computed:  # two systems: Bonferroni doubles p, also of the one without builds
+        of = computed[name]["nDCG@10"]
+        assert of["p_corrected"] == pytest.approx(min(1.0, 2 * of["p"]))
