@@ -75,6 +75,11 @@ def by_seed(system: SystemResult, measure: str) -> dict[int, float]:
     return {seed: mean for seed, mean in means.items() if mean is not None}
 
 
+def of_seed(system: SystemResult) -> str:
+    """A system's name where what follows is of the seed that dev chose alone."""
+    return system.name if len(system.seeds) < 2 else f"{system.name}, seed {system.chosen_seed}"
+
+
 def trained_once(system: SystemResult) -> bool:
     """Whether a verdict is on this very model: it was trained by one seed."""
     return bool(system.models) and len(system.seeds) == 1

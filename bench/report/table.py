@@ -100,7 +100,7 @@ def _loss_table(result: Result) -> list[list[str]]:
             steps = [
                 f"{stage.stage}{f' {stage.leg}' if stage.leg else ''} {number(stage.mean)}" for stage in system.loss
             ]
-            rows.append([system.name, " ► ".join(steps)])
+            rows.append([models.of_seed(system), " ► ".join(steps)])
     return rows
 
 
