@@ -21,6 +21,7 @@ from bench.asking import (
     resumable,
     telling_failures,
 )
+from bench.cli_encode import encode
 from bench.cli_models import app as models_app
 from bench.cli_train import train
 from bench.command_line import (
@@ -82,6 +83,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.command()(encode)
 app.add_typer(models_app)
 RestrictedOption = Annotated[
     bool,

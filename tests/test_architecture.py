@@ -45,10 +45,12 @@ ROOMS: dict[str, set[str]] = {
     "new_adapter": set(),
     "asking": {"cache", "experiment", "messages"},
     "command_line": {"asking"},
+    "cli_encode": {"asking", "cache", "command_line", "experiment", "messages", "progress", "train"},
     "cli_models": {"asking", "cache", "command_line", "messages", "train"},
     "cli_train": {"asking", "command_line", "experiment", "messages", "progress", "report", "results", "run"},
     "cli": {
-        "asking", "cache", "cli_models", "cli_train", "command_line", "doctor", "experiment", "machine", "messages",
+        "asking", "cache", "cli_encode", "cli_models", "cli_train", "command_line", "doctor", "experiment", "machine",
+        "messages",
         "new_adapter", "progress", "report", "results", "run",
     },
     "__main__": {"cli", "machine"},

@@ -1,0 +1,173 @@
+"""The command `bench encode`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.asking import agree_to_keys, refuse, refusing, telling_failures
+from bench.command_line import CacheOption, Overrides, TrustOption, cache_folder, config_path, given_path
+from bench.messages.terminal import say, show
+
+if TYPE_CHECKING:
+    from bench.experiment.parts import Experiment
+    from bench.train.encoding import Named
+    from bench.train.texts import Text
+
+FORMATS = ("jsonl", "npy", "parquet")
+ROLES = ("query", "document")
+
+
+def encode(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="An encoder of the file that --config names; else trained:NAME or the key of a trained model, a "
+            "folder, package:…, or an id on the model hub.",
+        ),
+    ],
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts to encode.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            parser=given_path,
+            help="Texts: a line each, or rows of JSON Lines, CSV, TSV, Parquet.",
+        ),
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            "--corpus",
+            metavar="FILE",
+            parser=given_path,
+            help="Documents: the nearest to each text are shown, no vectors.",
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="With --corpus: how many [default: 5].")] = None,
+    role: Annotated[
+        str | None,
+        typer.Option("--role", help="Whether the texts are `query` or `document` [default: document]."),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="jsonl, npy or parquet [default: that of FILE's name, else jsonl]."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", parser=given_path, help="Where to write.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", parser=given_path, help="Experiment file that names MODEL."),
+    ] = None,
+    set_: Overrides = None,
+    cache: CacheOption = None,
+    trust: TrustOption = False,
+) -> None:
+    """Turn texts into vectors, or find the documents nearest to them."""
+    chosen = _format(form, output, corpus)
+    _refuse_idle(role, top, corpus, set_, config)
+    from bench.cache.artifacts import check_writable
+
+    if output is not None:
+        check_writable(output)  # before anything is paid for
+    with refusing(), telling_failures("encode"):
+        asked = _texts(texts or [], file)
+        named = _named(model, config, set_ or [], cache, trust)
+        if named.note:
+            say(named.note)
+        with closing(named.encoder):
+            data = _computed(named, asked, corpus, top or 5, role or "document", chosen)
+    _deliver(data, output)
+
+
+def _computed(
+    named: Named, asked: Sequence[Text], corpus: Path | None, top: int, role: str, form: str | None
+) -> bytes | str:
+    from bench.progress import Progress
+    from bench.train.encoding import nearest_as, vectors_as
+    from bench.train.texts import read_texts
+
+    with Progress() as progress:
+        if corpus is None:
+            vectors = named.encoded(asked, role, progress)  # type: ignore[arg-type]
+            return vectors_as(form or "jsonl", asked, vectors)  # type: ignore[arg-type]
+        found = named.nearest(asked, read_texts(corpus), top, progress)
+    return found.shown() if form is None else nearest_as(form, found)  # type: ignore[arg-type]
+
+
+def _format(form: str | None, output: Path | None, corpus: Path | None) -> str | None:
+    """What to write; None for a list that people read."""
+    ending = output.suffix.removeprefix(".") if output is not None else None
+    chosen = form or (ending if ending in FORMATS else None)
+    if chosen is not None and chosen not in FORMATS:
+        refuse([f"--format {chosen}: known are {', '.join(FORMATS)}."])
+    if form is not None and ending in FORMATS and ending != form:
+        refuse([f"--format {form} and a file that ends in .{ending} contradict each other."])
+    if chosen == "npy" and corpus is not None:
+        refuse(["--format npy holds vectors, and with --corpus there are none to write. Take jsonl or parquet."])
+    if chosen in ("npy", "parquet") and output is None:
+        refuse([f"--format {chosen} is no text for a terminal. Name a file: --output FILE.{chosen}"])
+    return chosen
+
+
+def _refuse_idle(
+    role: str | None, top: int | None, corpus: Path | None, set_: Sequence[str] | None, config: Path | None
+) -> None:
+    if role is not None and role not in ROLES:
+        refuse([f"--role {role}: known are {', '.join(ROLES)}."])
+    if role is not None and corpus is not None:
+        refuse(["--role has no effect with --corpus: the texts are queries, the corpus holds documents."])
+    if top is not None and corpus is None:
+        refuse(["--top has no effect without --corpus."])
+    if set_ and config is None:
+        refuse(["--set has no effect without --config."])
+
+
+def _texts(given: Sequence[str], file: Path | None) -> list[Text]:
+    from bench.train.texts import Text, read_texts
+
+    if bool(given) == (file is not None):
+        refuse(["Give texts, or a file of them: --file FILE"])
+    if file is not None:
+        return read_texts(file)
+    if not all(text.strip() for text in given):
+        refuse(["A text is empty."])
+    return [Text(str(number), text) for number, text in enumerate(given, start=1)]
+
+
+def _named(model: str, config: Path | None, changes: Sequence[str], cache: Path | None, trust: bool) -> Named:
+    from bench.cache.artifacts import Cache
+    from bench.experiment.reader import load_experiment
+    from bench.train.choosing import NoSuchModel
+    from bench.train.encoding import named_encoder
+    from bench.train.kept import KeptModels
+
+    experiment: Experiment | None = None
+    place = cache_folder(cache, None, Path())
+    if config is not None:
+        experiment = load_experiment(config_path(config), changes)
+        place = cache_folder(cache, experiment.settings.cache, experiment.base)
+    try:
+        named = named_encoder(model, KeptModels(Cache(place)), experiment)
+    except NoSuchModel as error:
+        refuse([str(error)])
+    agree_to_keys({f"encoders.{model}": named.encoder.contacts()}, trust)
+    named.encoder.check()
+    return named
+
+
+def _deliver(data: bytes | str, output: Path | None) -> None:
+    from bench.cache.artifacts import write_atomically
+
+    if output is None:
+        show(data if isinstance(data, str) else data.decode("utf-8"))
+        return
+    write_atomically(output, data if isinstance(data, bytes) else data.encode("utf-8", "backslashreplace"))
+    show(f"{output}\n")
