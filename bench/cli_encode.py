@@ -34,7 +34,10 @@ Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Text
 FileOption = Annotated[
     Path | None,
     typer.Option(
-        "--file", metavar="FILE", parser=given_path, help="Texts: a line each, or rows of JSON Lines, CSV, TSV, Parquet."
+        "--file",
+        metavar="FILE",
+        parser=given_path,
+        help="Texts: a line each, or rows of JSON Lines, CSV, TSV, Parquet.",
     ),
 ]
 CorpusOption = Annotated[

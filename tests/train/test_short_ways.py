@@ -77,8 +77,9 @@ def test_folders_are_made_where_data_results_and_the_cache_are_looked_for(tools:
 
 
 def _runs(process: str) -> bool:
+    """Whether a process runs; one that ended and that nobody waited for does not."""
     try:
         os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError, ValueError):
         return False
-    return True
