@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.asking import agree_to, refuse, refusing
-from bench.command_line import CacheOption, cache_folder, given_path
+from bench.command_line import CacheOption, Overrides, cache_folder, config_path, given_path
 from bench.messages.terminal import say, show
 from bench.messages.wording import counted
 
@@ -162,6 +162,50 @@ def remove(context: typer.Context, name: Name, yes: YesOption = False, cache: Ca
         for key in keys:
             kept.remove(key)
     show(f"{counted(len(keys), 'model', 'deleted')}.\n")
+
+
+@app.command("import")
+def import_model(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", parser=given_path, help="Folder of the model.")],
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            parser=given_path,
+            help="Experiment file: its queries are looked for among training texts.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="What to call it [default: as it was called, else as its folder].")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", parser=given_path, help="The texts that it learnt from."),
+    ] = None,
+    set_: Overrides = None,
+    cache: CacheOption = None,
+) -> None:
+    """Take in a model that was trained elsewhere, and say how far its training data is known to be clean."""
+    from bench.cache.artifacts import Cache
+    from bench.cache.mark import cache_in_use
+    from bench.experiment.reader import load_experiment
+    from bench.train.importing import evaluation_of
+    from bench.train.importing import import_model as take_in
+    from bench.train.kept import KeptModels
+
+    if config is None and (set_ or data is not None):
+        refuse([f"{'--set' if set_ else '--data'} has no effect without an experiment FILE."])
+    with refusing(), _telling():
+        experiment = None if config is None else load_experiment(config_path(config), set_ or [])
+        setting, base = (None, Path()) if experiment is None else (experiment.settings.cache, experiment.base)
+        place = cache_folder(cache or context.obj, setting, base)
+        with cache_in_use(place) as unmarked:
+            evaluation, notes = ([], []) if experiment is None else evaluation_of(experiment, place)
+            done = take_in(KeptModels(Cache(place)), folder, name=name, evaluation=evaluation, data=data)
+    for line in (*((unmarked,) if unmarked else ()), *notes, *done.told):
+        say(line)
+    show(f"{done.model.provenance.reference}  {done.model.key}  {done.model.folder}\n")
 
 
 def _kept(context: typer.Context, cache: Path | None) -> KeptModels:

@@ -46,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "asking": {"cache", "experiment", "messages"},
     "command_line": {"asking"},
     "cli_encode": {"asking", "cache", "command_line", "experiment", "messages", "progress", "train"},
-    "cli_models": {"asking", "cache", "command_line", "messages", "train"},
+    "cli_models": {"asking", "cache", "command_line", "experiment", "messages", "train"},
     "cli_train": {"asking", "command_line", "experiment", "messages", "progress", "report", "results", "run"},
     "cli": {
         "asking", "cache", "cli_encode", "cli_models", "cli_train", "command_line", "doctor", "experiment", "machine",

@@ -66,8 +66,25 @@ class KeptModel:
 
     def query_digests(self) -> frozenset[str] | None:
         """Digests of the normalised queries that it learnt from; None where they are not known."""
-        lines = _text(self.folder / QUERIES).split()
-        return frozenset(lines[1:]) if lines[:1] == ["blake2b"] else None
+        return read_query_digests(self.folder)
+
+
+def read_query_digests(folder: Path) -> frozenset[str] | None:
+    """Digests of the normalised queries that a model in a folder learnt from; None where they are not known."""
+    lines = _text(folder / QUERIES).split()
+    return frozenset(lines[1:]) if lines[:1] == ["blake2b"] else None
+
+
+def file_digests(folder: Path) -> dict[str, FileDigest]:
+    """The files of a model's folder but provenance.json and hidden ones. Raises ValueError for a link, a pipe and the
+    like."""
+    found: dict[str, FileDigest] = {}
+    for name in _files(folder):
+        digest = _digest(folder / name)
+        if digest is None:
+            raise ValueError(f"{folder / name} is a link, a pipe or a device; a model consists of files.")
+        found[name] = digest
+    return found
 
 
 def is_key(word: str) -> bool:
@@ -205,13 +222,10 @@ class KeptModels:
         if queries is not None:
             write_atomically(draft / QUERIES, _digest_lines(queries).encode())
         write_atomically(draft / CARD, model_card(provenance).encode("utf-8", "backslashreplace"))
-        names = _files(draft)
-        digests = {name: digest for name in names if (digest := _digest(draft / name)) is not None}
-        if strange := set(names) - digests.keys():
-            raise ValueError(f"{draft / min(strange)} is a link, a pipe or a device; a model consists of files.")
-        for name in names:
+        digests = file_digests(draft)
+        for name in digests:
             _sync(draft / name)
-        for folder in {(draft / name).parent for name in names}:
+        for folder in {(draft / name).parent for name in digests}:
             sync_folder(folder)
         whole = provenance.model_copy(update={"files": digests})
         write_atomically(draft / PROVENANCE, whole.model_dump_json(indent=1).encode("utf-8", "backslashreplace"))

@@ -10,7 +10,6 @@ import pyarrow as pa
 from adapters.base import Encoder, Reranker, TrainingData
 from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset
-from bench.data.normal import normalised
 from bench.experiment.parts import Experiment, TrainedPart
 from bench.money.budget import Budget
 from bench.quality.stages import Emit
@@ -76,10 +75,9 @@ class Lessons:
         return self.pairs(model).digest if scored is None else scored.digest
 
     def learned(self, model: TrainedPart) -> list[str]:
-        """The normalised queries that a model learns from, by which a leak is found elsewhere."""
+        """The queries that a model learns from, in the plain form by which leaks are found, here and elsewhere."""
         scored = self.scored(model)
-        texts = self.pairs(model).table.column("query") if scored is None else scored.train.column("first")
-        return sorted({normalised(text) for text in texts.to_pylist()})
+        return list(self.pairs(model).queries if scored is None else scored.texts)
 
     def mined(self, model: TrainedPart, seed: int, miner: Encoder | None, judge: Reranker | None) -> Mined | None:
         """The negatives of a model; None where it learns without."""
