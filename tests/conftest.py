@@ -71,6 +71,11 @@ def minilm() -> Path:
 @pytest.fixture(scope="session")
 def static_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A static sentence-transformers model with real meaning (256 dimensions), tens of thousands of texts a second."""
+    return saved_static_model(tmp_path_factory.mktemp("models") / "static")
+
+
+def saved_static_model(folder: Path) -> Path:
+    """That model, written into a folder."""
     weights = package_folder("wordllama", "wordllama/weights/l2_supercat_256.safetensors")
     tokenizer_file = package_folder("wordllama", "wordllama/tokenizers/l2_supercat_tokenizer_config.json")
     from safetensors.numpy import load_file
@@ -81,6 +86,5 @@ def static_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     tokenizer.no_padding()
     embedding = StaticEmbedding(tokenizer, embedding_weights=load_file(weights)["embedding.weight"].astype("float32"))
-    folder = tmp_path_factory.mktemp("models") / "static"
     SentenceTransformer(modules=[embedding], device="cpu").save_pretrained(str(folder))
     return folder

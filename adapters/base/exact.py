@@ -15,6 +15,7 @@ from adapters.base.arrays import EMPTY_ROW, Flags, Floats, Hits, Rows, Similarit
 from adapters.base.directions import of_ordinary_length, without_direction
 
 _BLOCK_BYTES = 1 << 26
+_GROUP = 32  # places whose largest score stands for them while the best are looked for
 _SLACK = 32  # candidates beyond k that the float32 pass hands to the float64 pass
 
 
@@ -119,15 +120,31 @@ class ExactCorpus:
             if self._inverse_norms is not None:
                 rough *= self._inverse_norms
         taken = min(count, k + _SLACK)
-        if taken < count:
-            rows = np.argpartition(rough, count - taken, axis=1)[:, count - taken :]
-        else:
-            rows = np.broadcast_to(np.arange(count), rough.shape)
+        rows = _best(rough, taken) if taken < count else np.broadcast_to(np.arange(count), rough.shape)
         rows = np.sort(rows, axis=1)
         exact = _pairwise(queries.astype(np.float64), self._vectors[rows].astype(np.float64), self._similarity)
         scores = exact.astype(np.float32)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
+
+
+def _best(scores: npt.NDArray[np.floating], k: int) -> npt.NDArray[np.intp]:
+    """Places of the k largest of each row, (n, k), in no order; k less than a row holds. In long rows places are
+    grouped: the k groups with the largest maxima hold the k largest, and are found in a fraction of the time."""
+    count = scores.shape[1]
+    groups = count // _GROUP
+    if groups <= 2 * k:
+        return np.argpartition(scores, count - k, axis=1)[:, count - k :]
+    whole = groups * _GROUP
+    # A group is every so many-th place and no stretch: the maxima of neighbouring groups are then taken at once.
+    maxima = scores[:, :whole].reshape(len(scores), _GROUP, groups).max(axis=1)
+    chosen = np.argpartition(maxima, groups - k, axis=1)[:, groups - k :]
+    places = (chosen[:, :, None] + groups * np.arange(_GROUP)).reshape(len(scores), -1)
+    rest = np.broadcast_to(np.arange(whole, count), (len(scores), count - whole))
+    places = np.concatenate([places, rest], axis=1)
+    held = np.take_along_axis(scores, places, axis=1)
+    best = np.argpartition(held, held.shape[1] - k, axis=1)[:, held.shape[1] - k :]
+    return np.take_along_axis(places, best, axis=1)
 
 
 def hit_threshold(best: Floats, k: int, eligible: int | npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

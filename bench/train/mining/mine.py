@@ -145,11 +145,10 @@ class _Mining:
     def _walked(self, rankings: Rankings, choosing: Choosing) -> list[list[Candidate]]:
         """The candidates of each pair, in the order in which they are taken. A ranking that ends before the last place
         that is taken is asked for again, deeper."""
-        spec, documents = self.spec, self.asked.dataset.documents
+        documents = self.asked.dataset.documents
         found: list[list[Candidate]] = [[] for _ in range(len(self.asked))]
         wanted = self._enough()
-        places = spec.last_place if spec.strategy != "random" else wanted or spec.per_query
-        depth = min(documents, places + min(self.asked.most_barred, _BARRED) + _SLACK)
+        depth = min(documents, self._places(wanted) + min(self.asked.most_barred, _BARRED) + _SLACK)
         open_pairs = np.arange(len(self.asked))
         with Stage(self.emit, "mine", "negatives", len(self.asked), "pairs") as advance:
             while len(open_pairs):
@@ -164,6 +163,13 @@ class _Mining:
                     advance(1)
                 open_pairs, depth = np.array(again, np.int64), min(documents, depth * 4)
         return found
+
+    def _places(self, wanted: int | None) -> int:
+        """How many places of a ranking are looked at first. A fusion depends on how deep its rankings are, so it is as
+        deep as the places that are taken; any other is asked for more where rules leave out too much."""
+        if wanted is None or self.spec.strategy == "hybrid":
+            return self.spec.last_place
+        return wanted + self.spec.range_min - 1
 
     def _enough(self) -> int | None:
         """How many candidates of a pair are looked for; None for all in the places that are taken."""

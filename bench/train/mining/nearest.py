@@ -18,7 +18,7 @@ from bench.quality.stages import Count, Emit, Stage
 from bench.train.mining.asked import Asked
 
 _COPIES = 4  # of a chunk's vectors: as they are read, put together, put in order, and as BLAS takes them
-_QUERIES = 256  # searched between two reports of progress
+_QUERIES = 4096  # searched between two reports of progress: what a search does with a chunk it does each time
 
 Positions = npt.NDArray[np.int64]
 
