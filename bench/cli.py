@@ -19,9 +19,9 @@ from bench.asking import (
     refuse,
     refusing,
     resumable,
-    telling_failures,
 )
 from bench.cli_encode import encode
+from bench.cli_mining import export_training, mine
 from bench.cli_models import app as models_app
 from bench.cli_train import train
 from bench.command_line import (
@@ -40,7 +40,6 @@ from bench.messages.wording import counted
 if TYPE_CHECKING:
     from bench.experiment.parts import Experiment
     from bench.results.model import Result
-    from bench.run.export import Exported
 
 
 class _Commands(TyperGroup):
@@ -318,54 +317,8 @@ def new_adapter(
         show(f"{line}\n")
 
 
-@app.command("export-training")
-def export_training(
-    config: Annotated[Path, typer.Argument(parser=given_path, help="Experiment file; its dataset is exported.")],
-    output: Annotated[Path, typer.Option(metavar="FILE", parser=given_path, help="Where to write.")] = Path(
-        "training.jsonl"
-    ),
-    split: Annotated[str, typer.Option(help="The split whose judgements are used.")] = "train",
-    negatives: Annotated[str, typer.Option(help="Hard negatives: random, bm25 or cosine.")] = "bm25",
-    per_query: Annotated[int, typer.Option(help="Hard negatives for each query.", min=0)] = 5,
-    encoder: Annotated[str | None, typer.Option(help="Encoder for cosine [default: the file's first].")] = None,
-    set_: Overrides = None,
-    cache: CacheOption = None,
-    trust: TrustOption = False,
-) -> None:
-    """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
-    from bench.cache.artifacts import check_writable
-    from bench.experiment.reader import load_experiment
-
-    if negatives not in ("random", "bm25", "cosine"):
-        refuse([f"--negatives {negatives}: known are random, bm25 and cosine."])
-    check_writable(output)  # before anything is paid for
-    with refusing(), telling_failures(negatives):
-        experiment = load_experiment(config_path(config), [f"dataset.split={split}", *(set_ or [])])
-        place = cache_folder(cache, experiment.settings.cache, experiment.base)
-        agree_to_keys_of(experiment, trust)
-        done = _exported(experiment, output, place, negatives, per_query, encoder)
-    show(f"{output}: {counted(done.rows, 'query')}, {counted(done.negatives, 'hard negative')} ({negatives})")
-    show(f", {counted(done.skipped, 'query')} without a relevant passage left out\n" if done.skipped else "\n")
-    for note in done.notes:
-        say(note)
-
-
-def _exported(
-    experiment: Experiment, output: Path, cache: Path, negatives: str, per_query: int, encoder: str | None
-) -> Exported:
-    from bench.progress import Progress
-    from bench.run.export import export_training as export
-
-    with Progress() as progress:
-        return export(
-            experiment,
-            output,
-            cache=cache,
-            negatives=negatives,  # type: ignore[arg-type]
-            per_query=per_query,
-            encoder=encoder,
-            emit=progress,
-        )
+app.command()(mine)
+app.command("export-training")(export_training)
 
 
 def _run_apart(file: Path, output: Path, cache: Path | None, changes: Sequence[str], flags: Sequence[str]) -> NoReturn:

@@ -24,6 +24,8 @@ _VERBS = {
     "build": "building",
     "search": "searching",
     "rerank": "reranking with",
+    "mine": "mining",
+    "cluster": "clustering for",
     "latency": "measuring latency,",
 }
 _LINE_EVERY_SECONDS = 10.0

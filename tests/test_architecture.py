@@ -46,12 +46,12 @@ ROOMS: dict[str, set[str]] = {
     "asking": {"cache", "experiment", "messages"},
     "command_line": {"asking"},
     "cli_encode": {"asking", "cache", "command_line", "experiment", "messages", "progress", "train"},
+    "cli_mining": {"asking", "cache", "command_line", "experiment", "messages", "progress", "run", "train"},
     "cli_models": {"asking", "cache", "command_line", "experiment", "messages", "train"},
     "cli_train": {"asking", "command_line", "experiment", "messages", "progress", "report", "results", "run"},
     "cli": {
-        "asking", "cache", "cli_encode", "cli_models", "cli_train", "command_line", "doctor", "experiment", "machine",
-        "messages",
-        "new_adapter", "progress", "report", "results", "run",
+        "asking", "cache", "cli_encode", "cli_mining", "cli_models", "cli_train", "command_line", "doctor",
+        "experiment", "machine", "messages", "new_adapter", "progress", "report", "results", "run",
     },
     "__main__": {"cli", "machine"},
 }  # fmt: skip

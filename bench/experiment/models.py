@@ -156,10 +156,14 @@ class _Reading:
         """The encoder that finds negatives; None where none is asked."""
         if negatives is None or not negatives.by_vectors:
             return None
+        if negatives.model is not None:  # an unknown name is a fault of its own
+            miner = self._parts["encoder"].get(negatives.model)
+        else:
+            miner = base if base_is == "encoder" else None
+        if miner is not None:
+            return reading_at_once(self._faults, miner, negatives, f"{path}.negatives")
         if negatives.model is not None:
-            return self._parts["encoder"].get(negatives.model)
-        if base_is == "encoder":
-            return base
+            return None
         self._faults.fault(
             f"{path}.negatives.model",
             "is missing: the base is a reranker, which cannot mine. Name an encoder of the file.",
@@ -222,6 +226,19 @@ def _takes_list(kind: Any, option: str) -> bool:
     return field is not None and (
         "list" in str(field.annotation) or "Sequence" in str(field.annotation) or "tuple" in str(field.annotation)
     )
+
+
+def reading_at_once(faults: Faults, miner: Part, negatives: Negatives, key_path: str) -> Part:
+    """The mining model, which reads as many texts at once as the negatives say."""
+    if negatives.batch_size is None:
+        return miner
+    kind = type(miner.options)
+    if "batch_size" not in kind.model_fields:
+        faults.fault(f"{key_path}.batch_size", f"has no effect: {miner.name} ({miner.adapter}) has no such option.")
+        return miner
+    given = {**miner.options.model_dump(exclude_unset=True), "batch_size": negatives.batch_size}
+    options = faults.options(kind, given, key_path)
+    return miner if options is None else replace(miner, options=options)
 
 
 def _part(path: str, what: Literal["encoder", "reranker"], model: str) -> Part:

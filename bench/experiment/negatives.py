@@ -29,7 +29,7 @@ class Negatives(Options):
         description="Name of the encoder of this file that mines, perhaps on a device of its own; left out, the base "
         "of the model that is trained.",
     )
-    per_query: int = Field(3, ge=1, le=1000, description="Negatives wanted for each pair, 1 to 1,000.")
+    per_query: int = Field(3, ge=1, le=10_000, description="Negatives wanted for each pair, from 1.")
     range_min: int = Field(
         1, ge=1, le=1_000_000, description="First place of the ranking that is taken, from 1; positives have no place."
     )
@@ -152,6 +152,11 @@ class Negatives(Options):
     def at_random(self) -> bool:
         """Whether any of the places are taken, not the first."""
         return self.sampling == "random" or (self.sampling is None and self.strategy == "cluster")
+
+    @property
+    def draws(self) -> bool:
+        """Whether chance has a part in which negatives are found."""
+        return self.strategy in ("random", "cluster") or self.at_random or self.lacking == "random"
 
     def deciding(self) -> dict[str, Any]:
         """The options that decide which negatives are found, for a key. The models stand in it by their identities

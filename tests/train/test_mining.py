@@ -259,7 +259,7 @@ def test_what_was_mined_is_kept_and_what_was_changed_there_is_mined_again(tmp_pa
 
 @pytest.mark.parametrize(
     "change",
-    [{"per_query": 2}, {"range_min": 2}, {"seed": 1}, {"strategy": "cluster"}, {"not_same": "meta.page"}],
+    [{"per_query": 2}, {"range_min": 2}, {"sampling": "random"}, {"strategy": "cluster"}, {"not_same": "meta.page"}],
 )
 def test_what_decides_the_negatives_decides_their_key(change: dict[str, Any], tmp_path: Path) -> None:
     keys = {mined(CIRCLE, tmp_path, **{"strategy": "top", **each}).key for each in ({}, change)}

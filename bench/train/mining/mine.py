@@ -86,7 +86,7 @@ def negatives_key(spec: Negatives, asked: Asked, encoder: Encoder | None, judge:
             "encoder": None if encoder is None else _identity(encoder),
             "judge": None if judge is None else judge.identity.as_dict(),
             "bm25": bm25().identity.as_dict() if spec.strategy in ("bm25", "hybrid") else None,
-            "seed": seed,
+            "seed": seed if spec.draws else None,
         }
     )
 
