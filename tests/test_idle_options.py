@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from adapters import registry
 from bench.experiment.file import ExperimentFile, LoadPoint, SystemEntry
+from bench.experiment.negatives import Negatives
 from tests.conftest import REPOSITORY
 
 URL = {"url": "http://localhost:1/x", "ids": "ids.*"}
@@ -56,6 +57,20 @@ IDLE: list[tuple[Any, str, Any, Mapping[str, Any], Mapping[str, Any]]] = [
     (SystemEntry, "by", "weighted", {"store": "bm25"}, {"store": None, "fuse": ["a", "b"]}),
     (SystemEntry, "weights", [1.0, 2.0], {"store": "bm25"}, {"store": None, "fuse": ["a", "b"]}),
     (SystemEntry, "rrf_k", 10, {"fuse": ["a", "b"], "by": "weighted"}, {"by": ["weighted", "rrf"]}),
+    (Negatives, "model", "other", {"strategy": "bm25"}, {"strategy": "hybrid"}),
+    (Negatives, "min_score", 0.1, {"strategy": "random"}, {"strategy": "top"}),
+    (Negatives, "max_score", 0.1, {"strategy": "random"}, {"strategy": "cluster"}),
+    (Negatives, "absolute_margin", 0.1, {"strategy": "bm25"}, {"strategy": "top"}),
+    (Negatives, "relative_margin", 0.1, {"strategy": "bm25"}, {"strategy": "top"}),
+    (Negatives, "batch_size", 8, {"strategy": "random"}, {"strategy": "top"}),
+    (Negatives, "chunk", 8, {"strategy": "bm25"}, {"strategy": "hybrid"}),
+    (Negatives, "memory_gb", 8, {"strategy": "random"}, {"strategy": "hybrid"}),
+    (Negatives, "range_min", 4, {"strategy": "random"}, {"strategy": "bm25"}),
+    (Negatives, "range_max", 40, {"strategy": "random"}, {"strategy": "bm25"}),
+    (Negatives, "sampling", "random", {"strategy": "random"}, {"strategy": "bm25"}),
+    (Negatives, "lacking", "random", {"strategy": "random"}, {"strategy": "bm25"}),
+    (Negatives, "clusters", 8, {"strategy": "top"}, {"strategy": "cluster"}),
+    (Negatives, "filter_max_score", 0.5, {}, {"filter": "judge"}),
     (SystemEntry, "shared_space", True, {"encoder": "a"}, {"encoder": {"document": "a", "query": "b"}}),
 ]  # fmt: skip
 TEXT = [

@@ -20,11 +20,11 @@ from bench.experiment.negatives import Negatives
 from bench.experiment.parts import EncoderPair, Experiment, Part, Searched, StoreChoice, System, models_named
 from bench.messages.suggestions import suggestion
 from bench.money.budget import Budget
-from bench.quality.collection import load_data
+from bench.quality.collection import load_data, naming
 from bench.quality.stages import Emit
 from bench.run.preflight import prepare_over
 from bench.train.collection import load_splits
-from bench.train.mining.mine import mine
+from bench.train.mining.mine import check, mine
 from bench.train.mining.mined import Mined, relevant_elsewhere
 from bench.train.pairs import WhenLeaked, training_pairs
 
@@ -52,14 +52,21 @@ class MinedAlone:
 
 @dataclass(frozen=True, slots=True)
 class Miners:
-    """The models that mine, checked, and what they may spend."""
+    """The models that mine, checked, and what they may spend. file, key_path: where their options stand."""
 
+    file: str
+    key_path: str
     encoder: Encoder | None
     judge: Reranker | None
     budget: Budget
 
     def mine(self, spec: Negatives, pairs: pa.Table, dataset: Dataset, *, seed: int, cache: Path, emit: Emit) -> Mined:
-        """As the function of that name."""
+        """As the function of that name, but what is wrong with its options is a fault at their place."""
+        faults: list[str] = []
+        with naming(self.file, self.key_path, faults, set()):
+            check(spec, dataset, self.encoder, self.judge)
+        if faults:
+            raise ConfigFaults(faults)
         return mine(
             spec,
             pairs,
@@ -164,6 +171,8 @@ def miners(experiment: Experiment, wish: Wish, train: Dataset, cache: Path, emit
     try:
         materials, judge = pipeline.materials, wish.spec.filter
         yield Miners(
+            experiment.file,
+            wish.key_path,
             None if miner is None else materials.encoder(miner.name),
             None if judge is None else materials.reranker(judge),
             materials.budget,

@@ -123,17 +123,8 @@ class Asked:
         return pa.table({"id": pa.array([str(i) for i in range(len(self.texts))]), "text": pa.array(self.texts)})
 
     def values(self, column: str) -> npt.NDArray[np.int64]:
-        """Codes of a column's values by row, -1 where there is none. Titles stand in the column title, where no meta
-        column has that name. Raises InvalidOptions for an unknown column."""
-        corpus = self.dataset.corpus
-        if column == "meta.title" and column not in corpus.column_names:
-            column = "title"
-        if column not in corpus.column_names:
-            there = [name for name in corpus.column_names if name == "title" or name.startswith("meta.")]
-            raise InvalidOptions(
-                f"the documents have no column {column}. They have: {', '.join(there)}.", key="not_same"
-            )
-        values = scalars(corpus.column(column))
+        """Codes of a column's values by row, -1 where there is none. Raises InvalidOptions for an unknown column."""
+        values = scalars(self.dataset.corpus.column(column_of(column, self.dataset)))
         if pa.types.is_string(values.type):
             values = pc.if_else(pc.equal(values, ""), pa.scalar(None, values.type), values)
         found = pc.index_in(values, value_set=pc.unique(values.drop_null()))
@@ -155,3 +146,14 @@ def _rows_of(ids: pa.ChunkedArray, dataset: Dataset) -> Rows:
     found = pc.index_in(ids, value_set=dataset.corpus.column("id"))
     rows: Rows = pc.fill_null(found, EMPTY_ROW).to_numpy().astype(np.int32)
     return rows
+
+
+def column_of(name: str, dataset: Dataset) -> str:
+    """The column of the documents that the option not_same names. Titles stand in the column title, where no meta
+    column has that name. Raises InvalidOptions for an unknown one."""
+    columns = dataset.corpus.column_names
+    found = "title" if name == "meta.title" and name not in columns else name
+    if found not in columns:
+        there = [each for each in columns if each == "title" or each.startswith("meta.")]
+        raise InvalidOptions(f"the documents have no column {name}. They have: {', '.join(there)}.", key="not_same")
+    return found

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from adapters.base import Corpus, Floats, InvalidOptions, Queries, Reranker, Rows, Scored
+from adapters.base import Corpus, Floats, Queries, Reranker, Rows, Scored
 from bench.cache.artifacts import Cache
 from bench.cache.digests import content_key, text_digests
 from bench.data.tables import table_digest
@@ -26,11 +26,6 @@ class Judging:
     """Scores of a reranker for the pairs' queries, each distinct pair of texts once and kept."""
 
     def __init__(self, spec: Negatives, asked: Asked, judge: Reranker, *, cache: Cache, emit: Emit, budget: Budget):
-        if judge.needs != "text":
-            raise InvalidOptions(
-                f"{spec.filter or judge.name} compares vectors, as the mining model does. Name a cross-encoder.",
-                key="filter",
-            )
         texts = asked.dataset.document_texts
         depends = (
             [table_digest(asked.dataset.corpus.select(["id", "title", "text"]))] if judge.depends_on_corpus else []

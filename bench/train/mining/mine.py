@@ -19,7 +19,7 @@ from bench.experiment.negatives import Negatives
 from bench.money.budget import Budget
 from bench.quality.stages import Emit, Stage
 from bench.train.mining import kept
-from bench.train.mining.asked import Asked
+from bench.train.mining.asked import Asked, column_of
 from bench.train.mining.choosing import Candidate, Choosing, Dropped
 from bench.train.mining.judging import Judging
 from bench.train.mining.lexical import bm25, lexical
@@ -53,10 +53,7 @@ def mine(
     on the order of the pairs or on how much memory there is.
     Raises InvalidOptions, and what encoder and judge raise.
     """
-    if spec.by_vectors and encoder is None:
-        raise InvalidOptions(f"strategy {spec.strategy} needs a mining model: name an encoder.", key="model")
-    if spec.filter is not None and judge is None:
-        raise InvalidOptions(f"there is no reranker {spec.filter}.", key="filter")
+    check(spec, dataset, encoder, judge)
     encoder, judge = encoder if spec.by_vectors else None, judge if spec.filter is not None else None
     asked = Asked(pairs, dataset)
     key = negatives_key(spec, asked, encoder, judge, seed)
@@ -71,6 +68,20 @@ def mine(
         kept.keep(cache, key, table, report)
     columns = [(name, table.column(name).combine_chunks()) for name in ("negatives", "negative_ids", "negative_scores")]
     return Mined(asked.restored(columns, pairs), report, key)
+
+
+def check(spec: Negatives, dataset: Dataset, encoder: Encoder | None, judge: Reranker | None) -> None:
+    """Raise InvalidOptions for what can be known to fail before anything is computed."""
+    if spec.by_vectors and encoder is None:
+        raise InvalidOptions(f"strategy {spec.strategy} needs a mining model: name an encoder.", key="model")
+    if spec.not_same is not None:
+        column_of(spec.not_same, dataset)
+    if spec.filter is not None and judge is None:
+        raise InvalidOptions(f"there is no reranker {spec.filter}.", key="filter")
+    if spec.filter is not None and judge is not None and judge.needs != "text":
+        raise InvalidOptions(
+            f"{spec.filter} compares vectors, as a mining model does. Name a cross-encoder.", key="filter"
+        )
 
 
 def negatives_key(spec: Negatives, asked: Asked, encoder: Encoder | None, judge: Reranker | None, seed: int) -> str:

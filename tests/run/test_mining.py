@@ -1,0 +1,81 @@
+"""The command that mines hard negatives alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from bench.data.normal import normalised
+from tests import small
+
+BM25 = {"name": "bm25", "store": "bm25"}
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, static_model: Path) -> Path:
+    """Sixty documents, each the answer of a query and the next best of another; a model that learns from negatives."""
+    small.collection(tmp_path / "data", queries=60)
+    local = {"adapter": "sentence_transformers", "model": str(static_model)}
+    tuned = {"recipe": "mnrl", "base": "local", "negatives": {"strategy": "hybrid", "per_query": 4, "batch_size": 8}}
+    spec = small.spec([BM25], encoders={"local": local}, models={"tuned": tuned})
+    return small.write(tmp_path, {**spec, "dataset": {**spec["dataset"], "test_size": 10, "dev_size": 5}})
+
+
+def mine(experiment: Path, *arguments: Any) -> Any:
+    return small.bench("mine", experiment, "--cache", experiment.parent / "cache", "--quiet", *arguments)
+
+
+def test_a_models_negatives_are_mined_for_the_train_split_and_written_as_n_tuples(
+    experiment: Path, tmp_path: Path
+) -> None:
+    outcome = mine(experiment, "tuned", "-o", tmp_path / "tuples.parquet", "--look", "1")
+    assert outcome.exit_code == 0, outcome.stderr
+    table = pq.read_table(tmp_path / "tuples.parquet").to_pylist()
+    assert f"{len(table)} pairs, strategy hybrid by " in outcome.stdout
+    assert "Negatives to look at:" in outcome.stdout
+    judged = [line.split("\t") for line in (tmp_path / "data/qrels/test.tsv").read_text().splitlines()]
+    relevant = {(query, document) for query, document, _ in judged}
+    for row in table:
+        assert len(row["negatives"]) == len(row["negative_ids"]) == len(row["negative_scores"]) == 4
+        assert not {(row["query_id"], name) for name in row["negative_ids"]} & relevant
+        assert normalised(row["positive"]) not in map(normalised, row["negatives"])
+    assert len({row["query_id"] for row in table}) == 45  # 60 without 10 that are evaluated and 5 that decide
+
+
+def test_a_second_time_nothing_is_mined_again(experiment: Path) -> None:
+    first, second = (json.loads(mine(experiment, "--json").stdout) for _ in range(2))
+    assert (first["reused"], second["reused"]) == (False, True)
+    assert first["negatives"] == second["negatives"]
+    assert first["wanted"] == first["found"] == 4 * first["pairs"]
+    assert isinstance(first["relevant_to_test"], int)
+
+
+@pytest.mark.parametrize("strategy", ["random", "bm25", "top", "cluster"])
+def test_the_command_line_alone_can_say_how_to_mine(experiment: Path, strategy: str) -> None:
+    told = json.loads(mine(experiment, "--strategy", strategy, "--per-query", "2", "--json").stdout)
+    assert (told["strategy"], told["per_query"], told["found"]) == (strategy, 2, 2 * told["pairs"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cure"),
+    [
+        (["tuend"], "Did you mean tuned?"),
+        (["--strategy", "adversarial"], "Take hybrid, top, cluster, bm25 or random"),
+        (["--strategy", "top", "--option", "range_mx=9"], "negatives.range_mx is unknown. Did you mean range_max?"),
+        (["--strategy", "top", "--option", "range_max"], "write KEY=VALUE"),
+        (["--strategy", "random", "--option", "min_score=0.5"], "min_score has no effect without"),
+        (["--strategy", "top", "--option", "filter=judge"], "rerankers: judge is not there"),
+        (["--strategy", "top", "--model", "locl"], "Did you mean local?"),
+        (["--strategy", "top", "--option", "not_same=meta.page"], "the documents have no column meta.page"),
+        (["--per-query", "2"], "go with --strategy"),
+        (["tuned", "--strategy", "top"], "--set models.tuned.negatives.strategy=top"),
+    ],
+)
+def test_what_cannot_be_mined_is_named_with_its_cure(experiment: Path, arguments: list[str], cure: str) -> None:
+    outcome = mine(experiment, *arguments)
+    assert outcome.exit_code == 2, outcome.stdout
+    assert cure in outcome.stderr
