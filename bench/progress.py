@@ -19,7 +19,6 @@ _MOST_FRAMES = 20
 _VERBS = {
     "load": "reading",
     "train": "training",
-    "mine": "mining",
     "encode": "embedding with",
     "build": "building",
     "search": "searching",
