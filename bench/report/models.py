@@ -125,7 +125,7 @@ def _of_model(model: TrainedModel) -> Iterator[str]:
     if model.worse_than_base:
         on_dev = f"{number(model.dev)} against {number(model.dev_base)} {model.measure}"
         yield f"! {where}: worse than its base on dev: {on_dev}; it is kept, and not proposed"
-    yield from (f"! {where}: {note}" for note in model.notes)
+    yield from (f"· {where}: {note}" for note in model.notes)
     if model.near_copies.count:
         count = f"{model.near_copies.count:,}"
         yield f"! {where}: training queries that are nearly evaluation queries: {count}{_example(model.near_copies)}"

@@ -40,6 +40,16 @@ Model = EncodesTexts | ScoresPairs
 SPEARMAN = "Spearman"
 
 
+@dataclass(frozen=True, slots=True)
+class After:
+    """A model that was written and loaded back. value: what `Deciding.evaluate` gives for it, outputs: what
+    `Deciding.outputs` does."""
+
+    measured: Measured
+    value: float
+    outputs: Floats
+
+
 class Deciding(Protocol):
     """What decides between steps, seeds and options. measure: its name. before: measures of what a training starts
     from."""
@@ -53,11 +63,8 @@ class Deciding(Protocol):
     def outputs(self, model: Model) -> Floats:
         """What a model gives for a few inputs, float32, by which it is known again."""
 
-    def loaded(self, folder: Path) -> Model:
+    def after(self, folder: Path) -> After:
         """The model in a folder, as the harness loads it."""
-
-    def after(self, folder: Path) -> Measured:
-        """Measures of the model in a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +141,16 @@ class OnQueries:
             return model.score([(query, texts[0]) for query in queries])
         return _of_length_one(model.encode(queries, "query"))
 
-    def loaded(self, folder: Path) -> Model:
+    def after(self, folder: Path) -> After:
         if self._reranks:
-            return _Scoring(self._loader.reranker(folder))
-        return _Encoding(self._loader.encoder(folder))
-
-    def after(self, folder: Path) -> Measured:
-        if self._reranks:
-            model = self.loaded(folder)
-            assert isinstance(model, ScoresPairs)
-            return self._dev.of_reranker(model)
+            with self._loader.reranker(folder) as reranker:
+                model = _Scoring(reranker)
+                measured = self._dev.of_reranker(model)
+                return After(measured, measured.values[self.measure] or 0.0, self.outputs(model))
         with self._loader.encoder(folder) as encoder:
-            return _of_encoder(self._dev, self._embedding, self._loader.reference, encoder)
+            queries, documents = _vectors(self._embedding, self._loader.reference, encoder)
+        value = self._dev.over_pool(queries, documents[self._dev.pool])
+        return After(self._dev.of_vectors(queries, documents), value, _of_length_one(queries[:_PROBES]))
 
 
 class OnScoredPairs:
@@ -168,12 +173,11 @@ class OnScoredPairs:
         assert isinstance(model, EncodesTexts)
         return _of_length_one(model.encode(self._dev.column("first").slice(0, _PROBES).to_pylist(), "document"))
 
-    def loaded(self, folder: Path) -> Model:
-        return _Encoding(self._loader.encoder(folder))
-
-    def after(self, folder: Path) -> Measured:
+    def after(self, folder: Path) -> After:
         with self._loader.encoder(folder) as encoder:
-            return self._measured(_Encoding(encoder))
+            model = _Encoding(encoder)
+            measured = self._measured(model)
+            return After(measured, measured.values[f"{SPEARMAN} on dev"] or 0.0, self.outputs(model))
 
     def _measured(self, model: EncodesTexts) -> Measured:
         values: dict[str, float | None] = {}
@@ -217,7 +221,7 @@ def on_queries(
             found = index.ranking(np.arange(dev.judged), FIRST + 1)
         ranked = DevSet(dev, _first(dev, found), seed)
         return OnQueries(ranked, ranked.unranked(), loader, embedding, reranks=reranks)
-    queries, documents = (embedding.vectors(encoder.name, encoder, role).array for role in ("query", "document"))
+    queries, documents = _vectors(embedding, encoder.name, encoder)
     hits = exact_top_k(queries, documents, FIRST + 1, encoder.similarity)
     known = DevSet(dev, _first(dev, hits), seed, encoder.similarity)
     before = known.unranked() if reranks else known.of_vectors(queries, documents)
@@ -234,6 +238,7 @@ def _first(dev: Dataset, hits: Hits) -> Rows:
     return hits.rows[:, :FIRST] if dev.own_rows is None else left_out(hits, dev.own_rows, FIRST).rows
 
 
-def _of_encoder(dev: DevSet, embedding: Embedding, name: str, encoder: Encoder) -> Measured:
-    queries, documents = (embedding.vectors(name, encoder, role).array for role in ("query", "document"))
-    return dev.of_vectors(queries, documents)
+def _vectors(embedding: Embedding, label: str, encoder: Encoder) -> tuple[Floats, Floats]:
+    """Of the dev queries and of the whole corpus."""
+    queries = embedding.vectors(label, encoder, "query").array
+    return queries, embedding.vectors(label, encoder, "document").array

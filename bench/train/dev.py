@@ -63,9 +63,14 @@ class DevSet:
         """nDCG@10 of an encoder over the pool, or of a reranker over the first candidates of each query."""
         if isinstance(model, ScoresPairs):
             return _mean(self._values(self.reranked(model), [DECIDING])[DECIDING])
-        pool = self._pool
-        documents = model.encode([self.dataset.document_texts[int(row)] for row in pool], "document")
+        documents = model.encode([self.dataset.document_texts[int(row)] for row in self.pool], "document")
         queries = model.encode(list(self.dataset.query_texts), "query")
+        return self.over_pool(queries, documents)
+
+    def over_pool(self, queries: Floats, documents: Floats) -> float:
+        """nDCG@10 over the pool by vectors: of the queries, (n, dimension), and of the pool, in the order of its
+        rows."""
+        pool = self.pool
         found = exact_top_k(queries, documents, DECIDING.cutoff + 1, self.similarity)
         rows = np.where(found.rows >= 0, pool[np.maximum(found.rows, 0)], -1).astype(np.int32)
         return _mean(self._values(self._ordered(Hits(rows, found.scores)), [DECIDING])[DECIDING])
@@ -84,7 +89,8 @@ class DevSet:
         return self._ordered(Hits(rows, scores))
 
     @cached_property
-    def _pool(self) -> npt.NDArray[np.int64]:
+    def pool(self) -> npt.NDArray[np.int64]:
+        """Rows of the corpus, ascending: the relevant documents of all queries and their candidates."""
         relevant = self.relevant[1]
         return np.unique(np.concatenate([relevant, self.candidates[self.candidates >= 0]])).astype(np.int64)
 

@@ -36,6 +36,8 @@ def _of_model(training: Training, model: TrainedPart) -> Iterator[str]:
     yield f"  {model.name}: {how}: {missing} of {counted(trainings, 'training')} to do"
     for sentence in training.lessons.notes(model):
         yield f"    {sentence}"
+    if leaks := training.lessons.report(model).leaks:
+        yield f"    {counted(len(leaks), 'training pair', 'left out')}: the query is evaluated"
     for variant in model.variants:
         plan = training.trainer(model, variant, 1).plan(training.lessons.foreseen(model), timed=True)
         swept = ", ".join(f"{name}={value}" for name, value in variant.swept.items())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from bench.machine.clock import utc_now
 from bench.money.budget import Budget
 from bench.quality.stages import Advance, Emit, Stage
 from bench.train.board import TrainingLog
-from bench.train.deciding import Deciding, Loader, OnScoredPairs, on_queries
+from bench.train.deciding import After, Deciding, Loader, OnScoredPairs, on_queries
 from bench.train.dev import Measured
 from bench.train.kept import KeptModel, KeptModels
 from bench.train.lessons import Lessons
@@ -109,8 +108,8 @@ class Job:
         if log.fault is not None and self.number == 1:
             emit(Warned(self.model.key_path, f"{log.fault}."))
         after = deciding.after(draft)
-        self._check(watched, deciding, draft)
-        found = self._provenance(lessons, mined, trained, deciding.before, after, deciding.measure)
+        self._check(watched, deciding.measure, after)
+        found = self._provenance(lessons, mined, trained, deciding.before, after.measured, deciding.measure)
         whole = kept.keep(self.key, draft, found, curve=trained.curve, queries=lessons.learned(self.model))
         kept.drop_checkpoints(self.key)
         return SeedOutcome(self.number, whole, reused=False)
@@ -123,16 +122,14 @@ class Job:
         dev, seed = lessons.splits.dev, self.experiment.settings.seed
         return on_queries(dev, self.base, self.miner, loader, reranks=reranks, seed=seed, services=services)
 
-    def _check(self, watched: _Watched, deciding: Deciding, folder: Path) -> None:
+    def _check(self, watched: _Watched, measure: str, after: After) -> None:
         """Raise WrongAnswer where the model that was written is not the one that was trained."""
         if watched.output is None:
             return
-        loaded = deciding.loaded(folder)
-        output, value = deciding.outputs(loaded), deciding.evaluate(loaded)
-        apart = float(np.abs(output - watched.output).max(initial=0.0))
-        if apart > _SAME_OUTPUT or abs(value - watched.value) > _SAME_MEASURE:
+        apart = float(np.abs(after.outputs - watched.output).max(initial=0.0))
+        if apart > _SAME_OUTPUT or abs(after.value - watched.value) > _SAME_MEASURE:
             raise WrongAnswer(
-                f"the model that was written is not the one that was trained: {deciding.measure} is {value:.4f}, "
+                f"the model that was written is not the one that was trained: {measure} is {after.value:.4f}, "
                 f"and was {watched.value:.4f}; its outputs differ by up to {apart:.2g}. It is not used."
             )
 
@@ -185,7 +182,14 @@ class Job:
         scored = lessons.scored(self.model)
         test = _split(lessons.test)
         if scored is not None:
-            return DataFacts(name=scored.name, fingerprint=scored.digest, test=test, rows=scored.train.num_rows)
+            return DataFacts(
+                name=scored.name,
+                fingerprint=scored.digest,
+                test=test,
+                rows=scored.train.num_rows,
+                leaks=len(scored.report.leaks),
+                notes=scored.notes,
+            )
         pairs, splits = lessons.pairs(self.model), lessons.splits
         return DataFacts(
             name=lessons.test.name,

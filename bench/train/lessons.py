@@ -16,7 +16,7 @@ from bench.quality.stages import Emit
 from bench.train.collection import Splits, load_splits
 from bench.train.mining.mine import mine
 from bench.train.mining.mined import Mined
-from bench.train.pairs import TrainingPairs, training_pairs
+from bench.train.pairs import PairsReport, TrainingPairs, training_pairs
 from bench.train.scored import ScoredPairs, scored_pairs
 
 PAIR_COLUMNS = ("query_id", "document_id", "query", "positive")
@@ -65,9 +65,10 @@ class Lessons:
         scored = self.scored(model)
         return scored.notes if scored is not None else (*self.splits.notes, *self.pairs(model).report.notes)
 
-    def warnings(self, model: TrainedPart) -> tuple[str, ...]:
-        """What a reader of a result must know of the data."""
-        return () if model.scored is not None else self.pairs(model).report.warnings
+    def report(self, model: TrainedPart) -> PairsReport:
+        """What became of the pairs that it was given."""
+        scored = self.scored(model)
+        return (self.pairs(model) if scored is None else scored).report
 
     def digest(self, model: TrainedPart) -> str:
         """Digest of all that a model learns from, but for its negatives."""

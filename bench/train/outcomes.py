@@ -70,7 +70,7 @@ def trained_model(outcome: Outcome, lessons: Lessons) -> TrainedModel:
     """A model that was trained or found kept."""
     model, kept = outcome.model, outcome.kept
     first = kept.seeds[0].kept.provenance
-    pairs = None if model.scored is not None else lessons.pairs(model)
+    report = lessons.report(model)
     sweep = [
         VariantResult(options=dict(each.variant.swept), dev=each.dev, kept=each is kept)
         for each in outcome.variants
@@ -87,8 +87,8 @@ def trained_model(outcome: Outcome, lessons: Lessons) -> TrainedModel:
         chosen_seed=outcome.chosen_seed,
         worse_than_base=outcome.worse_than_base,
         pairs=first.data.rows,
-        leaks=Leaks() if pairs is None else _leaks(pairs.report.leaks),
-        near_copies=Leaks() if pairs is None else _leaks(pairs.report.near_copies),
+        leaks=_leaks(report.leaks),
+        near_copies=_leaks(report.near_copies),
         negatives=None if first.negatives is None else _mined(model, first.negatives),
         variants=sweep,
         notes=list(first.data.notes),

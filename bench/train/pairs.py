@@ -64,9 +64,8 @@ class PairsReport:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what was left out."""
+        """Sentences on what was left out beside leaks, which are listed."""
         told = [
-            (len(self.leaks), "left out, because the query is evaluated"),
             (self.repeated, "left out, because the same texts stand in another one"),
             (self.empty, "left out, because a text is empty"),
             (self.absent, "left out, because the document is not there"),

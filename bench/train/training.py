@@ -144,7 +144,7 @@ class Training:
                 with self.part_of(part, 1) as adapter:
                     adapter.check()
         self.lessons.digest(model)
-        for warning in self.lessons.warnings(model):
+        for warning in self.lessons.report(model).warnings:
             self._emit(Warned(model.key_path, warning))
         self.make(model.name)
 
