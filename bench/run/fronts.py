@@ -56,7 +56,7 @@ class EqualRecall:
         self._evaluated = {name: entry.evaluated for name, entry in entries.items()}
         self._entries = {name: entry.result for name, entry in entries.items()}
         self._rounds = rounds
-        self._systems = evaluator.experiment.systems
+        self._systems = [entry.system for entry in entries.values()]
         self._seed = evaluator.experiment.settings.seed
         count = evaluator.pipeline.dataset.judged
         self._choosing, self._reporting = halves(count, self._rng(0), evaluator.clusters)

@@ -24,7 +24,7 @@ from adapters.base import (
 from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.file import LoadPoint
-from bench.experiment.parts import Experiment, Searched, System
+from bench.experiment.parts import Experiment, Searched, System, plain_name
 from bench.latency.forecast import is_live, least_turns, pass_notes, samples_wanted
 from bench.latency.ingest import rows_held_back
 from bench.latency.kept import Kept
@@ -222,8 +222,11 @@ class _Plan:
         for name in dict.fromkeys(s.reranker for s in self.experiment.systems if s.reranker):
             depth = max(s.depth for s in self.experiment.systems if s.reranker == name)
             users = sum(s.reranker == name for s in self.experiment.systems)
-            pairs = users * depth * self.pipeline.dataset.judged
-            lines.append(f"  reranker {name}: at most {counted(pairs, 'pair')} (shared ones are scored once)")
+            seeds = self.experiment.rerankers[plain_name(name)].seeds
+            pairs = seeds * users * depth * self.pipeline.dataset.judged
+            lines.append(
+                f"  reranker {plain_name(name)}: at most {counted(pairs, 'pair')} (shared ones are scored once)"
+            )
         return lines
 
     def _bill(self) -> list[str]:

@@ -203,6 +203,8 @@ class _Run:
                 self._cost(entry)
             except BaseException as error:
                 failure = failure_of(error)
+                if failure.cause == entry.result.error:
+                    continue  # what ended it, such as a training: told already
                 self.warnings(failure.warned(entry.name, "its cost is not known"))
                 entry.cut_off([failure.of("its cost is not known").cause])
         status = status or _status([entry.result.status for entry in entries])
