@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.base import Context, Trainer, Warned
+from adapters.base import Context, InvalidOptions, ModelNotFound, Trainer, Warned
 from bench.cache.artifacts import SCRATCH, Cache, new_folder
 from bench.cache.digests import content_key
 from bench.cache.own_files import own_folder
@@ -137,12 +137,16 @@ class Training:
 
     def check(self, model: TrainedPart) -> None:
         """Raise what stands against training a model: its data, its options, what it starts from."""
-        for variant in model.variants:
-            self.trainer(model, variant, 1).check()
-        for part in (model.base, model.miner, model.filter):
+        parts = {"base": model.base, "negatives.model": model.miner, "negatives.filter": model.filter}
+        for option, part in parts.items():
             if part is not None and not models_named(part.options):
                 with self.part_of(part, 1) as adapter:
-                    adapter.check()
+                    try:
+                        adapter.check()
+                    except ModelNotFound as error:
+                        raise InvalidOptions(str(error), key=option) from error
+        for variant in model.variants:
+            self.trainer(model, variant, 1).check()
         self.lessons.digest(model)
         for warning in self.lessons.report(model).warnings:
             self._emit(Warned(model.key_path, warning))
