@@ -174,6 +174,7 @@ class CrossEncoderTrainer(LocalTrainer):
 
     def plan(self, data: TrainingData, *, timed: bool) -> TrainingPlan:
         plan = super().plan(data, timed=timed)
+        plan = replace(plan, examples=len(data.of(self.learns_from)))  # pairs; several may stand in one list
         if plan.seconds is None or self._teacher is None:
             return plan
         return replace(plan, seconds=plan.seconds + self._teaching_seconds(self._rows(data.of(self.learns_from))))
