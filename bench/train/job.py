@@ -180,15 +180,15 @@ class Job:
 
     def _data(self, lessons: Lessons) -> DataFacts:
         scored = lessons.scored(self.model)
-        test = _split(lessons.test)
+        test, report, notes = _split(lessons.test), lessons.report(self.model), lessons.notes(self.model)
         if scored is not None:
             return DataFacts(
                 name=scored.name,
                 fingerprint=scored.digest,
                 test=test,
                 rows=scored.train.num_rows,
-                leaks=len(scored.report.leaks),
-                notes=scored.notes,
+                leaks=len(report.leaks),
+                notes=notes,
             )
         pairs, splits = lessons.pairs(self.model), lessons.splits
         return DataFacts(
@@ -198,9 +198,9 @@ class Job:
             dev=_split(splits.dev),
             test=test,
             rows=pairs.table.num_rows,
-            leaks=len(pairs.report.leaks),
-            near_copies=len(pairs.report.near_copies),
-            notes=tuple(lessons.notes(self.model)),
+            leaks=len(report.leaks),
+            near_copies=len(report.near_copies),
+            notes=notes,
         )
 
 

@@ -37,7 +37,7 @@ class Lessons:
     @cached_property
     def splits(self) -> Splits:
         """The train and the dev split. Raises ConfigFaults where there is nothing to train on."""
-        return load_splits(self._experiment, self._cache.folder, self._emit)
+        return load_splits(self._experiment, self._cache.folder, self._emit, evaluated=self.test)
 
     def pairs(self, model: TrainedPart) -> TrainingPairs:
         """The pairs of a model, without those whose query is evaluated."""
@@ -60,15 +60,15 @@ class Lessons:
             self._scored[model.name] = scored_pairs(self._experiment, model)
         return self._scored[model.name]
 
+    def report(self, model: TrainedPart) -> PairsReport:
+        """What became of the pairs that the data gives."""
+        scored = self.scored(model)
+        return self.pairs(model).report if scored is None else scored.report
+
     def notes(self, model: TrainedPart) -> tuple[str, ...]:
         """Sentences on where the data comes from and what was left out of it."""
         scored = self.scored(model)
-        return scored.notes if scored is not None else (*self.splits.notes, *self.pairs(model).report.notes)
-
-    def report(self, model: TrainedPart) -> PairsReport:
-        """What became of the pairs that it was given."""
-        scored = self.scored(model)
-        return (self.pairs(model) if scored is None else scored).report
+        return (*(self.splits.notes if scored is None else scored.notes), *self.report(model).notes)
 
     def digest(self, model: TrainedPart) -> str:
         """Digest of all that a model learns from, but for its negatives."""
