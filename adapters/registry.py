@@ -52,7 +52,10 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
         "mlflow": "mlflow:MlflowTracker",
     },
     "trainers": {
+        "sts": "sts:StsTrainer",
         "mnrl": "mnrl:MnrlTrainer",
+        "gist": "gist:GistTrainer",
+        "static": "static:StaticTrainer",
         "cross_encoder": "cross_encoder:CrossEncoderTrainer",
     },
 }

@@ -21,7 +21,7 @@ class EncoderTrainer(LocalTrainer):
     """A recipe that makes an encoder. An author fills in `_rows` and `_loss`."""
 
     makes: ClassVar[Makes] = "encoder"
-    Options = EncoderTrainingOptions
+    Options: ClassVar[type[EncoderTrainingOptions]] = EncoderTrainingOptions
 
     @property
     def starts_from_base(self) -> bool:
@@ -67,12 +67,16 @@ class EncoderTrainer(LocalTrainer):
             model = self._encoder(self.options.base, self.options.revision).load().to(device)
         if not self._base.names_its_pooling:
             _pool_by_mean(model)
-        if any(self._prompts.values()):
-            model.prompts = {**model.prompts, **self._prompts}
+        self._set_prompts(model)
         length = self.options.max_length
         if length is not None and length > (model.max_seq_length or length):
             model.max_seq_length = length
         return model
+
+    def _set_prompts(self, model: Any) -> None:
+        """Give the model the prompts that it is trained with."""
+        if any(self._prompts.values()):
+            model.prompts = {**model.prompts, **self._prompts}
 
     def _in_training(self, model: Any) -> None:
         self._reads = model.max_seq_length

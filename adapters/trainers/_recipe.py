@@ -44,7 +44,7 @@ class LocalTrainer(Trainer):
     requires: ClassVar[tuple[str, ...]] = ("sentence_transformers", "torch", "transformers", "datasets", "accelerate")
     extra: ClassVar[str | None] = "train"
     figures_from: ClassVar[tuple[str, ...] | None] = ("sentence_transformers", "torch", "transformers")
-    Options = TrainingOptions
+    Options: ClassVar[type[TrainingOptions]] = TrainingOptions
     library: ClassVar[Library] = "SentenceTransformer"
     organization: ClassVar[str] = "sentence-transformers"  # where the hub looks for a base without one
 

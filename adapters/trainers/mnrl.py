@@ -18,14 +18,11 @@ from adapters.trainers._options import EncoderTrainingOptions
 from adapters.trainers._rows import Rows, pairs_in_batch
 
 
-class MnrlOptions(EncoderTrainingOptions):
+class InBatchOptions(EncoderTrainingOptions):
     """How queries are told from the texts of their batch."""
 
     temperature: float = Field(
         0.05, gt=0, description="Divides the similarities; a smaller one gives more weight to the nearest wrong texts."
-    )
-    both_directions: bool = Field(
-        False, description="Whether each relevant text must find its query as well, among the queries of the batch."
     )
     cached: bool = Field(
         False, description="Whether a batch is read in parts, so that a large one fits in memory; a fifth slower."
@@ -36,36 +33,47 @@ class MnrlOptions(EncoderTrainingOptions):
     )
 
     @model_validator(mode="after")
-    def _batch_in_parts(self) -> MnrlOptions:
+    def _batch_in_parts(self) -> InBatchOptions:
         self.refuse_idle("mini_batch", "cached: true", heeded=self.cached)
         return self
 
 
-class MnrlTrainer(EncoderTrainer):
-    """Multiple negatives ranking."""
+class InBatchTrainer(EncoderTrainer):
+    """A recipe that takes the other texts of a batch for negatives."""
 
-    name: ClassVar[str] = "mnrl"
     learns_from: ClassVar[LearnsFrom] = "pairs"
     takes_negatives: ClassVar[bool] = True
-    Options = MnrlOptions
 
     def _rows(self, table: pa.Table) -> Rows:
         return pairs_in_batch(table, self._prompts)
+
+
+class MnrlOptions(InBatchOptions):
+    """As told from the texts of a batch, and in which direction."""
+
+    both_directions: bool = Field(
+        False, description="Whether each relevant text must find its query as well, among the queries of the batch."
+    )
+
+
+class MnrlTrainer(InBatchTrainer):
+    """Multiple negatives ranking."""
+
+    name: ClassVar[str] = "mnrl"
+    Options = MnrlOptions
 
     def _loss(self, model: Any, rows: Rows) -> Any:
         from sentence_transformers.sentence_transformer import losses
 
         options = self.options
-        directions: dict[str, Any] = {}
+        settings: dict[str, Any] = {"scale": 1 / options.temperature}
         if options.both_directions:
-            directions = {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}
-        scale = 1 / options.temperature
+            settings |= {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}
         if options.cached:
-            loss = losses.CachedMultipleNegativesRankingLoss(
-                model, scale=scale, mini_batch_size=options.mini_batch, **directions
-            )
+            settings |= {"mini_batch_size": options.mini_batch}
+            loss = losses.CachedMultipleNegativesRankingLoss(model, **settings)
         else:
-            loss = losses.MultipleNegativesRankingLoss(model, scale=scale, **directions)
+            loss = losses.MultipleNegativesRankingLoss(model, **settings)
         return matryoshka(model, loss, options.matryoshka)
 
 
