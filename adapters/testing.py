@@ -1,8 +1,9 @@
 """The conformance suite: the laws of each role, which every adapter inherits.
 
 A test module subclasses the class of its role as `class TestMyStore(StoreConformance)` and fills in one or two
-hooks. `pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws")` in the conftest makes failures
-show their values. What cannot be tried for lack of a server, a package or a key is skipped with its reason.
+hooks. `pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws", "adapters._trainer_laws")` in the
+conftest makes failures show their values. What cannot be tried for lack of a server, a package or a key is skipped with
+its reason.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from adapters._store_laws import Sample, StoreConformance
+from adapters._trainer_laws import TrainerConformance, planted_base, planted_data
 from adapters.base import (
     Corpus,
     DatasetSource,
@@ -49,6 +51,9 @@ __all__ = [
     "Sample",
     "StoreConformance",
     "TrackerConformance",
+    "TrainerConformance",
+    "planted_base",
+    "planted_data",
 ]
 
 ROLES: tuple[Role, Role] = ("query", "document")
