@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters import registry
 
-ROLES = ("dataset", "encoder", "store", "reranker", "tracker")
+ROLES = ("dataset", "encoder", "store", "reranker", "tracker", "trainer")
 _LONGEST = 24  # the most letters of a name: longer ones would need broken lines
 
 _PYPROJECT = """\
@@ -40,6 +40,7 @@ dev-mode-dirs = ["."]
 
 [tool.pytest.ini_options]
 testpaths = ["."]
+markers = ["slow: takes more than ten seconds"]
 
 [tool.ruff]
 line-length = 120
@@ -53,15 +54,16 @@ plugins = ["pydantic.mypy"]
 files = ["{name}.py", "test_{name}.py"]
 
 [[tool.mypy.overrides]]
-module = ["pyarrow.*"]
+module = ["pyarrow.*", "sentence_transformers.*"]
 ignore_missing_imports = true
+follow_imports = "skip"
 """
 
 _CONFTEST = """\
 import pytest
 
 # Before the suite is imported, so that a law that fails shows its values.
-pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws")
+pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws", "adapters._trainer_laws")
 """
 
 _TESTS = {
@@ -136,6 +138,29 @@ class Test{kind}(TrackerConformance):
     def away(self, folder: Path) -> {kind}:
         return {kind}({kind}.Options(path=folder / "gone" / "rows.jsonl"))
 """,
+    "trainer": """\
+from pathlib import Path
+
+from adapters.testing import TrainerConformance, planted_base
+
+from {name} import {kind}
+
+
+class Test{kind}(TrainerConformance):
+    def trainer(self, folder: Path) -> {kind}:
+        return self.made(folder, epochs=5)
+
+    def brief(self, folder: Path) -> {kind}:
+        return self.made(folder, steps=5, checkpoint_every=2)
+
+    def others(self, folder: Path) -> list[{kind}]:
+        return [self.made(folder, steps=5, temperature=0.1)]
+
+    def made(self, folder: Path, **options: float) -> {kind}:
+        base = str(planted_base(folder / "base"))
+        plain = {{"base": base, "device": "cpu", "batch_size": 8, "learning_rate": 6e-3}}
+        return {kind}({kind}.Options.model_validate({{**plain, **options}}))
+""",
 }
 
 
@@ -174,6 +199,9 @@ def next_commands(role: str, name: str) -> Iterator[str]:
         "tracker": f"trackers: {{{name}: {{adapter: {name}, path: FILE}}}}",
     }
     role = _role(role)
+    if role == "trainer":
+        yield f"# then, in an experiment: models: {{tuned: {{recipe: {name}, base: MODEL}}}}"
+        return
     yield f"# then, in an experiment: {used.get(role) or f'{role}s: {{{name}: {{adapter: {name}}}}}'}"
 
 

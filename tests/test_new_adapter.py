@@ -113,5 +113,7 @@ def test_a_name_that_would_hide_something_or_cannot_be_one_is_refused(tmp_path: 
 
 
 def test_an_unknown_role_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"'shop' is no role\. Roles are: dataset, encoder, store, reranker, tracker"):
+    with pytest.raises(
+        Refused, match=r"'shop' is no role\. Roles are: dataset, encoder, store, reranker, tracker, trainer"
+    ):
         write_package("shop", "mine", tmp_path)
