@@ -123,6 +123,8 @@ class Watch:
         progress.seconds = time.monotonic() - self.began
         if progress.best_step is not None and progress.best_step != progress.curve[-1].step:
             trainer.read_weights(self._kept.best(progress.best_step))
+        if not weights_are_finite(self._task.model):
+            raise self._not_finite("Weights are")
 
     def _is_measured(self, step: int) -> bool:
         every = self._options.evaluate_every
@@ -149,17 +151,23 @@ class Watch:
         if self._sum is not None:
             self._progress.loss = float(self._sum)
         if not np.isfinite(self._progress.loss):
-            raise AdapterRejected(
-                f"The loss is no longer finite ({self._progress.loss}), at a learning_rate of "
-                f"{self._options.learning_rate:g} in {self._task.precision}. Lower learning_rate, lengthen warmup, or "
-                "set precision: float32."
-            )
+            raise self._not_finite("The loss is")
         return self._progress.loss
+
+    def _not_finite(self, what: str) -> AdapterRejected:
+        cures = ["Lower learning_rate", "lengthen warmup"]
+        cures += ["set precision: float32"] if self._task.precision != "float32" else []
+        return AdapterRejected(
+            f"{what} no longer finite, at a learning_rate of {self._options.learning_rate:g} in "
+            f"{self._task.precision}. {', or '.join(cures)}."
+        )
 
     def _measure(self, trainer: Any, step: int) -> float:
         assert self._evaluate is not None
         with trainer.as_in_use(), self._task.in_use(), _own_random_state():
             value = float(self._evaluate(self._task.view))
+        if not np.isfinite(value):
+            raise self._not_finite("The measure on the dev split is")
         progress = self._progress
         if progress.best is None or value > progress.best:
             progress.best, progress.best_step, progress.since_best = value, step, 0
@@ -239,6 +247,13 @@ _TIMED = 4
 
 def _told_to_nobody(step: TrainingStep) -> None:
     return
+
+
+def weights_are_finite(model: Any) -> bool:
+    """Whether every weight of a model is a number."""
+    import torch
+
+    return all(bool(torch.isfinite(each).all()) for each in model.parameters())
 
 
 def parameters(model: Any) -> tuple[int, int]:
