@@ -7,6 +7,8 @@ measurements on the dev split, checkpoints, seeds and what is refused; `adapters
 
 from __future__ import annotations
 
+from typing import Any
+
 from adapters.trainers._encoder import EncoderTrainer
 from adapters.trainers._options import EncoderTrainingOptions, TrainingOptions
 from adapters.trainers._recipe import LocalTrainer
@@ -19,6 +21,14 @@ __all__ = [
     "LocalTrainer",
     "Rows",
     "TrainingOptions",
+    "losses",
     "pairs_in_batch",
     "scored_pairs",
 ]
+
+
+def losses() -> Any:
+    """The module of sentence-transformers' losses for encoders, imported when it is asked for."""
+    from sentence_transformers.sentence_transformer import losses as module
+
+    return module

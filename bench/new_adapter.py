@@ -54,9 +54,8 @@ plugins = ["pydantic.mypy"]
 files = ["{name}.py", "test_{name}.py"]
 
 [[tool.mypy.overrides]]
-module = ["pyarrow.*", "sentence_transformers.*"]
+module = ["pyarrow.*"]
 ignore_missing_imports = true
-follow_imports = "skip"
 """
 
 _CONFTEST = """\

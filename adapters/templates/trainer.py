@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from adapters.recipes import EncoderTrainer, EncoderTrainingOptions, Rows, pairs_in_batch
+from adapters.recipes import EncoderTrainer, EncoderTrainingOptions, Rows, losses, pairs_in_batch
 
 
 class MineOptions(EncoderTrainingOptions):
@@ -28,9 +28,7 @@ class MineTrainer(EncoderTrainer):
         return pairs_in_batch(table, self._prompts)
 
     def _loss(self, model: Any, rows: Rows) -> Any:
-        from sentence_transformers.sentence_transformer import losses
-
-        return losses.MultipleNegativesRankingLoss(
+        return losses().MultipleNegativesRankingLoss(
             model,
             scale=1 / self.options.temperature,
             directions=("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"),
