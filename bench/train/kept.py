@@ -108,8 +108,11 @@ class KeptModels:
         return self._fault(key) if os.path.lexists(self._place(key)) else None
 
     def draft(self, key: str) -> Path:
-        """An empty folder on the file system of the store, for a model to be written into."""
+        """An empty folder on the file system of the store, for a model to be written into. What an interrupted training
+        of that key left in another one is deleted."""
         own_folder(self.folder)
+        for left in self.folder.glob(f".{self._place(key).name}-*"):
+            _delete(left)
         return new_folder(self.folder, f".{self._place(key).name}-")
 
     def keep(

@@ -12,6 +12,7 @@ import pytest
 from adapters import base
 from adapters.base import Adapter, DatasetSource, Encoder, Event, Reranker, Session, Store, Tracker
 from bench.experiment.file import ExperimentFile
+from bench.experiment.models import ModelEntry
 from bench.results.history import HISTORY
 from bench.results.model import Result, result_schema
 from tests import small
@@ -141,6 +142,11 @@ def test_the_page_on_experiments_has_every_key() -> None:
         told = [row[0] for row in pages.rows("docs/experiment.md", f"### {heading}")]
         assert sorted(told) == sorted(found[model]["properties"]), f"docs/experiment.md, {heading}"
     assert set(KEYS) == {name for name, model in found.items() if "properties" in model}
+
+
+def test_the_page_on_training_has_every_key_of_a_model() -> None:
+    told = {row[0]: row[2] for row in pages.rows("docs/training.md", "## Models of an experiment")}
+    assert told == {name: field.description for name, field in ModelEntry.model_fields.items()}
 
 
 def test_each_law_on_the_page_on_numbers_has_three_sentences() -> None:
