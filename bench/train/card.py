@@ -27,7 +27,7 @@ def model_card(provenance: ModelProvenance) -> str:
         f"---\n{heading}---\n",
         f"# {code(provenance.reference)}\n",
         f"{_opening(provenance)}\n",
-        _section("Measured on data that the training did not see", _measures(provenance)),
+        _section("Measured before and after", _measures(provenance)),
         _section("Data", _data(provenance)),
         _section("Training", _training(provenance)),
         _section("Options", _table(("option", "value"), _options(provenance))),
@@ -92,8 +92,8 @@ def _measures(provenance: ModelProvenance) -> str:
         return table
     decided = (
         f"The weights were chosen on the dev split by {code(provenance.dev_measure)} over a fixed pool of candidates: "
-        f"{figure(provenance.dev_before)} before, {figure(provenance.dev_after)} after. The test split decided "
-        "nothing.\n"
+        f"{figure(provenance.dev_before)} before, {figure(provenance.dev_after)} after. No query of dev or test was "
+        "learnt from, and the test split decided nothing.\n"
     )
     return f"{decided}\n{table}" if table else decided
 

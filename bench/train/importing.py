@@ -136,7 +136,7 @@ def _provenance(
             told = (f"Its provenance is not believed: {changed[0]} is not the file of which it tells.",)
     called = _checked_name(name or (own.name if own is not None else folder.name.lower()))
     key = content_key([IMPORTED, {file: digest.model_dump() for file, digest in files.items()}])
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     return ModelProvenance(key=key, name=called, makes=makes, recipe=IMPORTED, created_at=now), told
 
 

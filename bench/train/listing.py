@@ -29,7 +29,7 @@ _DASH = "–"
 def listed(models: KeptModels) -> str:
     """All models, one line each, and trainings that did not end."""
     kept = list(models.all())
-    heading = ("model", "recipe", "base", "dev", "before ► after", "test", "MiB", "trained", "key")
+    heading = ("model", "recipe", "base", "dev", "before ► after", "MiB", "trained", "key")
     rows = [_line(each) for family in families(kept) for each in family]
     lines = aligned([heading, *rows]) if rows else [f"{models.folder}: no trained models. Train some: bench train FILE"]
     there = {each.key for each in kept}
@@ -93,14 +93,12 @@ def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:
 
 def _line(kept: KeptModel) -> tuple[str, ...]:
     about = kept.provenance
-    test = next((held for held in about.held_out if held.split == "test" or about.dev_measure == held.measure), None)
     return (
         about.reference,
         about.recipe,
         about.base.reference if about.base else _DASH,
         about.dev_measure or _DASH,
         _change(about.dev_before, about.dev_after),
-        f"{test.measure} {_change(test.before, test.after)}" if test else _DASH,
         f"{kept.bytes / 2**20:,.1f}",
         about.created_at[:16].replace("T", " "),
         kept.key[:_KEY_SHOWN],
@@ -124,7 +122,7 @@ def _described(kept: KeptModel, negatives: Path) -> str:
         lines += ["", *(f"  {line}" for line in aligned([("held out", "split", "of", "before ► after"), *rows]))]
     lines += ["", *(f"  {line}" for line in _curves(kept.curve()))] if kept.curve() else []
     lines += _shown_negatives(about, negatives)
-    lines += [f"  ! {note}" for note in (*about.data.notes, *about.notes)]
+    lines += [f"  · {note}" for note in (*about.data.notes, *about.notes)]
     lines += [f"  · key {kept.key}", f"  · card {kept.folder / CARD}"]
     return "".join(f"{line}\n" for line in lines)
 
@@ -151,7 +149,8 @@ def _lines_of(about: ModelProvenance) -> Iterable[tuple[str, str]]:
         )
         yield "parameters", f"{about.parameters:,}{trainable}"
     for name, value in options_as_columns(about.options).items():
-        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if value is not None:
+            yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _curves(curve: Sequence[TrainingStep]) -> list[str]:

@@ -111,7 +111,7 @@ def test_a_description_shows_curves_data_and_negatives(tmp_path: Path) -> None:
     for line in ("query     how to sort", "positive  sort it", "negative  bake a pie", f"negative  {'x' * 100}…"):
         assert f"  {line}\n" in told
     assert "4 of them are relevant to some evaluation query" in told
-    assert "loss           █▁  2 ► 1" in told and "120, 3 pairs left out that leak" in told and "! a note" in told
+    assert "loss           █▁  2 ► 1" in told and "120, 3 pairs left out that leak" in told and "· a note" in told
 
 
 def test_a_comparison_shows_where_models_differ_and_no_difference_over_other_data(tmp_path: Path) -> None:
