@@ -130,7 +130,7 @@ def _of_model(model: TrainedModel) -> Iterator[str]:
         count = f"{model.near_copies.count:,}"
         yield f"! {where}: training queries that are nearly evaluation queries: {count}{_example(model.near_copies)}"
     if model.leaks.count:
-        left_out = counted(model.leaks.count, "training pair", "left out because an evaluation query equals its query")
+        left_out = counted(model.leaks.count, "training pair", "left out, because an evaluation query is the same")
         yield f"· {where}: {left_out}{_example(model.leaks)}"
     if model.negatives is not None:
         yield f"· {where}: {_mined(model.negatives)}"

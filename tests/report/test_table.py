@@ -95,7 +95,8 @@ def models() -> list[dict[str, Any]]:
                 trained(2, 0.63, 0.55, before=before, after={**after, "nDCG@10": 0.665}),
                 trained(3, 0.62, 0.55, before=before, after=after, resumed_from=10),
             ],
-            "chosen_seed": 2, "worse_than_base": False, "pairs": 1591, "leaks": {"count": 25, "examples": [leak]},
+            "chosen_seed": 2, "worse_than_base": False, "pairs": 1591,
+            "leaks": {"count": 25, "examples": [leak]},
             "near_copies": {"count": 1, "examples": [{**leak, "training": "how to sort it", "split": "dev"}]},
             "negatives": {"strategy": "hybrid", "per_query": 7, "wanted": 11137, "found": 11012,
                           "dropped": {"positive": 31, "margin": 94, "same text": 0}, "relevant_elsewhere": 12},
@@ -338,7 +339,7 @@ def test_what_is_shown_of_models_fits_into_eighty_columns() -> None:
 def test_a_query_of_several_lines_stays_on_one_and_a_long_one_is_cut() -> None:
     leak = {"training": "how\nto\n\n! sort " + "x" * 200, "evaluation": "e", "split": "dev"}
     text = render(few(models=[{**models()[0], "leaks": {"count": 1, "examples": [leak]}}]))
-    assert f'equals its query, such as "how to ! sort {"x" * 46}…" and "e" (dev)' in text
+    assert f'is the same, such as "how to ! sort {"x" * 46}…" and "e" (dev)' in text
 
 
 def test_no_line_ends_in_blanks() -> None:
