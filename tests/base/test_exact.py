@@ -175,3 +175,14 @@ def test_a_cut_off_file_is_missing_rather_than_shorter(tmp_path: Path, vectors: 
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(IndexMissing):
         store.open(ref)
+
+
+def test_the_best_of_long_rows_are_those_that_sorting_finds() -> None:
+    rng = np.random.default_rng(0)
+    corpus = rng.normal(size=(20_011, 4)).astype(np.float32)  # 625 groups of 32, and 11 beside them
+    corpus[-1] = corpus[[0]] * 9  # the last, beside the groups, is among the best
+    queries = np.concatenate([corpus[:1], rng.normal(size=(3, 4)).astype(np.float32)])
+    hits = exact_top_k(queries, corpus, 7, Similarity.DOT)
+    products = queries.astype(np.float64) @ corpus.T.astype(np.float64)
+    assert hits.rows[0, 0] == 20_010
+    assert (hits.rows == np.argsort(-products, axis=1, kind="stable")[:, :7]).all()

@@ -273,6 +273,20 @@ def test_negatives_that_are_relevant_to_a_query_of_another_split_are_counted_and
     assert relevant_elsewhere(found, test) == 2  # d1 and d3
 
 
+def test_queries_that_differ_in_spelling_alone_share_their_positives(tmp_path: Path) -> None:
+    data = dataset(
+        ["one", "two", "three", "sort it"], ["Sort it?", "sort  it"], [(0, 0), (1, 1)],
+        vectors=([[4], [3], [2], [1]], [[1], [1]]),
+    )  # fmt: skip
+    assert ids(mined(data, tmp_path, strategy="top")) == [["d2"], ["d2"]]  # and d3 says what both ask
+
+
+def test_little_memory_means_smaller_chunks_and_the_same_negatives(tmp_path: Path) -> None:
+    # 64 bytes are two documents' worth: four copies of two float32 numbers each.
+    small = mined(CIRCLE, tmp_path / "small", strategy="cluster", clusters=2, memory_gb=64e-9)
+    assert small.table.equals(mined(CIRCLE, tmp_path / "large", strategy="cluster", clusters=2).table)
+
+
 def test_an_unknown_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidOptions, match=r"no column meta\.pagf.*meta\.page"):
         mined(CIRCLE, tmp_path, strategy="top", not_same="meta.pagf")

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from adapters.base import EMPTY_ROW, InvalidOptions, Rows
 from bench.data.dataset import Dataset
-from bench.data.normal import normalised
+from bench.data.normal import normalised, plain_query
 from bench.data.tables import scalars
 
 ORDER = ("query", "positive", "query_id", "document_id")
@@ -24,7 +24,8 @@ class Asked:
 
     table: columns query_id, document_id, query, positive. order: where each of its rows stands in the table that was
     given. texts: the distinct queries; query_of: int (pairs,), which of them a pair has. positive_rows: int32 (pairs,),
-    the corpus's row of a pair's positive. groups: int (pairs,), equal for equal queries.
+    the corpus's row of a pair's positive. groups: int (pairs,), equal for queries that are equal but for their
+    spelling.
     """
 
     def __init__(self, pairs: pa.Table, dataset: Dataset) -> None:
@@ -36,10 +37,10 @@ class Asked:
         self.texts: list[str] = sorted(set(queries))
         place = {text: i for i, text in enumerate(self.texts)}
         self.query_of = np.array([place[text] for text in queries], np.int64)
-        self.names: list[str] = list(dict.fromkeys(map(normalised, self.texts)))
+        self.names: list[str] = list(dict.fromkeys(map(plain_query, self.texts)))
         group = {name: i for i, name in enumerate(self.names)}
         self._group_of_name = group
-        self.groups = np.array([group[normalised(text)] for text in self.texts], np.int64)[self.query_of]
+        self.groups = np.array([group[plain_query(text)] for text in self.texts], np.int64)[self.query_of]
         self.positive_rows = _rows_of(self.table.column("document_id"), dataset)
         if (self.positive_rows == EMPTY_ROW).any():
             lost = self.table.column("document_id")[int(np.argmin(self.positive_rows))].as_py()
@@ -80,6 +81,14 @@ class Asked:
         return found
 
     @cached_property
+    def query_texts(self) -> list[set[str]]:
+        """Texts of the queries of each group, normalised."""
+        found: list[set[str]] = [{name} for name in self.names]
+        for text in self.texts:
+            found[self._group_of_name[plain_query(text)]].add(normalised(text))
+        return found
+
+    @cached_property
     def own_of(self) -> list[set[int]]:
         """Rows of the documents that are a query of the group itself."""
         found: list[set[int]] = [set() for _ in self.names]
@@ -92,7 +101,7 @@ class Asked:
     @cached_property
     def _groups_of_dataset(self) -> list[int | None]:
         """The group of each of the dataset's queries, None for one that no pair has."""
-        return [self._group_of_name.get(normalised(text)) for text in self.dataset.query_texts]
+        return [self._group_of_name.get(plain_query(text)) for text in self.dataset.query_texts]
 
     @property
     def most_barred(self) -> int:

@@ -98,7 +98,7 @@ class Choosing:
             return "empty"
         if text in self._asked.barred_texts[group]:
             return "positive_text"
-        if text == self._asked.names[group]:
+        if text in self._asked.query_texts[group]:
             return "query_text"
         return "repeated_text" if text in seen else None
 
