@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from adapters import registry
 from adapters.base import Encoder, Reranker, Warned
+from bench.cache.artifacts import Cache
 from bench.cache.mark import cache_in_use
 from bench.data.dataset import Dataset
 from bench.experiment.faults import ConfigFaults, Faults
@@ -20,6 +21,7 @@ from bench.experiment.negatives import Negatives
 from bench.experiment.parts import EncoderPair, Experiment, Part, Searched, StoreChoice, System, models_named
 from bench.messages.suggestions import suggestion
 from bench.money.budget import Budget
+from bench.money.cost import PriceFaults, load_prices
 from bench.quality.collection import load_data, naming
 from bench.quality.stages import Emit
 from bench.run.preflight import prepare_over
@@ -27,17 +29,26 @@ from bench.train.collection import load_splits
 from bench.train.mining.mine import check, mine
 from bench.train.mining.mined import Mined, relevant_elsewhere
 from bench.train.pairs import WhenLeaked, training_pairs
+from bench.train.training import Training
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be mined. key_path: where its options stand. miner: the mining model, None where none is asked."""
+    """What is to be mined. key_path: where its options stand. miner, judge: the mining model and the filter, None where
+    none is asked."""
 
     spec: Negatives
     key_path: str
     miner: Part | None
+    judge: Part | None
     pairs: int | None = None
     leaks: WhenLeaked = "drop"
+
+    @property
+    def trained(self) -> list[str]:
+        """The models that are trained before it can be mined."""
+        parts = [part for part in (self.miner, self.judge) if part is not None]
+        return [name for part in parts for name in models_named(part.options)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,8 @@ def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -
         test = load_data(experiment, cache)
         splits = load_splits(experiment, cache, emit, evaluated=test)
         pairs = training_pairs(splits.train, [splits.dev, test], leaks=wish.leaks, limit=wish.pairs, seed=seed)
-        with miners(experiment, wish, splits.train, cache, emit) as ready:
+        trained = _after_training(experiment, wish, test, cache, emit)
+        with trained if wish.trained else miners(experiment, wish, splits.train, cache, emit) as ready:
             mined = ready.mine(wish.spec, pairs.table, splits.train, seed=seed, cache=cache, emit=emit)
     return MinedAlone(mined, relevant_elsewhere(mined, test), (*splits.notes, *pairs.report.notes))
 
@@ -110,8 +122,7 @@ def wish_of_model(experiment: Experiment, name: str | None) -> Wish:
     model = mining[name or next(iter(mining))]
     assert model.negatives is not None
     path = f"{model.key_path}.negatives"
-    _refuse_untrained(experiment, path, model.miner, model.filter)
-    return Wish(model.negatives, path, model.miner, model.pairs, model.leaks)
+    return Wish(model.negatives, path, model.miner, model.filter, model.pairs, model.leaks)
 
 
 def wish_of_options(experiment: Experiment, options: Mapping[str, Any], key_path: str = "negatives") -> Wish:
@@ -127,40 +138,34 @@ def wish_of_options(experiment: Experiment, options: Mapping[str, Any], key_path
         raise ConfigFaults([f"{experiment.file}: rerankers: {spec.filter} is not there. {hint}"])
     judge = experiment.rerankers.get(spec.filter or "")
     if not spec.by_vectors:
-        _refuse_untrained(experiment, key_path, judge)
-        return Wish(spec, key_path, None)
+        return Wish(spec, key_path, None, judge)
     name = spec.model or next(iter(known), None)
     if name is None or name not in known:
         wanted = name or "an encoder"
         raise ConfigFaults([f"{experiment.file}: encoders: {wanted} is not there. {suggestion(wanted, known)}"])
     miner = reading_at_once(faults, known[name], spec, key_path)
     faults.stop()
-    _refuse_untrained(experiment, key_path, miner, judge)
-    return Wish(spec, key_path, miner)
-
-
-def _refuse_untrained(experiment: Experiment, key_path: str, *parts: Part | None) -> None:
-    """Raise ConfigFaults where a model that mines is itself to be trained: `bench train` mines with it."""
-    names = [name for part in parts if part is not None for name in models_named(part.options)]
-    if names:
-        raise ConfigFaults(
-            [
-                f"{experiment.file}: {key_path}: {names[0]} is a model that is trained first, by bench train, which "
-                "then mines by itself. To mine alone, name another encoder (model) or reranker (filter)."
-            ]
-        )
+    return Wish(spec, key_path, miner, judge)
 
 
 @contextmanager
 def miners(experiment: Experiment, wish: Wish, train: Dataset, cache: Path, emit: Emit) -> Iterator[Miners]:
     """The models that mine over a dataset, checked as those of a run are, with the bill against `max_cost`. Raises
     ConfigFaults."""
+    if wish.trained:
+        raise ConfigFaults(
+            [
+                f"{experiment.file}: {wish.key_path}: {wish.trained[0]} is a model that is trained. "
+                "To mine with it: bench mine"
+            ]
+        )
     if train.qrels is None or not train.has_text:
         raise ConfigFaults([f"{experiment.file}: dataset: training needs texts and judgements."])
     miner = wish.miner
     systems = _systems(wish, miner)
     asking = replace(
         experiment,
+        models={},
         encoders={**experiment.encoders, **({} if miner is None else {miner.name: miner})},
         systems=systems,
         loads=(),
@@ -179,6 +184,37 @@ def miners(experiment: Experiment, wish: Wish, train: Dataset, cache: Path, emit
         )
     finally:
         pipeline.close()
+
+
+@contextmanager
+def _after_training(experiment: Experiment, wish: Wish, test: Dataset, cache: Path, emit: Emit) -> Iterator[Miners]:
+    """The models that mine where some of them are models of the file: trained first where they are not kept, and the
+    first seed of each. Raises ConfigFaults, and what their training raises."""
+    try:
+        budget = Budget(load_prices(experiment.settings.prices), experiment.settings.max_cost)
+    except PriceFaults as error:
+        raise ConfigFaults([f"{experiment.file}: {fault}" for fault in error.faults]) from error
+    training = Training(experiment, test, Cache(cache), emit, budget)
+    with ExitStack() as stack:
+        stack.callback(training.close)
+        faults: list[str] = []
+        for model in training.with_needed(wish.trained):
+            with naming(experiment.file, model.key_path, faults, set()):
+                training.check(model)
+        if faults:
+            raise ConfigFaults(faults)
+        training.begin()
+        for name in wish.trained:
+            training.make(name)
+        miner, judge = (None if part is None else training.part_of(part, 1) for part in (wish.miner, wish.judge))
+        for part, adapter in ((wish.miner, miner), (wish.judge, judge)):
+            if part is not None and adapter is not None:
+                stack.enter_context(adapter)
+                with naming(experiment.file, part.key_path, faults, set()):
+                    adapter.check()
+        if faults:
+            raise ConfigFaults(faults)
+        yield Miners(experiment.file, wish.key_path, miner, judge, budget)
 
 
 def _systems(wish: Wish, miner: Part | None) -> tuple[System, ...]:

@@ -54,6 +54,17 @@ def test_a_second_time_nothing_is_mined_again(experiment: Path) -> None:
     assert isinstance(first["relevant_to_test"], int)
 
 
+def test_a_mining_model_of_the_file_is_trained_first(experiment: Path) -> None:
+    text = experiment.read_text()
+    first = "models:\n  first: {recipe: mnrl, base: local, epochs: 1, batch_size: 16, device: cpu}"
+    experiment.write_text(
+        text.replace("models:", first).replace("base: local\n    neg", "base: trained:first\n    neg")
+    )
+    told = json.loads(mine(experiment, "tuned", "--json").stdout)
+    assert told["miner"] == "trained:first#1"
+    assert told["found"] == told["wanted"]
+
+
 @pytest.mark.parametrize("strategy", ["random", "bm25", "top", "cluster"])
 def test_the_command_line_alone_can_say_how_to_mine(experiment: Path, strategy: str) -> None:
     told = json.loads(mine(experiment, "--strategy", strategy, "--per-query", "2", "--json").stdout)
