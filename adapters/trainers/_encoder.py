@@ -75,7 +75,7 @@ class EncoderTrainer(LocalTrainer):
 
     def _set_prompts(self, model: Any) -> None:
         """Give the model the prompts that it is trained with."""
-        if any(self._prompts.values()):
+        if any((*self._prompts.values(), *model.prompts.values())):  # an empty one takes the base's away
             model.prompts = {**model.prompts, **self._prompts}
 
     def _in_training(self, model: Any) -> None:
