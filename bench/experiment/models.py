@@ -30,7 +30,7 @@ class ModelEntry(Options):
         1, ge=1, le=64, description="How often it is trained, 1 to 64, to show how far trainings differ by chance."
     )
     pairs: int | None = Field(
-        None, ge=2, description="How many pairs it learns from, the first by a hash of the query; left out, all."
+        None, ge=8, description="How many pairs it learns from, the first by a hash of the query; left out, all."
     )
     leaks: Literal["drop", "refuse"] = Field(
         "drop",

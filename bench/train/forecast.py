@@ -38,6 +38,8 @@ def _of_model(training: Training, model: TrainedPart) -> Iterator[str]:
         yield f"    {sentence}"
     if leaks := training.lessons.report(model).leaks:
         yield f"    {counted(len(leaks), 'training pair', 'left out')}: the query is evaluated"
+    for warning in training.lessons.report(model).warnings:
+        yield f"    ! {warning}"
     for variant in model.variants:
         plan = training.trainer(model, variant, 1).plan(training.lessons.foreseen(model), timed=True)
         swept = ", ".join(f"{name}={value}" for name, value in variant.swept.items())

@@ -53,14 +53,14 @@ class SeedOutcome:
     reused: bool
 
     @property
-    def dev(self) -> float:
-        """What decides, on dev, after the training."""
-        return self.kept.provenance.dev_after or 0.0
+    def dev(self) -> float | None:
+        """What decides, on dev, after the training; None where it is not defined."""
+        return self.kept.provenance.dev_after
 
     @property
-    def dev_base(self) -> float:
+    def dev_base(self) -> float | None:
         """The same of what it started from."""
-        return self.kept.provenance.dev_before or 0.0
+        return self.kept.provenance.dev_before
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from bench.experiment.parts import TrainedPart, Variant
 from bench.messages.failures import Failure
-from bench.results.training import Leak, Leaks, MinedNegatives, TrainedModel, TrainedSeed
+from bench.results.training import Leak, Leaks, MinedNegatives, TrainedModel, TrainedSeed, mean_over_seeds
 from bench.results.training import Variant as VariantResult
 from bench.train.job import SeedOutcome
 from bench.train.lessons import Lessons
@@ -25,13 +25,13 @@ class VariantOutcome:
     seeds: tuple[SeedOutcome, ...]
 
     @property
-    def dev(self) -> float:
-        return fmean(seed.dev for seed in self.seeds)
+    def dev(self) -> float | None:
+        return mean_over_seeds([seed.dev for seed in self.seeds])
 
     @property
-    def dev_base(self) -> float:
+    def dev_base(self) -> float | None:
         """The same of what it started from."""
-        return fmean(seed.dev_base for seed in self.seeds)
+        return mean_over_seeds([seed.dev_base for seed in self.seeds])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,20 @@ class Outcome:
     @property
     def chosen_seed(self) -> int:
         """The seed that is best on dev, from 1; the first of equals."""
-        values = [seed.dev for seed in self.kept.seeds]
+        values = [known(seed.dev) for seed in self.kept.seeds]
         return values.index(max(values)) + 1
 
     @property
-    def worse_than_base(self) -> bool:
-        """Whether it is worse than what it started from, on dev and in the mean over its seeds."""
-        return self.kept.dev < self.kept.dev_base
+    def worse_than_base(self) -> bool | None:
+        """Whether it is worse than what it started from, on dev and in the mean over its seeds; None where one of the
+        two is not known."""
+        dev, base = self.kept.dev, self.kept.dev_base
+        return None if dev is None or base is None else dev < base
+
+
+def known(value: float | None) -> float:
+    """A value to choose by; one that is not defined is chosen last."""
+    return -math.inf if value is None else value
 
 
 def failed_model(model: TrainedPart, failure: Failure) -> TrainedModel:

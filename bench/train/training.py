@@ -32,7 +32,7 @@ from bench.results.training import TrainedModel
 from bench.train.job import Job, SeedOutcome
 from bench.train.kept import KeptModel, KeptModels
 from bench.train.lessons import Lessons
-from bench.train.outcomes import Outcome, VariantOutcome, failed_model, trained_model
+from bench.train.outcomes import Outcome, VariantOutcome, failed_model, known, trained_model
 
 LAYOUT = 1  # of what training means beyond recipes; a higher number trains again what an earlier version trained
 
@@ -148,8 +148,6 @@ class Training:
         for variant in model.variants:
             self.trainer(model, variant, 1).check()
         self.lessons.digest(model)
-        for warning in self.lessons.report(model).warnings:
-            self._emit(Warned(model.key_path, warning))
         self.make(model.name)
 
     # -- models --------------------------------------------------------------------------------------------------
@@ -223,7 +221,7 @@ class Training:
             VariantOutcome(variant, tuple(self._seed(model, variant, seed) for seed in range(1, model.seeds + 1)))
             for variant in model.variants
         ]
-        return Outcome(model, tuple(variants), max(variants, key=lambda each: each.dev))
+        return Outcome(model, tuple(variants), max(variants, key=lambda each: known(each.dev)))
 
     def _seed(self, model: TrainedPart, variant: Variant, seed: int) -> SeedOutcome:
         key = self.key(model, variant, seed)
