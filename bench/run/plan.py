@@ -211,8 +211,9 @@ class _Plan:
         return counted(self.pipeline.dataset.documents, "row")
 
     def _searches(self) -> list[str]:
-        systems = self.experiment.systems
-        keys = {self.pipeline.searches.key(s.searched, s.filter, s.limit) for s in systems if s.searched is not None}
+        experiment = self.experiment
+        builds = [experiment.at(s, build) for s in experiment.systems for build in range(experiment.builds_of(s))]
+        keys = {self.pipeline.searches.key(s.searched, s.filter, s.limit) for s in builds if s.searched is not None}
         count = self.pipeline.dataset.judged
         cached = sum((self.pipeline.cache.folder / "candidates" / key).is_dir() for key in keys)
         return [f"  searches: {len(keys)} × {counted(count, 'query')}, {cached} of them cached"] if keys else []
