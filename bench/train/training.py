@@ -16,6 +16,7 @@ from bench.cache.artifacts import SCRATCH, Cache, new_folder
 from bench.cache.digests import content_key
 from bench.cache.own_files import own_folder
 from bench.data.dataset import Dataset
+from bench.experiment.negatives import Negatives
 from bench.experiment.parts import (
     Experiment,
     Part,
@@ -32,6 +33,7 @@ from bench.results.training import TrainedModel
 from bench.train.job import Job, SeedOutcome
 from bench.train.kept import KeptModel, KeptModels
 from bench.train.lessons import Lessons
+from bench.train.mining.mine import check as check_mining
 from bench.train.outcomes import Outcome, VariantOutcome, failed_model, known, trained_model
 
 LAYOUT = 1  # of what training means beyond recipes; a higher number trains again what an earlier version trained
@@ -149,6 +151,15 @@ class Training:
             self.trainer(model, variant, 1).check()
         self.lessons.digest(model)
         self.make(model.name)
+        if model.negatives is not None:
+            self._check_negatives(model, model.negatives)
+
+    def _check_negatives(self, model: TrainedPart, spec: Negatives) -> None:
+        helpers = [None if part is None else self.part_of(part, 1) for part in (model.miner, model.filter)]
+        try:
+            check_mining(spec, self.lessons.splits.train, *helpers)
+        except InvalidOptions as error:
+            raise InvalidOptions(str(error), key=f"negatives.{error.key}" if error.key else "negatives") from error
 
     # -- models --------------------------------------------------------------------------------------------------
 

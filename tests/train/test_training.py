@@ -212,6 +212,7 @@ def test_a_damaged_model_is_trained_again(data: Path, static_model: Path, tmp_pa
         ({"encoders": {"tuned": {"model": "trained:tunde"}}}, "Did you mean tuned?"),
         ({"models": {"tuned": {"negatives": {"strategy": "best"}}}}, "models.tuned.negatives.strategy"),
         ({"models": {"tuned": {"negatives": {"model": "minilm"}}}}, "models.tuned.negatives.model (minilm)"),
+        ({"models": {"tuned": {"negatives": {"not_same": "meta.page"}}}}, "models.tuned.negatives.not_same"),
     ],
 )
 def test_what_is_wrong_with_a_model_is_a_fault_before_the_start(
