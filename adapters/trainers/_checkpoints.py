@@ -24,7 +24,8 @@ WEIGHTS = "weights.pt"
 _WHOLE = "whole.json"
 _BEST = "best-"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_ROOM_WORDS = ("no space left", "disk quota exceeded", "file too large", "os error 28", "file write failed")
+# torch's writer says no more than that its place in the file is not the expected one.
+_NO_ROOM_WORDS = ("no space left", "disk quota exceeded", "file too large", "os error 28", "inline_container.cc")
 
 
 @dataclass(slots=True)

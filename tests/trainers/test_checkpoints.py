@@ -74,7 +74,7 @@ def test_checkpoints_of_another_training_are_not_gone_on_with(tmp_path: Path) ->
     [
         OSError(errno.ENOSPC, "No space left on device"),
         OSError(errno.EDQUOT, "Disk quota exceeded"),
-        RuntimeError("[enforce fail at inline_container.cc:672] . PytorchStreamWriter failed: file write failed"),
+        RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0"),
     ],
 )
 def test_a_disk_that_fills_leaves_the_checkpoint_before(tmp_path: Path, error: Exception) -> None:
