@@ -15,11 +15,14 @@ import yaml
 
 from tests import small
 from tests.conftest import REPOSITORY
+from tests.models import tiny_bert
 from tests.standin import StandIn
 from tests.weaviate.conftest import running
 
 CONFIGS = REPOSITORY / "configs"
 DOCUMENTS, QUERIES = 600, 10
+PAIRS = 16  # to learn from
+SHORT = {"seeds": 1, "epochs": 1, "batch_size": 8, "device": "cpu"}
 VECTOR_QUERIES = 120  # half of them must be able to show a recall of .90
 
 
@@ -67,7 +70,7 @@ def smaller(file: Path, data: Path, model: Path | None = None, server: dict[str,
     else:
         settings["dataset.limit"] = QUERIES
     for name, part in told.get("encoders", {}).items():
-        if part["adapter"] == "sentence_transformers":
+        if part["adapter"] == "sentence_transformers" and not part["model"].startswith("trained:"):
             settings[f"encoders.{name}.model"] = str(model)
     for name, part in told.get("stores", {}).items():
         if "num_sub_vectors" in part.get("index", {}):
@@ -78,6 +81,14 @@ def smaller(file: Path, data: Path, model: Path | None = None, server: dict[str,
             settings |= {f"stores.{name}.{key}": value for key, value in (server or {}).items()}
         if "training_limit" in part.get("index", {}):
             settings[f"stores.{name}.index.training_limit"] = 400
+    for name, part in told.get("models", {}).items():
+        settings |= {f"models.{name}.{key}": value for key, value in SHORT.items()}
+        if "data" in part:
+            settings[f"models.{name}.data.path"] = str(data)
+        if part["recipe"] != "sts":
+            settings[f"models.{name}.pairs"] = PAIRS
+    if told["latency"] is False:
+        return _as_arguments(settings)
     points = told["latency"] if isinstance(told["latency"], list) else [told["latency"]]
     for i, point in enumerate(points):
         place = f"latency[{i}]" if isinstance(told["latency"], list) else "latency"
@@ -85,6 +96,10 @@ def smaller(file: Path, data: Path, model: Path | None = None, server: dict[str,
         if "workers" not in point and point.get("mode") != "open":
             # One alone sends two hundred queries at least; with under twenty there is no p50, nor a cheapest one.
             settings |= {f"{place}.workers": 2, f"{place}.samples": 21}
+    return _as_arguments(settings)
+
+
+def _as_arguments(settings: dict[str, Any]) -> list[str]:
     return [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
 
 
@@ -198,6 +213,52 @@ def test_managed_and_local_models_run_against_stand_ins(tmp_path: Path, static_m
     file = CONFIGS / "managed_vs_local.yaml"
     written = run_small(tmp_path, file, smaller(file, tmp_path, static_model))
     assert written["provenance"]["addresses"]
+
+
+# -- experiments that train --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder that reads query and document together, which a static model cannot. It knows few words."""
+    from sentence_transformers import SentenceTransformer
+
+    plain = tiny_bert(tmp_path_factory.mktemp("plain"), positions=256)
+    folder = tmp_path_factory.mktemp("transformer")
+    SentenceTransformer(str(plain), device="cpu").save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pairs of sentences with a similarity of 0 to 5, in three splits."""
+    folder = tmp_path_factory.mktemp("scored")
+    for split in ("train", "dev", "test"):
+        lines = [f"sort the array {split} {i}\tan apple pie {split} {i}\t{i % 6}" for i in range(18)]
+        (folder / f"{split}.tsv").write_text("\n".join(["sentence1\tsentence2\tscore", *lines]) + "\n")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "systems", "models"),
+    [
+        (CONFIGS / "finetune_demo.yaml", 4, 1),
+        (CONFIGS / "finetune.yaml", 9, 2),
+        (CONFIGS / "negatives.yaml", 9, 8),
+        (CONFIGS / "mining_models.yaml", 5, 4),
+        (CONFIGS / "data_efficiency.yaml", 9, 8),
+        (CONFIGS / "sts.yaml", 3, 2),
+    ],
+    ids=lambda value: value.stem if isinstance(value, Path) else None,
+)
+def test_experiments_that_train_run(
+    tmp_path: Path, transformer: Path, scored: Path, file: Path, systems: int, models: int
+) -> None:
+    fewer = ["--set", "dataset.packages=[numpy]"]
+    written = run_small(tmp_path, file, [*smaller(file, scored, transformer), *fewer])
+    assert len(written["systems"]) == systems
+    assert len(written["models"]) == models
 
 
 def test_every_experiment_is_run_by_a_test_of_this_file() -> None:
