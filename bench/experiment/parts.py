@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from adapters.base import TRAINED, Context, Filter, Role
@@ -333,11 +332,10 @@ class Experiment:
     alone: bool = False
     cuts: Cuts = field(default_factory=Cuts)
 
-    def context(
-        self, vector_dimension: int | None = None, models: Mapping[str, Path] = MappingProxyType({})
-    ) -> Context:
-        """What its adapters may know of it. models: as `Context.models`."""
-        return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses, self.alone, models)
+    def context(self, vector_dimension: int | None = None, models: Mapping[str, Path] | None = None) -> Context:
+        """What its adapters may know of it, in processes of their own too. models: as `Context.models`."""
+        known = {} if models is None else models
+        return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses, self.alone, known)
 
     def models_of(self, system: System) -> list[Part]:
         """The encoders and rerankers of a system and of all that it fuses, without their seeds, and the encoders whose

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -71,7 +70,8 @@ class Models(Protocol):
 class NoModels:
     """Of an experiment that trains none."""
 
-    folders: Mapping[str, Path] = MappingProxyType({})
+    def __init__(self) -> None:
+        self.folders: Mapping[str, Path] = {}  # travels to other processes, which a read-only view of it does not
 
     def need(self, part: Part) -> None:
         """Nothing is to be made."""
