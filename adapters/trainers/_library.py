@@ -25,13 +25,15 @@ def resolve_precision(precision: Precision, device: str, *, transformer: bool) -
 
     if precision == "float16" and device == "cpu":
         raise InvalidOptions("A processor cannot train in float16. Take bfloat16 or float32.", key="precision")
-    if precision != "auto":
-        return precision
     if device == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        if precision == "bfloat16" and not fast:
+            raise InvalidOptions("This GPU has no bfloat16. Take float16 or float32.", key="precision")
     else:
         able = torch.cpu.get_capabilities() if device == "cpu" else {}
-        fast = bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("amx_tile"))
+        fast = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    if precision != "auto":
+        return precision
     return "bfloat16" if transformer and fast else "float32"
 
 

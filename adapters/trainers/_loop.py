@@ -185,7 +185,9 @@ def _own_random_state() -> Iterator[None]:
     import torch
 
     python, numbers = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
+    # Without a list it would wake every accelerator, and warn where there are several.
+    awake = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng([torch.cuda.current_device()] if awake else []):
         try:
             yield
         finally:

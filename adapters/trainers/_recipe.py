@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from adapters.base import (
-    Context,
     EncodesTexts,
     Evaluate,
     InvalidOptions,
@@ -47,10 +46,6 @@ class LocalTrainer(Trainer):
     Options: ClassVar[type[TrainingOptions]] = TrainingOptions
     library: ClassVar[Library] = "SentenceTransformer"
     organization: ClassVar[str] = "sentence-transformers"  # where the hub looks for a base without one
-
-    def __init__(self, options: Any, context: Context = Context()) -> None:
-        super().__init__(options, context)
-        self.device_name = options.device
 
     @property
     def recipe(self) -> Mapping[str, Any]:

@@ -64,7 +64,7 @@ class StaticTrainer(MnrlTrainer):
         found = self._base.load().tokenizer
         tokenizer = Tokenizer.from_str((found if isinstance(found, Tokenizer) else found.backend_tokenizer).to_str())
         tokenizer.no_truncation()
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([]):
             torch.manual_seed(seed)
             table = StaticEmbedding(tokenizer, embedding_dim=self.options.dimension)
         model = SentenceTransformer(modules=[table], device=device)
