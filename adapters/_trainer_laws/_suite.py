@@ -201,7 +201,6 @@ class TrainerConformance:
             self.train_briefly(tmp_path, trainer=self.brief(place), tell=interrupt)
         self._check_that_it_goes_on(place, briefly, tmp_path)
 
-    @pytest.mark.slow
     def test_a_killed_training_goes_on_to_the_same_weights(self, place: Path, briefly: Trained, tmp_path: Path) -> None:
         killed_training(self, tmp_path, step=max(3, briefly.steps - 1))
         self._check_that_it_goes_on(place, briefly, tmp_path)

@@ -14,15 +14,19 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.cache.artifacts import Cache
 from bench.experiment.reader import load_experiment
 from bench.run.folder import Places
 from bench.run.plan import plan
 from bench.run.runner import run
+from bench.train.board import TrainingLog
+from bench.train.kept import KeptModels
 from tests import small
 from tests.models import tiny_cross_encoder
 from tests.pages import blocks as pages
 from tests.pages.blocks import Block
 from tests.standin import StandIn
+from tests.train.stored import CURVE, keep, provenance
 
 # What an excerpt of an experiment stands in: the parts that its systems name.
 WHOLE: dict[str, Any] = {
@@ -186,6 +190,18 @@ def test_what_a_page_says_that_a_run_leaves_is_there(tmp_path: Path) -> None:
     left = {str(path.relative_to(folder)) for path in folder.rglob("[!.]*") if path.is_file()}
     named = {line.split()[0].replace("<system>", "bm25") for line in block.text.splitlines() if line.startswith("  ")}
     assert named == left
+
+
+def test_what_the_page_on_training_says_is_kept_is_kept(tmp_path: Path) -> None:
+    [block] = [block for block in pages.blocks("text") if block.name == "kept-models"]
+    models, key = KeptModels(Cache(tmp_path)), keep(tmp_path, provenance()).key
+    models.checkpoints(key)
+    with TrainingLog(models, name="tuned", key=key, seed_number=1) as log:
+        log.step(CURVE[0])
+    left = {f"{path.name}/" if path.is_dir() else path.name for path in models.folder.iterdir()}
+    left |= {path.name for path in (models.folder / key).iterdir() if path.suffix in (".json", ".md", ".csv")}
+    named = {line.split()[0].replace("<key>", key) for line in block.text.splitlines() if line.startswith("  ")}
+    assert named <= left, named - left
 
 
 def test_every_text_on_a_page_is_held_to_what_prints_it() -> None:

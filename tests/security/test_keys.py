@@ -135,7 +135,10 @@ WITH_NETWORK: Mapping[str, Sequence[str]] = {
     "trackers.mlflow": ["mlflow"],
 }
 #: Those that ask the hub alone, at the address that its own variable gives: no option of theirs names another.
-OF_THE_HUB = {"datasets.hub", "encoders.sentence_transformers", "rerankers.cross_encoder"}
+OF_THE_HUB = {
+    "datasets.hub", "encoders.sentence_transformers", "rerankers.cross_encoder", "trainers.cross_encoder",
+    "trainers.gist", "trainers.mnrl", "trainers.static", "trainers.sts",
+}  # fmt: skip
 WITHOUT_NETWORK = {
     "datasets.beir", "datasets.files", "datasets.pairs", "datasets.vectors", "datasets.api_docs",
     "encoders.precomputed", "stores.exact", "stores.bm25", "stores.faiss", "rerankers.bm25", "rerankers.bi_encoder",

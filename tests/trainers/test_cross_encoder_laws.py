@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from adapters.base import Context, Trainer
+import pytest
+
+from adapters.base import Context, Trained, Trainer
 from adapters.testing import TrainerConformance, planted_base
 from adapters.trainers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingOptions
 
@@ -49,6 +51,10 @@ class TestLists(TrainerConformance):
         {"loss": "multiple_negatives"},
         {"loss": "multiple_negatives", "in_batch_negatives": 2},
     )
+
+    @pytest.mark.slow
+    def test_a_killed_training_goes_on_to_the_same_weights(self, place: Path, briefly: Trained, tmp_path: Path) -> None:
+        super().test_a_killed_training_goes_on_to_the_same_weights(place, briefly, tmp_path)
 
     def made(self, folder: Path, **options: Any) -> Trainer:
         base = str(prepared(folder / "base"))

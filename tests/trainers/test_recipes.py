@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
 from adapters import registry
-from adapters.base import Context, Trainer
+from adapters.base import Context, Trained, Trainer
 from adapters.testing import TrainerConformance, planted_base
 
 # Few steps, float32 and one device, so that the laws hold on every machine in seconds.
@@ -43,6 +45,10 @@ class _Recipe(TrainerConformance):
         return [self.made(folder, **{**self._brief, **change}) for change in ({"checkpoint_every": 3}, *self.same)]
 
     same: ClassVar[Sequence[dict[str, Any]]] = ({"gradient_checkpointing": True},)
+
+    @pytest.mark.slow
+    def test_a_killed_training_goes_on_to_the_same_weights(self, place: Path, briefly: Trained, tmp_path: Path) -> None:
+        super().test_a_killed_training_goes_on_to_the_same_weights(place, briefly, tmp_path)
 
 
 SHARED = (
@@ -82,6 +88,10 @@ class TestGist(_Recipe):
 
     def made(self, folder: Path, **options: Any) -> Trainer:
         return super().made(folder, **{"guide": str(planted_base(folder / "base")), **options})
+
+    @pytest.mark.slow
+    def test_it_learns_from_negatives_too(self, place: Path) -> None:
+        super().test_it_learns_from_negatives_too(place)
 
 
 class TestStatic(_Recipe):
