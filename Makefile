@@ -61,7 +61,7 @@ ifeq ($(BANKING77),)
 	@echo "The second collection is not here: name its folder with BANKING77=DIR. The first was run." >&2
 else
 	$(BIN)/bench run configs/finetune_demo.yaml --set experiment=finetune-demo-banking77 \
-	  --set 'dataset={adapter: beir, path: "$(BANKING77)", split: test}'
+	  --set models.tuned.pairs=3000 --set 'dataset={adapter: beir, path: "$(BANKING77)", split: test}'
 endif
 
 setup-embed-dirs:

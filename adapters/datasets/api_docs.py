@@ -82,6 +82,8 @@ class ApiDocs(DatasetSource):
         return type(self)(self.options.model_copy(update={"split": split, "limit": None}), self.context)
 
     def load(self) -> Tables:
+        for package in self.options.packages:
+            list(documented(package))  # scipy rewrites a docstring of numpy's when it is imported
         entries = [entry for package in self.options.packages for entry in documented(package)]
         if not entries:
             raise DatasetInvalid(

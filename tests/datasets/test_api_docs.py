@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from adapters.base import Context, MissingDependency, Tables
 from adapters.datasets.api_docs import ApiDocs, documented, normalised, split_of
 from bench.data.dataset import load_dataset
+from tests.conftest import REPOSITORY
 
 REST = "\n\n" + "It does so without looking at anything else, for as long as there is something left to do. " * 3
 
@@ -141,6 +143,17 @@ def test_a_limit_chooses_queries_and_keeps_the_corpus(numpy_docs: Tables) -> Non
 
 def test_the_walk_finds_the_same_every_time() -> None:
     assert list(documented("numpy")) == list(documented("numpy"))
+
+
+def test_a_package_that_rewrites_a_docstring_of_another_does_so_before_any_is_read() -> None:
+    """In a process of its own, where no test has imported scipy before."""
+    code = (
+        "from adapters.datasets.api_docs import ApiDocs\n"
+        "source = ApiDocs(ApiDocs.Options(packages=['numpy', 'scipy']))\n"
+        "first, again = source.load(), source.load()\n"
+        "assert first.corpus.equals(again.corpus)\n"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd=REPOSITORY)
 
 
 def test_a_package_that_is_not_installed_is_named() -> None:
