@@ -176,7 +176,7 @@ class Materials:
         """The encoder of that name, made once."""
         if name not in self._encoders:
             part = self.experiment.encoders[name]
-            self._need(part)
+            self.trained.need(part)
             self._encoders[name] = part.kind(part.options, self.context)
         return self._encoders[name]
 
@@ -184,7 +184,7 @@ class Materials:
         """The reranker of that name, made once and not yet prepared."""
         if name not in self._rerankers:
             part = self.experiment.rerankers[name]
-            self._need(part)
+            self.trained.need(part)
             self._rerankers[name] = part.kind(part.options, self.context)
         return self._rerankers[name]
 
@@ -199,9 +199,6 @@ class Materials:
         self._memo.clear()
         self._failed.clear()
         self.trained.begin()
-
-    def _need(self, part: Part) -> None:
-        self.once(("models", part.key_path, part.name), lambda: self.trained.need(part))
 
     def store(self, choice: StoreChoice) -> Store:
         """The store with these index options, made once."""

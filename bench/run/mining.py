@@ -21,10 +21,9 @@ from bench.experiment.negatives import Negatives
 from bench.experiment.parts import EncoderPair, Experiment, Part, Searched, StoreChoice, System, models_named
 from bench.messages.suggestions import suggestion
 from bench.money.budget import Budget
-from bench.money.cost import PriceFaults, load_prices
 from bench.quality.collection import load_data, naming
 from bench.quality.stages import Emit
-from bench.run.preflight import prepare_over
+from bench.run.preflight import budget_of, prepare_over
 from bench.train.collection import load_splits
 from bench.train.mining.mine import check, mine
 from bench.train.mining.mined import Mined, relevant_elsewhere
@@ -190,17 +189,12 @@ def miners(experiment: Experiment, wish: Wish, train: Dataset, cache: Path, emit
 def _after_training(experiment: Experiment, wish: Wish, test: Dataset, cache: Path, emit: Emit) -> Iterator[Miners]:
     """The models that mine where some of them are models of the file: trained first where they are not kept, and the
     first seed of each. Raises ConfigFaults, and what their training raises."""
-    try:
-        budget = Budget(load_prices(experiment.settings.prices), experiment.settings.max_cost)
-    except PriceFaults as error:
-        raise ConfigFaults([f"{experiment.file}: {fault}" for fault in error.faults]) from error
+    budget = budget_of(experiment)
     training = Training(experiment, test, Cache(cache), emit, budget)
     with ExitStack() as stack:
         stack.callback(training.close)
         faults: list[str] = []
-        for model in training.with_needed(wish.trained):
-            with naming(experiment.file, model.key_path, faults, set()):
-                training.check(model)
+        training.check_all(training.with_needed(wish.trained), faults, set())
         if faults:
             raise ConfigFaults(faults)
         training.begin()

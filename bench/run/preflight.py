@@ -100,6 +100,15 @@ def prepare_over(
     return pipeline, costs
 
 
+def budget_of(experiment: Experiment) -> Budget:
+    """What an experiment may spend, and by which prices. Raises ConfigFaults for what is wrong with these."""
+    settings = experiment.settings
+    try:
+        return Budget(load_prices(settings.prices), settings.max_cost)
+    except PriceFaults as error:
+        raise ConfigFaults([f"{experiment.file}: {fault}" for fault in error.faults]) from error
+
+
 @dataclass(slots=True)
 class _Preflight:
     experiment: Experiment
@@ -128,10 +137,7 @@ class _Preflight:
 
     def models(self, training: Training) -> Training:
         """Check every model that a system needs: what it learns from, its recipe, and what it starts from."""
-        for model in training.in_use():
-            if not {f"models.{name}" for name in model.needed()} & self.broken:
-                with self.naming(model.key_path):
-                    training.check(model)
+        training.check_all(training.in_use(), self.faults, self.broken)
         return training
 
     # -- adapters ------------------------------------------------------------------------------------------------
@@ -193,11 +199,10 @@ class _Preflight:
 
     def budget(self) -> Budget:
         """Prices and limit; without prices after naming what is wrong with them."""
-        settings = self.experiment.settings
         try:
-            return Budget(load_prices(settings.prices), settings.max_cost)
-        except PriceFaults as error:
-            self.faults += [f"{self.experiment.file}: {fault}" for fault in error.faults]
+            return budget_of(self.experiment)
+        except ConfigFaults as error:
+            self.faults += error.faults
             return Budget(NO_PRICES, None)
 
     def costs(self, costs: Costs, remeasure: bool) -> None:

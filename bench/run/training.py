@@ -14,11 +14,10 @@ from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment, TrainedPart
 from bench.messages.failures import failure_of
 from bench.messages.suggestions import suggestion
-from bench.money.budget import Budget
-from bench.money.cost import PriceFaults, load_prices
-from bench.quality.collection import load_data, naming
+from bench.quality.collection import load_data
 from bench.quality.stages import Emit
 from bench.results.training import TrainedModel
+from bench.run.preflight import budget_of
 from bench.train.forecast import forecast
 from bench.train.training import Training
 
@@ -60,22 +59,15 @@ def _checked(
     if unknown := [name for name in names if name not in experiment.models]:
         hints = [f"{file}: models.{name} is not there. {suggestion(name, experiment.models)}" for name in unknown]
         raise ConfigFaults(hints)
-    try:
-        budget = Budget(load_prices(experiment.settings.prices), experiment.settings.max_cost)
-    except PriceFaults as error:
-        raise ConfigFaults([f"{file}: {fault}" for fault in error.faults]) from error
+    budget = budget_of(experiment)
     with cache_in_use(cache) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
         training = Training(experiment, load_data(experiment, cache), Cache(cache), emit, budget, retrain=retrain)
         wanted = training.with_needed(names or list(experiment.models))
         faults: list[str] = []
-        broken: set[str] = set()
         try:
-            for model in wanted:
-                if not {f"models.{name}" for name in model.needed()} & broken:
-                    with naming(file, model.key_path, faults, broken):
-                        training.check(model)
+            training.check_all(wanted, faults, set())
             if faults:
                 raise ConfigFaults(list(dict.fromkeys(faults)))
             yield training, wanted

@@ -28,6 +28,7 @@ from bench.experiment.parts import (
 )
 from bench.messages.failures import Failed, Failure, failure_of
 from bench.money.budget import Budget
+from bench.quality.collection import naming
 from bench.quality.stages import Emit
 from bench.results.training import TrainedModel
 from bench.train.job import Job, SeedOutcome
@@ -137,6 +138,14 @@ class Training:
             wanted += more
         return [model for name, model in self.experiment.models.items() if name in wanted]
 
+    def check_all(self, models: Sequence[TrainedPart], faults: list[str], broken: set[str]) -> None:
+        """Check models, each after those that it needs. What is wrong goes to the faults, and its place to the broken
+        ones; a model that needs a broken one is not named besides."""
+        for model in models:
+            if not {f"models.{name}" for name in model.needed()} & broken:
+                with naming(self.experiment.file, model.key_path, faults, broken):
+                    self.check(model)
+
     def check(self, model: TrainedPart) -> None:
         """Raise what stands against training a model: its data, its options, what it starts from."""
         parts = {"base": model.base, "negatives.model": model.miner, "negatives.filter": model.filter}
@@ -223,9 +232,10 @@ class Training:
 
     def find(self, model: TrainedPart, variant: Variant, seed: int) -> KeptModel | None:
         """The kept model of a training; None where it has to be trained."""
-        if self._retrain and not self._planning:
-            return None
-        return self.kept.find(self.key(model, variant, seed))
+        return self._kept(self.key(model, variant, seed))
+
+    def _kept(self, key: str) -> KeptModel | None:
+        return None if self._retrain and not self._planning else self.kept.find(key)
 
     def _trained(self, model: TrainedPart) -> Outcome:
         variants = [
@@ -236,7 +246,7 @@ class Training:
 
     def _seed(self, model: TrainedPart, variant: Variant, seed: int) -> SeedOutcome:
         key = self.key(model, variant, seed)
-        if (kept := self.find(model, variant, seed)) is not None:
+        if (kept := self._kept(key)) is not None:
             return SeedOutcome(seed, kept, reused=True)
         if (damage := self.kept.damage(key)) is not None and not self._retrain:
             self._emit(Warned(model.key_path, f"{damage}; it is trained again."))
