@@ -33,7 +33,19 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
     folder = tmp_path_factory.mktemp("broken")
     report, settings = folder / "report.xml", folder / "pytest.ini"
     settings.write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--junitxml={report}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:asyncio",
+        f"--junitxml={report}",
+    ]
     ran = subprocess.run(
         [*command, f"--rootdir={folder}", "-c", str(settings), *asked],
         cwd=folder, env={"PYTHONPATH": f"{THIRD_PARTY}:{THIRD_PARTY.parent.parent}", "PATH": ""},
