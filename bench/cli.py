@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from adapters import printable, quieten_process
-from bench.asking import (
+from bench.commands.asking import (
     agree_to_delete,
     agree_to_keys,
     agree_to_keys_of,
@@ -20,11 +20,7 @@ from bench.asking import (
     refusing,
     resumable,
 )
-from bench.cli_encode import encode
-from bench.cli_mining import export_training, mine
-from bench.cli_models import app as models_app
-from bench.cli_train import train
-from bench.command_line import (
+from bench.commands.command_line import (
     CONFIG_NAME,
     CacheOption,
     Overrides,
@@ -33,6 +29,10 @@ from bench.command_line import (
     config_path,
     given_path,
 )
+from bench.commands.encode import encode
+from bench.commands.mining import export_training, mine
+from bench.commands.models import app as models_app
+from bench.commands.train import train
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
 from bench.messages.wording import counted

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.asking import agree_to_keys, refuse, refusing, telling_failures
-from bench.command_line import CacheOption, Overrides, TrustOption, cache_folder, config_path, given_path
+from bench.commands.asking import agree_to_keys, refuse, refusing, telling_failures
+from bench.commands.command_line import CacheOption, Overrides, TrustOption, cache_folder, config_path, given_path
 from bench.messages.terminal import say, show
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.asking import agree_to, refuse, refusing
-from bench.command_line import CacheOption, Overrides, cache_folder, config_path, given_path
+from bench.commands.asking import agree_to, refuse, refusing
+from bench.commands.command_line import CacheOption, Overrides, cache_folder, config_path, given_path
 from bench.messages.terminal import say, show
 from bench.messages.wording import counted
 

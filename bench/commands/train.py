@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.asking import agree_to_keys_of, refusing, resumable
-from bench.command_line import CONFIG_NAME, CacheOption, Overrides, TrustOption, cache_folder, config_path, given_path
+from bench.commands.asking import agree_to_keys_of, refusing, resumable
+from bench.commands.command_line import (
+    CONFIG_NAME,
+    CacheOption,
+    Overrides,
+    TrustOption,
+    cache_folder,
+    config_path,
+    given_path,
+)
 from bench.messages.terminal import show, show_json
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.asking import refuse
+from bench.commands.asking import refuse
 
 CONFIG_NAME = "bench.yaml"
 
