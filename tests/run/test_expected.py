@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests import small
 from tests.conftest import MINILM
+from tests.thorough import ALL
 
 NAMES = {"ndcg@10": "nDCG@10", "recall@10": "Recall@10", "mrr@10": "MRR@10"}
 TOLERANCE = 0.002
@@ -49,7 +49,7 @@ def test_bm25_scores_as_expected_where_most_queries_match_nothing(tmp_path: Path
 minutes = [
     pytest.mark.slow,
     pytest.mark.timeout(3600),
-    pytest.mark.skipif("BENCH_TEST_ALL" not in os.environ, reason="encodes for minutes; BENCH_TEST_ALL=1 runs it"),
+    pytest.mark.skipif(not ALL, reason="encodes for minutes; BENCH_TEST_ALL=1 runs it"),
 ]
 
 

@@ -14,6 +14,7 @@ from bench.results.model import read_result
 from tests import small
 from tests.killing import Launcher, Place, check_same, kill_and_continue, launcher
 from tests.models import tiny_cross_encoder
+from tests.thorough import enough
 
 DOCUMENTS, QUERIES = 400, 30
 ALL = 8  # partitions; where all are probed, an index finds the same whatever centres its build drew
@@ -88,8 +89,8 @@ def test_killed_at_random_moments_every_embedded_engine_ends_with_the_same_figur
         started,
         tmp_path,
         lambda folder: place(folder, STORES, further, rerankers=rerankers, latency=latency),
-        kills=20,
-        in_writing=2,
+        kills=enough(6, 20),
+        in_writing=enough(1, 2),
         seed=50,
         check=lambda here, undisturbed: check_same(here, undisturbed, ignored=sizes_of_partitions),
     )
@@ -126,8 +127,8 @@ def test_killed_at_random_moments_an_engine_without_a_seed_is_whole_and_answers_
         started,
         tmp_path,
         lambda folder: place(folder, UNSEEDED, [], latency=False),
-        kills=15,
-        in_writing=2,
+        kills=enough(5, 15),
+        in_writing=enough(1, 2),
         seed=51,
         each=5,
         check=check,
