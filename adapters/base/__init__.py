@@ -29,6 +29,7 @@ from adapters.base.arrays import (
     returned,
     vectors_of,
 )
+from adapters.base.code import CodePiece, CorpusFiles, NoCode, Value
 from adapters.base.comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
 from adapters.base.contacts import (
     Contact,
@@ -110,12 +111,14 @@ __all__ = [
     "AdapterRejected",
     "AdapterTimeout",
     "AdapterUnavailable",
+    "CodePiece",
     "Comparison",
     "Condition",
     "Consumes",
     "Contact",
     "Context",
     "Corpus",
+    "CorpusFiles",
     "DatasetInvalid",
     "DatasetSource",
     "Delivery",
@@ -141,6 +144,7 @@ __all__ = [
     "Makes",
     "MissingDependency",
     "ModelNotFound",
+    "NoCode",
     "NoOptions",
     "NotComparable",
     "NotIndexed",
@@ -176,6 +180,7 @@ __all__ = [
     "UnknownIds",
     "Unmatched",
     "Usage",
+    "Value",
     "Warned",
     "WrongAnswer",
     "all_times",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from adapters.base.adapter import Adapter, Consumes, NoOptions
 from adapters.base.arrays import Context, Encoded, Identity, Role, Similarity, TextRows, check_vectors, returned
+from adapters.base.code import CodePiece, NoCode
 from adapters.base.errors import AdapterRejected, WrongAnswer
 
 
@@ -87,3 +88,8 @@ class Encoder(Adapter):
     @abstractmethod
     def _encode(self, rows: TextRows, role: Role) -> Encoded:
         """The model's own work, for at least one row."""
+
+    def export(self, role: Role) -> CodePiece:
+        """The code of a `QueryEncoder` that gives the vectors of this role without this project. Loads no model.
+        Raises NoCode, which the default does."""
+        raise NoCode(self.name)

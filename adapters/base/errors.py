@@ -11,6 +11,7 @@ AdapterError
 ├── OutOfMemory         no memory is left, on the processor or an accelerator: names what asked for it
 ├── WrongAnswer         an adapter returned what its contract does not allow: a fault of its author
 ├── InvalidVectors      NaN, infinite or wrong-dimension vectors
+├── NoCode              an adapter exports no code (adapters/base/code.py)
 ├── NotIndexed          the engine holds the rows but did not index them
 └── IndexMissing        a built index is no longer where its reference points
 """

@@ -23,6 +23,7 @@ from adapters.base.arrays import (
     numbers,
     returned,
 )
+from adapters.base.code import CodePiece, CorpusFiles, NoCode
 from adapters.base.errors import AdapterRejected, InvalidVectors, WrongAnswer
 
 
@@ -109,3 +110,8 @@ class Reranker(Adapter):
     @abstractmethod
     def _score(self, queries: Queries, candidates: Rows) -> Scored:
         """The model's own work, for at least one pair."""
+
+    def export(self, corpus: CorpusFiles) -> CodePiece:
+        """The code of a `CandidateScorer` that gives these scores without this project. Loads no model. Raises NoCode,
+        which the default does."""
+        raise NoCode(self.name)

@@ -24,8 +24,10 @@ from adapters.base.arrays import (
     Unmatched,
     returned,
 )
+from adapters.base.code import CodePiece, NoCode
 from adapters.base.directions import Counted
 from adapters.base.errors import InvalidOptions, NotIndexed
+from adapters.base.filters import Filter
 from adapters.base.index_names import is_index_name
 from adapters.base.session import NoRows, Session
 
@@ -284,3 +286,13 @@ class Store(Adapter):
     def _drop(self, ref: IndexRef) -> None:
         """The engine's own work. The default does nothing, for engines that keep everything in the folder."""
         return
+
+    def export(self, ref: IndexRef, query: Any, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        """The code of a `SearchEngine` that searches a built index of at least one row without this project, and finds
+        what a session would. query: an instance of `Query`. payload: whether its hits carry the documents' texts.
+
+        What sessions do for every store, the retriever does too: a query without direction is not searched for,
+        documents without direction are left out of the hits. Opens nothing that takes long. Raises NoCode, which the
+        default does, and IndexMissing.
+        """
+        raise NoCode(self.name)
