@@ -24,9 +24,10 @@ import secrets
 import shutil
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 from zipfile import ZIP_STORED, BadZipFile
 
 import numpy as np
@@ -54,8 +55,16 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, even after a power cut. Raises OSError, naming `path`."""
+    with written_atomically(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes its place whole when the block ends, and not at all when the block fails."""
     try:
-        _write_atomically(path, data)
+        with _draft_of(path) as file:
+            yield file
     except OSError as error:
         if error.errno is None or Path(os.fsdecode(error.filename or path)).parent != path.parent:
             raise
@@ -78,14 +87,15 @@ def check_writable(path: Path) -> None:
     probe.unlink()
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+@contextmanager
+def _draft_of(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not by mkstemp, whose files only their owner may read: a result has the same permissions as the user's other
     # files.
     temporary = draft_beside(path)
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

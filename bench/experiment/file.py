@@ -283,6 +283,11 @@ class ExperimentFile(Options):
         description="Whether a query's own document (of the same id) is left out of its rankings; left out, where"
         " at least half of such documents have the query's text.",
     )
+    texts: bool = Field(
+        True,
+        description="Whether the result keeps the texts of judged queries, relevant documents and first hits, so that "
+        "it can be read without the collection; false keeps none, and sends none to trackers.",
+    )
     trackers: dict[Name, dict[str, Any]] = Field({}, description="Trackers by name: where results are sent.")
     max_cost: float | None = Field(
         None, ge=0, description="US dollars that one run may spend and does not pass; left out, no limit."

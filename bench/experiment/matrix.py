@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adapters import registry
 from adapters.base import Filter, InvalidOptions, listed, resolve_path
+from bench.cache.file_names import safe_name
 from bench.experiment.axes import axes_of, combinations, count_of, in_words, shown
 from bench.experiment.faults import Faults, parse_filter
 from bench.experiment.file import LONGEST_RANKING
 from bench.experiment.fusions import fuses_itself, trees_of
-from bench.experiment.parts import EncoderPair, Fused, RunFile, Searched, StoreChoice, System, safe_name
+from bench.experiment.parts import EncoderPair, Fused, RunFile, Searched, StoreChoice, System
 from bench.experiment.places import of_store
 from bench.messages.failures import failure_of
 from bench.messages.suggestions import meant, suggestion

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from adapters.base import TRAINED, Context, Filter, Role
-from bench.cache.digests import content_key
 from bench.experiment.cuts import Cuts
 from bench.experiment.file import ExperimentFile, LoadPoint
 from bench.experiment.negatives import Negatives
 from bench.experiment.scored import ScoredData
 from bench.statistics.measures import Measure
-
-_FILE_UNSAFE = re.compile(r"[^A-Za-z0-9._+=,()>-]+")
-_FILE_LENGTH = 200
-
-
-def safe_name(name: str) -> str:
-    """A system's name, safe for files, and no longer than file systems take it with an ending."""
-    safe = _FILE_UNSAFE.sub("_", name)
-    return safe if len(safe) <= _FILE_LENGTH else f"{safe[:_FILE_LENGTH]}-{content_key(name)[:12]}"
-
 
 _SEED = "#"  # between a part's name and the seed of its model; no name in a file holds it
 
@@ -266,11 +254,6 @@ class System:
     def nodes(self) -> Iterator[Node]:
         """Itself, then what it fuses, and so on down: each at its place."""
         return self.top.walk()
-
-    @property
-    def file_name(self) -> str:
-        """The name of its files, without an ending."""
-        return safe_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)

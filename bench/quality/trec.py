@@ -1,8 +1,4 @@
-"""TREC run files, read and written. What a field cannot hold (white space) is percent-encoded there, and nowhere else.
-
-Files of other programs hold ids as they are, percent signs included. So an id is read as it stands, and it is decoded
-only where the dataset has no id of that name. The writer makes sure that its own files are read back correctly.
-"""
+"""TREC run files, read and written; `bench.results.ids` says how ids stand in them."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -20,37 +15,10 @@ from adapters.base import DatasetInvalid, Floats, Hits, Rows, UnknownIds, number
 from bench.cache.artifacts import write_atomically
 from bench.experiment.faults import ConfigFaults
 from bench.messages.wording import counted
+from bench.results.ids import CANNOT_STAND, encode_id, known_id
 
-# Characters that would end a field or a line, that a reader strips from the file's beginning, or that are no text.
-_CANNOT_STAND = re.compile(r"[\s\x00\ufeff]")
-# Where an id is encoded, a percent sign that would read as an encoding is encoded too.
-_TO_ENCODE = re.compile(r"[\s\x00\ufeff]|%(?=[0-9A-Fa-f]{2})")
-# No text holds this byte in UTF-8. It ends an encoded id that would otherwise equal another id.
-_PADDING = "%FE"
 # trec_eval separates by these alone: str.split() would also cut an id at a no-break space.
 _FIELD = re.compile(r"[^ \t\r\f\v]+")
-
-
-def encode_id(name: str, known: Container[str] = ()) -> str:
-    """An id as a run file holds it. known: the dataset's ids, none of which the encoded one may be."""
-    if not _CANNOT_STAND.search(name):
-        return name
-    text = _TO_ENCODE.sub(lambda match: quote(match[0], safe=""), name)
-    while text in known:
-        text += _PADDING
-    return text
-
-
-def known_id(name: str, known: Container[str]) -> str | None:
-    """The dataset's id that an id of a run file stands for, None where there is none."""
-    if name in known:
-        return name
-    if "%" not in name:
-        return None
-    while name.endswith(_PADDING):
-        name = name.removesuffix(_PADDING)
-    decoded = unquote(name)
-    return decoded if decoded in known else None
 
 
 @dataclass(frozen=True)
@@ -206,7 +174,7 @@ def write_run_file(
     queries = frozenset(query_ids)
     encoded = [encode_id(name, queries) for name in query_ids]
     names = {row: document_ids[row] for row in np.unique(rows).tolist() if row >= 0}
-    clashing = any(_CANNOT_STAND.search(name) for name in names.values())
+    clashing = any(CANNOT_STAND.search(name) for name in names.values())
     documents = frozenset(document_ids) if clashing else frozenset()
     ids = {row: encode_id(name, documents) for row, name in names.items()}
     system = encode_id(tag)

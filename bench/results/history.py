@@ -206,4 +206,11 @@ HISTORY = (
             "Variant": "options dev kept",
         },
     ),
+    Added(
+        1,
+        "0.1.0",
+        "2026-11-26",
+        "Judgements and texts in files of their own.",
+        {},
+    ),
 )

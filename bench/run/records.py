@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,12 @@ from bench.quality.evaluation import Evaluated
 from bench.quality.pipeline import Pipeline
 from bench.quality.trec import write_run_file
 from bench.results.per_query import PER_QUERY
+from bench.results.rankings import run_file
+from bench.results.texts import JUDGEMENTS, TEXTS
+from bench.run.texts import write_judgements, write_texts
 from bench.statistics.arrays import Labels
 
-TABLES = (PER_QUERY, "timings.parquet")
+TABLES = (PER_QUERY, "timings.parquet", JUDGEMENTS, TEXTS)
 
 
 class RunFiles:
@@ -34,8 +37,7 @@ class RunFiles:
         """Write a system's rankings that do not stand in the folder; their files."""
         system, written = evaluated.system, []
         for build, ranking in enumerate(evaluated.rankings):
-            suffix = "" if build == 0 else f".build{build + 1}"
-            path = self._folder / "runs" / f"{system.file_name}{suffix}.trec"
+            path = run_file(self._folder, system.name, build)
             if path not in self.written or not path.is_file():
                 ids, query_ids = self._pipeline.materials.document_ids, self._pipeline.dataset.query_ids
                 own_folder(path.parent)
@@ -48,17 +50,22 @@ class RunFiles:
 def write_tables(
     folder: Path,
     pipeline: Pipeline,
-    evaluated: Iterable[Evaluated],
+    evaluated: Sequence[Evaluated],
     timings: Sequence[pa.Table],
     clusters: Labels | None,
 ) -> None:
-    """per_query.parquet (a row per system, build and query) and timings.parquet (a row per sample), where there is
-    something to write. timings: tables of raw samples. clusters: int (n,), which queries are resampled together."""
+    """per_query.parquet (a row per system, build and query), timings.parquet (a row per sample), and what is kept of
+    the collection, where there is something to write. timings: tables of raw samples. clusters: int (n,), which queries
+    are resampled together."""
     parts = [part for one in evaluated for part in _per_query(pipeline, one, clusters)]
     if parts:
         _write_parquet(pa.concat_tables(parts), folder / TABLES[0])
     if timings:
         _write_parquet(pa.concat_tables(timings, promote_options="default"), folder / TABLES[1])
+    if parts:
+        dataset, texts = pipeline.dataset, pipeline.experiment.settings.texts
+        write_judgements(folder / JUDGEMENTS, dataset)
+        write_texts(folder / TEXTS, dataset, [one.ranking.rows for one in evaluated], wanted=texts)
 
 
 def _per_query(pipeline: Pipeline, evaluated: Evaluated, clusters: Labels | None) -> Iterator[pa.Table]:
@@ -97,6 +104,7 @@ def scored_queries(
     stage. usd_per_1000: what 1,000 queries cost, None where it is unknown.
     """
     dataset, names = pipeline.dataset, pipeline.materials.document_ids
+    texts = dataset.has_text and pipeline.experiment.settings.texts
     expected: list[dict[str, int]] = [{} for _ in range(dataset.judged)]
     if dataset.qrels is not None:
         coded = dataset.qrels_coded()
@@ -108,7 +116,7 @@ def scored_queries(
         yield QueryScored(
             system=evaluated.system.name,
             query_id=query_id,
-            query=dataset.query_texts[i] if dataset.has_text else None,
+            query=dataset.query_texts[i] if texts else None,
             output=[names[row] for row in ranking.rows[i] if row >= 0],
             expected=expected[i],
             scores={measure: float(values[i]) for measure, values in scores.items() if not np.isnan(values[i])},

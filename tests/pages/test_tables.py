@@ -90,6 +90,8 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A result with two encoders' times, rows that were written meanwhile, and two measures."""
     folder = tmp_path_factory.mktemp("timed")
     small.collection(folder / "data", documents=60, queries=12)
+    queries = folder / "data" / "queries.jsonl"
+    queries.write_text(queries.read_text(encoding="utf-8").replace("}", ', "length": 4}'), encoding="utf-8")
     with small.installed(tmp_path_factory.mktemp("site")):
         return small.measure(
             folder,
@@ -107,9 +109,11 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
 
 
 def test_the_page_on_results_has_every_column_of_the_files(timed: tuple[Path, Result]) -> None:
-    kept = {
+    kept: dict[str, dict[str, str]] = {
         "per_query": {"nDCG@10": "<measure>", "ANN@10": "<measure>"},
         "timings": {"encode_seconds.words": "encode_seconds.<encoder>"},
+        "qrels": {},
+        "texts": {"meta.length": "meta.<name>"},
     }
     for name, shown in kept.items():
         columns = pq.read_schema(timed[0] / f"{name}.parquet").names

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.experiment.faults import ConfigFaults
-from bench.quality.trec import encode_id, known_id, read_run_file, write_run_file
+from bench.quality.trec import read_run_file, write_run_file
+from bench.results.ids import encode_id, known_id
 from tests.base.test_reading import FORMS
 
 # Lone surrogates cannot stand in UTF-8; datasets refuse such ids.
