@@ -39,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "train": {
         "cache", "data", "experiment", "machine", "messages", "money", "quality", "results", "statistics",
     },
-    "report": {"messages", "results"},
+    "report": {"messages", "results", "statistics"},
     "doctor": {"machine", "messages"},
     "progress": {"messages"},
     "new_adapter": set(),

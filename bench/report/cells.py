@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.results.model import Ingest, Latency, Memory, StageLatency, SystemResult
+from bench.results.model import Cost, Ingest, Latency, Memory, StageLatency, SystemResult
 
 DASH = "–"
 DISTURBED = "*"
@@ -104,6 +104,22 @@ def search_peak(systems: Sequence[SystemResult]) -> str:
         return DASH
     size, where = max(peaks)
     return f"{where} {mebibytes(size)}"
+
+
+def bills(cost: Cost) -> bool:
+    """Whether a service bills for some part."""
+    return any(part.provider is not None for part in cost.parts)
+
+
+def priced(cost: Cost | None) -> bool:
+    """Whether there is a cost to show: some part bills, or the machine has a price."""
+    return cost is not None and (bills(cost) or cost.machine_usd_per_hour is not None)
+
+
+def ratio(value: float) -> str:
+    """Three significant digits; a ratio that is not quite 1 never reads as 1."""
+    text = f"{value:.2f}" if value < 10 else f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
+    return f"{value:.4f}" if text == "1.00" and value != 1 else text
 
 
 def without_unknown(table: Sequence[Sequence[str]], *columns: str) -> list[list[str]]:

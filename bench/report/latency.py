@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.report.cells import DASH, DISTURBED, marked, milliseconds, stage_pair
+from bench.report.cells import DASH, DISTURBED, marked, milliseconds, ratio, stage_pair
 from bench.results.model import Latency, LatencyAgainst, Result
 
 _OWN_STAGES = ("wait", "search", "fuse", "rerank")
@@ -110,15 +110,9 @@ def _without_support(result: Result) -> Iterator[str]:
 def _against(against: LatencyAgainst | None, margin: float | None) -> tuple[str, str]:
     if against is None:
         return DASH, DASH
-    interval = f" [{_ratio(against.interval[0])}, {_ratio(against.interval[1])}]" if against.interval else ""
+    interval = f" [{ratio(against.interval[0])}, {ratio(against.interval[1])}]" if against.interval else ""
     percent = f"at most {100 * ((margin or 1) - 1):.3g} % slower"
-    return _ratio(against.ratio) + interval, _VERDICTS.get(against.verdict, percent)
-
-
-def _ratio(value: float) -> str:
-    """Three significant digits; a ratio that is not quite 1 never reads as 1."""
-    text = f"{value:.2f}" if value < 10 else f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
-    return f"{value:.4f}" if text == "1.00" and value != 1 else text
+    return ratio(against.ratio) + interval, _VERDICTS.get(against.verdict, percent)
 
 
 def _named(names: Sequence[str]) -> str:

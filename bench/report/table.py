@@ -9,6 +9,7 @@ from bench.report import equal_recall, latency, models, payload
 from bench.report.cells import (
     DASH,
     DISTURBED,
+    bills,
     build_peak,
     grid,
     heading,
@@ -16,6 +17,7 @@ from bench.report.cells import (
     milliseconds,
     number,
     pair,
+    priced,
     search_peak,
     seconds,
     section,
@@ -23,7 +25,7 @@ from bench.report.cells import (
     without_unknown,
     written,
 )
-from bench.results.model import Cost, MeasureValue, Result, SystemResult
+from bench.results.model import MeasureValue, Result, SystemResult
 
 _COMPANIONS = ("Recall@10", "MRR@10")
 _VERDICTS = {"better": "better", "worse": "worse", "undecided": "undecided", None: DASH}
@@ -316,13 +318,7 @@ def _against(system: SystemResult, result: Result) -> tuple[str, str, str]:
 
 
 def _priced(result: Result) -> bool:
-    """Whether there is a cost to show: some part bills, or the machine has a price."""
-    costs = [system.cost for system in result.systems if system.cost is not None]
-    return any(_bills(cost) or cost.machine_usd_per_hour is not None for cost in costs)
-
-
-def _bills(cost: Cost) -> bool:
-    return any(part.provider is not None for part in cost.parts)
+    return any(priced(system.cost) for system in result.systems)
 
 
 def _cost(system: SystemResult) -> str:
@@ -332,7 +328,7 @@ def _cost(system: SystemResult) -> str:
     if cost is None:
         return DASH
     if cost.per_1000_queries_usd is None:
-        return "unknown" if _bills(cost) else DASH
+        return "unknown" if bills(cost) else DASH
     interval, mark = cost.per_1000_queries_interval_usd, DISTURBED if cost.disturbed else ""
     return f"{cost.per_1000_queries_usd:,.4f}" + (
         f" [{interval[0]:,.4f}, {interval[1]:,.4f}]{mark}" if interval else ""
