@@ -94,8 +94,10 @@ class _Studentised(NamedTuple):
         return groups / max(groups - 1, 1)
 
     def squares(self, centre: Values) -> Values:
-        """Of differences from the centre, summed: (systems,)."""
+        """Of differences from the centre, summed: (systems,). What rounding leaves of equal ones is 0: under signs it
+        would be taken for a difference that no number of queries shows."""
         summed: Values = ((self.sums - self.sizes[:, None] * centre) ** 2).sum(axis=0)
+        summed[summed <= 1e-24 * (self.sums**2).sum(axis=0)] = 0.0
         return summed
 
     def t(self, total: Values, crossed: Values, square: Values) -> Values:

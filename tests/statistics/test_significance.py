@@ -423,3 +423,14 @@ def test_intervals_cover_a_known_truth() -> None:
 def test_unsteady_builds_of_equal_indexes_are_rarely_called_different() -> None:
     population = skewed(4_000, 1) - skewed(4_000, 2)
     assert builds_called_different(population, n=100, builds=3, spread=0.03, draws=150, seed=6) <= 0.11
+
+
+@pytest.mark.parametrize("n", [12, 28, 30, 60])
+@pytest.mark.parametrize("level", [0.95, 0.975, 0.99])
+def test_a_difference_that_is_the_same_in_every_query_is_shown_whatever_rounding_leaves_of_it(
+    n: int, level: float
+) -> None:
+    base, other = np.full(n, 0.9), np.full(n, 0.3)
+    found = compare_family(base, {"b": other}, margin=None, rng=np.random.default_rng(0), level=level)["b"]
+    assert found.verdict == "worse"
+    assert found.interval.high - found.interval.low < 1e-12
