@@ -65,14 +65,15 @@ else
 endif
 
 setup-embed-dirs:
-	mkdir -p data results .bench-cache
+	mkdir -p data results
 
 train-embed: .venv/.installed-train
 	$(BIN)/bench train "$(CONFIG)"
 
 # The board ends with the training, and a training that fails is the target's failure.
 train-embed-tb: .venv/.installed-train
-	$(BIN)/tensorboard --logdir .bench-cache/models/tensorboard & board=$$!; trap "kill $$board" EXIT; \
+	models="$$($(BIN)/bench models --folder)" || exit; \
+	$(BIN)/tensorboard --logdir "$$models/tensorboard" & board=$$!; trap "kill $$board" EXIT; \
 	$(BIN)/bench train "$(CONFIG)"
 
 eval-embed: .venv/.installed-train
@@ -102,7 +103,7 @@ schema: .venv/.installed
 	$(BIN)/bench schema --result > configs/result.schema.json
 
 clean:
-	rm -rf .venv .bench-cache
+	rm -rf .venv
 
 .venv/.uv:
 	$(PYTHON) -m venv .venv

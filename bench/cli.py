@@ -249,7 +249,7 @@ def doctor() -> None:
     """Say which adapters are there, which can be used on this machine, and what to install for the others."""
     from bench.doctor import report
 
-    show(report())
+    show(report(cache_folder(None, None, Path())))
 
 
 @app.command()
@@ -323,12 +323,16 @@ app.command("export-training")(export_training)
 
 def _run_apart(file: Path, output: Path, cache: Path | None, changes: Sequence[str], flags: Sequence[str]) -> NoReturn:
     """Run the same command behind a fence, in a process of its own."""
+    from bench.cache.place import restricted_place
     from bench.run.apart import run_apart
 
     arguments = ["run", str(file), "--restricted", "--output", str(output), *flags]
     arguments += ["--cache", str(cache)] if cache is not None else []
     arguments += [each for change in changes for each in ("--set", change)]
-    place = cache_folder(cache, None, Path())
+    try:
+        place = cache or restricted_place(Path())
+    except ValueError as error:
+        refuse([str(error)])
     raise typer.Exit(run_apart(arguments, file=file, output=output, cache=place, cache_is_given=cache is not None))
 
 

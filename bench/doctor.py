@@ -1,18 +1,21 @@
-"""Tells which adapters there are, which can be used on this machine, and what to install for the others."""
+"""Tells which adapters there are, which can be used on this machine and what to install for the others; and where the
+cache is."""
 
 from __future__ import annotations
 
 import os
 from importlib.metadata import version
+from pathlib import Path
 
 from adapters import registry
 from adapters.base import HUB, hub_is_offline
+from bench.cache.clean import sizes
 from bench.machine.provenance import machine, packages
 from bench.messages.failures import failure_of
 
 
-def report() -> str:
-    """A plain-text report."""
+def report(cache: Path) -> str:
+    """A plain-text report. cache: the folder that runs use here."""
     lines = [_machine(), ""]
     for role in registry.ROLES:
         names = registry.names(role)
@@ -22,7 +25,7 @@ def report() -> str:
         width = max(map(len, names))
         lines += [f"  {name.ljust(width)}  {_state(role, name)}" for name in names]
         lines.append("")
-    return "\n".join([*lines, *_servers(), _offline()]) + "\n"
+    return "\n".join([*lines, *_servers(), _offline(), _cache(cache)]) + "\n"
 
 
 def _servers() -> list[str]:
@@ -65,3 +68,11 @@ def _offline() -> str:
     if hub_is_offline():
         return f"{HUB}: off (HF_HUB_OFFLINE is set); models come from folders, packages and the local cache"
     return f"{HUB}: used for models and datasets given by name"
+
+
+def _cache(folder: Path) -> str:
+    parts = sizes(folder)
+    if not parts:
+        return f"cache: {folder}, nothing in it yet"
+    told = ", ".join(f"{part} {size:,}" for part, size in parts.items())
+    return f"cache: {folder}, {sum(parts.values()):,} bytes ({told})"

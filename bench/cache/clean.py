@@ -66,6 +66,12 @@ def contents(folder: Path, scope: Scope) -> list[str]:
     return found + [f"{part}, {sum(map(_size, entries)):,} bytes" for part, entries in _parts(folder, scope)]
 
 
+def sizes(folder: Path) -> dict[str, int]:
+    """Bytes of the parts of a cache that hold something, by name."""
+    found = {part: _size(folder / part) for part in PARTS if is_own_folder(folder / part)}
+    return {part: size for part, size in found.items() if size}
+
+
 def contacts(folder: Path) -> dict[str, Sequence[Contact]]:
     """The engines that `clean` would ask to drop an index, by the name of the index."""
     found: dict[str, Sequence[Contact]] = {}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.asking import refuse
+from bench.messages.terminal import say
 
 CONFIG_NAME = "bench.yaml"
 
@@ -28,7 +29,12 @@ Overrides = Annotated[
 ]
 CacheOption = Annotated[
     Path | None,
-    typer.Option("--cache", metavar="DIR", parser=given_path, help="Folder of the cache [default: .bench-cache]."),
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        parser=given_path,
+        help="Folder of the cache [default: that of the file, of BENCH_CACHE, else the user's].",
+    ),
 ]
 TrustOption = Annotated[
     bool, typer.Option("--trust", help="Send keys to the addresses that the file names with a variable, unasked.")
@@ -42,12 +48,18 @@ def config_path(config: Path | None) -> Path:
 
 
 def cache_folder(option: Path | None, setting: str | None, base: Path) -> Path:
-    """The folder of the cache: that of the command line, else that of the file, else the default."""
+    """The folder of the cache: that of the command line, else that of the file, else the usual one."""
     if option is not None:
         return option
     from adapters.base.paths import resolve_path
+    from bench.cache.place import usual_place
 
     try:
-        return resolve_path(base, setting) if setting else resolve_path(Path(), ".bench-cache")
+        if setting:
+            return resolve_path(base, setting)
+        place = usual_place(Path())
     except ValueError as error:
         refuse([str(error)])
+    if place.note:
+        say(place.note)
+    return place.folder

@@ -155,10 +155,11 @@ def _named(model: str, config: Path | None, changes: Sequence[str], cache: Path 
     from bench.train.kept import KeptModels
 
     experiment: Experiment | None = None
-    place = cache_folder(cache, None, Path())
+    setting, base = None, Path()
     if config is not None:
         experiment = load_experiment(config_path(config), changes)
-        place = cache_folder(cache, experiment.settings.cache, experiment.base)
+        setting, base = experiment.settings.cache, experiment.base
+    place = cache_folder(cache, setting, base)
     try:
         named = named_encoder(model, KeptModels(Cache(place)), experiment)
     except NoSuchModel as error:

@@ -42,18 +42,26 @@ def models(
             help="Write one row for each training: options, measures, time. `-` is standard output.",
         ),
     ] = None,
+    folder: Annotated[bool, typer.Option("--folder", help="Say where they are kept instead.")] = False,
 ) -> None:
     """List the models that were trained, look at them, compare, export, import and remove them."""
     context.obj = cache
     if context.invoked_subcommand is not None:
         if csv is not None:
             refuse([f"--csv lists all trainings; it has no effect on {context.invoked_subcommand}."])
+        if folder:
+            refuse([f"--folder says where all models are; it has no effect on {context.invoked_subcommand}."])
         return
+    if folder and csv is not None:
+        refuse(["--csv and --folder exclude each other."])
     from bench.cache.artifacts import check_writable, write_atomically
     from bench.train.listing import listed
     from bench.train.trainings import trainings_csv
 
     kept = _kept(context, None)
+    if folder:
+        show(f"{kept.folder}\n")
+        return
     if csv is None:
         show(listed(kept))
         return

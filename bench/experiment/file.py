@@ -307,7 +307,9 @@ class ExperimentFile(Options):
         "machines cost nothing here.",
     )
     cache: FolderOrUri | None = Field(
-        None, description="Folder of the cache, from the file's folder on; left out, the default of the command line."
+        None,
+        description="Folder of the cache, from the file's folder on; left out, that of the variable BENCH_CACHE, else "
+        "the user's.",
     )
 
     @property

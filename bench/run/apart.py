@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import OFFLINE_VARIABLES, open_text, resolve_path
+from bench.cache.place import VARIABLE
 from bench.experiment.yaml_text import LONGEST, parse_yaml
 from bench.machine import children, fence
 from bench.messages.secrets import holds_secret
@@ -33,7 +34,7 @@ def run_apart(arguments: Sequence[str], *, file: Path, output: Path, cache: Path
     with _made([output, cache]) as writes, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         places = {"reads": [str(base)], "writes": writes, "scratch": os.path.realpath(scratch)}
         command = children.command("bench", fence.FLAG, json.dumps(places), *arguments)
-        return _ended(command, _environment(scratch))
+        return _ended(command, {**_environment(scratch), VARIABLE: os.path.realpath(cache)})
 
 
 def _environment(scratch: str) -> dict[str, str]:

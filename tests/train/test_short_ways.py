@@ -71,9 +71,9 @@ def test_the_board_ends_with_the_training_and_hides_no_failure(tools: Path, conf
         time.sleep(0.01)
 
 
-def test_folders_are_made_where_data_results_and_the_cache_are_looked_for(tools: Path) -> None:
+def test_folders_are_made_where_data_and_results_are_looked_for(tools: Path) -> None:
     assert make(tools, "setup-embed-dirs")[0] == 0
-    assert {"data", "results", ".bench-cache"} <= {path.name for path in tools.parent.iterdir()}
+    assert {"data", "results"} <= {path.name for path in tools.parent.iterdir()}
 
 
 def _runs(process: str) -> bool:
