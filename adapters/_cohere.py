@@ -35,7 +35,6 @@ class Cohere(Service):
             key_env=KEY_ENV,
             own_addresses=own_addresses,
         )
-        self._options = options
         self._making = threading.Lock()
         self._client: Any = None
 

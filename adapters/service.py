@@ -23,6 +23,7 @@ from adapters.base import (
     Contact,
     ModelNotFound,
     Options,
+    Value,
 )
 from adapters.slots import Slots
 
@@ -158,6 +159,7 @@ class Service:
         given = options.base_url or (os.environ.get(address_env) if address_env else None) or own_address
         assert given is not None
         self.title = title
+        self._options = options
         self._seconds = options.timeout_seconds
         self._concurrency = options.concurrency
         self.slots = Slots(options.concurrency)
@@ -181,6 +183,16 @@ class Service:
                 f"{self.title} needs an API key. Set it: export {self.key_variable}=…, or name the variable that holds "
                 "it: api_key_env: NAME"
             )
+
+    def called(self) -> dict[str, Value]:
+        """How a client of adapters/code calls the service. An address that a variable of the environment names is left
+        to that variable."""
+        return {
+            "base_url": None if self._options.base_url is None else self.url,
+            "key": self.key_variable,
+            "timeout_seconds": self._options.timeout_seconds,
+            "max_retries": self._options.max_retries,
+        }
 
     def contact(self) -> Contact:
         """Who is called, and whose key goes there."""

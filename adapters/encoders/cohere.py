@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from adapters._cohere import KEY_ENV, Cohere, check_not_retired
-from adapters.base import Context, Floats, Identity, InvalidOptions, Role
+from adapters.base import CodePiece, Context, Floats, Identity, InvalidOptions, Role, Value
 from adapters.encoders._managed import ManagedEncoder, float_vectors
 from adapters.service import CallOptions, counted
 
@@ -171,13 +171,37 @@ class CohereEncoder(ManagedEncoder):
         super().close()
         self.service.close()
 
-    def _send(self, texts: Sequence[str], role: Role) -> tuple[Floats, int]:
+    def export(self, role: Role) -> CodePiece:
+        arguments: dict[str, Value] = {
+            "model": self.options.model,
+            "input_type": _INPUT_TYPES[role],
+            "embedding_type": self._sent_as,
+            "dimension": self.dimension,
+            "output_dimension": self._asked_dimension,
+            "truncate": self.options.truncate,
+            **self.service.called(),
+        }
+        keys = () if self.service.key_variable is None else (self.service.key_variable,)
+        module, name = "adapters.code.cohere_models", "CohereQueryEncoder"
+        return CodePiece(module, name, arguments, requires=("cohere", "httpx"), keys=keys, exact=False)
+
+    @property
+    def _sent_as(self) -> str:
+        """The embedding type of the API."""
         options = self.options
-        kind = (
+        return (
             "base64" if options.embedding_type == "float" and options.transfer == "base64" else options.embedding_type
         )
-        known = MODELS.get(options.model)
-        sized = {"output_dimension": options.output_dimension} if known is None or known.sizes else {}
+
+    @property
+    def _asked_dimension(self) -> int | None:
+        """What the service is asked for; None of a model without a choice."""
+        known = MODELS.get(self.options.model)
+        asked: int | None = self.options.output_dimension if known is None or known.sizes else None
+        return asked
+
+    def _send(self, texts: Sequence[str], role: Role) -> tuple[Floats, int]:
+        options, kind, size = self.options, self._sent_as, self._asked_dimension
 
         def call(client: Any, request: Mapping[str, Any]) -> tuple[Floats, int]:
             answer = client.embed(
@@ -187,7 +211,7 @@ class CohereEncoder(ManagedEncoder):
                 embedding_types=[kind],
                 truncate=options.truncate,
                 request_options=request,
-                **{name: value for name, value in sized.items() if value is not None},
+                **({} if size is None else {"output_dimension": size}),
             )
             found = getattr(answer.embeddings, "float_" if kind == "float" else kind)
             return decoded(found, kind), _billed(answer)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from adapters.answers import LARGEST
-from adapters.base import AdapterError, Context, Flags, Floats, Identity, InvalidOptions, Role
+from adapters.base import AdapterError, CodePiece, Context, Flags, Floats, Identity, InvalidOptions, Role, Value
 from adapters.encoders._managed import ManagedEncoder, answer_bytes, float_vectors
 from adapters.service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted, shown
 
@@ -141,6 +141,18 @@ class OpenAIEncoder(ManagedEncoder):
         super().close()
         if self._client is not None:
             self._client.close()
+
+    def export(self, role: Role) -> CodePiece:
+        arguments: dict[str, Value] = {
+            "model": self.options.model,
+            "dimension": self.dimension,
+            "dimensions": self.options.dimensions,
+            "truncate_characters": self.options.truncate_characters,
+            **self.service.called(),
+        }
+        keys = () if self.service.key_variable is None else (self.service.key_variable,)
+        module, name = "adapters.code.openai_models", "OpenAIQueryEncoder"
+        return CodePiece(module, name, arguments, requires=("openai",), keys=keys, exact=False)
 
     def _prepared(self, texts: Sequence[str]) -> tuple[list[str], Flags | None]:
         sent, _ = super()._prepared(texts)

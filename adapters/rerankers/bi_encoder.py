@@ -7,8 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from adapters.base import (
+    CodePiece,
     Consumes,
     Context,
+    CorpusFiles,
     Identity,
     InvalidOptions,
     Options,
@@ -45,3 +47,14 @@ class BiEncoderReranker(Reranker):
         if queries.vectors is None or self.corpus.vectors is None:
             raise InvalidOptions(f"The vectors of encoder {self.options.encoder!r} are missing.", key="encoder")
         return Scored(exact_scores(queries.vectors, self.corpus.vectors, candidates, self.corpus.similarity))
+
+    def export(self, corpus: CorpusFiles) -> CodePiece:
+        if corpus.encoder is None or corpus.vectors is None:
+            raise InvalidOptions(f"The vectors of encoder {self.options.encoder!r} are missing.", key="encoder")
+        return CodePiece(
+            "adapters.code.bi_encoder",
+            "BiEncoderScorer",
+            {"encoder": corpus.encoder, "similarity": str(corpus.similarity)},
+            files={"vectors": corpus.vectors},
+            exact=corpus.encoder.exact,
+        )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from adapters._cohere import KEY_ENV, Cohere, check_not_retired
-from adapters.base import Context, Floats, Identity, Usage
+from adapters.base import CodePiece, Context, CorpusFiles, Floats, Identity, Usage, Value
 from adapters.rerankers._managed import ManagedReranker, scores_in_order
 from adapters.service import CallOptions, counted
 
@@ -50,6 +50,18 @@ class CohereReranker(ManagedReranker):
     def close(self) -> None:
         super().close()
         self.service.close()
+
+    def export(self, corpus: CorpusFiles) -> CodePiece:
+        options = self.options
+        arguments: dict[str, Value] = {
+            "model": options.model,
+            "max_tokens_per_doc": options.max_tokens_per_doc,
+            "documents_per_request": options.documents_per_request,
+            **self.service.called(),
+        }
+        keys = () if self.service.key_variable is None else (self.service.key_variable,)
+        module, name = "adapters.code.cohere_models", "CohereScorer"
+        return CodePiece(module, name, arguments, requires=("cohere", "httpx"), keys=keys, exact=False)
 
     def _send(self, query: str, documents: Sequence[str]) -> tuple[Floats, Usage]:
         options = self.options

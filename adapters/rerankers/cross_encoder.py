@@ -10,7 +10,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from adapters.base import Context, Identity, InvalidOptions, Queries, Reranker, Rows, Scored
+from adapters.base import (
+    CodePiece,
+    Context,
+    CorpusFiles,
+    Identity,
+    InvalidOptions,
+    Queries,
+    Reranker,
+    Rows,
+    Scored,
+    Value,
+)
 from adapters.cross_encoders import architecture, is_cross_encoder, labels, transformer_config
 from adapters.inference import loading, working
 from adapters.lengths import Lengths
@@ -98,6 +109,26 @@ class CrossEncoderReranker(Reranker):
 
     def close(self) -> None:
         self._loaded = None
+
+    def export(self, corpus: CorpusFiles) -> CodePiece:
+        options, files = self.options, self._files
+        arguments: dict[str, Value] = {
+            "device": None if options.device == "auto" else options.device,
+            "dtype": options.dtype,
+            "batch_size": options.batch_size,
+            "max_length": options.max_length,
+            "activation": options.activation,
+            "trust_remote_code": options.trust_remote_code,
+        }
+        if files.repository is not None:
+            arguments |= {"model": files.repository, "revision": files.commit}
+        return CodePiece(
+            "adapters.code.cross_encoder",
+            "CrossEncoderScorer",
+            arguments,
+            requires=("sentence-transformers", "transformers", "torch"),
+            files={} if files.repository is not None or files.folder is None else {"model": files.folder},
+        )
 
     def _check_head(self) -> None:
         """Refuses a model that lacks a head for pairs: it would get a random head and rank at random."""

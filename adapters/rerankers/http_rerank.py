@@ -10,7 +10,17 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adapters.base import Context, Floats, Identity, InvalidOptions, ModelNotFound, Usage
+from adapters.base import (
+    CodePiece,
+    Context,
+    CorpusFiles,
+    Floats,
+    Identity,
+    InvalidOptions,
+    ModelNotFound,
+    Usage,
+    Value,
+)
 from adapters.rerankers._managed import ManagedReranker, scores_in_order
 from adapters.service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted
 
@@ -97,6 +107,21 @@ class RerankApiReranker(ManagedReranker):
         super().close()
         if self._client is not None:
             self._client.close()
+
+    def export(self, corpus: CorpusFiles) -> CodePiece:
+        options, called = self.options, self.service.called()
+        arguments: dict[str, Value] = {
+            "url": f"{self.service.url}{self._path}",
+            "model": options.model,
+            "interface": options.interface,
+            "truncate": options.truncate,
+            "raw_scores": options.raw_scores,
+            "documents_per_request": options.documents_per_request,
+            **{name: value for name, value in called.items() if name != "base_url"},
+        }
+        keys = () if self.service.key_variable is None else (self.service.key_variable,)
+        module, name = "adapters.code.rerank_api", "RerankApiScorer"
+        return CodePiece(module, name, arguments, requires=("httpx",), keys=keys, exact=False)
 
     def _send(self, query: str, documents: Sequence[str]) -> tuple[Floats, Usage]:
         import httpx

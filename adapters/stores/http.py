@@ -23,6 +23,7 @@ from adapters.base import (
     AdapterRejected,
     AdapterTimeout,
     AdapterUnavailable,
+    CodePiece,
     Consumes,
     Contact,
     Context,
@@ -175,6 +176,42 @@ class HttpStore(Store):
             type="http", rows=count, rows_indexed=count, flat=False, parameters={"url": self.index.url}
         )
 
+    def export(
+        self, ref: IndexRef, query: HttpQuery, *, filter: Filter | None = None, payload: bool = False
+    ) -> CodePiece:
+        if filter is not None:
+            raise _no_filter()
+        index, connection = self.index, self.connection
+        variable = connection.api_key_env
+        return CodePiece(
+            "adapters.code.http_search",
+            "HttpSearch",
+            {
+                "url": index.url,
+                "method": index.method,
+                "body": index.body,
+                "parameters": dict(index.parameters),
+                "headers": dict(index.headers),
+                "values": dict(query.values),
+                "found": index.ids,
+                "scores": index.scores,
+                "texts": index.texts if payload else None,
+                "smaller_is_better": index.smaller_is_better,
+                "ignore_unknown": index.unknown_ids == "ignore",
+                "key": variable,
+                "key_header": connection.api_key_header,
+                "timeout_seconds": connection.timeout_seconds,
+                "retries": connection.retries,
+            },
+            requires=("httpx", "pyarrow"),
+            files={"ids": Path(ref.folder) / _IDS},
+            keys=() if variable is None else (variable,),
+        )
+
+
+def _no_filter() -> InvalidOptions:
+    return InvalidOptions("Store http cannot filter. Write the condition into index.body.", key="filter")
+
 
 class _Found(NamedTuple):
     """The service's answer to one query: rows with scores, best first, the ids that the corpus lacks, and the hits'
@@ -206,7 +243,7 @@ class HttpSession(Session):
 
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
         if filter is not None:
-            raise InvalidOptions("Store http cannot filter. Write the condition into index.body.", key="filter")
+            raise _no_filter()
         for name, given in (("query", queries.texts), ("vector", queries.vectors)):
             if name in self._needs and given is None:
                 raise InvalidOptions(f"The template holds {{{name}}} and the system has none.", key="index.body")

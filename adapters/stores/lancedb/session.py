@@ -37,31 +37,13 @@ class LanceDbSession(Session):
         """Raises InvalidOptions for query options that this index has no use for."""
         options.check(self._index)
         super().configure(options)
-        self._settings: list[tuple[str, int]] = []
+        self._settings = settings(options, self.ref)
         self.effective: dict[str, Any] = {"mode": options.mode}
-        partitions = self.ref.details.get("partitions")
-        if options.mode != "text" and partitions is not None and not options.bypass_vector_index:
-            least, most = self._probes(options)
-            if (least, most) != (DEFAULT_NPROBES, DEFAULT_NPROBES):
-                bounds = [("minimum_nprobes", least), ("maximum_nprobes", most)]
-                self._settings += [("nprobes", most)] if least == most else bounds  # saves a call in every search
+        if (partitions := _probed_partitions(options, self.ref)) is not None:
+            least, most = _probes(options)
             self.effective |= {"nprobes": most, "partitions": partitions, "exhaustive": least >= partitions}
-        for name in ("refine_factor", "ef"):
-            if (value := getattr(options, name)) is not None:
-                self._settings.append((name, value))
-                self.effective[name] = value
-        # Codes of SQ and PQ are compared by the squared distance of unit vectors, 2·(1 - cosine); rescoring with
-        # the vectors themselves gives 1 - cosine again.
-        codes = self._index.quantised and self._index.type != "IVF_RQ"
-        approximate = codes and options.refine_factor is None and not options.bypass_vector_index
-        self._cosine_scale = np.float32(0.5 if approximate else 1.0)
-
-    @staticmethod
-    def _probes(options: Any) -> tuple[int, int]:
-        if options.nprobes is not None:
-            return options.nprobes, options.nprobes
-        least = options.minimum_nprobes or min(DEFAULT_NPROBES, options.maximum_nprobes or DEFAULT_NPROBES)
-        return least, options.maximum_nprobes or max(DEFAULT_NPROBES, least)
+        self.effective |= {name: value for name, value in self._settings if name in ("refine_factor", "ef")}
+        self._cosine_scale = np.float32(0.5 if scored_by_codes(options, self._index) else 1.0)
 
     def _search(self, queries: Queries, limit: int, filter: Filter | None) -> Hits:
         mode, ef = self.options.mode, self.options.ef
@@ -183,6 +165,37 @@ class LanceDbSession(Session):
         if self._where is None or self._where[0] != filter:
             self._where = (filter, where_clause(filter, MetaFields.load(self.ref.details.get("fields"))))
         return self._where[1]
+
+
+def settings(options: LanceDbQuery, ref: IndexRef) -> list[tuple[str, int]]:
+    """How the index is searched, by the names of the client's methods."""
+    found: list[tuple[str, int]] = []
+    if _probed_partitions(options, ref) is not None:
+        least, most = _probes(options)
+        if (least, most) != (DEFAULT_NPROBES, DEFAULT_NPROBES):
+            bounds = [("minimum_nprobes", least), ("maximum_nprobes", most)]
+            found += [("nprobes", most)] if least == most else bounds  # saves a call in every search
+    return found + [(name, value) for name in ("refine_factor", "ef") if (value := getattr(options, name)) is not None]
+
+
+def scored_by_codes(options: LanceDbQuery, index: LanceDbIndex) -> bool:
+    """Whether distances are those of codes. Codes of SQ and PQ are compared by the squared distance of unit vectors,
+    2·(1 - cosine); rescoring with the vectors themselves gives 1 - cosine again."""
+    codes = index.quantised and index.type != "IVF_RQ"
+    return codes and options.refine_factor is None and not options.bypass_vector_index
+
+
+def _probed_partitions(options: LanceDbQuery, ref: IndexRef) -> int | None:
+    """How many partitions there are, where a search looks into some of them."""
+    partitions: int | None = ref.details.get("partitions")
+    return None if options.mode == "text" or options.bypass_vector_index else partitions
+
+
+def _probes(options: LanceDbQuery) -> tuple[int, int]:
+    if options.nprobes is not None:
+        return options.nprobes, options.nprobes
+    least = options.minimum_nprobes or min(DEFAULT_NPROBES, options.maximum_nprobes or DEFAULT_NPROBES)
+    return least, options.maximum_nprobes or max(DEFAULT_NPROBES, least)
 
 
 def vector_query(table: Any, vectors: Floats, similarity: Similarity, limit: int) -> Any:

@@ -18,9 +18,11 @@ from pydantic import Field, field_validator
 from adapters.base import (
     AdapterError,
     AdapterUnavailable,
+    CodePiece,
     Consumes,
     Contact,
     EffectiveIndex,
+    Filter,
     FolderOrUri,
     Identity,
     IndexMissing,
@@ -31,13 +33,14 @@ from adapters.base import (
     Place,
     Similarity,
     Store,
+    Value,
 )
 from adapters.stores._fields import MetaFields
 from adapters.stores._rows import folder_bytes
 from adapters.stores.lancedb.errors import told
 from adapters.stores.lancedb.options import LanceDbIndex, LanceDbQuery
-from adapters.stores.lancedb.session import LanceDbSession, vector_query
-from adapters.stores.lancedb.table import batches_for, rows_for
+from adapters.stores.lancedb.session import LanceDbSession, scored_by_codes, settings, vector_query
+from adapters.stores.lancedb.table import batches_for, rows_for, where_clause
 
 # Endings of the storage options that hold addresses.
 _ADDRESSES = ("endpoint", "endpoint_url", "base_url", "authority", "host")
@@ -298,6 +301,38 @@ class LanceDbStore(Store):
             if asked is not None and asked != got:
                 sentences.append(f"{name} {asked} was asked for, {got} built{reasons.get(name, '')}.")
         return tuple(sentences)
+
+    def export(
+        self, ref: IndexRef, query: LanceDbQuery, *, filter: Filter | None = None, payload: bool = False
+    ) -> CodePiece:
+        query.check(self.index)
+        where = None if filter is None else where_clause(filter, MetaFields.load(ref.details.get("fields")))
+        arguments: dict[str, Value] = {
+            "table": ref.name,
+            "mode": query.mode,
+            "similarity": str(ref.similarity),
+            "settings": dict(settings(query, ref)),
+            "bypass_vector_index": query.bypass_vector_index,
+            "code_distances": scored_by_codes(query, self.index),
+            "where": where,
+            "text": payload,
+        }
+        if query.mode == "hybrid":
+            arguments |= {"fuse": query.fuse, "constant": query.rrf_k if query.fuse == "rrf" else query.weight}
+        files: dict[str, Path] = {}
+        if (uri := self._uri) is None:
+            files["place"] = Path(ref.folder)
+        else:
+            arguments |= {"place": uri, "storage_options": dict(self.connection.storage_options)}
+        variable = self.connection.api_key_env
+        return CodePiece(
+            "adapters.code.lancedb_search",
+            "LanceDbSearch",
+            arguments,
+            requires=("lancedb",),
+            files=files,
+            keys=() if variable is None else (variable,),
+        )
 
     def _drop(self, ref: IndexRef) -> None:
         self._handles.pop(ref.name, None)

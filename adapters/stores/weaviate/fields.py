@@ -76,30 +76,35 @@ def values_of(fields: MetaFields, batch: pa.RecordBatch) -> Iterator[dict[str, A
         yield {name: column[i] for name, column in columns.items() if column[i] is not None}
 
 
-def native_filter(filter: Filter, fields: MetaFields) -> Any:
-    """The client's filter. Raises InvalidOptions for an unknown column or a value of another type."""
-    from weaviate.classes.query import Filter as Native
-
+def conditions(filter: Filter, fields: MetaFields) -> list[tuple[str, str, Any]]:
+    """The filter as conditions that must all hold: property, method of the client's filter, value. Raises
+    InvalidOptions for an unknown column or a value of another type."""
     names = property_names(fields.shapes)
-    return Native.all_of([_asked(names[asked.field], asked) for asked in fields.asked(filter)])
+    return [condition for asked in fields.asked(filter) for condition in _conditions(names[asked.field], asked)]
 
 
-def _asked(name: str, asked: Asked) -> Any:
+def native_filter(filter: Filter, fields: MetaFields) -> Any:
+    """The client's filter. Raises as `conditions` does."""
     from weaviate.classes.query import Filter as Native
 
+    return Native.all_of(
+        [getattr(Native.by_property(name), method)(value) for name, method, value in conditions(filter, fields)]
+    )
+
+
+def _conditions(name: str, asked: Asked) -> list[tuple[str, str, Any]]:
     field, comparison = asked.field, _finite(asked.comparison)
-    of = Native.by_property(name + _TIMES if comparison.as_time else name)
-    held = Native.by_property(name + _HELD).equal(True)
+    of, held = name + _TIMES if comparison.as_time else name, (name + _HELD, "equal", True)
     values = [_sent(value, field) for value in comparison.values]
     match comparison.operator:
         case "in" if values:
-            return of.equal(values[0]) if len(values) == 1 else of.contains_any(values)
+            return [(of, "equal", values[0]) if len(values) == 1 else (of, "contains_any", values)]
         case "not_in" | "held":
-            return Native.all_of([held, *map(of.not_equal, values)])
+            return [held, *((of, "not_equal", value) for value in values)]
         case "in" | "never":
-            return Native.all_of([held, Native.by_property(name + _HELD).equal(False)])
+            return [held, (name + _HELD, "equal", False)]
         case _:
-            return getattr(of, _OPERATORS[comparison.operator])(values[0])
+            return [(of, _OPERATORS[comparison.operator], values[0])]
 
 
 def _finite(comparison: Comparison) -> Comparison:

@@ -156,14 +156,9 @@ class WeaviateIndex(Options):
         description="What counts where one node deleted a row that another still holds; left out, TimeBasedResolution.",
     )
 
-    @field_validator("type", mode="before")
+    @field_validator("type", "quantizer", "flat_quantizer", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
-        return value.lower() if isinstance(value, str) else value
-
-    @field_validator("quantizer", "flat_quantizer", mode="before")
-    @classmethod
-    def _lower_quantizer(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -418,6 +413,12 @@ class WeaviateConnection(Options):
         if started is not None:
             return started.key
         return os.environ.get(DEFAULT_KEY_ENV) if not self._named else None
+
+    @property
+    def key_file(self) -> Path | None:
+        """The file with the key of a server that the Makefile started at this address, where no variable is named."""
+        started = None if self.api_key_env else self._running_here()
+        return None if started is None else started.credentials_file
 
     def contacts(self, own_addresses: frozenset[str]) -> Sequence[Contact]:
         """The contacts: the server, its gRPC port and its metrics, with the variable whose key the first two get."""

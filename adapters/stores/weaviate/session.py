@@ -132,24 +132,23 @@ class WeaviateSession(Session):
         told = _texts if self.payload else _no_texts
         if options.mode == "vector":
             near, distance = query.near_vector, MetadataQuery(distance=True)
-            shift = 1.0 if self.ref.similarity is Similarity.COSINE else 0.0
+            shift: float = search_arguments(options, self.ref.similarity)["added"]
 
             def by_vector(vector: Any, text: str | None, limit: int, native: Any) -> _Found:
                 found = near(vector, limit=limit, filters=native, return_properties=wanted, return_metadata=distance)
                 rows = [int(o.properties[ROW]) for o in found.objects]
-                # Cosine distance is 1 - cosine, dot distance minus the product, l2 the squared distance.
                 return rows, [shift - o.metadata.distance for o in found.objects], told(found.objects)
 
             return by_vector
-        operator = None
-        if options.bm25_operator == "and":
-            operator = BM25Operator.and_()
-        elif options.bm25_operator == "or" or options.minimum_match is not None:
-            operator = BM25Operator.or_(minimum_match=options.minimum_match or 1)
         common: dict[str, Any] = {"return_properties": wanted, "return_metadata": MetadataQuery(score=True)}
-        fusion = None if options.fusion is None else HybridFusion[_FUSION[options.fusion]]
-        hybrid = {"alpha": options.alpha, "fusion_type": fusion, "max_vector_distance": options.max_vector_distance}
-        hybrid = {key: value for key, value in hybrid.items() if value is not None}
+        arguments, operator = search_arguments(options, self.ref.similarity), None
+        if arguments["operator"] == "and":
+            operator = BM25Operator.and_()
+        elif arguments["operator"] == "or":
+            operator = BM25Operator.or_(minimum_match=arguments["minimum_match"])
+        hybrid = dict(arguments["hybrid"])
+        if "fusion_type" in hybrid:
+            hybrid["fusion_type"] = HybridFusion[hybrid["fusion_type"]]
 
         def by_text(vector: Any, text: str | None, limit: int, native: Any) -> _Found:
             if options.mode == "text":
@@ -182,6 +181,25 @@ class WeaviateSession(Session):
 
     def close(self) -> None:
         self._fan.close()
+
+
+def search_arguments(options: WeaviateQuery, similarity: Similarity) -> dict[str, Any]:
+    """What decides a search, as `WeaviateSearch` of adapters/code takes it. Cosine distance is 1 - cosine, dot distance
+    minus the product, l2 the squared distance: `added` less the distance is the score."""
+    hybrid = {
+        "alpha": options.alpha,
+        "fusion_type": None if options.fusion is None else _FUSION[options.fusion],
+        "max_vector_distance": options.max_vector_distance,
+    }
+    some = options.bm25_operator == "or" or options.minimum_match is not None
+    return {
+        "mode": options.mode,
+        "added": 1.0 if similarity is Similarity.COSINE else 0.0,
+        "hybrid": {key: value for key, value in hybrid.items() if value is not None},
+        "operator": "and" if options.bm25_operator == "and" else "or" if some else None,
+        "minimum_match": options.minimum_match or 1,
+        "consistency": options.consistency,
+    }
 
 
 def _texts(objects: Sequence[Any]) -> list[str | None]:

@@ -12,10 +12,12 @@ import pyarrow as pa
 from adapters.base import (
     AdapterRejected,
     AdapterUnavailable,
+    CodePiece,
     Consumes,
     Contact,
     Context,
     EffectiveIndex,
+    Filter,
     Floats,
     Identity,
     IndexMissing,
@@ -26,6 +28,7 @@ from adapters.base import (
     Rows,
     Similarity,
     Store,
+    Value,
     asks_others,
 )
 from adapters.base.processes import is_this_machine, listeners, named
@@ -34,10 +37,10 @@ from adapters.stores._fields import MetaFields
 from adapters.stores._rows import folder_bytes
 from adapters.stores.weaviate.client import ServerLink
 from adapters.stores.weaviate.collection import Collection, build, insert, settle, stored_vectors
-from adapters.stores.weaviate.fields import check_columns
+from adapters.stores.weaviate.fields import check_columns, conditions
 from adapters.stores.weaviate.options import DEFAULT_KEY_ENV, WeaviateConnection, WeaviateIndex, WeaviateQuery
 from adapters.stores.weaviate.schema import Mark, class_definition, class_name, differences, vector_config
-from adapters.stores.weaviate.session import WeaviateSession
+from adapters.stores.weaviate.session import WeaviateSession, search_arguments
 
 _MINIMUM = {"hfresh": (1, 36), "rq": (1, 32), "dynamic": (1, 25)}  # server versions
 
@@ -279,6 +282,41 @@ class WeaviateStore(Store):
         if Mark.read(schema.get("description")) is None:
             raise collection.other_data("this harness did not make it")
         collection.delete()
+
+    def export(
+        self, ref: IndexRef, query: WeaviateQuery, *, filter: Filter | None = None, payload: bool = False
+    ) -> CodePiece:
+        query.check(self.index)
+        address, connection = urlsplit(self._link.address), self.connection
+        secure = address.scheme == "https"
+        file = connection.key_file
+        variable = self.contacts()[0].variable if file is None else DEFAULT_KEY_ENV
+        arguments: dict[str, Value] = {
+            "collection": class_name(ref.name),
+            "http": [address.hostname or "", address.port or (443 if secure else 80)],
+            "grpc": list(connection.grpc),
+            "secure": secure,
+            "key": variable,
+            "key_needed": connection.api_key_env is not None,
+            "key_file": None if file is None else str(file),
+            "rows": ref.rows,
+            "settings": {**(ref.details["settings"] or {}), **query.kept_in_collection()},
+            "kind": self.index.kind,
+            "codec": self.index.codec,
+            "filters": [] if filter is None else conditions(filter, MetaFields.load(ref.details["fields"])),
+            "tenant": self.index.tenant,
+            "connect_seconds": connection.connect_seconds,
+            "query_seconds": connection.query_seconds,
+            "text": payload,
+            **search_arguments(query, ref.similarity),
+        }
+        return CodePiece(
+            "adapters.code.weaviate_search",
+            "WeaviateSearch",
+            arguments,
+            requires=("weaviate-client",),
+            keys=() if variable is None else (variable,),
+        )
 
     def server_processes(self) -> tuple[int, ...] | None:
         """On this machine all processes of that name: the other nodes of a cluster listen at other ports. None behind

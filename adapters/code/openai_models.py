@@ -1,0 +1,135 @@
+"""Vectors of queries by OpenAI's embedding models, or by any server with their interface."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adapters.code.contract import QueryEncoder, RetrieverError
+from adapters.code.event_loops import ClientOfEachLoop
+from adapters.code.exchange import acarried_out, carried_out, key_from
+from adapters.code.managed import encode_exchange, one_line, refusal_of
+
+
+class OpenAIQueryEncoder(QueryEncoder):
+    """Texts go to the service as they are: nothing is cut into tokens here, and so no tokenizer is downloaded.
+
+    dimension: of a vector. dimensions: what the service is asked for, None for the model's own. truncate_characters:
+        characters that a text is cut to. base_url: left out, what the variable OPENAI_BASE_URL says, else OpenAI
+        itself. key: environment variable of the key, None for a server that wants none.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        dimension: int,
+        dimensions: int | None = None,
+        truncate_characters: int | None = None,
+        base_url: str | None = None,
+        key: str | None = "OPENAI_API_KEY",
+        timeout_seconds: float = 60,
+        max_retries: int = 2,
+    ) -> None:
+        self._request = {"model": model, **({} if dimensions is None else {"dimensions": dimensions})}
+        self._dimension = dimension
+        self._characters = truncate_characters
+        self._base_url = base_url
+        self._key = key
+        self._seconds = timeout_seconds
+        self._retries = max_retries
+        self._opening = threading.Lock()
+        self._client: Any = None
+        self._each_loop: ClientOfEachLoop[Any] = ClientOfEachLoop(self._amade)
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        import openai
+
+        with self._opening:
+            if self._client is None:
+                self._client = self._own_account_only(openai.OpenAI(**self._address()))
+            client = self._client
+
+        def ask(text: str) -> npt.NDArray[np.float32]:
+            with self._errors():
+                return self._vector(client.embeddings.create(input=[text], **self._request))
+
+        return self._array(carried_out(encode_exchange(self._cut(texts), cut="end"), ask))
+
+    async def aencode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        client = await self._each_loop.client()
+
+        async def ask(text: str) -> npt.NDArray[np.float32]:
+            with self._errors():
+                return self._vector(await client.embeddings.create(input=[text], **self._request))
+
+        return self._array(await acarried_out(encode_exchange(self._cut(texts), cut="end"), ask))
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        self.close()
+        await self._each_loop.aclose()
+
+    def _amade(self) -> AbstractAsyncContextManager[Any]:
+        import openai
+
+        made: AbstractAsyncContextManager[Any] = self._own_account_only(openai.AsyncOpenAI(**self._address()))
+        return made
+
+    def _address(self) -> dict[str, Any]:
+        base_url = self._base_url or os.environ.get("OPENAI_BASE_URL") or None
+        # A server of one's own may do without a key; the client may not.
+        key = key_from(self._key, "OpenAI", needed=base_url is None) or "none"
+        return {"api_key": key, "base_url": base_url, "timeout": self._seconds, "max_retries": self._retries}
+
+    def _own_account_only(self, client: Any) -> Any:
+        """The client, which takes the names of an account from the environment: they are shown to OpenAI alone."""
+        if self._base_url is not None:
+            client.organization = client.project = None
+        return client
+
+    @property
+    def _at(self) -> str:
+        address = self._base_url or os.environ.get("OPENAI_BASE_URL")
+        return f"OpenAI at {address}" if address else "OpenAI"
+
+    def _cut(self, texts: Sequence[str]) -> list[str]:
+        return [text if self._characters is None else text[: self._characters] for text in texts]
+
+    def _vector(self, answer: Any) -> npt.NDArray[np.float32]:
+        (item,) = answer.data
+        vector = np.array(item.embedding, np.float32)
+        if vector.shape != (self._dimension,) or not np.isfinite(vector).all():
+            raise ValueError(f"no vector of {self._dimension} finite numbers")
+        return vector
+
+    def _array(self, vectors: Sequence[Any]) -> npt.NDArray[np.float32]:
+        return np.array(vectors, np.float32).reshape(len(vectors), self._dimension)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Tell what the client raises inside as an error of this file."""
+        import openai
+
+        try:
+            yield
+        except openai.APITimeoutError as error:
+            raise RetrieverError(f"{self._at} gave no answer within {self._seconds:g} s.") from error
+        except openai.APIConnectionError as error:
+            raise RetrieverError(f"{self._at} cannot be reached: {one_line(error.__cause__ or error)}") from error
+        except openai.APIStatusError as error:
+            body: Any = error.body
+            said = body.get("message", error.message) if isinstance(body, dict) else error.message
+            raise refusal_of(self._at, error.status_code, one_line(said), self._key) from error
+        except Exception as error:
+            raise RetrieverError(f"{self._at} answered with something unusable: {one_line(error)}") from error
