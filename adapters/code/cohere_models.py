@@ -21,6 +21,7 @@ from adapters.code.managed import (
     refusal_of,
     score_exchange,
     scores_by_document,
+    showable,
 )
 
 
@@ -73,7 +74,7 @@ class CohereClients:
         except ApiError as error:
             said: Any = error.body
             said = said.get("message", said) if isinstance(said, dict) else said
-            raise refusal_of(self.at, error.status_code, one_line(said), self.key) from error
+            raise refusal_of(self.at, error.status_code, said, self.key) from showable(error, self.key)
         except httpx.TimeoutException as error:
             seconds = self.options["timeout_in_seconds"]
             raise RetrieverError(f"{self.at} gave no answer within {seconds:g} s.") from error

@@ -19,6 +19,7 @@ import pyarrow as pa  # type: ignore[import-untyped, import-not-found, unused-ig
 from adapters.code.contract import Hit, RetrieverError, SearchEngine
 from adapters.code.event_loops import ClientOfEachLoop
 from adapters.code.exchange import Exchange, Pause, acarried_out, carried_out, key_from
+from adapters.code.managed import one_line
 
 _HTTP_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _HTTP_PASSING = (429, 502, 503, 504)
@@ -140,7 +141,7 @@ class HttpSearch(SearchEngine):
         raise AssertionError("unreachable")
 
     def _content(self, answer: httpx.Response) -> Any:
-        said = " ".join(answer.content[:300].decode("utf-8", "replace").split())
+        said = one_line(answer.content[:1000].decode("utf-8", "replace"), self._key)
         if answer.status_code in (401, 403):
             where = f"in {self._key}" if self._key else "because this file names no variable of one"
             raise RetrieverError(f"{self._url} refused the key {where} ({answer.status_code}): {said}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Sequence
 
@@ -37,8 +38,9 @@ class ServiceRefusal(Exception):
         self.share = share
 
 
-def refusal_of(service: str, status: int | None, said: str, key: str | None) -> RetrieverError | ServiceRefusal:
+def refusal_of(service: str, status: int | None, answer: object, key: str | None) -> RetrieverError | ServiceRefusal:
     """What an answer with an error status means. key: the variable of the key, None where none was sent."""
+    said = one_line(answer, key)
     told = f"{service} refused the request ({status}): {said}"
     if status in _ABOUT_CONTENT:
         asked, most = _amounts(said)
@@ -62,10 +64,22 @@ def _amounts(said: str) -> tuple[int, int] | tuple[None, None]:
     return (asked, most) if asked > most > 0 else (None, None)
 
 
-def one_line(error: object) -> str:
-    """A message on one line, cut to what a reader takes in."""
+def one_line(error: object, key: str | None = None) -> str:
+    """A message on one line, without the key in that variable, cut to what a reader takes in."""
     line = " ".join(str(error).split())
+    if secret := _secret(key):
+        line = line.replace(secret, "[key]")
     return line if len(line) <= 300 else f"{line[:300]} …"
+
+
+def showable(error: Exception, key: str | None) -> Exception | None:
+    """The client's exception, unless it shows the key: a service may repeat what it was sent."""
+    secret = _secret(key)
+    return None if secret and secret in f"{error}{error!r}{getattr(error, 'body', '')}" else error
+
+
+def _secret(key: str | None) -> str:
+    return os.environ.get(key, "").strip() if key else ""
 
 
 def encode_exchange(texts: Sequence[str], *, cut: str | None) -> Exchange[list[Sequence[float]]]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from adapters.code.contract import QueryEncoder, RetrieverError
 from adapters.code.event_loops import ClientOfEachLoop
 from adapters.code.exchange import acarried_out, carried_out, key_from
-from adapters.code.managed import encode_exchange, one_line, refusal_of
+from adapters.code.managed import encode_exchange, one_line, refusal_of, showable
 
 
 class OpenAIQueryEncoder(QueryEncoder):
@@ -130,6 +130,6 @@ class OpenAIQueryEncoder(QueryEncoder):
         except openai.APIStatusError as error:
             body: Any = error.body
             said = body.get("message", error.message) if isinstance(body, dict) else error.message
-            raise refusal_of(self._at, error.status_code, one_line(said), self._key) from error
+            raise refusal_of(self._at, error.status_code, said, self._key) from showable(error, self._key)
         except Exception as error:
             raise RetrieverError(f"{self._at} answered with something unusable: {one_line(error)}") from error

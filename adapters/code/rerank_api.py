@@ -133,7 +133,7 @@ class RerankApiScorer(CandidateScorer):
     def _refusal(self, answer: httpx.Response) -> RetrieverError | ServiceRefusal | None:
         if answer.status_code < 300:
             return None
-        return refusal_of(self._at, answer.status_code, one_line(answer.text), self._key)
+        return refusal_of(self._at, answer.status_code, answer.text, self._key)
 
     def _scores(self, answer: httpx.Response, count: int) -> list[float]:
         try:
