@@ -84,8 +84,7 @@ class WeaviateSearch(SearchEngine):
         self._added = added
         self._filters = [tuple(each) for each in filters]
         self._hybrid = dict(hybrid or {})
-        self._operator = operator
-        self._minimum_match = minimum_match
+        self._operator = operator, minimum_match
         self._tenant = tenant
         self._consistency = consistency
         self._seconds = connect_seconds, query_seconds
@@ -263,11 +262,10 @@ class WeaviateSearch(SearchEngine):
         }
         if self._mode == "vector":
             return "near_vector", {"near_vector": vector, **common}
+        kind, least = self._operator
         operator: Any = None
-        if self._operator == "and":
-            operator = BM25Operator.and_()
-        elif self._operator == "or":
-            operator = BM25Operator.or_(minimum_match=self._minimum_match)
+        if kind is not None:
+            operator = BM25Operator.and_() if kind == "and" else BM25Operator.or_(minimum_match=least)
         if self._mode == "text":
             return "bm25", {"query": text, "query_properties": ["text"], "operator": operator, **common}
         hybrid = dict(self._hybrid)
