@@ -22,6 +22,7 @@ from bench.commands.asking import (
 )
 from bench.commands.command_line import (
     CONFIG_NAME,
+    RESULTS,
     CacheOption,
     Overrides,
     TrustOption,
@@ -32,6 +33,7 @@ from bench.commands.command_line import (
 from bench.commands.encode import encode
 from bench.commands.mining import export_training, mine
 from bench.commands.models import app as models_app
+from bench.commands.queries import queries
 from bench.commands.train import train
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
@@ -102,7 +104,7 @@ def run(
         ),
     ] = None,
     set_: Overrides = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", parser=given_path, help="Where results go.")] = Path("results"),
+    output: Annotated[Path, typer.Option(metavar="DIR", parser=given_path, help="Where results go.")] = Path(RESULTS),
     cache: CacheOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Take the latencies again.")] = False,
@@ -141,6 +143,7 @@ def run(
 
 
 app.command()(train)
+app.command()(queries)
 
 
 # What runs an experiment is loaded once its file is known to be right, because that takes most of a second.

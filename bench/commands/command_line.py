@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from bench.commands.asking import refuse
 from bench.messages.terminal import say
 
 CONFIG_NAME = "bench.yaml"
+RESULTS = "results"
 
 
 def given_path(text: str | Path) -> Path:
@@ -39,6 +42,38 @@ CacheOption = Annotated[
 TrustOption = Annotated[
     bool, typer.Option("--trust", help="Send keys to the addresses that the file names with a variable, unasked.")
 ]
+ResultArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[RESULT]",
+        parser=given_path,
+        help=f"A result folder, or a folder of results, of which the newest [default: {RESULTS}].",
+    ),
+]
+
+
+def result_folder(given: Path | None) -> Path:
+    """The result folder that a command was given, or the newest one below the folder that it was given."""
+    from bench.results.model import RESULT_FILE
+
+    place = given_path(RESULTS) if given is None else given
+    if place.name == RESULT_FILE and place.is_file():
+        return place.parent
+    if (place / RESULT_FILE).is_file():
+        return place
+    found = [file.parent for depth in ("*", "*/*") for file in place.glob(f"{depth}/{RESULT_FILE}")]
+    if not found:
+        refuse(
+            [f"{place}: there is no result. A result folder holds {RESULT_FILE}; `bench run` makes one in {RESULTS}."]
+        )
+    return max(found, key=lambda folder: folder.name)  # each is called by the time of its run
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, 80 where the output goes elsewhere."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return 80
+    return max(40, shutil.get_terminal_size().columns)
 
 
 def config_path(config: Path | None) -> Path:

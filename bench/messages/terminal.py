@@ -19,6 +19,7 @@ from adapters import printable
 
 # What tables are drawn with, for a terminal that has no such characters.
 _PLAIN = str.maketrans({"·": "-", "►": ">", "–": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...",
+                         "✓": "+", "✗": "-",
                          **{bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", 1)}})  # fmt: skip
 
 

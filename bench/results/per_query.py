@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.results.model import Result, SystemResult
+from bench.results.model import Result, ResultUnreadable, SystemResult
 from bench.statistics.arrays import Labels
 from bench.statistics.comparison import SystemFigures
 from bench.statistics.measures import Measure
-from bench.statistics.per_query import PerQuery
+from bench.statistics.per_query import PerQuery, QueryFlags
 
 PER_QUERY = "per_query.parquet"
 
@@ -29,8 +29,8 @@ class KeptFigures(NamedTuple):
 
 
 def read_figures(folder: Path, result: Result) -> KeptFigures:
-    """The figures of a result folder. result: as read from it."""
-    table = pq.read_table(folder / PER_QUERY)
+    """The figures of a result folder. result: as read from it. Raises ResultUnreadable."""
+    table = _table(folder)
     measures = [Measure.parse(text) for text in _measures(result)]
     entries = {entry.name: entry for entry in result.systems}
     first = table.filter(pc.and_(pc.equal(table["system"], table["system"][0]), pc.equal(table["build"], 1)))
@@ -42,6 +42,29 @@ def read_figures(folder: Path, result: Result) -> KeptFigures:
         for name in pc.unique(table["system"]).to_pylist()
     }
     return KeptFigures(first["query_id"].to_pylist(), measures, systems, clusters)
+
+
+def _table(folder: Path, columns: list[str] | None = None) -> pa.Table:
+    path = folder / PER_QUERY
+    try:
+        return pq.read_table(path, columns=columns)
+    except FileNotFoundError as error:
+        raise ResultUnreadable(
+            f"{path}: there is no such file; a run writes it at its end. Run the experiment to its end."
+        ) from error
+    except (pa.ArrowException, OSError) as error:
+        raise ResultUnreadable(f"{path}: cannot be read: {error}") from error
+
+
+def read_failures(folder: Path) -> dict[str, QueryFlags]:
+    """Which queries failed, by system that was measured: bool (n,), whether in any of its builds. Raises
+    ResultUnreadable."""
+    table = _table(folder, ["system", "build", "failed"])
+    found = {}
+    for name in pc.unique(table["system"]).to_pylist():
+        rows = table.filter(pc.equal(table["system"], name))
+        found[name] = rows["failed"].to_numpy().reshape(pc.max(rows["build"]).as_py(), -1).any(axis=0)
+    return found
 
 
 def _measures(result: Result) -> list[str]:
