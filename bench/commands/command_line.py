@@ -54,19 +54,13 @@ ResultArgument = Annotated[
 
 def result_folder(given: Path | None) -> Path:
     """The result folder that a command was given, or the newest one below the folder that it was given."""
-    from bench.results.model import RESULT_FILE
+    from bench.results.folders import result_in
+    from bench.results.model import ResultUnreadable
 
-    place = given_path(RESULTS) if given is None else given
-    if place.name == RESULT_FILE and place.is_file():
-        return place.parent
-    if (place / RESULT_FILE).is_file():
-        return place
-    found = [file.parent for depth in ("*", "*/*") for file in place.glob(f"{depth}/{RESULT_FILE}")]
-    if not found:
-        refuse(
-            [f"{place}: there is no result. A result folder holds {RESULT_FILE}; `bench run` makes one in {RESULTS}."]
-        )
-    return max(found, key=lambda folder: folder.name)  # each is called by the time of its run
+    try:
+        return result_in(given_path(RESULTS) if given is None else given)
+    except ResultUnreadable as error:
+        refuse([str(error)])
 
 
 def terminal_width() -> int:

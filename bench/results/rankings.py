@@ -70,6 +70,19 @@ class Rankings:
             for place, (name, score) in enumerate(zip(names, scores, strict=True), 1)
         ]
 
+    def table(self) -> pa.Table:
+        """All hits, query by query, best first: columns query_id, place, document_id and score."""
+        table = self._table.take(pa.array(self._order))
+        starts = np.repeat([start for start, _ in self._bounds.values()], [b - a for a, b in self._bounds.values()])
+        return pa.table(
+            {
+                "query_id": _decoded(table["query"], self._queries),
+                "place": pa.array(np.arange(len(table)) - starts + 1, pa.int64()),
+                "document_id": _decoded(table["document"], self._documents),
+                "score": table["score"],
+            }
+        )
+
     @cached_property
     def _table(self) -> pa.Table:
         """Raises ResultUnreadable."""
@@ -115,3 +128,10 @@ class Rankings:
         ends = np.cumsum(np.bincount(codes, minlength=len(names))).tolist()
         known = [known_id(name, self._queries) or name for name in names]
         return dict(zip(known, zip([0, *ends], ends, strict=False), strict=True))
+
+
+def _decoded(column: pa.ChunkedArray, known: Container[str]) -> pa.ChunkedArray:
+    """The ids of a column as the result knows them; each is looked at once."""
+    names = pc.unique(column)
+    read = pa.array([known_id(name, known) or name for name in names.to_pylist()], pa.string())
+    return read.take(pc.index_in(column, value_set=names))

@@ -64,6 +64,15 @@ class KeptTexts:
         """Those of these documents that are kept, by id. Raises ResultUnreadable."""
         return {text.id: text for text in self._where("document", ids)} if ids else {}
 
+    def all_documents(self) -> Iterator[Text]:
+        """Every document that is kept, in the corpus's order. Raises ResultUnreadable."""
+        return self._where("document", None)
+
+    def query_table(self) -> pa.Table:
+        """The rows of the judged queries, with their metadata. Raises ResultUnreadable."""
+        batches = [batch.filter(pc.equal(batch["kind"], "query")) for batch in _batches(self._path, None)]
+        return pa.Table.from_batches(batches)
+
     def document_ids(self) -> set[str]:
         """Ids of all documents that are kept. Raises ResultUnreadable."""
         return {
@@ -114,7 +123,7 @@ def read_query_texts(folder: Path) -> dict[str, Text]:
             for query, text in told.items()}  # fmt: skip
 
 
-def _batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
     try:
         with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file, pq.ParquetFile(file) as table:
             yield from table.iter_batches(_ROWS_AT_ONCE, columns=columns)
