@@ -1,16 +1,17 @@
-"""Compares systems with a baseline, from plain data: their values per measure, build and query. A run uses it, and a
-reader of a result's files computes the same verdicts with it.
+"""Compares systems with a baseline, or with what they were before, from plain data: their values per measure, build and
+query. A run uses it, and a reader of a result's files computes the same verdicts with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from bench.statistics.arrays import Labels
+from bench.statistics.levels import flips_for
 from bench.statistics.measures import Measure
 from bench.statistics.per_query import PerQuery, QueryFlags, defined
 from bench.statistics.significance import (
@@ -18,7 +19,7 @@ from bench.statistics.significance import (
     compare_alone,
     compare_builds,
     compare_exploratory,
-    compare_family,
+    compare_pairs,
 )
 
 FEWEST_BUILDS = 3  # whose spread says anything of how an unseeded build varies
@@ -55,6 +56,10 @@ class SystemFigures:
         return measure.kind == "ANN" and not self.reproducible and (values is None or len(values) < FEWEST_BUILDS)
 
 
+Pairs: TypeAlias = Mapping[str, tuple[SystemFigures, SystemFigures]]
+"""By name, a baseline and the system that is compared with it."""
+
+
 class Compared(NamedTuple):
     """A comparison with the baseline, and the baseline's mean over the queries that were compared."""
 
@@ -84,58 +89,102 @@ def against_baseline(
     if baseline is None or baseline not in systems:
         return {}
     base = systems[baseline]
-    others = {name: of for name, of in systems.items() if name != baseline and of.filter == base.filter}
-    found: dict[str, dict[Measure, Compared]] = {name: {} for name in others}
+    pairs = {name: (base, of) for name, of in systems.items() if name != baseline and of.filter == base.filter}
+    found: dict[str, dict[Measure, Compared]] = {name: {} for name in pairs}
     for number, measure in enumerate(measures):
-        reference = base.mean_over_builds(measure)
-        measured = {
-            name: values
-            for name, of in others.items()
-            if (values := of.mean_over_builds(measure)) is not None and defined(values).any()
-        }
-        if reference is None or not measured:
-            continue
-        # A family is compared over the queries for which the measure is defined with all of its systems.
-        common = np.logical_and.reduce([defined(values) for values in (reference, *measured.values())])
-        if not common.any():
-            continue
-        groups = None if clusters is None else clusters[common]
-        family = {name: others[name] for name in measured}
         if number == 0:
-            results = _family(measure, base, family, common, margin=margin, seed=seed, clusters=groups)
+            results = before_and_after(pairs, measure, margin=margin, seed=seed, clusters=clusters)
         else:
-            results = _exploratory(measure, base, family, common, number=number, seed=seed, clusters=groups)
-        for name, comparison in results.items():
-            found[name][measure] = Compared(comparison, float(reference[common].mean()))
+            results = before_and_after_exploratory(pairs, measure, number=number, seed=seed, clusters=clusters)
+        for name, compared in results.items():
+            found[name][measure] = compared
+    return found
+
+
+def before_and_after(
+    pairs: Pairs,
+    measure: Measure,
+    *,
+    margin: float | None,
+    seed: int,
+    clusters: Labels | None = None,
+    level: float = 0.95,
+) -> dict[str, Compared]:
+    """Each system against a baseline of its own, such as what it was before a change: one corrected family.
+
+    pairs: by name, the baseline and the system, all over the same queries. Compared are those that have the measure.
+    """
+    pairs, common = measured_pairs(pairs, measure)
+    if common is None:
+        return {}
+    groups = None if clusters is None else clusters[common]
+    results = _family(measure, pairs, common, margin=margin, seed=seed, clusters=groups, level=level)
+    return _with_references(results, pairs, measure, common)
+
+
+def before_and_after_exploratory(
+    pairs: Pairs, measure: Measure, *, number: int, seed: int, clusters: Labels | None = None, level: float = 0.95
+) -> dict[str, Compared]:
+    """The same of a measure that does not decide, each system alone. number: the measure's place among all."""
+    pairs, common = measured_pairs(pairs, measure)
+    if common is None:
+        return {}
+    groups = None if clusters is None else clusters[common]
+    results = _exploratory(measure, pairs, common, number=number, seed=seed, clusters=groups, level=level)
+    return _with_references(results, pairs, measure, common)
+
+
+def measured_pairs(pairs: Pairs, measure: Measure) -> tuple[Pairs, QueryFlags | None]:
+    """The pairs of which both sides have the measure, and the queries for which it is defined with all of them, over
+    which a family is compared: None where there are none."""
+    kept, flags = {}, []
+    for name, sides in pairs.items():
+        values = [each for each in (side.mean_over_builds(measure) for side in sides) if each is not None]
+        if len(values) == len(sides) and all(defined(each).any() for each in values):
+            kept[name] = sides
+            flags += [defined(each) for each in values]
+    common: QueryFlags | None = np.logical_and.reduce(flags) if flags else None
+    return kept, common if common is not None and common.any() else None
+
+
+def _with_references(
+    results: Mapping[str, Comparison], pairs: Pairs, measure: Measure, common: QueryFlags
+) -> dict[str, Compared]:
+    found = {}
+    for name, comparison in results.items():
+        reference = pairs[name][0].mean_over_builds(measure)
+        assert reference is not None
+        found[name] = Compared(comparison, float(reference[common].mean()))
     return found
 
 
 def _family(
     measure: Measure,
-    base: SystemFigures,
-    others: Mapping[str, SystemFigures],
+    pairs: Pairs,
     common: QueryFlags,
     *,
     margin: float | None,
     seed: int,
     clusters: Labels | None,
+    level: float,
 ) -> dict[str, Comparison]:
     """common: the queries that are compared, bool (n,). clusters: of those queries."""
-    reference, stacks = _stacks(measure, base, others, common)
-    withheld = {name for name, of in others.items() if of.partial or of.by_chance(measure)}
-    if base.by_chance(measure):
-        withheld = set(others)
-    if not _spreads(reference, *stacks.values()):
-        return compare_family(
-            reference.mean(axis=0),
-            {name: values.mean(axis=0) for name, values in stacks.items()},
+    stacks = {name: _stacks(measure, sides, common) for name, sides in pairs.items()}
+    withheld = {
+        name for name, (base, of) in pairs.items() if of.partial or any(s.by_chance(measure) for s in (base, of))
+    }
+    if not any(_spreads(*sides) for sides in stacks.values()):
+        return compare_pairs(
+            {name: (reference[0], values[0]) for name, (reference, values) in stacks.items()},
             margin=margin,
             rng=_rng(seed, _FAMILY),
+            flips=flips_for(level),
             clusters=clusters,
             never_better=withheld,
+            level=level,
         )
     results: dict[str, Comparison] = {}
-    for name, values in stacks.items():
+    for name, (reference, values) in stacks.items():
         if _spreads(reference, values):
             results[name] = compare_builds(
                 reference,
@@ -145,6 +194,7 @@ def _family(
                 family=len(stacks),
                 clusters=clusters,
                 may_be_better=name not in withheld,
+                level=level,
             )
         else:
             results[name] = compare_alone(
@@ -155,41 +205,40 @@ def _family(
                 family=len(stacks),
                 clusters=clusters,
                 may_be_better=name not in withheld,
+                level=level,
             )
     return results
 
 
 def _exploratory(
     measure: Measure,
-    base: SystemFigures,
-    others: Mapping[str, SystemFigures],
+    pairs: Pairs,
     common: QueryFlags,
     *,
     number: int,
     seed: int,
     clusters: Labels | None,
+    level: float,
 ) -> dict[str, Comparison]:
     """number: the measure's place among all. The rest as in `_family`."""
-    reference, stacks = _stacks(measure, base, others, common)
     results: dict[str, Comparison] = {}
-    for name, values in stacks.items():
-        rng = _rng(seed, _EXPLORATORY, number)
+    for name, sides in pairs.items():
+        rng, (reference, values) = _rng(seed, _EXPLORATORY, number), _stacks(measure, sides, common)
         if _spreads(reference, values):
-            compared = compare_builds(reference, values, margin=None, rng=rng, family=1, clusters=clusters)
+            compared = compare_builds(reference, values, margin=None, rng=rng, family=1, clusters=clusters, level=level)
             results[name] = compared.exploratory()
         else:
-            results[name] = compare_exploratory(reference[0], values[0], rng=rng, clusters=clusters)
+            results[name] = compare_exploratory(reference[0], values[0], rng=rng, clusters=clusters, level=level)
     return results
 
 
 def _stacks(
-    measure: Measure, base: SystemFigures, others: Mapping[str, SystemFigures], common: QueryFlags
-) -> tuple[PerQuery, dict[str, PerQuery]]:
-    """Values (builds, n) of the baseline and of the others, of the queries that are compared."""
-    reference = base.values[measure]
-    assert reference is not None
-    own = {name: of.values[measure] for name, of in others.items()}
-    return reference[:, common], {name: values[:, common] for name, values in own.items() if values is not None}
+    measure: Measure, sides: tuple[SystemFigures, SystemFigures], common: QueryFlags
+) -> tuple[PerQuery, PerQuery]:
+    """Values (builds, n) of a baseline and of a system, of the queries that are compared."""
+    reference, values = (side.values[measure] for side in sides)
+    assert reference is not None and values is not None
+    return reference[:, common], values[:, common]
 
 
 def _spreads(*stacks: PerQuery) -> bool:

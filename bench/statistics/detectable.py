@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.statistics.comparison import SystemFigures
+from bench.statistics.arrays import Labels, Values
+from bench.statistics.comparison import Pairs, SystemFigures, measured_pairs
+from bench.statistics.levels import two_sided
 from bench.statistics.measures import Measure
 from bench.statistics.per_query import defined
-from bench.statistics.resampling import satterthwaite
-from bench.statistics.significance import two_sided
+from bench.statistics.resampling import grouped, satterthwaite
 
 # Standard deviation of per-query differences assumed while nothing is measured yet: the median of 15 measured ones,
 # nDCG@10 on test splits, for BM25 - MiniLM / static - MiniLM / BM25 - static: SciFact .35 .37 .37, hardware_reviews
@@ -101,6 +102,49 @@ def _seen(
             sides = [side[:, common].mean(axis=1) for side in (values, reference)]
             spreads = [Spread(float(np.std(side, ddof=1)), len(side)) for side in sides if len(side) > 1]
             yield float(np.std(differences[common], ddof=1)), spreads
+
+
+class DetectableLoss(NamedTuple):
+    """loss: the smallest true loss that is found with 80 % power. deviation: of differences by query, what it rests on.
+    system: whose differences these are, the least certain ones; None where nothing differs, and the deviation is the
+    prior one. queries: how many are compared."""
+
+    loss: float
+    deviation: float
+    system: str | None
+    queries: int
+
+
+def detectable_loss(
+    pairs: Pairs, measure: Measure, *, margin: float | None, level: float, clusters: Labels | None = None
+) -> DetectableLoss | None:
+    """What a gate on these pairs finds that lets a loss of the margin pass; None where no query can be compared."""
+    pairs, common = measured_pairs(pairs, measure)
+    if common is None:
+        return None
+    count, family = int(common.sum()), len(pairs)
+    groups = None if clusters is None else clusters[common]
+    found: list[DetectableLoss] = []
+    for name, sides in pairs.items():
+        before, after = (side.values[measure][:, common] for side in sides)  # type: ignore[index]
+        deviation = _deviation(after.mean(axis=0) - before.mean(axis=0), groups)
+        spreads = [Spread(float(np.std(s.mean(axis=1), ddof=1)), len(s)) for s in (before, after) if len(s) > 1]
+        if deviation or any(side.deviation for side in spreads):
+            loss = detectable_difference(count, deviation=deviation, family=family, spreads=spreads, level=level)
+            found.append(DetectableLoss(loss + (margin or 0.0), deviation, name, count))
+    if not found:
+        loss = detectable_difference(count, deviation=PRIOR_DEVIATION, family=family, level=level)
+        return DetectableLoss(loss + (margin or 0.0), PRIOR_DEVIATION, None, count)
+    return max(found)
+
+
+def _deviation(differences: Values, clusters: Labels | None) -> float:
+    """Standard deviation that as many independent queries would have whose mean is as uncertain; 0 for one query."""
+    sums, sizes = grouped(differences[:, None], clusters)
+    if len(sums) < 2:
+        return 0.0
+    rest = sums[:, 0] - sizes * differences.mean()
+    return math.sqrt(float((rest**2).sum()) * len(sums) / (len(sums) - 1) / len(differences))
 
 
 def _foreseen(baseline: str | None, *, queries: int, family: int, seeds: Mapping[str, int]) -> float:

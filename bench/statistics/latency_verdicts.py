@@ -13,8 +13,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from bench.statistics.arrays import Values
+from bench.statistics.levels import fewest_groups
 from bench.statistics.resampling import ROUNDING
-from bench.statistics.significance import Interval, family_test, fewest_groups
+from bench.statistics.significance import Interval, family_test
 
 LatencyVerdict: TypeAlias = Literal["faster", "not_slower", "slower", "undecided"]
 

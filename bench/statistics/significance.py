@@ -11,17 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bench.statistics.arrays import Labels, Values
+from bench.statistics.levels import fewest_groups, flips_for, two_sided
 from bench.statistics.resampling import ROUNDING, bca, flip, grouped, two_levels
 
 Verdict: TypeAlias = Literal["better", "not_worse", "worse", "undecided"]
 
-_RAREST_FLIPS = 20  # that a critical value rests on
 _SLACK = 1e-5  # relative; a flip that reproduces the observed statistic may differ from it by float32 rounding
 
 
@@ -134,6 +133,28 @@ def compare_family(
     never_better: names whose "better" is withheld (failed queries, an ANN index with one build); they are at best
     "not_worse", or "undecided" without a margin.
 
+    The rest as in `compare_pairs`, in which every system has the one baseline.
+    """
+    return compare_pairs(
+        {name: (baseline, values) for name, values in systems.items()},
+        margin=margin, rng=rng, flips=flips, clusters=clusters, never_better=never_better, level=level,
+    )  # fmt: skip
+
+
+def compare_pairs(
+    pairs: Mapping[str, tuple[Values, Values]],
+    *,
+    margin: float | None,
+    rng: np.random.Generator,
+    flips: int = 20_000,
+    clusters: Labels | None = None,
+    never_better: Collection[str] = (),
+    level: float = 0.95,
+) -> dict[str, Comparison]:
+    """Each system against a baseline of its own, such as what it was before a change; all are one family.
+
+    pairs: by name, the baseline's values and the system's, as in `compare_family`.
+
     The test flips the signs of the paired differences, the same flips for all systems, and looks at studentised
     means, so that systems of unequal spread weigh alike. p_corrected: step-down max-T. Half-widths are the
     single-step max-T critical value times the standard error. The critical value is the largest of up to three, from
@@ -146,11 +167,12 @@ def compare_family(
     Raises ValueError for unequal lengths, NaN, values outside [0, 1], labels of another length, too few flips.
     Sources: Westfall and Young 1993, Romano and Wolf 2005.
     """
-    names = sorted(systems)
+    names = sorted(pairs)
     if not names:
         return {}
-    baseline = _checked(baseline, "baseline")
-    differences = np.column_stack([_differences(baseline, systems[name], name) for name in names])
+    differences = np.column_stack(
+        [_differences(_checked(pairs[name][0], "baseline"), pairs[name][1], name) for name in names]
+    )
     sums, sizes = grouped(differences, clusters)
     bounds = [0.0] if margin is None else [0.0, -margin]
     tested = family_test(
@@ -162,7 +184,7 @@ def compare_family(
         name: _judge_tested(differences[:, j], tested, j, foreseen, margin, name not in never_better, fewest)
         for j, name in enumerate(names)
     }
-    return {name: comparisons[name] for name in systems}
+    return {name: comparisons[name] for name in pairs}
 
 
 def compare_alone(
@@ -182,7 +204,7 @@ def compare_alone(
     baseline, values: float64 (n,). The critical value lies among the rarest 20 flips or more, however large the family.
     """
     rarest = 1 - (1 - level) / family
-    flips = max(20_000, math.ceil(_RAREST_FLIPS / (1 - rarest)))
+    flips = flips_for(rarest)
     compared = compare_family(
         baseline, {"": values}, margin=margin, rng=rng, flips=flips, clusters=clusters, level=rarest,
         never_better=() if may_be_better else ("",),
@@ -418,13 +440,3 @@ def _judge(
 
 def _wins_ties_losses(d: Values) -> tuple[int, int, int]:
     return int((d > 0).sum()), int((d == 0).sum()), int((d < 0).sum())
-
-
-def two_sided(level: float, family: int) -> float:
-    """The normal distribution's critical value, Bonferroni over the family."""
-    return NormalDist().inv_cdf(1 - (1 - level) / (2 * family))
-
-
-def fewest_groups(level: float) -> int:
-    """How many groups a decision needs; with fewer no sign pattern is rare enough: 2 / 2^n is at most 1 - level."""
-    return math.ceil(1 + math.log2(1 / (1 - level)) - ROUNDING)
