@@ -1,6 +1,6 @@
 """A retrieval benchmark harness built around vector databases.
 
-`bench.load(RESULT)` gives a result as data frames.
+`bench.load(RESULT)` gives a result as data frames, `bench.compare(OLD, NEW)` the verdicts on a change.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.comparing.api import compare
     from bench.frames import load
 
-__all__ = ["load"]
+__all__ = ["compare", "load"]
 
 # What scripts use, by the module that holds it. It is loaded when it is asked for: `bench --help` needs none of it.
-_EXPORTED = {"load": "bench.frames"}
+_EXPORTED = {"compare": "bench.comparing.api", "load": "bench.frames"}
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,7 @@ from bench.commands.command_line import (
     config_path,
     given_path,
 )
+from bench.commands.compare import compare
 from bench.commands.encode import encode
 from bench.commands.mining import export_training, mine
 from bench.commands.models import app as models_app
@@ -320,6 +321,7 @@ def new_adapter(
         show(f"{line}\n")
 
 
+app.command()(compare)
 app.command()(mine)
 app.command("export-training")(export_training)
 

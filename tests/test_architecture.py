@@ -41,10 +41,11 @@ ROOMS: dict[str, set[str]] = {
     },
     "report": {"messages", "results", "statistics"},
     "frames": {"results"},
+    "comparing": {"cache", "messages", "report", "results", "statistics"},
     "doctor": {"cache", "machine", "messages"},
     "progress": {"messages"},
     "new_adapter": set(),
-    "commands": {"cache", "experiment", "messages", "progress", "report", "results", "run", "train"},
+    "commands": {"cache", "comparing", "experiment", "messages", "progress", "report", "results", "run", "train"},
     "cli": {
         "cache", "commands", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "report",
         "results", "run",

@@ -1,0 +1,141 @@
+"""The command `bench compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.commands.asking import refuse
+from bench.commands.command_line import given_path
+from bench.messages.terminal import show, show_json, shown
+
+if TYPE_CHECKING:
+    from bench.comparing.forms import Form
+    from bench.comparing.model import Compared
+
+Old = Annotated[Path, typer.Argument(metavar="OLD", parser=given_path, help="The result folder before the change.")]
+New = Annotated[Path, typer.Argument(metavar="NEW", parser=given_path, help="The result folder after it.")]
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="shared", help="`shared`: compare only the queries and measures that both have."),
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="FIGURE",
+        help="Exit with 3 where this got worse: a measure, `own p50`, `total p95` or `cost`. May be repeated.",
+    ),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option("--margin", metavar="X", help="A loss of a measure that passes [default: the experiments' margin]."),
+]
+RatioMargin = Annotated[
+    float | None,
+    typer.Option(
+        "--ratio-margin",
+        metavar="X",
+        help="Growth of a time or cost that passes, such as 1.10 [default: the experiments' margin of latency].",
+    ),
+]
+Level = Annotated[
+    float, typer.Option("--level", metavar="X", help="Level of all intervals; higher alarms less: .99 for every night.")
+]
+Without = Annotated[
+    list[str] | None, typer.Option("--without", metavar="SYSTEM", help="Leave a system out. May be repeated.")
+]
+Queries = Annotated[int, typer.Option("--queries", min=0, max=1_000, help="How many queries to show of each system.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead, for a comment.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        parser=given_path,
+        help="Write there, JSON or Markdown by its ending, and print the text.",
+    ),
+]
+
+
+def compare(
+    old: Old,
+    new: New,
+    on: On = None,
+    fail_on: FailOn = None,
+    margin: Margin = None,
+    ratio_margin: RatioMargin = None,
+    level: Level = 0.95,
+    without: Without = None,
+    queries: Queries = 5,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    output: Output = None,
+) -> None:
+    """Say what a change gained and lost between two results; with --fail-on a gate for continuous integration."""
+    options = {"on": on, "margin": margin, "ratio_margin": ratio_margin, "level": level}
+    lists = {"fail_on": tuple(fail_on or ()), "without": tuple(without or ())}
+    form = _form(output, as_json=as_json, as_markdown=as_markdown)
+    compared = _compared(old, new, {**options, **lists}, form, output)
+    _deliver(compared, form, queries, output)
+    if compared.gate is not None:
+        from bench.comparing.sentences import EXIT_STATUS
+
+        raise typer.Exit(EXIT_STATUS[compared.gate.outcome])
+
+
+def _form(output: Path | None, *, as_json: bool, as_markdown: bool) -> Form:
+    """What to write, where that can be written."""
+    from bench.cache.artifacts import check_writable
+    from bench.comparing.forms import form_of
+
+    if as_json and as_markdown:
+        refuse(["--json and --markdown exclude each other."])
+    form = form_of(output, as_json=as_json, as_markdown=as_markdown)
+    if form is None:
+        refuse([f"{output}: its ending says no form. Name it .json, .md or .txt, or give --json or --markdown."])
+    if output is not None:
+        check_writable(output)
+    return form
+
+
+def _compared(old: Path, new: Path, options: dict[str, Any], form: Form, output: Path | None) -> Compared:
+    """A refusal is written too: whoever reads the file wants to know."""
+    from bench.comparing.compare import Options, compare_results
+    from bench.comparing.forms import refusal_in
+    from bench.comparing.model import CannotCompare
+    from bench.results.model import ResultUnreadable
+
+    try:
+        return compare_results(old, new, Options(**options))
+    except (CannotCompare, ResultUnreadable) as error:
+        keys = list(error.keys) if isinstance(error, CannotCompare) else [str(error)]
+        _write(output, refusal_in(form, keys), form)
+        refuse(keys)
+
+
+def _deliver(compared: Compared, form: Form, queries: int, output: Path | None) -> None:
+    from bench.comparing.forms import FORMS, values_of
+
+    if output is not None:
+        _write(output, FORMS[form](compared, queries), form)
+        show(FORMS["text"](compared, queries))
+    elif form == "json":
+        show_json(values_of(compared, queries))
+    else:
+        show(FORMS[form](compared, queries))
+
+
+def _write(output: Path | None, text: str, form: str) -> None:
+    if output is None:
+        return
+    from bench.cache.artifacts import write_atomically
+    from bench.messages.secrets import redacted
+
+    # JSON has escapes of its own for what a terminal would obey.
+    safe = redacted(text) if form == "json" else shown(text)
+    write_atomically(output, safe.encode("utf-8", "backslashreplace"))
