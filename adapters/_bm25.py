@@ -7,27 +7,39 @@ the index is built.
 from __future__ import annotations
 
 import importlib.util
-import logging
-import re
-import threading
-import warnings
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from adapters._scripts import Writing, advice
-from adapters.base import Flags, Floats, IndexMissing, InvalidOptions, MissingDependency, Options, Unmatched
+from adapters.base import (
+    CodePiece,
+    Flags,
+    IndexMissing,
+    InvalidOptions,
+    MissingDependency,
+    Options,
+    Unmatched,
+    Value,
+)
+from adapters.code import bm25_terms
+from adapters.code.bm25_engine import Match, load_engine, match, term_numbers
+from adapters.code.bm25_terms import Terms
 
 STOPWORD_LANGUAGES = (
     "chinese", "danish", "dutch", "english", "english_plus", "french", "german", "italian", "korean", "norwegian",
     "portuguese", "russian", "spanish", "swedish", "turkish",
 )  # fmt: skip
-_LIST_NAMES = {"english": "EN", "english_plus": "EN_PLUS"}
+TERMS = bm25_terms.__name__
+_TERMS = {
+    "default": "WordTerms", "stem": "StemmedTerms", "jieba": "JiebaTerms", "characters": "CharacterTerms",
+    "code": "CodeTerms",
+}  # fmt: skip
 _APPLIES_TO = {
     "delta": ("method", ("bm25l", "bm25+")),
     "language": ("tokenizer", ("stem",)),
@@ -40,7 +52,6 @@ _OFFERED: Mapping[Writing, str] = {
     "Thai, Lao, Khmer or Burmese": "characters",
     "names like C++, R or 3.5": "code",
 }
-_CODE = re.compile(r"(?:(?<![\w.])\.)?\w+(?:\.\w+)*(?:\+\+|[#+])*")
 
 TokenizerName: TypeAlias = Literal["default", "stem", "jieba", "characters", "code"]
 
@@ -95,6 +106,20 @@ class Bm25Options(Options):
         packages = {"stem": ["PyStemmer"], "jieba": ["jieba"]}.get(self.tokenizer, [])
         return {name: version(name) for name in ["bm25s", *packages]}
 
+    def terms_code(self) -> CodePiece:
+        """The code that turns a text into its terms."""
+        stop = self.stopwords
+        if stop == "auto":
+            language = {"default": "english", "code": "english", "jieba": "chinese"}.get(self.tokenizer, self.language)
+            stop = language if self.tokenizer != "characters" and language in STOPWORD_LANGUAGES else None
+        arguments: dict[str, Value] = {"stopwords": stop if isinstance(stop, str) else list(stop or ())}
+        if self.tokenizer == "stem":
+            arguments["language"] = self.language
+        if self.tokenizer == "characters":
+            arguments["n"] = self.n
+        packages = {"stem": ("PyStemmer",), "jieba": ("jieba",)}.get(self.tokenizer, ())
+        return CodePiece(TERMS, _TERMS[self.tokenizer], arguments, requires=("bm25s", *packages))
+
     def check(self, adapter: str, under: str = "") -> None:
         """Raise MissingDependency or InvalidOptions for what this tokenizer lacks. under: where the options stand, such
         as `index.`."""
@@ -112,57 +137,11 @@ class Bm25Options(Options):
             raise MissingDependency(adapter, "jieba", "chinese")
 
 
-def terms_of(options: Bm25Options) -> Callable[[str], list[str]]:
-    """The function that turns a text into its terms, in order, repeats kept."""
-    stop = _stopwords(options)
-    split = _splitter(options)
-    if options.tokenizer != "stem":
-        return lambda text: [term for term in split(text.lower()) if term not in stop]
-    import Stemmer
-
-    local = threading.local()  # a PyStemmer object can serve only one thread at a time
-
-    def terms(text: str) -> list[str]:
-        if not hasattr(local, "stem"):
-            local.stem = Stemmer.Stemmer(options.language).stemWords
-        stemmed: list[str] = local.stem([word for word in split(text.lower()) if word not in stop])
-        return stemmed
-
-    return terms
-
-
-def _splitter(options: Bm25Options) -> Callable[[str], list[str]]:
-    if options.tokenizer == "jieba":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its source holds escapes that current Python versions warn about
-            import jieba
-        jieba.setLogLevel(logging.WARNING)
-        cut = jieba.Tokenizer().lcut
-        word = re.compile(r"\w").search
-        return lambda text: [part for part in cut(text) if word(part)]
-    if options.tokenizer == "characters":
-        n = options.n
-        runs = re.compile(r"\w+").findall
-        return lambda text: [run[i : i + n] for run in runs(text) for i in range(max(1, len(run) - n + 1))]
-    if options.tokenizer == "code":
-        return _CODE.findall
-    return re.compile(r"(?u)\b\w\w+\b").findall  # bm25s.tokenize, token_pattern
-
-
-def _stopwords(options: Bm25Options) -> frozenset[str]:
-    chosen = options.stopwords
-    if chosen == "auto":
-        language = {"default": "english", "code": "english", "jieba": "chinese"}.get(
-            options.tokenizer, options.language
-        )
-        chosen = language if options.tokenizer != "characters" and language in STOPWORD_LANGUAGES else None
-    if chosen is None:
-        return frozenset()
-    if isinstance(chosen, str):
-        import bm25s.stopwords
-
-        chosen = getattr(bm25s.stopwords, f"STOPWORDS_{_LIST_NAMES.get(chosen, chosen.upper())}")
-    return frozenset(chosen)
+def terms_of(options: Bm25Options) -> Terms:
+    """What turns a text into its terms, in order, repeats kept."""
+    piece = options.terms_code()
+    made: Terms = getattr(bm25_terms, piece.class_name)(**piece.arguments)
+    return made
 
 
 def unmatched_before(documents: Iterable[str], queries: Sequence[str], options: Bm25Options) -> Unmatched:
@@ -185,13 +164,6 @@ def told(flags: Flags, queries: Sequence[str]) -> Unmatched:
     """The unmatched queries, with the tokenizers that would help them."""
     lost = [query for query, flag in zip(queries, flags, strict=True) if flag]
     return Unmatched(flags, advice(lost, _OFFERED, option="tokenizer"))
-
-
-class Match(NamedTuple):
-    """One query's scores for every document, float32 (n,), and the score of a document that holds no term of it."""
-
-    scores: Floats
-    none: float
 
 
 class Bm25Index:
@@ -227,17 +199,12 @@ class Bm25Index:
     @staticmethod
     def open(folder: Path, count: int, options: Bm25Options) -> Bm25Index:
         """The index of `count` documents in a folder, memory-mapped. Raises IndexMissing."""
-        import bm25s
-
         if not folder.exists():
             return Bm25Index(None, count, options)
         try:
-            engine = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+            engine = load_engine(folder)
         except (OSError, ValueError, KeyError) as error:
             raise IndexMissing(f"No complete index in {folder}: it has to be built again.") from error
-        # Slicing np.memmap costs microseconds each time; a plain view of the same pages does not.
-        for name in ("data", "indices", "indptr"):
-            engine.scores[name] = np.asarray(engine.scores[name])
         return Bm25Index(engine, count, options)
 
     @property
@@ -251,17 +218,10 @@ class Bm25Index:
 
     def unmatched(self, queries: Sequence[str]) -> Unmatched:
         """Which queries hold no term of the index."""
-        return told(np.array([self._numbers(query) is None for query in queries], np.bool_), queries)
-
-    def _numbers(self, query: str) -> Any:
-        """Numbers of the query's terms that the index knows, None where it knows none."""
-        return None if self._engine is None else self._engine.get_tokens_ids(self._terms(query)) or None
+        return told(
+            np.array([term_numbers(self._engine, self._terms, query) is None for query in queries], np.bool_), queries
+        )
 
     def match(self, query: str) -> Match | None:
         """The query's scores, None where the index knows none of its terms."""
-        if (tokens := self._numbers(query)) is None:
-            return None
-        # bm25l and bm25+ give every document a share for each term it lacks.
-        shares = self._engine.nonoccurrence_array
-        none = np.float32(0) if shares is None else shares[np.asarray(tokens)].sum(dtype=np.float32)
-        return Match(self._engine.get_scores_from_ids(tokens), float(none))
+        return match(self._engine, self._terms, query)

@@ -15,8 +15,7 @@ import json
 import re
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -203,27 +202,6 @@ def resolve_device(device: Device) -> str:
             f"torch finds no {device} device on this machine; it has {', '.join(['cpu', *have])}.", key="device"
         )
     return device
-
-
-def torch_dtype(dtype: Dtype) -> Any:
-    """The torch type of that name."""
-    import torch
-
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
-
-
-@contextmanager
-def silent_loading() -> Iterator[None]:
-    """Inside the context, transformers draws no progress bars on stderr while it reads weights."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def library_versions() -> dict[str, str]:

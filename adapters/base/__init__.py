@@ -30,7 +30,6 @@ from adapters.base.arrays import (
     vectors_of,
 )
 from adapters.base.code import CodePiece, CorpusFiles, NoCode, Value
-from adapters.base.comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
 from adapters.base.contacts import (
     Contact,
     asks_others,
@@ -70,7 +69,7 @@ from adapters.base.events import (
     Warned,
     event_as_dict,
 )
-from adapters.base.exact import ExactCorpus, ann_recall, exact_scores, exact_top_k, hit_threshold
+from adapters.base.exact import ann_recall, exact_scores, exact_top_k, hit_threshold
 from adapters.base.filters import Condition, Filter, column_of
 from adapters.base.id_order import id_order
 from adapters.base.index_names import index_name, is_index_name
@@ -97,6 +96,8 @@ from adapters.base.trainer import (
     TrainingStep,
 )
 from adapters.base.wording import listed
+from adapters.code.comparing import Comparison, NotComparable, Shape, all_times, comparable, shape_of, times_of
+from adapters.code.exact import ExactCorpus
 
 __all__ = [
     "EMPTY_ROW",

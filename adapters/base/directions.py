@@ -4,49 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import pyarrow as pa
 
-from adapters.base.arrays import Flags, Floats, check_vectors, vectors_of
+from adapters.base.arrays import check_vectors, vectors_of
 from adapters.base.errors import InvalidVectors
+from adapters.code.directions import all_ordinary, of_ordinary_length, without_direction
 
-# Squared lengths between these are far from the ends of float32, and sums and products of such vectors too.
-_SHORT, _LONG = np.float32(2.0**-80), np.float32(2.0**80)
-
-
-def without_direction(vectors: Floats) -> Flags:
-    """Which vectors (n, d) are zero and so have no direction, bool (n,): under cosine nothing is near them."""
-    flags: Flags = np.logical_not(vectors.any(axis=1))
-    return flags
-
-
-def all_ordinary(vectors: Floats) -> bool:
-    """Whether each of the vectors (n, d) has a direction, and a length whose square float32 can hold. Cheap for one
-    vector: a live search looks too."""
-    if len(vectors) == 1:
-        return bool(_SHORT <= np.vdot(vectors[0], vectors[0]) <= _LONG)
-    with np.errstate(over="ignore", under="ignore"):
-        squares = np.einsum("ij,ij->i", vectors, vectors)
-    return not len(squares) or bool(squares.min() >= _SHORT and squares.max() <= _LONG)
-
-
-def of_ordinary_length(vectors: Floats) -> Floats:
-    """Vectors (n, d) to be compared by cosine, whose squares float32 can hold.
-
-    A vector whose squares would vanish or overflow is scaled by a power of two, which keeps its direction. All others
-    are returned as they are, zero vectors included.
-    """
-    if all_ordinary(vectors):
-        return vectors
-    with np.errstate(over="ignore", under="ignore"):
-        squares = np.einsum("ij,ij->i", vectors, vectors)
-    odd = np.flatnonzero(~((squares >= _SHORT) & (squares <= _LONG)))
-    exponents = np.frexp(np.abs(vectors[odd]).max(axis=1))[1]  # 0 for a zero vector
-    if not exponents.any():
-        return vectors
-    scaled = vectors.copy()
-    scaled[odd] = np.ldexp(vectors[odd], -exponents[:, None])
-    return scaled
+__all__ = ["Counted", "all_ordinary", "of_ordinary_length", "without_direction"]
 
 
 class Counted(Iterator[pa.RecordBatch]):

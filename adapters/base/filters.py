@@ -13,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adapters.base.comparing import (
+from adapters.base.code import Value
+from adapters.base.errors import InvalidOptions
+from adapters.base.wording import listed
+from adapters.code.comparing import (
     Comparison,
     NotComparable,
     Operator,
@@ -24,8 +27,6 @@ from adapters.base.comparing import (
     passed,
     shown,
 )
-from adapters.base.errors import InvalidOptions
-from adapters.base.wording import listed
 
 _SEVERAL = ("in", "not_in")
 _DATE = "date"  # the key under which `as_dict` writes a date, so that it is not read back as a text
@@ -106,6 +107,17 @@ class Filter:
         for condition in self.conditions:
             result &= condition.mask(table.column(column_of(condition, table.column_names)))
         return result
+
+    def compiled(self, table: pa.Table) -> list[dict[str, Value]]:
+        """The conditions as `adapters.code.filtering.passing` takes them for a table of these columns. Raises
+        InvalidOptions as `mask` does."""
+        found: list[dict[str, Value]] = []
+        for condition in self.conditions:
+            name = column_of(condition, table.column_names)
+            asked = condition.over(table.column(name).type)
+            values: list[Value] = list(asked.values)
+            found.append({"column": name, "operator": asked.operator, "values": values, "as_time": asked.as_time})
+        return found
 
 
 def column_of(condition: Condition, names: list[str]) -> str:

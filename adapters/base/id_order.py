@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from adapters.base.arrays import Rows
+from adapters.code.index_rows import id_places
 
 
 def id_order(ids: Sequence[str] | pa.Array | pa.ChunkedArray) -> Rows:
@@ -16,7 +16,4 @@ def id_order(ids: Sequence[str] | pa.Array | pa.ChunkedArray) -> Rows:
     Bytes, because trec_eval compares ids with strcmp. Python compares strings by code point, which gives the same
     order: UTF-8 was made to keep it.
     """
-    names = ids if isinstance(ids, Sequence) else ids.to_pylist()
-    places = np.empty(len(names), np.int32)
-    places[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names), dtype=np.int32)
-    return places
+    return id_places(ids if isinstance(ids, Sequence) else ids.to_pylist())

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from adapters.base import (
     AdapterRejected,
+    CodePiece,
     Context,
     Encoded,
     Encoder,
@@ -24,7 +25,10 @@ from adapters.base import (
     Role,
     Similarity,
     TextRows,
+    Value,
 )
+from adapters.code.sentence_transformers_model import read_model, read_static_model, set_up, silent_loading
+from adapters.encoders._widths import hidden_size, pooled_width
 from adapters.inference import loading, working
 from adapters.lengths import Lengths
 from adapters.models import (
@@ -37,8 +41,6 @@ from adapters.models import (
     position_limit,
     resolve_device,
     safetensors_shape,
-    silent_loading,
-    torch_dtype,
 )
 
 # What models call the prompt of a role in config_sentence_transformers.json, first match wins.
@@ -183,6 +185,30 @@ class SentenceTransformersEncoder(Encoder):
         """The role, because models may route queries and documents differently, and the prompt's text."""
         return {"role": role, "prompt": self.prompt(role)}
 
+    def export(self, role: Role) -> CodePiece:
+        options, files = self.options, self._files
+        arguments: dict[str, Value] = {
+            "prompt": self.prompt(role),
+            "documents": role == "document",
+            "device": None if options.device == "auto" else options.device,
+            "dtype": options.dtype,
+            "normalize": options.normalize,
+            "max_length": options.max_length,
+            "truncate_dim": options.truncate_dim,
+            "trust_remote_code": options.trust_remote_code,
+        }
+        module, kind = "sentence_transformers_queries", "SentenceTransformersQueries"
+        if files.model2vec:
+            module, kind = "model2vec_queries", "Model2VecQueries"
+            arguments["unit_length"] = bool(files.config.get("normalize", True))
+        found: dict[str, Path] = {}
+        if files.model.commit is not None and not files.model2vec:
+            arguments |= {"model": files.model.repository, "revision": files.model.commit}
+        else:
+            found = {"model": files.model.fetch()}
+        needed = ("sentence-transformers", "transformers", "torch", "numpy")
+        return CodePiece(f"adapters.code.{module}", kind, arguments, requires=needed, files=found)
+
     def close(self) -> None:
         self._loaded = None
 
@@ -290,15 +316,15 @@ class _Files:
         """Length of a whole vector; None where no file tells."""
         if self.static and not self.modules:
             return self._static_width("")
-        width = _hidden_size(self.config) if not self.modules else None
+        width = hidden_size(self.config) if not self.modules else None
         for module in self.modules:
             kind, path = _kind(module), str(module.get("path", ""))
             if kind == "Transformer":
-                width = _hidden_size(self.config)
+                width = hidden_size(self.config)
             elif kind == "StaticEmbedding":
                 width = self._static_width(path)
             elif kind == "Pooling":
-                width = _pooled_width(self._module_json(path) or {})
+                width = pooled_width(self._module_json(path) or {})
             elif kind == "Dense":
                 width = (self._module_json(path) or {}).get("out_features")
             elif kind not in ("Normalize", "LayerNorm", "Dropout"):
@@ -375,20 +401,12 @@ class _Loaded:
 
 
 def _load(files: _Files, options: SentenceTransformersOptions) -> _Loaded:
-    from sentence_transformers.sentence_transformer.modules import Normalize
-
     folder = files.model.fetch()
-    dtype = torch_dtype(options.dtype)
     device = resolve_device(options.device)
     with loading(options.model, folder, device, options.dtype):
         with silent_loading():
             model = _read(files, folder, device, options)
-        model.to(dtype)  # static embeddings and dense heads do not follow model_kwargs
-    if options.normalize is False:
-        for position in reversed([i for i, module in enumerate(model) if isinstance(module, Normalize)]):
-            del model[position]
-    if options.max_length is not None:
-        model.max_seq_length = options.max_length
+        set_up(model, dtype=options.dtype, normalize=options.normalize, max_length=options.max_length)
     width = model.get_embedding_dimension()
     if files.dimension is not None and width is not None and not options.truncate_dim and width != files.dimension:
         raise AdapterRejected(
@@ -398,26 +416,16 @@ def _load(files: _Files, options: SentenceTransformersOptions) -> _Loaded:
 
 
 def _read(files: _Files, folder: Path, device: str, options: SentenceTransformersOptions) -> Any:
-    from sentence_transformers import SentenceTransformer
-
     if files.model2vec:
-        return SentenceTransformer(modules=_model2vec_modules(folder, files.config), device=device)
-    return SentenceTransformer(
-        str(folder),
+        return read_static_model(folder, device=device, normalize=bool(files.config.get("normalize", True)))
+    return read_model(
+        folder,
         device=device,
+        dtype=options.dtype,
+        revision=None,
         trust_remote_code=options.trust_remote_code,
-        # By default transformers takes the dtype that the weights were saved in.
-        model_kwargs={"dtype": torch_dtype(options.dtype)},
-        local_files_only=not options.trust_remote_code,  # trusted code may lie in another repository
+        local=not options.trust_remote_code,  # trusted code may lie in another repository
     )
-
-
-def _model2vec_modules(folder: Path, config: Mapping[str, Any]) -> list[Any]:
-    """The modules of a model2vec folder. StaticEmbedding.load reads its weights without the package model2vec."""
-    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
-
-    static = StaticEmbedding.load(str(folder), local_files_only=True)
-    return [static, Normalize()] if config.get("normalize", True) else [static]
 
 
 def _ends_in_separator(prompt: str) -> bool:
@@ -428,23 +436,3 @@ def _ends_in_separator(prompt: str) -> bool:
 
 def _kind(module: Mapping[str, Any]) -> str:
     return str(module["type"]).rpartition(".")[2]
-
-
-def _hidden_size(config: Mapping[str, Any]) -> int | None:
-    """Width of a transformer's hidden states under the names that architectures give it."""
-    for part in (config, config.get("text_config") or {}):
-        for key in ("hidden_size", "d_model", "dim", "n_embd"):
-            if isinstance(part.get(key), int):
-                return int(part[key])
-    return None
-
-
-def _pooled_width(config: Mapping[str, Any]) -> int | None:
-    """Width after pooling: several modes at once are concatenated."""
-    width = config.get("embedding_dimension", config.get("word_embedding_dimension"))
-    mode = config.get("pooling_mode")
-    if mode is not None:
-        modes = 1 if isinstance(mode, str) else len(mode)
-    else:
-        modes = sum(bool(value) for key, value in config.items() if key.startswith("pooling_mode_"))
-    return None if width is None else int(width) * max(1, modes)

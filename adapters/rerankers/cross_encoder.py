@@ -22,6 +22,7 @@ from adapters.base import (
     Scored,
     Value,
 )
+from adapters.code.sentence_transformers_model import silent_loading, torch_dtype_of
 from adapters.cross_encoders import architecture, is_cross_encoder, labels, transformer_config
 from adapters.inference import loading, working
 from adapters.lengths import Lengths
@@ -34,8 +35,6 @@ from adapters.models import (
     locate,
     position_limit,
     resolve_device,
-    silent_loading,
-    torch_dtype,
 )
 
 
@@ -163,7 +162,7 @@ class CrossEncoderReranker(Reranker):
 
         options = self.options
         folder = self._files.fetch()
-        dtype = torch_dtype(options.dtype)
+        dtype = torch_dtype_of(options.dtype)
         device = resolve_device(options.device)
         with loading(options.model, folder, device, options.dtype), silent_loading():
             model = CrossEncoder(

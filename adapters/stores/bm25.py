@@ -7,17 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from adapters._bm25 import Bm25Index, Bm25Options, unmatched_before
 from adapters.base import (
+    CodePiece,
     Consumes,
     EffectiveIndex,
     Filter,
-    Flags,
-    Floats,
     Hits,
     Identity,
     IndexRef,
@@ -30,6 +27,7 @@ from adapters.base import (
     Store,
     Unmatched,
 )
+from adapters.code.bm25_engine import best_matches
 from adapters.stores._rows import RowsFile, RowsWriter, folder_bytes
 
 _INDEX = "bm25s"
@@ -74,6 +72,16 @@ class Bm25Store(Store):
     def open(self, ref: IndexRef) -> Bm25Session:
         return Bm25Session(ref, self.index)
 
+    def export(self, ref: IndexRef, query: Any, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        terms = self.index.terms_code()
+        return CodePiece(
+            "adapters.code.bm25_search",
+            "Bm25Search",
+            {"terms": terms, "conditions": RowsFile(Path(ref.folder)).conditions(filter), "payload": payload},
+            requires=("numpy", "pyarrow", *terms.requires),
+            files={"folder": Path(ref.folder)},
+        )
+
     def describe(self, ref: IndexRef) -> EffectiveIndex:
         folder = Path(ref.folder)
         count = len(RowsFile(folder))
@@ -108,7 +116,7 @@ class Bm25Session(Session):
         for i, text in enumerate(queries.texts):
             match = self._index.match(text)
             if match is not None:
-                best = self._best(match.scores, match.none, limit, allowed)
+                best = best_matches(match, limit, self._id_order, allowed)
                 hits.rows[i, : len(best)] = self._rows.rows(best)
                 hits.scores[i, : len(best)] = match.scores[best]
                 if self.payload:
@@ -117,19 +125,6 @@ class Bm25Session(Session):
 
     def unmatched(self, texts: Sequence[str]) -> Unmatched | None:
         return self._index.unmatched(texts)
-
-    def _best(self, scores: Floats, none: float, limit: int, allowed: Flags | None) -> npt.NDArray[np.intp]:
-        """Positions of the best `limit` matching documents, ties by document id descending.
-
-        Equal BM25 scores are common (short documents with one matching word), so a cut at the limit that followed
-        another order than the measures' own would make recall depend on the limit.
-        """
-        matching = scores > none
-        found = np.flatnonzero(matching if allowed is None else matching & allowed)
-        if len(found) > limit:
-            kth = -np.partition(-scores[found], limit - 1)[limit - 1]
-            found = found[scores[found] >= kth]
-        return found[np.lexsort((-self._id_order[found], -scores[found]))[:limit]]
 
 
 def _texts(batches: Iterator[pa.RecordBatch], rows: RowsWriter) -> Iterator[str | None]:

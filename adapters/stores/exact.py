@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import (
+    CodePiece,
     EffectiveIndex,
     ExactCorpus,
     Filter,
@@ -82,6 +83,19 @@ class ExactStore(Store):
 
     def open(self, ref: IndexRef) -> ExactSession:
         return ExactSession(ref, self.held(ref))
+
+    def export(self, ref: IndexRef, query: Any, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        return CodePiece(
+            "adapters.code.exact_search",
+            "ExactSearch",
+            {
+                "similarity": str(ref.similarity),
+                "conditions": RowsFile(Path(ref.folder)).conditions(filter),
+                "payload": payload,
+            },
+            requires=("numpy", "pyarrow"),
+            files={"folder": Path(ref.folder)},
+        )
 
     def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
         held = self._unsaved[ref.folder] = self.held(ref)

@@ -17,10 +17,10 @@ from pydantic import Field, field_validator, model_validator
 from adapters.base import (
     EMPTY_SCORE,
     AdapterRejected,
+    CodePiece,
     Consumes,
     EffectiveIndex,
     Filter,
-    Flags,
     Floats,
     Hits,
     Identity,
@@ -38,6 +38,7 @@ from adapters.base import (
     Store,
     vectors_of,
 )
+from adapters.code.faiss_search import faiss_library, faiss_parameters, faiss_selector, of_unit_length
 from adapters.inference import first_line, lacks_memory
 from adapters.stores._quantizing import few_codes
 from adapters.stores._rows import RowsFile, RowsWriter, folder_bytes
@@ -181,7 +182,7 @@ class FaissStore(Store):
     def _build(
         self, batches: Iterator[pa.RecordBatch], place: Place, similarity: Similarity, dimension: int | None
     ) -> Mapping[str, Any]:
-        faiss = _faiss()
+        faiss = faiss_library()
         self.plan(0, dimension, similarity)
         parts = []
         with RowsWriter(place.folder) as rows:
@@ -200,7 +201,7 @@ class FaissStore(Store):
 
     def _empty(self, rows: int, dimension: int, similarity: Similarity) -> Any:
         """The index before its training. Raises NotIndexed where there is too little to train on."""
-        faiss = _faiss()
+        faiss = faiss_library()
 
         metric = faiss.METRIC_L2 if similarity is Similarity.L2 else faiss.METRIC_INNER_PRODUCT
         flat = faiss.IndexFlatL2 if similarity is Similarity.L2 else faiss.IndexFlatIP
@@ -237,6 +238,21 @@ class FaissStore(Store):
     def open(self, ref: IndexRef) -> FaissSession:
         return FaissSession(ref, self._load(ref), self.index.type)
 
+    def export(self, ref: IndexRef, query: Any, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        return CodePiece(
+            "adapters.code.faiss_search",
+            "FaissSearch",
+            {
+                "kind": self.index.type,
+                "similarity": str(ref.similarity),
+                "options": search_options(self.index.type, query),
+                "conditions": RowsFile(Path(ref.folder)).conditions(filter),
+                "payload": payload,
+            },
+            requires=("faiss-cpu", "numpy", "pyarrow"),
+            files={"folder": Path(ref.folder)},
+        )
+
     def _insert(self, ref: IndexRef, batch: pa.RecordBatch) -> None:
         """The trained centroids stay as they are. Searches wait until the rows are in."""
         loaded, vectors = self._load(ref), _prepared(vectors_of(batch), ref.similarity)
@@ -247,11 +263,11 @@ class FaissStore(Store):
 
     def _settle(self, ref: IndexRef) -> None:
         loaded = self._load(ref)
-        _faiss().write_index(loaded.index, str(Path(ref.folder) / _FILE))
+        faiss_library().write_index(loaded.index, str(Path(ref.folder) / _FILE))
         loaded.rows.save()
 
     def _load(self, ref: IndexRef) -> Loaded:
-        faiss = _faiss()
+        faiss = faiss_library()
 
         path = Path(ref.folder) / _FILE
         if not path.is_file():
@@ -347,26 +363,17 @@ class FaissSession(Session):
         vectors = _prepared(queries.vectors, self.ref.similarity)
         with self._loaded.gate.searching():
             index, rows = self._loaded.index, self._loaded.rows
-            selector = None if filter is None else _selector(rows.mask(filter))
+            selector = None if filter is None else faiss_selector(rows.mask(filter))
+            parameters = faiss_parameters(self._kind, search_options(self._kind, self.options), selector)
             k = min(limit, index.ntotal)
             with _working(f"search {self._kind} for {len(vectors):,} queries at limit {k}"):
-                scores, found = index.search(vectors, k, params=self._parameters(selector))
+                scores, found = index.search(vectors, k, params=parameters)
         if self.ref.similarity is Similarity.L2:
             scores = -scores
         hits = Hits.empty(len(queries), limit)
         hits.rows[:, :k] = rows.rows(found)
         hits.scores[:, :k] = np.where(found >= 0, scores, EMPTY_SCORE)
         return replace(hits, texts=rows.texts(found)) if self.payload else hits
-
-    def _parameters(self, selector: Any) -> Any:
-        faiss = _faiss()
-
-        given: dict[str, Any] = {} if selector is None else {"sel": selector}
-        if self._kind in _IVF:
-            return faiss.SearchParametersIVF(nprobe=self.options.nprobe or 1, **given)
-        if self._kind == "HNSW":
-            return faiss.SearchParametersHNSW(efSearch=self.options.ef_search or 16, **given)
-        return faiss.SearchParameters(**given) if given else None
 
 
 @contextmanager
@@ -383,29 +390,22 @@ def _working(what: str) -> Iterator[None]:
         raise AdapterRejected(f"faiss could not {what}: {first_line(error)}") from error
 
 
-def _faiss() -> Any:
-    """The package as an untyped object, because its type hints lack half of its contents."""
-    import faiss
-
-    return faiss
-
-
-def _selector(mask: Flags) -> Any:
-    faiss = _faiss()
-
-    return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+def search_options(kind: Kind, query: FaissQuery) -> dict[str, int]:
+    """The options of a search in an index of that kind, by faiss's names of its parameters."""
+    if kind in _IVF:
+        return {"nprobe": query.nprobe or 1}
+    return {"efSearch": query.ef_search or 16} if kind == "HNSW" else {}
 
 
 def _prepared(vectors: Floats, similarity: Similarity) -> Floats:
     """C-contiguous float32, of length 1 for cosine."""
     if similarity is not Similarity.COSINE:
         return np.ascontiguousarray(vectors, np.float32)
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    return np.ascontiguousarray(np.divide(vectors, norms, out=np.zeros(vectors.shape), where=norms > 0), np.float32)
+    return of_unit_length(vectors)
 
 
 def _kind(index: Any) -> Kind:
-    faiss = _faiss()
+    faiss = faiss_library()
 
     kinds: Mapping[Any, Kind] = {
         faiss.IndexIVFPQ: "IVF_PQ",

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from adapters.base import InvalidOptions
+from adapters.code.sentence_transformers_model import silent_loading
 from adapters.cross_encoders import is_cross_encoder, labels, transformer_config, transformer_path
 from adapters.inference import loading
-from adapters.models import Model, check_remote_code, check_weights, position_limit, silent_loading
+from adapters.models import Model, check_remote_code, check_weights, position_limit
 
 Head: TypeAlias = Literal["classifier", "mean"]
 
