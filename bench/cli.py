@@ -35,6 +35,7 @@ from bench.commands.encode import encode
 from bench.commands.mining import export_training, mine
 from bench.commands.models import app as models_app
 from bench.commands.queries import queries
+from bench.commands.retriever import retriever, verify_retriever
 from bench.commands.train import train
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
@@ -323,6 +324,8 @@ def new_adapter(
 
 app.command()(compare)
 app.command()(mine)
+app.command()(retriever)
+app.command("verify-retriever")(verify_retriever)
 app.command("export-training")(export_training)
 
 

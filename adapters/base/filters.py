@@ -109,7 +109,7 @@ class Filter:
         return result
 
     def compiled(self, table: pa.Table) -> list[dict[str, Value]]:
-        """The conditions as `adapters.code.filtering.passing` takes them for a table of these columns. Raises
+        """The conditions as `adapters.code.filtering` takes them for a table of these columns. Raises
         InvalidOptions as `mask` does."""
         found: list[dict[str, Value]] = []
         for condition in self.conditions:

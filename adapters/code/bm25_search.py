@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,6 @@ import pyarrow as pa
 from adapters.code.bm25_engine import best_matches, load_engine, match
 from adapters.code.bm25_terms import Terms
 from adapters.code.contract import Hit, RetrieverError, SearchEngine
-from adapters.code.filtering import passing
 from adapters.code.index_rows import IndexRows, id_places, read_index_table
 
 
@@ -31,7 +30,7 @@ class Bm25Search(SearchEngine):
     """Finds documents that hold a term of the query.
 
     folder: rows.arrow, and the library's own files in bm25s. terms: turns a query into terms as it did the documents.
-    conditions: what documents must pass. payload: whether hits carry texts.
+    allowed: tells which documents pass a filter; None for all. payload: whether hits carry texts.
     """
 
     def __init__(
@@ -39,12 +38,12 @@ class Bm25Search(SearchEngine):
         *,
         folder: Path,
         terms: Terms,
-        conditions: Sequence[Mapping[str, Any]] = (),
+        allowed: Callable[[pa.Table], npt.NDArray[np.bool_]] | None = None,
         payload: bool = False,
     ) -> None:
         self._folder = folder
         self._terms = terms
-        self._conditions = conditions
+        self._allowed = allowed
         self._payload = payload
         self._lock = threading.Lock()
         self._opened: _Bm25Index | None = None
@@ -75,7 +74,7 @@ class Bm25Search(SearchEngine):
             raise RetrieverError(
                 f"There is no whole index in {self._folder}: run the experiment again, and write the retriever again."
             ) from error
-        allowed = passing(rows.table, self._conditions) if self._conditions else None
+        allowed = None if self._allowed is None else self._allowed(rows.table)
         return _Bm25Index(engine, rows, id_places(rows.table.column("id").to_pylist()), allowed)
 
     def close(self) -> None:

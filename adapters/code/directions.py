@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 # Squared lengths between these are far from the ends of float32, and sums and products of such vectors too.
-_SHORT, _LONG = np.float32(2.0**-80), np.float32(2.0**80)
+_SHORT = np.float32(2.0**-80)
+_LONG = np.float32(2.0**80)
 
 
 def without_direction(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from adapters.code.contract import Hit, RetrieverError, SearchEngine
 from adapters.code.exact import ExactCorpus
-from adapters.code.filtering import passing
 from adapters.code.index_rows import IndexRows, read_index_table
 
 
@@ -28,8 +27,8 @@ class _ExactIndex(NamedTuple):
 class ExactSearch(SearchEngine):
     """Compares a query with every document.
 
-    folder: vectors.npy and rows.arrow. similarity: cosine, dot or l2. conditions: what documents must pass. payload:
-    whether hits carry texts.
+    folder: vectors.npy and rows.arrow. similarity: cosine, dot or l2. allowed: tells which documents pass a filter;
+    None for all. payload: whether hits carry texts.
     """
 
     def __init__(
@@ -37,12 +36,12 @@ class ExactSearch(SearchEngine):
         *,
         folder: Path,
         similarity: str,
-        conditions: Sequence[Mapping[str, Any]] = (),
+        allowed: Callable[[pa.Table], npt.NDArray[np.bool_]] | None = None,
         payload: bool = False,
     ) -> None:
         self._folder = folder
         self._similarity = similarity
-        self._conditions = conditions
+        self._allowed = allowed
         self._payload = payload
         self._lock = threading.Lock()
         self._opened: _ExactIndex | None = None
@@ -75,8 +74,8 @@ class ExactSearch(SearchEngine):
                 f"There is no whole index in {self._folder}: run the experiment again, and write the retriever again."
             ) from error
         positions = np.arange(len(vectors), dtype=np.intp)
-        if self._conditions:
-            positions = np.flatnonzero(passing(rows.table, self._conditions))
+        if self._allowed is not None:
+            positions = np.flatnonzero(self._allowed(rows.table))
             vectors = vectors[positions]
         return _ExactIndex(rows, ExactCorpus(vectors, self._similarity), positions)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adapters.code.contract import Hit, RetrieverError, SearchEngine
-from adapters.code.filtering import passing
 from adapters.code.index_rows import IndexRows, read_index_table
 
 
@@ -55,8 +54,8 @@ class FaissSearch(SearchEngine):
     """Searches by vector.
 
     folder: index.faiss and rows.arrow. kind: FLAT, IVF_FLAT, IVF_PQ or HNSW. options: nprobe of IVF, efSearch of HNSW.
-    similarity: cosine, which is the inner product of vectors of length 1, dot or l2. conditions: what documents must
-    pass. payload: whether hits carry texts.
+    similarity: cosine, which is the inner product of vectors of length 1, dot or l2. allowed: tells which documents
+    pass a filter; None for all. payload: whether hits carry texts.
     """
 
     def __init__(
@@ -66,14 +65,14 @@ class FaissSearch(SearchEngine):
         kind: str,
         similarity: str,
         options: Mapping[str, int],
-        conditions: Sequence[Mapping[str, Any]] = (),
+        allowed: Callable[[pa.Table], npt.NDArray[np.bool_]] | None = None,
         payload: bool = False,
     ) -> None:
         self._folder = folder
         self._kind = kind
         self._similarity = similarity
         self._options = options
-        self._conditions = conditions
+        self._allowed = allowed
         self._payload = payload
         self._lock = threading.Lock()
         self._opened: _FaissIndex | None = None
@@ -110,7 +109,7 @@ class FaissSearch(SearchEngine):
             raise RetrieverError(
                 f"There is no whole index in {self._folder}: run the experiment again, and write the retriever again."
             ) from error
-        selector = faiss_selector(passing(rows.table, self._conditions)) if self._conditions else None
+        selector = None if self._allowed is None else faiss_selector(self._allowed(rows.table))
         return _FaissIndex(index, rows, selector)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy.typing as npt
 import pyarrow as pa
 
-from adapters.base import Filter, Flags, IndexMissing, Rows, Value, id_order
+from adapters.base import CodePiece, Filter, Flags, IndexMissing, Rows, id_order
 from adapters.code.index_rows import ROWS_FILE, TEXT_COLUMN, IndexRows, read_index_table
 
 
@@ -78,9 +78,11 @@ class RowsFile(IndexRows):
         """The texts at these positions, (n, limit), as far as they are not -1."""
         return [self.texts_at(line) for line in positions]
 
-    def conditions(self, filter: Filter | None) -> list[dict[str, Value]]:
-        """A filter as `adapters.code.filtering` takes it, for these columns."""
-        return [] if filter is None else filter.compiled(self.table)
+    def filtering(self, filter: Filter | None) -> CodePiece | None:
+        """The code of a filter over these columns; None without one."""
+        if filter is None:
+            return None
+        return CodePiece("adapters.code.filtering", "Conditions", {"conditions": filter.compiled(self.table)})
 
 
 def _read(folder: Path) -> pa.Table:

@@ -77,7 +77,7 @@ class Bm25Store(Store):
         return CodePiece(
             "adapters.code.bm25_search",
             "Bm25Search",
-            {"terms": terms, "conditions": RowsFile(Path(ref.folder)).conditions(filter), "payload": payload},
+            {"terms": terms, "allowed": RowsFile(Path(ref.folder)).filtering(filter), "payload": payload},
             requires=("numpy", "pyarrow", *terms.requires),
             files={"folder": Path(ref.folder)},
         )

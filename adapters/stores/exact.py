@@ -90,7 +90,7 @@ class ExactStore(Store):
             "ExactSearch",
             {
                 "similarity": str(ref.similarity),
-                "conditions": RowsFile(Path(ref.folder)).conditions(filter),
+                "allowed": RowsFile(Path(ref.folder)).filtering(filter),
                 "payload": payload,
             },
             requires=("numpy", "pyarrow"),

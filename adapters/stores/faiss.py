@@ -246,7 +246,7 @@ class FaissStore(Store):
                 "kind": self.index.type,
                 "similarity": str(ref.similarity),
                 "options": search_options(self.index.type, query),
-                "conditions": RowsFile(Path(ref.folder)).conditions(filter),
+                "allowed": RowsFile(Path(ref.folder)).filtering(filter),
                 "payload": payload,
             },
             requires=("faiss-cpu", "numpy", "pyarrow"),

@@ -8,6 +8,8 @@
     <cache>/datasets/                        parsed collections
     <cache>/models/<key>/                    trained models; provenance.json holds the digests of their files
     <cache>/negatives/<key>.parquet          mined negatives as n-tuples; <key>.json has the report and makes it whole
+    <cache>/retrievers/<key>/                what written retrievers open beside indexes and models: documents, vectors
+    <cache>/environments/<key>/              virtual environments in which retrievers were checked
 
 A file appears whole (written, synced, renamed) or not at all, carries a checksum, and is computed anew when the
 checksum does not match. One run at a time uses a cache.

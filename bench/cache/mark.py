@@ -24,7 +24,7 @@ _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 _OURS = b"# A cache of retrieval-bench. `bench clean` deletes what it holds."
 
 _PARTS = ("vectors", "scores", "candidates", "timings")
-PARTS = (*_PARTS, "datasets", "indexes", "models", "negatives")
+PARTS = (*_PARTS, "datasets", "indexes", "models", "negatives", "retrievers", "environments")
 """The folders that a cache consists of; nothing else in it is touched."""
 
 _KEY = "[0-9a-f]{32}"
@@ -33,7 +33,11 @@ _TABLES = re.compile(rf"{_KEY}|\.{_KEY}-\w+")
 _INDEX = re.compile(_KEY)
 _MODEL = re.compile(rf"{_KEY}(\.checkpoints)?|\.{_KEY}-\w+|trainings(\.damaged-\w+)?\.csv|tensorboard|{drafts.FILE}")
 _MINED = re.compile(rf"{_KEY}\.(parquet|json)|{drafts.FILE}")
-_NAMES = {"datasets": _TABLES, "indexes": _INDEX, "models": _MODEL, "negatives": _MINED}
+_RETRIEVER = re.compile(rf"{_KEY}|{drafts.FILE}")
+_NAMES = {
+    "datasets": _TABLES, "indexes": _INDEX, "models": _MODEL, "negatives": _MINED, "retrievers": _RETRIEVER,
+    "environments": _RETRIEVER,
+}  # fmt: skip
 _RECORDS = {"datasets": ("manifest.json",), "indexes": ("ref.json", "begun.json"), "models": ("provenance.json",)}
 _SCRATCH = re.compile(rf"{re.escape(SCRATCH)}\w+")
 _BESIDE = (".lock", ".DS_Store", "lost+found")  # the last two are the system's

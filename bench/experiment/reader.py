@@ -5,6 +5,7 @@ Nothing here touches data, models or servers: what needs them is checked by the 
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections import Counter
@@ -62,6 +63,13 @@ def load_experiment(
     found = override(raw, overrides, (working_directory or Path.cwd()).resolve())
     faults = Faults(file, base, found, one_load=isinstance(raw.get("latency"), dict))
     return _Reader(faults, addresses_given(overrides), Restriction(base.resolve()) if restricted else None).read(raw)
+
+
+def experiment_of(values: Mapping[str, Any], base: Path, file: str) -> Experiment:
+    """The experiment that a result holds. base: where its relative paths start. file: what faults name. Raises
+    ConfigFaults, as where an adapter is not installed here."""
+    raw = copy.deepcopy(dict(values))
+    return _Reader(Faults(file, base, [], one_load=isinstance(raw.get("latency"), dict)), frozenset(), None).read(raw)
 
 
 def _base(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Values as Python source. Whatever a text holds, it stays a text: nothing can break out of a literal or a docstring."""
+"""Values as Python source. Whatever a text holds, it stays a text: nothing breaks out of a literal or a docstring."""
 
 from __future__ import annotations
 

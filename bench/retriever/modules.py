@@ -90,7 +90,7 @@ class _Collection:
                 final = renamed.get(name, name)
                 definitions[final] = _with_names(loaded, node, renamed)
                 names[module, name] = final
-        imports = {name: found for name, found in sorted(self._imports.items())}
+        imports = dict(sorted(self._imports.items()))
         return Source(imports, list(definitions.values()), names, frozenset((*definitions, *imports)))
 
     def _in_order(self) -> list[str]:
@@ -132,7 +132,9 @@ class _Collection:
             self._need(bound.module, bound.attribute)
             return
         if bound.module.partition(".")[0] in _PROJECT:
-            raise RetrieverRefused(f"{module} imports {bound.module}: a piece needs nothing of this project but {CODE}.")
+            raise RetrieverRefused(
+                f"{module} imports {bound.module}: a piece needs nothing of this project but {CODE}."
+            )
         if self._imports.setdefault(name, bound) != bound:
             raise RetrieverRefused(
                 f"{module} calls {_told(bound)} {name}, which another piece calls {_told(self._imports[name])}."
@@ -178,7 +180,7 @@ def _defined(node: ast.stmt) -> Iterator[str]:
     if isinstance(node, _DEFINITIONS):
         yield node.name
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    yield from (target.id for target in targets if isinstance(target, ast.Name))
+    yield from (each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
 
 
 def _names_in(node: ast.AST) -> list[str]:

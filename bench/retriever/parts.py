@@ -10,7 +10,6 @@ from typing import TypeAlias
 import numpy as np
 
 from adapters.base import AdapterError, CodePiece, CorpusFiles, IndexRef, NoCode
-from bench.cache.artifacts import Cache
 from bench.cache.index_files import damaged_files
 from bench.cache.index_records import kept_record
 from bench.experiment.parts import Fused, Node, RunFile, Searched, System, plain_name
@@ -20,7 +19,8 @@ from bench.retriever.refusal import RetrieverRefused
 
 @dataclass(frozen=True, slots=True)
 class SearchPart:
-    """A search. undirected: rows whose vector has no direction, which it leaves out."""
+    """A search. undirected: rows whose vector has no direction, which it leaves out. rebuilt: whether its index was
+    built again since the measurement, and building twice does not give the same."""
 
     name: str
     store: str
@@ -28,7 +28,7 @@ class SearchPart:
     encoder: CodePiece | None
     similarity: str | None
     undirected: tuple[int, ...]
-    reproducible: bool
+    rebuilt: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +98,14 @@ def _with_nested(piece: CodePiece) -> Iterator[CodePiece]:
 @dataclass(frozen=True, slots=True)
 class Collecting:
     """Collects the pieces of a system of a prepared pipeline. documents: the table of documents. folder: makes an empty
-    folder of that name for what a reranker writes. again: how the experiment is run again."""
+    folder of that name for what a reranker writes. again: how the experiment is run again. built_at: when the measured
+    index of each system was built."""
 
     pipeline: Pipeline
     documents: Path
     folder: Callable[[str], Path]
     again: str
+    built_at: Mapping[str, str]
     _memo: dict[tuple[str, str], CodePiece] = field(default_factory=dict)
 
     def collect(self, system: System) -> StagePart:
@@ -113,7 +115,9 @@ class Collecting:
         except NoCode as error:
             raise RetrieverRefused(f"{system.name}: {error}") from error
         except AdapterError as error:
-            raise RetrieverRefused(f"{system.name}: {error} If it has changed since, run it again: {self.again}") from error
+            raise RetrieverRefused(
+                f"{system.name}: {error} If it has changed since, run it again: {self.again}"
+            ) from error
 
     def _part(self, node: Node) -> StagePart:
         system = node.system
@@ -125,9 +129,7 @@ class Collecting:
                 )
             case Fused() as fused:
                 legs = tuple(self._part(leg) for leg in node.legs)
-                source: StagePart = FusionPart(
-                    system.name, legs, fused.weights, fused.by, fused.rrf_k, system.depth
-                )
+                source: StagePart = FusionPart(system.name, legs, fused.weights, fused.by, fused.rrf_k, system.depth)
             case Searched() as searched:
                 source = self._search(system, searched)
         if system.reranker is None:
@@ -147,8 +149,14 @@ class Collecting:
             encoder=None if encoder is None else self._encoder(encoder),
             similarity=None if encoder is None else str(ref.similarity),
             undirected=() if "text" in needs else ref.undirected,
-            reproducible=store.reproducible,
+            rebuilt=not store.reproducible and self._built_again(system, searched),
         )
+
+    def _built_again(self, system: System, searched: Searched) -> bool:
+        record = self.pipeline.cache.index_ref(self.pipeline.indexes.key(searched)) or {}
+        measured = self.built_at.get(system.name)
+        # What the result says is of the first build.
+        return searched.build == 0 and measured is not None and record.get("built_at") != measured
 
     def _encoder(self, name: str) -> CodePiece:
         key = ("encoder", name)
@@ -195,10 +203,3 @@ class Collecting:
                 similarity=str(vectors.similarity),
             )
         return RerankingPart(system.name, source, reranker.export(corpus), system.depth, tuple(unscorable))
-
-
-def cache_of(folder: Path) -> Cache:
-    """The cache in a folder, which must be there. Raises RetrieverRefused."""
-    if not folder.is_dir():
-        raise RetrieverRefused(f"There is no cache {folder}, where the index of a measured system lies. Name it: --cache DIR")
-    return Cache(folder)

@@ -1,0 +1,119 @@
+"""The commands that write a retriever and prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands.asking import refuse, refusing, resumable
+from bench.commands.command_line import CacheOption, cache_folder, given_path
+from bench.messages.terminal import say, show
+
+if TYPE_CHECKING:
+    from bench.results.model import Result
+
+Folder = Annotated[Path, typer.Argument(metavar="RESULT", parser=given_path, help="A result folder.")]
+SystemOption = Annotated[
+    str | None,
+    typer.Option("--system", metavar="NAME", help="Which system [default: the one that the result proposes]."),
+]
+
+
+def retriever(
+    folder: Folder,
+    system: SystemOption = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", parser=given_path, help="Where to write.")
+    ] = Path("retriever.py"),
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            parser=given_path,
+            help="Copy index, models and documents into this folder, to take along with the file.",
+        ),
+    ] = None,
+    class_name: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Name of the class [default: after the system].")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    cache: CacheOption = None,
+) -> None:
+    """Write a measured system as one Python file with a LangChain retriever, which needs nothing of this program."""
+    from bench.progress import Progress
+    from bench.retriever.writing import Wish, proposed_system, write_retriever
+
+    with refusing(), telling_refusals():
+        result, place = read(folder, cache)
+        if system is None:
+            system, why = proposed_system(result, folder)
+            say(f"The system {system}: {why}. Take another: --system NAME")
+        with Progress(enabled=True) as progress:
+            done = write_retriever(result, Wish(folder, system, output, place, data, class_name, force), progress)
+    for path in done.opens:
+        say(f"It opens {path}" + ("" if data is not None else ", which `bench clean` deletes; --data DIR copies it."))
+    if done.keys:
+        say(f"It reads keys from the environment: {', '.join(done.keys)}")
+    show(f"{done.path}: class {done.class_name}\n")
+    show(f"bench verify-retriever {done.path}\n")
+
+
+def verify_retriever(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", parser=given_path, help="A file that `bench retriever` wrote.")
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--result", metavar="RESULT", parser=given_path, help="Result folder [default: the file names it]."
+        ),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", metavar="NAME", help="Which system [default: the file names it].")
+    ] = None,
+    queries: Annotated[
+        int | None, typer.Option("--queries", metavar="N", min=1, help="Ask only so many queries [default: all].")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run it in a new environment made from its header, which is then kept.")
+    ] = False,
+    cache: CacheOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Prove that a retriever's file, without this program, finds what was measured."""
+    from bench.progress import Progress
+    from bench.retriever.verifying import verify
+
+    with refusing(), resumable(), telling_refusals(), Progress(enabled=not quiet) as progress:
+        told = verify(file, folder, system, queries, fresh=fresh, emit=progress, read=lambda place: read(place, cache))
+    show(f"{told.text}\n")
+    if not told.proof.holds:
+        raise typer.Exit(1)
+
+
+def read(folder: Path, cache: Path | None) -> tuple[Result, Path]:
+    """A result, and the cache that it was run with. Raises ResultUnreadable."""
+    from bench.results.model import read_result
+
+    result = read_result(folder)
+    setting = result.experiment.get("cache")
+    base = Path(result.provenance.base or folder)
+    return result, cache_folder(cache, setting if isinstance(setting, str) else None, base)
+
+
+@contextmanager
+def telling_refusals() -> Iterator[None]:
+    """What stands against a retriever stops a command with exit status 2."""
+    from adapters.base import AdapterError
+    from bench.results.model import ResultUnreadable
+    from bench.retriever.refusal import RetrieverRefused
+
+    try:
+        yield
+    except (RetrieverRefused, ResultUnreadable, AdapterError) as error:
+        refuse([str(error)])

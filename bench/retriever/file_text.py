@@ -1,0 +1,250 @@
+"""The text of a retriever's file: header, docstring, the source of its pieces, and the class."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapters.base import CodePiece
+from bench.retriever.literals import in_docstring, literal
+from bench.retriever.modules import Import, Source, Wanted, source_of
+from bench.retriever.parts import FusionPart, RerankingPart, SearchPart, StagePart, nested, pieces_in
+from bench.retriever.refusal import RetrieverRefused
+
+PIPELINE = "adapters.code.pipeline"
+_OWN: tuple[Wanted, ...] = (
+    ("adapters.code.langchain_retriever", "MeasuredRetriever"),
+    (PIPELINE, "Pipeline"),
+    ("adapters.code.documents", "Documents"),
+)
+_STAGES = {SearchPart: "Search", FusionPart: "Fusion", RerankingPart: "Reranking"}
+_PATH = Import("pathlib", "Path")
+_ALWAYS = {"Path": _PATH, "Field": Import("pydantic", "Field"), "ClassVar": Import("typing", "ClassVar")}
+_CONSTANTS = ("RESULT", "SYSTEM", "EXACT", "_HERE")
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the file says of itself. title: one line. paragraphs: of the docstring, each a list of lines, in which
+    foreign text went through `in_docstring`. providers: of the store, the encoder, and the encoder's model. exact:
+    whether it finds the same as was measured, short of rounding."""
+
+    result: str
+    system: str
+    title: str
+    paragraphs: Sequence[Sequence[str]]
+    providers: Mapping[str, str | None]
+    requires: Mapping[str, str]
+    python: str
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table of documents. path: as an expression."""
+
+    path: str
+    rows: int
+    fingerprint: str
+
+
+def file_text(
+    part: StagePart, told: Told, table: Table, *, class_name: str, k: int, place: Callable[[Path], str]
+) -> str:
+    """The file, formatted. place: the expression of where a piece's file lies. Raises RetrieverRefused where the class
+    cannot have that name, and for pieces of another form than they have."""
+    pieces = list(pieces_in(part))
+    wanted = [*_OWN, *((PIPELINE, name) for name in _stages(part)), *((p.module, p.class_name) for p in pieces)]
+    source = source_of(list(dict.fromkeys(wanted)))
+    _check_class_name(class_name, source)
+    body = [
+        _header(told),
+        _docstring(told),
+        "from __future__ import annotations",
+        "\n".join(_import_line(name, found) for name, found in {**source.imports, **_always(source)}.items()),
+        f"__all__ = [{literal(class_name)}]",
+        f"RESULT = {literal(told.result)}\nSYSTEM = {literal(told.system)}\nEXACT = {literal(told.exact)}",
+        "_HERE = Path(__file__).resolve().parent",
+        *source.definitions,
+        _Class(source, table, place).text(part, told, class_name, k),
+    ]
+    return formatted("\n\n".join(body) + "\n")
+
+
+def _stages(part: StagePart) -> set[str]:
+    found = {_STAGES[type(part)]}
+    for leg in part.legs if isinstance(part, FusionPart) else [part.source] if isinstance(part, RerankingPart) else []:
+        found |= _stages(leg)
+    return found
+
+
+def _always(source: Source) -> dict[str, Import]:
+    for name, bound in _ALWAYS.items():
+        if source.imports.get(name, bound) != bound or (name in source.taken and name not in source.imports):
+            raise RetrieverRefused(f"A piece defines {name}, which every retriever imports. Its author must rename it.")
+    return _ALWAYS
+
+
+def _check_class_name(name: str, source: Source) -> None:
+    if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name) or name.startswith("_"):
+        raise RetrieverRefused(f"{name!r} cannot be the name of a class. Take letters and digits: --class MyRetriever")
+    if name in source.taken or name in _ALWAYS or name in _CONSTANTS:
+        raise RetrieverRefused(f"{name} is a name that the file uses itself. Take another: --class My{name}")
+
+
+def _header(told: Told) -> str:
+    """Inline script metadata (PEP 723), and what type checkers must know of packages without types."""
+    lines = ["/// script", f"requires-python = {json.dumps(told.python)}", "dependencies = ["]
+    lines += [f"    {json.dumps(requirement(name, version))}," for name, version in sorted(told.requires.items())]
+    lines += ["]", "///"]
+    return "\n".join(f"# {line}" for line in lines) + '\n# mypy: disable-error-code="import-untyped, import-not-found"'
+
+
+def requirement(name: str, version: str) -> str:
+    """A pinned requirement. Raises RetrieverRefused for what is no name or version."""
+    public = version.partition("+")[0]  # a build for one accelerator is not on the package index
+    if not _DISTRIBUTION.fullmatch(name) or not _VERSION.fullmatch(public):
+        raise RetrieverRefused(f"{name!r} {version!r}: is no package with a version that a file could ask for.")
+    return f"{name}=={public}"
+
+
+def _docstring(told: Told) -> str:
+    parts = [in_docstring(told.title), *("\n".join(lines) for lines in told.paragraphs)]
+    return '"""' + "\n\n".join(parts) + '\n"""'
+
+
+def _import_line(name: str, bound: Import) -> str:
+    if bound.attribute is None:
+        return f"import {bound.module}" + ("" if name == bound.module else f" as {name}")
+    return f"from {bound.module} import {bound.attribute}" + ("" if name == bound.attribute else f" as {name}")
+
+
+@dataclass(slots=True)
+class _Class:
+    """Writes the class. place: where a piece's file lies, as an expression."""
+
+    source: Source
+    table: Table
+    place: Callable[[Path], str]
+    lines: list[str] = field(default_factory=list)
+    made: list[tuple[CodePiece, str]] = field(default_factory=list)
+    variables: set[str] = field(default_factory=lambda: {"self", "documents"})
+
+    def text(self, part: StagePart, told: Told, class_name: str, k: int) -> str:
+        table = self.table
+        documents = self._name("adapters.code.documents", "Documents")
+        numbers = f"rows={literal(table.rows)}, fingerprint={literal(table.fingerprint)}"
+        self.lines.append(f"documents = {documents}({table.path}, {numbers})")
+        top = self._stage(part)
+        pipeline = self._name(PIPELINE, "Pipeline")
+        self.lines.append(f"return {pipeline}({top}, documents, limit={literal(k)})")
+        providers = [
+            f"    {name}: ClassVar[str | None] = {literal(value)}"
+            for name, value in told.providers.items()
+            if value is not None
+        ]
+        head = [
+            f"class {class_name}({self._name('adapters.code.langchain_retriever', 'MeasuredRetriever')}):",
+            f'    """{in_docstring(told.title)}"""',
+            "",
+            f'    k: int = Field(default={literal(k)}, ge=1, description="How many documents a call returns.")',
+            *(["", *providers] if providers else []),
+            "",
+            f"    def _make(self) -> {pipeline}:",
+        ]
+        return "\n".join([*head, *(f"        {line}" for line in self.lines)])
+
+    def _stage(self, part: StagePart) -> str:
+        """Make a stage; the variable that holds it."""
+        stage = self._name(PIPELINE, _STAGES[type(part)])
+        match part:
+            case SearchPart():
+                arguments = [self._piece(part.engine, f"{part.store}_index"), "documents"]
+                if part.encoder is not None:
+                    arguments += [f"encoder={self._piece(part.encoder, 'encoder')}"]
+                    arguments += [f"similarity={literal(part.similarity)}"]
+                if part.undirected:
+                    arguments += [f"undirected={literal(part.undirected)}"]
+            case FusionPart():
+                legs = ", ".join(self._stage(leg) for leg in part.legs)
+                arguments = [f"[{legs}]", f"weights={literal(part.weights)}", f"by={literal(part.by)}"]
+                arguments += [f"constant={literal(part.constant)}"] if part.by == "rrf" else []
+                arguments += [f"depth={literal(part.depth)}"]
+            case RerankingPart():
+                source = self._stage(part.source)
+                arguments = [source, self._piece(part.scorer, "scorer"), "documents", f"depth={literal(part.depth)}"]
+                if part.unscorable:
+                    arguments += [f"unscorable={literal(part.unscorable)}"]
+        variable = self._variable(_STAGES[type(part)].lower())
+        self.lines.append(f"{variable} = {stage}({', '.join(arguments)})")
+        return variable
+
+    def _piece(self, piece: CodePiece, what: str) -> str:
+        """Make a piece, once however often it is asked for; the variable that holds it."""
+        for known, variable in self.made:
+            if known == piece:
+                return variable
+        arguments: list[str] = []
+        inner = {id(each): self._piece(each, "part") for each in nested(piece)}
+        for name, value in piece.arguments.items():
+            written = inner[id(value)] if isinstance(value, CodePiece) else literal(value)
+            arguments.append(f"{_argument(name, piece)}={written}")
+        arguments += [f"{_argument(name, piece)}={self.place(path)}" for name, path in piece.files.items()]
+        variable = self._variable(what)
+        self.lines.append(f"{variable} = {self._name(piece.module, piece.class_name)}({', '.join(arguments)})")
+        self.made.append((piece, variable))
+        return variable
+
+    def _name(self, module: str, name: str) -> str:
+        return self.source.names[module, name]
+
+    def _variable(self, what: str) -> str:
+        stem = re.sub(r"\W", "_", what, flags=re.ASCII).lower()
+        name, number = stem, 1
+        while name in self.variables or name in self.source.taken or not name.isidentifier() or keyword.iskeyword(name):
+            number += 1
+            name = f"{stem if stem.isidentifier() else 'part'}_{number}"
+        self.variables.add(name)
+        return name
+
+
+def _argument(name: str, piece: CodePiece) -> str:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise RetrieverRefused(f"{piece.class_name} of {piece.module} cannot have an argument called {name!r}.")
+    return name
+
+
+def formatted(text: str) -> str:
+    """Source with its imports sorted and its layout as `ruff format` has it. Raises RetrieverRefused for source with
+    faults: a piece whose module is not of the form that pieces have."""
+    text = _ruff(text, "check", "--fix-only", "--select", "I")
+    text = _ruff(text, "format")
+    _ruff(text, "check")
+    return text
+
+
+def _ruff(text: str, *arguments: str) -> str:
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        *arguments,
+        "--isolated",
+        "--quiet",
+        "--stdin-filename",
+        "retriever.py",
+        "-",
+    ]
+    done = subprocess.run(command, input=text.encode("utf-8"), capture_output=True, check=False)
+    if done.returncode:
+        said = (done.stdout if arguments == ("check",) else b"") + done.stderr
+        raise RetrieverRefused(f"The pieces do not make a sound file: {said.decode('utf-8', 'replace').strip()}")
+    return done.stdout.decode("utf-8")
