@@ -42,10 +42,15 @@ ROOMS: dict[str, set[str]] = {
     "report": {"messages", "results", "statistics"},
     "frames": {"results"},
     "comparing": {"cache", "messages", "report", "results", "statistics"},
+    "retriever": {
+        "cache", "data", "experiment", "messages", "money", "quality", "report", "results", "train",
+    },
     "doctor": {"cache", "machine", "messages"},
     "progress": {"messages"},
     "new_adapter": set(),
-    "commands": {"cache", "comparing", "experiment", "messages", "progress", "report", "results", "run", "train"},
+    "commands": {
+        "cache", "comparing", "experiment", "messages", "progress", "report", "results", "retriever", "run", "train",
+    },
     "cli": {
         "cache", "commands", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "report",
         "results", "run",

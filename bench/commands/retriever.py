@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.asking import refuse, refusing, resumable
-from bench.commands.command_line import CacheOption, cache_folder, given_path
+from bench.commands.command_line import CacheOption, ResultArgument, cache_folder, given_path, result_folder
 from bench.messages.terminal import say, show
 
 if TYPE_CHECKING:
     from bench.results.model import Result
 
-Folder = Annotated[Path, typer.Argument(metavar="RESULT", parser=given_path, help="A result folder.")]
 SystemOption = Annotated[
     str | None,
     typer.Option("--system", metavar="NAME", help="Which system [default: the one that the result proposes]."),
@@ -24,7 +23,7 @@ SystemOption = Annotated[
 
 
 def retriever(
-    folder: Folder,
+    result: ResultArgument = None,
     system: SystemOption = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", parser=given_path, help="Where to write.")
@@ -49,12 +48,13 @@ def retriever(
     from bench.retriever.writing import Wish, proposed_system, write_retriever
 
     with refusing(), telling_refusals():
-        result, place = read(folder, cache)
+        folder = result_folder(result)
+        found, place = read(folder, cache)
         if system is None:
-            system, why = proposed_system(result, folder)
+            system, why = proposed_system(found, folder)
             say(f"The system {system}: {why}. Take another: --system NAME")
         with Progress(enabled=True) as progress:
-            done = write_retriever(result, Wish(folder, system, output, place, data, class_name, force), progress)
+            done = write_retriever(found, Wish(folder, system, output, place, data, class_name, force), progress)
     for path in done.opens:
         say(f"It opens {path}" + ("" if data is not None else ", which `bench clean` deletes; --data DIR copies it."))
     if done.keys:
