@@ -36,6 +36,8 @@ from bench.commands.mining import export_training, mine
 from bench.commands.models import app as models_app
 from bench.commands.queries import queries
 from bench.commands.retriever import retriever, verify_retriever
+from bench.commands.show import explain, print_result
+from bench.commands.show import show as show_command
 from bench.commands.train import train
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
@@ -139,13 +141,15 @@ def run(
         folder, result = _measured(
             experiment, output, place, quiet=quiet, again={"remeasure": remeasure, "retrain": retrain}
         )
-    _print(folder, result, as_json=as_json)
+    print_result(folder, result, as_json=as_json)
     if result.status != "success":
         raise typer.Exit(1)
 
 
 app.command()(train)
 app.command()(queries)
+app.command("show")(show_command)
+app.command()(explain)
 
 
 # What runs an experiment is loaded once its file is known to be right, because that takes most of a second.
@@ -169,16 +173,6 @@ def _measured(
 
     with Progress(enabled=not quiet) as progress:
         return run_experiment(experiment, Places(output, cache), listeners=[progress], **again)
-
-
-def _print(folder: Path, result: Result, *, as_json: bool) -> None:
-    if as_json:
-        systems = [system.model_dump(mode="json") for system in result.systems]
-        show_json({"result": str(folder.resolve()), "status": result.status, "systems": systems})
-        return
-    from bench.report.table import render
-
-    show(render(result, folder=str(folder)))
 
 
 @app.command()

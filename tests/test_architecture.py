@@ -52,8 +52,8 @@ ROOMS: dict[str, set[str]] = {
         "cache", "comparing", "experiment", "messages", "progress", "report", "results", "retriever", "run", "train",
     },
     "cli": {
-        "cache", "commands", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "report",
-        "results", "run",
+        "cache", "commands", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "results",
+        "run",
     },
     "__main__": {"cli", "machine"},
 }  # fmt: skip

@@ -68,8 +68,9 @@ def test_a_folder_stands_for_the_experiment_in_it(tmp_path: Path) -> None:
     outcome = small.bench("run", tmp_path, *places)
     assert outcome.exit_code == 0
     table = outcome.stdout.splitlines()
-    assert table[0].startswith("data (test) · 12 of 12 queries judged · 60 documents")
-    assert table[1].startswith("system  nDCG@10 [95 %]")
+    assert table[0].startswith("bm25 reaches ")
+    assert table[2].startswith("data (test) · 12 of 12 queries judged · 60 documents")
+    assert table[3].startswith("system  nDCG@10 [95 %]")
     assert outcome.stderr == ""
 
 

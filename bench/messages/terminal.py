@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -21,6 +23,8 @@ from adapters import printable
 _PLAIN = str.maketrans({"·": "-", "►": ">", "–": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...",
                          "✓": "+", "✗": "-",
                          **{bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", 1)}})  # fmt: skip
+
+_STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "31", "warn": "33"}
 
 
 def shown(text: str) -> str:
@@ -41,6 +45,34 @@ def say(line: str) -> None:
 def show(text: str) -> None:
     """Print to standard output. Raises OSError that names it where it refuses."""
     _write(shown(text))
+
+
+def show_lines(lines: Sequence[Sequence[tuple[str, str]]]) -> None:
+    """Print lines of pieces, each a text and its style, to standard output: in colour where a person looks at a
+    terminal that has some, and plainly everywhere else. Raises as `show` does."""
+    painted = has_colour()
+    text = "".join("".join(_painted(*piece, painted) for piece in line) + "\n" for line in lines)
+    _write(text if painted else "".join(f"{line.rstrip()}\n" for line in text.split("\n")[:-1]))
+
+
+def _painted(text: str, style: str, painted: bool) -> str:
+    code = _STYLES.get(style) if painted else None
+    return shown(text) if code is None else f"\x1b[{code}m{shown(text)}\x1b[0m"
+
+
+def has_colour() -> bool:
+    """Whether standard output is a terminal with colours, and nobody asked for none. Source: no-color.org."""
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def is_terminal() -> bool:
+    """Whether standard output is one."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def terminal_columns() -> int | None:
+    """Columns of the terminal that results go to; None where they go to a file or another program."""
+    return shutil.get_terminal_size().columns if is_terminal() else None
 
 
 def show_json(value: Any) -> None:

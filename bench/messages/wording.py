@@ -14,6 +14,13 @@ def counted(count: int, *words: str) -> str:
     return " ".join([f"{count:,}", noun if count == 1 else plural(noun), *rest])
 
 
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """`a`, `a and b`, `a, b and c`, `a, b, c and 4 more`."""
+    if len(names) > most + 1:
+        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
 def singular(noun: str) -> str:
     """The singular of a unit of work; events carry the plural."""
     return next((one for one, many in _PLURALS.items() if many == noun), noun.removesuffix("s"))

@@ -16,7 +16,7 @@ from pyarrow import ArrowException
 
 from bench.report.cells import priced
 from bench.report.engines import AtTarget, at_targets
-from bench.results.model import Latency, LatencyAgainst, Result, SystemResult
+from bench.results.model import Latency, LatencyAgainst, Result, ResultUnreadable, SystemResult
 from bench.results.per_query import KeptFigures, read_figures
 from bench.statistics.best import against_best, identical
 from bench.statistics.significance import Comparison, Verdict
@@ -138,7 +138,7 @@ def figures_of(folder: Path, result: Result) -> KeptFigures | None:
         return None
     try:
         return read_figures(place, result)
-    except (OSError, ArrowException, KeyError, ValueError):  # not there, cut short, or of another run
+    except (ResultUnreadable, ArrowException, KeyError, ValueError):  # not there, cut short, or of another run
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from bench.report.layout import padded, width
 from bench.results.model import Cost, Ingest, Latency, Memory, StageLatency, SystemResult
 
 DASH = "–"
@@ -133,8 +134,8 @@ def grid(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns padded to their widest cell, two spaces apart."""
     if not rows:
         return []
-    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    wide = [max(width(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
+    return ["  ".join(padded(cell, columns) for cell, columns in zip(row, wide, strict=False)).rstrip() for row in rows]
 
 
 def section(title: str, rows: Sequence[Sequence[str]]) -> str:

@@ -11,13 +11,14 @@ from bench.results.model import Front, Result, Target
 
 def tables(result: Result) -> Iterator[tuple[str, list[list[str]]]]:
     """Title and rows of each table that has something to show."""
-    for measure in _measures(result):
+    for measure in measures(result):
         yield _target_title(measure), _target_table(result, measure)
     for front in _shown_fronts(result):
         yield _front_title(front), _front_table(front)
 
 
-def _measures(result: Result) -> list[str]:
+def measures(result: Result) -> list[str]:
+    """Those that have targets."""
     return list(dict.fromkeys(row.measure for row in result.targets))
 
 
@@ -28,22 +29,17 @@ def _target_title(measure: str) -> str:
 def _target_table(result: Result, measure: str) -> list[list[str]]:
     rows = [row for row in result.targets if row.measure == measure]
     labels = list(dict.fromkeys(load.load for row in rows for load in row.loads))
-    several = len({row.encoder for row in rows}) > 1
+    several = several_encoders(rows)
     times = [f"p50 / p95 ms {label}" for label in labels]
     header = [*(["encoder"] if several else []), "engine", "index", "at least", "setting"]
     table = [[*header, f"{measure} [95 %]", *times, "build s", "disk MiB"]]
     for row in rows:
         loads = {load.load: load for load in row.loads}
-        engine = (
-            row.engine + (f"+{row.reranker}" if row.reranker else "") + (_options(row.filter) if row.filter else "")
-        )
         interval = f" [{number(row.interval[0])}, {number(row.interval[1])}]" if row.interval else ""
         table.append(
             [
                 *([row.encoder or DASH] if several else []),
-                engine
-                + (_options(row.index) if _same_engine(rows, row) else "")
-                + (" with texts" if row.payload == "text" else ""),
+                engine_label(rows, row),
                 row.index_type or DASH,
                 number(row.target),
                 "not reached" if row.setting is None else _options(row.setting, bare=True) or "default",
@@ -56,19 +52,42 @@ def _target_table(result: Result, measure: str) -> list[list[str]]:
     return table
 
 
+def several_encoders(rows: Sequence[Target]) -> bool:
+    """Whether the encoder tells rows apart."""
+    return len({row.encoder for row in rows}) > 1
+
+
+def engine_label(rows: Sequence[Target], row: Target) -> str:
+    """What a row is called beside the others: the store part and what follows it, with what else tells them apart."""
+    return (
+        row.engine
+        + (f"+{row.reranker}" if row.reranker else "")
+        + (_options(row.filter) if row.filter else "")
+        + (_options(row.index) if _same_engine(rows, row) else "")
+        + (" with texts" if row.payload == "text" else "")
+    )
+
+
+def build_label(rows: Sequence[Target], row: Target) -> str:
+    """That, behind the encoder where there are several."""
+    label = engine_label(rows, row)
+    return f"{row.encoder or 'by text'}+{label}" if several_encoders(rows) else label
+
+
 def _same_engine(rows: Sequence[Target], row: Target) -> bool:
     """Whether another build of the same store part stands in the table, so that the index options tell them apart."""
     return any(other.engine == row.engine and other.index != row.index for other in rows)
 
 
 def _options(options: Mapping[str, Any], *, bare: bool = False) -> str:
-    text = ", ".join(f"{name}={_shown(value)}" for name, value in options.items())
+    text = ", ".join(f"{name}={shown_value(value)}" for name, value in options.items())
     return text if bare or not text else f"({text})"
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """As it stands in a name."""
     if isinstance(value, Mapping):
-        return " ".join(f"{name} {_shown(item)}" for name, item in value.items())
+        return " ".join(f"{name} {shown_value(item)}" for name, item in value.items())
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -129,7 +148,7 @@ def notes(result: Result) -> list[str]:
     ]
     if below:
         lines.append(f"! chosen for a target that the reporting half does not reach: {', '.join(below)}")
-    for measure in _measures(result):
+    for measure in measures(result):
         rows = [row for row in result.targets if row.measure == measure and row.target > row.attainable]
         if rows:
             lines.append(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from bench.messages.wording import counted
+from bench.messages.wording import counted, listed
 from bench.report.answer import Answer, Price, Rival
 from bench.report.cells import milliseconds, number, ratio, signed
 from bench.report.engines import AtTarget, own_ms
 from bench.report.models import of_one_seed
+from bench.report.names import together
 from bench.results.model import Result, SystemResult, Target
 
-_LISTED = 3  # names in a sentence
+_ALIKE = 1  # groups of equal systems that are named
 
 Naming = Callable[[str], str]
 
@@ -23,13 +24,6 @@ def _as_they_are(name: str) -> str:
 def sentences(result: Result, answer: Answer, naming: Naming = _as_they_are) -> list[str]:
     """Each ends in a full stop. naming: how a system's name is written."""
     return list(_Telling(result, answer, naming).all())
-
-
-def listed(names: Sequence[str], most: int = _LISTED) -> str:
-    """`a`, `a and b`, `a, b and c`, `a, b, c and 4 more`."""
-    if len(names) > most + 1:
-        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 class _Telling:
@@ -49,7 +43,8 @@ class _Telling:
         by_target = self.result.primary.startswith("ANN@") and bool(self.answer.targets)
         if by_target:
             yield from self._targets()
-        yield from self._best(self.answer.best)
+        if not by_target or self.answer.grounds != "target":  # else the highest mean is that of exact search
+            yield from self._best(self.answer.best)
         if not by_target:
             yield from self._cost(self.answer.best)
             yield from self._open()
@@ -225,13 +220,14 @@ class _Telling:
     def _same(self) -> Iterator[str]:
         copies = {copy.name: copy for copy in self.answer.copies}
         said = [f"{self.naming(one.name)} is a copy of {self.naming(one.of)}: {one.why}" for one in copies.values()]
-        for group in self.answer.identical:
+        for group in sorted(self.answer.identical, key=lambda group: self.answer.best not in group):
             others = [name for name in group if name not in copies or copies[name].of not in group]
             if len(others) > 1:
-                said.append(f"{listed([self.naming(name) for name in others])} are identical in every query")
+                told = together(others, self.naming)
+                said.append(f"{listed(told)} are identical in every query")
         if said:
-            more = f"; and {len(said) - _LISTED:,} more such groups" if len(said) > _LISTED else ""
-            yield f"{'; '.join(said[:_LISTED])}{more}."
+            more = counted(len(said) - _ALIKE, "more such group") if len(said) > _ALIKE else ""
+            yield "; ".join([*said[:_ALIKE], *([f"there {_are(len(said) - _ALIKE)} {more}"] if more else [])]) + "."
 
     # -- engines at equal recall -----------------------------------------------------------------------------------
 
@@ -260,21 +256,26 @@ class _Telling:
         return f"{' + '.join(told) or 'By text'}: "
 
     def _fastest(self, reached: Sequence[AtTarget]) -> str:
-        said: list[str] = []
-        for index, at in enumerate(reached):
+        """reached: the highest target first. Targets that the same setting reaches as the fastest stand together."""
+        groups: dict[str, list[AtTarget]] = {}
+        for at in reached:
             assert at.fastest is not None and at.fastest.system is not None
-            name = self.naming(at.fastest.system)
-            time = f"{milliseconds(own_ms(at.fastest))} ms"
-            if index == 0:
-                measure = f"{number(at.target)} {at.measure}"
-                said.append(
-                    f"{name} is the fastest setting that is shown to reach {measure}: {time} a query{_load(at)}"
-                )
+            groups.setdefault(at.fastest.system, []).append(at)
+        said: list[str] = []
+        for system, ats in groups.items():
+            first = ats[0].fastest
+            assert first is not None
+            goals = listed([number(at.target) for at in reversed(ats)], len(ats))
+            disturbed = ", disturbed" if first.loads and first.loads[0].disturbed_rounds else ""
+            time, name = f"{milliseconds(own_ms(first))} ms", self.naming(system)
+            if said:
+                said.append(f"for {goals} it is {name}: {time}")
             else:
-                said.append(f"for {number(at.target)} it is {name}, {time}")
-            if at.alike:
-                alike = [self.naming(row.system) for row in at.alike if row.system is not None]
-                said[-1] += f" ({listed(alike)} cannot be told from it)"
+                held = f"{name} is the fastest setting that is shown to reach {goals} {ats[0].measure}"
+                said.append(f"{held}: {time} a query (own p50{disturbed})")
+            alike = dict.fromkeys(row.system for at in ats for row in at.alike if row.system is not None)
+            if alike:
+                said[-1] += f", from which {listed([self.naming(one) for one in alike])} cannot be told apart"
         return "; ".join(said)
 
     def _missed(self, ats: Sequence[AtTarget]) -> str:
@@ -302,19 +303,16 @@ class _Telling:
         return told or system.status.replace("_", " ")
 
 
-def _load(at: AtTarget) -> str:
-    """What its time is, where the fastest one has times."""
-    assert at.fastest is not None
-    disturbed = bool(at.fastest.loads and at.fastest.loads[0].disturbed_rounds)
-    return " (own p50, disturbed)" if disturbed else " (own p50)"
-
-
 def _engine(row: Target) -> str:
     return row.engine
 
 
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
 def _be(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
+    return _are(len(names))
 
 
 def _missing(rivals: Sequence[Rival]) -> bool:

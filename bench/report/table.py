@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeAlias
 
 from bench.messages.wording import counted
-from bench.report import equal_recall, latency, models, payload
+from bench.report import equal_recall, latency, models, payload, remarks
 from bench.report.cells import (
     DASH,
     DISTURBED,
@@ -28,6 +28,9 @@ from bench.report.cells import (
 from bench.results.model import MeasureValue, Result, SystemResult
 
 _COMPANIONS = ("Recall@10", "MRR@10")
+Kind: TypeAlias = Literal[
+    "system", "primary", "against", "change", "verdict", "companion", "ann", "own", "total", "money"
+]
 _VERDICTS = {"better": "better", "worse": "worse", "undecided": "undecided", None: DASH}
 
 
@@ -48,7 +51,7 @@ def render(result: Result, *, folder: str | None = None) -> str:
         section("load", _load_table(result)),
         section("rows written while searching", _ingest_table(result)),
         *(section(title, rows) for title, rows in equal_recall.tables(result)),
-        "\n".join(_notes(result, folder)),
+        "\n".join([*map(str, remarks.remarks(result)), *([] if folder is None else [f"· everything: {folder}"])]),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -68,31 +71,47 @@ def _headline(result: Result) -> str:
 # -- tables ------------------------------------------------------------------------------------------------------
 
 
-def _main_table(result: Result) -> list[list[str]]:
+class Column(NamedTuple):
+    """A column of the main table. kind: what it holds, whatever its heading says. cells: one for each system."""
+
+    kind: Kind
+    heading: str
+    cells: list[str]
+
+
+def columns(result: Result) -> list[Column]:
+    """The main table, in columns; the rows are the systems in the order of the result."""
+    systems = result.systems
     companions = [m for m in _COMPANIONS if m != result.primary and m in _measure_names(result)]
-    shown_ann = sorted({k for s in result.systems for k, v in s.ann_recall.items() if v is not None}, key=int)
+    shown_ann = sorted({k for s in systems for k, v in s.ann_recall.items() if v is not None}, key=int)
     ann = [k for k in shown_ann if f"ANN@{k}" != result.primary]
-    header = ["system", f"{heading(result.primary)} [95 %]"]
+    values = [_value(s.measures.get(result.primary), s) for s in systems]
+    found = [
+        Column("system", "system", [s.name for s in systems]),
+        Column("primary", f"{heading(result.primary)} [95 %]", values),
+    ]
     if result.baseline is not None:
-        header += [f"against {result.baseline}", "change", "verdict"]
-    header += [m.replace("Recall@", "R@") for m in companions] + [f"ANN@{k}" for k in ann]
-    timed = any(s.latency for s in result.systems)
-    owned = any(s.latency and s.latency.own for s in result.systems)
-    header += ["own p50 ms"] if owned else []
-    header += ["total p50 / p95"] if timed else []
-    header += ["USD / 1,000 queries"] if _priced(result) else []
-    rows = [header]
-    for system in result.systems:
-        row = [system.name, _value(system.measures.get(result.primary), system)]
-        if result.baseline is not None:
-            row += list(_against(system, result))
-        row += [_mean(system.measures.get(m)) for m in companions]
-        row += [number(system.ann_recall.get(k)) for k in ann]
-        row += [latency.own_p50(system.latency)] if owned else []
-        row += [pair(system.latency)] if timed else []
-        row += [_cost(system)] if _priced(result) else []
-        rows.append(row)
-    return rows
+        against = [_against(s, result) for s in systems]
+        found += [
+            Column("against", f"against {result.baseline}", [cells[0] for cells in against]),
+            Column("change", "change", [cells[1] for cells in against]),
+            Column("verdict", "verdict", [cells[2] for cells in against]),
+        ]
+    for m in companions:
+        found.append(Column("companion", m.replace("Recall@", "R@"), [_mean(s.measures.get(m)) for s in systems]))
+    found += [Column("ann", f"ANN@{k}", [number(s.ann_recall.get(k)) for s in systems]) for k in ann]
+    if any(s.latency and s.latency.own for s in systems):
+        found.append(Column("own", "own p50 ms", [latency.own_p50(s.latency) for s in systems]))
+    if any(s.latency for s in systems):
+        found.append(Column("total", "total p50 / p95", [pair(s.latency) for s in systems]))
+    if _priced(result):
+        found.append(Column("money", "USD / 1,000 queries", [_cost(s) for s in systems]))
+    return found
+
+
+def _main_table(result: Result) -> list[list[str]]:
+    found = columns(result)
+    return [[column.heading for column in found], *map(list, zip(*(column.cells for column in found), strict=True))]
 
 
 def _loss_table(result: Result) -> list[list[str]]:
@@ -166,123 +185,6 @@ def _ingest_table(result: Result) -> list[list[str]]:
         for load in system.loads
         if load.ingest is not None
     ]
-
-
-# -- notes -------------------------------------------------------------------------------------------------------
-
-
-def _notes(result: Result, folder: str | None) -> list[str]:
-    lines = [f"! {key} was answered by {address}, not by the provider: these are not the provider's figures"
-             for key, address in result.provenance.addresses.items()]  # fmt: skip
-    if result.status == "cancelled":
-        lines.append("! the run was cut off; the same command goes on where it stopped")
-    for system in result.systems:
-        lines += [f"! {system.name}: {note}" for note in _system_notes(system, result)]
-    lines += [f"! {warning}" for warning in result.warnings]
-    lines += [f"· {note}" for note in result.dataset.notes]
-    if result.dataset.only_positives and result.primary.partition("@")[0] != "ANN":
-        lines.append("· only positives are judged: a document nobody judged counts as not relevant")
-    lines += models.notes(result)
-    lines += _build_note(result)
-    lines += _spread_notes(result)
-    lines += equal_recall.notes(result)
-    lines += latency.notes(result)
-    lines += [f"! {note}" for note in result.latency_notes]
-    lines += _memory_note(result)
-    lines += _timing_notes(result)
-    lines += _work_note(result)
-    if any(s.measures.get(result.primary) for s in result.systems):
-        several = any(len(system.builds) > 1 for system in result.systems)
-        builds = ", and of builds and seeds where there are several" if several else " only"
-        lines.append(f"· intervals cover the sampling of queries{builds}")
-    lines += _tracker_notes(result)
-    if folder is not None:
-        lines.append(f"· everything: {folder}")
-    return lines
-
-
-def _system_notes(system: SystemResult, result: Result) -> Iterable[str]:
-    if system.status != "success":
-        yield f"{system.status.replace('_', ' ')}: {system.error}" if system.error else system.status
-    if system.index is not None:
-        yield from (f"adjusted: {sentence}" for sentence in system.index.adjusted)
-    yield from system.notes
-    against = system.against_baseline.get(result.primary)
-    if against is not None and against.verdict == "undecided" and against.queries_to_decide is not None:
-        yield f"undecided; about {counted(against.queries_to_decide, 'more query')} would decide"
-
-
-def _build_note(result: Result) -> list[str]:
-    single = [s.name for s in result.systems if _one_build(s)]
-    if not single:
-        return []
-    return [f"· one build each ({', '.join(single)}): how far another build would differ is not known; see `builds`"]
-
-
-def _one_build(system: SystemResult) -> bool:
-    index = system.index
-    return index is not None and not index.flat and not index.reproducible and index.builds == 1
-
-
-def _spread_notes(result: Result) -> list[str]:
-    """How far builds of one index differ, in recall against exact search or else in the primary measure."""
-    lines: list[str] = []
-    for system in result.systems:
-        if system.index is not None and system.index.flat:
-            continue
-        shown = models.by_seed(system, result.primary)  # in a table of their own
-        names = [*(f"ANN@{k}" for k in sorted(system.ann_recall, key=int)), *([] if shown else [result.primary])]
-        found = {name: [b[name] for b in system.builds if b.get(name) is not None] for name in names}
-        name = next((name for name in names if len(found[name]) > 1), None)
-        if name is not None:
-            values = [value for value in found[name] if value is not None]
-            lines.append(
-                f"· {system.name}: {name} from {number(min(values))} to {number(max(values))} over {len(values)} builds"
-            )
-    return lines
-
-
-def _memory_note(result: Result) -> list[str]:
-    if not any(build_peak(system.memory).startswith("+") for system in result.systems):
-        return []
-    return [
-        "· build peak +n: by how much this process grew; an engine's first build counts the engine's own buffers too"
-    ]
-
-
-def _timing_notes(result: Result) -> list[str]:
-    reused = sorted({s.latency.measured_at for s in result.systems if s.latency is not None and s.latency.reused})
-    if not reused:
-        return []
-    when = reused[0] if len(reused) == 1 else f"{reused[0]} to {reused[-1]}"
-    return [f"· latencies were measured at {when} and not again; --remeasure takes them anew"]
-
-
-def _tracker_notes(result: Result) -> Iterable[str]:
-    for tracked in result.tracked:
-        mark = "!" if tracked.unsent or not tracked.sent else "·"
-        rest = f", {tracked.unsent:,} not sent" if tracked.unsent else ""
-        link = f", {tracked.link}" if tracked.link else ""
-        yield f"{mark} {tracked.tracker}: {counted(tracked.sent, 'row', 'sent')}{rest}{link}"
-        yield from (f"  {note}" for note in tracked.notes)
-
-
-def _work_note(result: Result) -> list[str]:
-    work = result.work
-    parts = {
-        ("text", "embedded"): work.texts_embedded,
-        ("index", "built"): work.indexes_built,
-        ("query", "searched"): work.queries_searched,
-        ("pair", "scored"): work.pairs_scored,
-    }
-    shown = [counted(done.computed, *words) for words, done in parts.items() if done.computed]
-    reused = [counted(done.reused, *words) for words, done in parts.items() if done.reused]
-    if not shown and reused and all(system.status != "error" for system in result.systems):
-        return ["· nothing was computed: the whole quality pass came from the cache"]
-    if not shown and not reused:
-        return []
-    text = f"· computed: {', '.join(shown) or 'nothing'}"
-    return [text + (f"; from the cache: {', '.join(reused)}" if reused else "")]
 
 
 # -- cells -------------------------------------------------------------------------------------------------------

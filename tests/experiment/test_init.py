@@ -104,7 +104,7 @@ def test_what_lies_in_a_folder_becomes_an_experiment_that_runs(
     places = ("--output", tmp_path / "results", "--cache", tmp_path / "cache", "--quiet")
     ran = small.bench("run", folder, *places, *FAST)
     assert ran.exit_code == 0, ran.stdout + ran.stderr
-    assert len([line for line in ran.stdout.split("\n\n")[0].splitlines()[2:] if line]) == systems
+    assert len(ran.stdout.split("\n\n")[1].splitlines()[2:]) == systems  # behind the caption and the heading
 
 
 def test_an_experiment_that_is_there_is_not_overwritten(tmp_path: Path) -> None:

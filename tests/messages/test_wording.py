@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.base import StageFinished, StageStarted, SystemFinished
-from bench.messages.wording import counted, plural, singular
+from bench.messages.wording import counted, listed, plural, singular
 from bench.progress import Progress
 
 
@@ -38,3 +38,9 @@ def test_one_row_is_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     progress(StageStarted("build", "bm25", 1, "rows"))
     progress(StageFinished("build", "bm25", 0.5, 1, 0))
     assert capsys.readouterr().err == "building bm25: 1 row in 0.5 s\n"
+
+
+def test_a_list_of_names_is_cut_where_that_spares_more_than_one() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c", "d"]) == "a, b, c and d"
+    assert listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"

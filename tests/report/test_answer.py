@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.report.answer import Answer, answer, figures_of
-from bench.report.sentences import listed, sentences
+from bench.report.sentences import sentences
 from bench.results.model import Result, read_result
 from bench.results.per_query import KeptFigures
 from bench.statistics.comparison import SystemFigures
@@ -208,7 +208,7 @@ def test_engines_at_equal_recall_are_answered_by_target() -> None:
     assert (found.proposed, found.grounds) == ("graph=16", "target")
     assert text.startswith(
         "graph=16 is the fastest setting that is shown to reach .950 ANN@10: 1.50 ms a query (own p50); "
-        "for .900 it is graph=8, 1.00 ms (flat=1 cannot be told from it). "
+        "for .900 it is graph=8: 1.00 ms, from which flat=1 cannot be told apart. "
         "cells is not shown to reach .950; cells, graph and flat are not shown to reach .990."
     )
     first = found.targets[0]
@@ -222,9 +222,3 @@ def test_every_kept_result_has_an_answer_of_few_sentences(path: Path) -> None:
     lines = sentences(result, answer(result, figures_of(path, result)))
     assert 1 <= len(lines) <= 6
     assert all(line.endswith(".") and not line.endswith("..") for line in lines)
-
-
-def test_a_list_of_names_is_cut_where_that_spares_more_than_one() -> None:
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b", "c", "d"]) == "a, b, c and d"
-    assert listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
