@@ -16,6 +16,7 @@ from adapters.code.contract import CandidateScorer, QueryEncoder, RetrieverError
 from adapters.code.event_loops import ClientOfEachLoop
 from adapters.code.exchange import acarried_out, carried_out, key_from
 from adapters.code.managed import (
+    ServiceRefusal,
     encode_exchange,
     one_line,
     refusal_of,
@@ -139,7 +140,7 @@ class CohereQueryEncoder(QueryEncoder):
             with self._clients.errors():
                 return self._vector(client.embed(texts=[text], **self._request))
 
-        return self._array(carried_out(encode_exchange(texts, cut=self._cut), ask))
+        return self._array(carried_out(encode_exchange(texts, cut=self._cut), ask, (ServiceRefusal,)))
 
     async def aencode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         client = await self._clients.each_loop.client()
@@ -148,7 +149,7 @@ class CohereQueryEncoder(QueryEncoder):
             with self._clients.errors():
                 return self._vector(await client.embed(texts=[text], **self._request))
 
-        return self._array(await acarried_out(encode_exchange(texts, cut=self._cut), ask))
+        return self._array(await acarried_out(encode_exchange(texts, cut=self._cut), ask, (ServiceRefusal,)))
 
     def close(self) -> None:
         self._clients.close()
@@ -202,7 +203,7 @@ class CohereScorer(CandidateScorer):
             with self._clients.errors():
                 return self._scores(client.rerank(**self._asked(*step)), len(step[1]))
 
-        return carried_out(score_exchange(query, texts, per_request=self._per_request), ask)
+        return carried_out(score_exchange(query, texts, per_request=self._per_request), ask, (ServiceRefusal,))
 
     async def ascore(self, query: str, rows: Sequence[int], texts: Sequence[str]) -> list[float]:
         client = await self._clients.each_loop.client()
@@ -211,7 +212,7 @@ class CohereScorer(CandidateScorer):
             with self._clients.errors():
                 return self._scores(await client.rerank(**self._asked(*step)), len(step[1]))
 
-        return await acarried_out(score_exchange(query, texts, per_request=self._per_request), ask)
+        return await acarried_out(score_exchange(query, texts, per_request=self._per_request), ask, (ServiceRefusal,))
 
     def close(self) -> None:
         self._clients.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import threading
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.code.contract import CandidateScorer, RetrieverError
+from adapters.code.sentence_transformers_model import available_device, silent_loading, torch_dtype_of
 
 
 class CrossEncoderScorer(CandidateScorer):
@@ -58,23 +60,24 @@ class CrossEncoderScorer(CandidateScorer):
         self._model = None
 
     def _loaded(self) -> Any:
-        import torch
-        from sentence_transformers import CrossEncoder
-
+        library: Any = importlib.import_module("sentence_transformers")
+        nn: Any = importlib.import_module("torch.nn")
         if isinstance(self._name, Path) and not self._name.is_dir():
             raise RetrieverError(
                 f"There is no folder {self._name}, where the model was. Put it back, or have this file written again."
             )
-        functions: dict[str | None, Any] = {"identity": torch.nn.Identity(), "sigmoid": torch.nn.Sigmoid()}
+        functions: dict[str | None, Any] = {"identity": nn.Identity(), "sigmoid": nn.Sigmoid()}
         try:
-            return CrossEncoder(
-                str(self._name),
-                revision=self._revision,
-                device=self._device,
-                trust_remote_code=self._trusted,
-                model_kwargs={"dtype": getattr(torch, self._dtype)},
-                max_length=self._max_length,
-                activation_fn=functions.get(self._activation),
-            )
+            with silent_loading():
+                return library.CrossEncoder(
+                    str(self._name),
+                    revision=self._revision,
+                    device=self._device or available_device(),
+                    trust_remote_code=self._trusted,
+                    model_kwargs={"dtype": torch_dtype_of(self._dtype)},
+                    max_length=self._max_length,
+                    activation_fn=functions.get(self._activation),
+                    local_files_only=isinstance(self._name, Path) and not self._trusted,
+                )
         except (OSError, ValueError) as error:
             raise RetrieverError(f"The cross-encoder {self._name} cannot be loaded: {error}") from error

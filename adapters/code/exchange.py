@@ -33,9 +33,10 @@ class _End:
     outcome: Any
 
 
-def carried_out(exchange: Exchange[Outcome], ask: Callable[[Any], Any]) -> Outcome:
-    """What comes of an exchange. ask: puts one question."""
-    answer, failure = None, None
+def carried_out(exchange: Exchange[Outcome], ask: Callable[[Any], Any], told: tuple[type[Exception], ...]) -> Outcome:
+    """What comes of an exchange. ask: puts one question; told: its exceptions that the exchange deals with."""
+    answer: Any = None
+    failure: Exception | None = None
     while True:
         step = _next(exchange, answer, failure)
         if isinstance(step, _End):
@@ -47,13 +48,16 @@ def carried_out(exchange: Exchange[Outcome], ask: Callable[[Any], Any]) -> Outco
             continue
         try:
             answer = ask(step)
-        except Exception as error:
+        except told as error:
             failure = error
 
 
-async def acarried_out(exchange: Exchange[Outcome], ask: Callable[[Any], Awaitable[Any]]) -> Outcome:
+async def acarried_out(
+    exchange: Exchange[Outcome], ask: Callable[[Any], Awaitable[Any]], told: tuple[type[Exception], ...]
+) -> Outcome:
     """As `carried_out`, without holding up the event loop."""
-    answer, failure = None, None
+    answer: Any = None
+    failure: Exception | None = None
     while True:
         step = _next(exchange, answer, failure)
         if isinstance(step, _End):
@@ -65,7 +69,7 @@ async def acarried_out(exchange: Exchange[Outcome], ask: Callable[[Any], Awaitab
             continue
         try:
             answer = await ask(step)
-        except Exception as error:
+        except told as error:
             failure = error
 
 

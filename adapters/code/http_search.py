@@ -83,7 +83,7 @@ class HttpSearch(SearchEngine):
         def ask(request: Mapping[str, Any]) -> httpx.Response:
             return client.request(**request)
 
-        return carried_out(self._exchange(text, vector, limit), ask)
+        return carried_out(self._exchange(text, vector, limit), ask, (httpx.TransportError,))
 
     async def asearch(self, text: str, vector: npt.NDArray[np.float32] | None, limit: int) -> list[Hit]:
         client = await self._each_loop.client()
@@ -91,7 +91,7 @@ class HttpSearch(SearchEngine):
         async def ask(request: Mapping[str, Any]) -> httpx.Response:
             return await client.request(**request)
 
-        return await acarried_out(self._exchange(text, vector, limit), ask)
+        return await acarried_out(self._exchange(text, vector, limit), ask, (httpx.TransportError,))
 
     def close(self) -> None:
         client, self._client = self._client, None

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from adapters.code.contract import QueryEncoder, RetrieverError
 from adapters.code.event_loops import ClientOfEachLoop
 from adapters.code.exchange import acarried_out, carried_out, key_from
-from adapters.code.managed import encode_exchange, one_line, refusal_of, showable
+from adapters.code.managed import ServiceRefusal, encode_exchange, one_line, refusal_of, showable
 
 
 class OpenAIQueryEncoder(QueryEncoder):
@@ -60,7 +60,7 @@ class OpenAIQueryEncoder(QueryEncoder):
             with self._errors():
                 return self._vector(client.embeddings.create(input=[text], **self._request))
 
-        return self._array(carried_out(encode_exchange(self._cut(texts), cut="end"), ask))
+        return self._array(carried_out(encode_exchange(self._cut(texts), cut="end"), ask, (ServiceRefusal,)))
 
     async def aencode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         client = await self._each_loop.client()
@@ -69,7 +69,7 @@ class OpenAIQueryEncoder(QueryEncoder):
             with self._errors():
                 return self._vector(await client.embeddings.create(input=[text], **self._request))
 
-        return self._array(await acarried_out(encode_exchange(self._cut(texts), cut="end"), ask))
+        return self._array(await acarried_out(encode_exchange(self._cut(texts), cut="end"), ask, (ServiceRefusal,)))
 
     def close(self) -> None:
         client, self._client = self._client, None

@@ -59,9 +59,11 @@ class RerankApiScorer(CandidateScorer):
             client = self._client
 
         def ask(step: tuple[str, list[str]]) -> list[float]:
-            return carried_out(self._posted(*step), lambda body: client.post(self._url, json=body))
+            return carried_out(
+                self._posted(*step), lambda body: client.post(self._url, json=body), (httpx.TransportError,)
+            )
 
-        return carried_out(score_exchange(query, texts, per_request=self._per_request), ask)
+        return carried_out(score_exchange(query, texts, per_request=self._per_request), ask, (ServiceRefusal,))
 
     async def ascore(self, query: str, rows: Sequence[int], texts: Sequence[str]) -> list[float]:
         client = await self._each_loop.client()
@@ -70,9 +72,9 @@ class RerankApiScorer(CandidateScorer):
             return await client.post(self._url, json=body)
 
         async def ask(step: tuple[str, list[str]]) -> list[float]:
-            return await acarried_out(self._posted(*step), post)
+            return await acarried_out(self._posted(*step), post, (httpx.TransportError,))
 
-        return await acarried_out(score_exchange(query, texts, per_request=self._per_request), ask)
+        return await acarried_out(score_exchange(query, texts, per_request=self._per_request), ask, (ServiceRefusal,))
 
     def close(self) -> None:
         client, self._client = self._client, None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from adapters._bm25 import Bm25Index, Bm25Options
-from adapters.base import Corpus, Identity, Queries, Reranker, Rows, Scored, Unmatched
+from adapters.base import CodePiece, Corpus, CorpusFiles, Identity, Queries, Reranker, Rows, Scored, Unmatched
 
 
 class Bm25Reranker(Reranker):
@@ -26,6 +27,13 @@ class Bm25Reranker(Reranker):
     def check(self) -> None:
         super().check()
         self.options.check(self.name)
+
+    def export(self, corpus: CorpusFiles) -> CodePiece:
+        texts = pq.read_table(corpus.documents, columns=["text"]).column("text")
+        Bm25Index.build((text.as_py() for text in texts), self.options).save(corpus.folder)
+        terms = self.options.terms_code()
+        module, name = "adapters.code.bm25_scorer", "Bm25Scorer"
+        return CodePiece(module, name, {"terms": terms}, requires=("bm25s",), files={"folder": corpus.folder})
 
     def prepare(self, corpus: Corpus) -> None:
         # The texts are not kept: their index is all that scoring needs.

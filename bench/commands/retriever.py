@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,15 @@ SystemOption = Annotated[
     str | None,
     typer.Option("--system", metavar="NAME", help="Which system [default: the one that the result proposes]."),
 ]
+
+
+class Form(StrEnum):
+    """What a retriever's file offers."""
+
+    retriever = "retriever"
+    function = "function"
+    tool = "tool"
+    mcp = "mcp"
 
 
 def retriever(
@@ -40,6 +50,15 @@ def retriever(
     class_name: Annotated[
         str | None, typer.Option("--class", metavar="NAME", help="Name of the class [default: after the system].")
     ] = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--as",
+            metavar="FORM",
+            help="What to write: a LangChain retriever, a plain function, a tool for a LangChain agent, or an MCP "
+            "server with one tool.",
+        ),
+    ] = Form.retriever,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     cache: CacheOption = None,
 ) -> None:
@@ -54,7 +73,8 @@ def retriever(
             system, why = proposed_system(found, folder)
             say(f"The system {system}: {why}. Take another: --system NAME")
         with Progress(enabled=True) as progress:
-            done = write_retriever(found, Wish(folder, system, output, place, data, class_name, force), progress)
+            wish = Wish(folder, system, output, place, data, class_name, force, form.value)
+            done = write_retriever(found, wish, progress)
     for path in done.opens:
         say(f"It opens {path}" + ("" if data is not None else ", which `bench clean` deletes; --data DIR copies it."))
     if done.keys:

@@ -7,26 +7,23 @@ import keyword
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.base import CodePiece
+from bench.retriever.forms import FORMS, Form, FormName, behind_class
 from bench.retriever.literals import in_docstring, literal
 from bench.retriever.modules import Import, Source, Wanted, source_of
 from bench.retriever.parts import FusionPart, RerankingPart, SearchPart, StagePart, nested, pieces_in
 from bench.retriever.refusal import RetrieverRefused
 
 PIPELINE = "adapters.code.pipeline"
-_OWN: tuple[Wanted, ...] = (
-    ("adapters.code.langchain_retriever", "MeasuredRetriever"),
-    (PIPELINE, "Pipeline"),
-    ("adapters.code.documents", "Documents"),
-)
+_OWN: tuple[Wanted, ...] = ((PIPELINE, "Pipeline"), ("adapters.code.documents", "Documents"))
 _STAGES = {SearchPart: "Search", FusionPart: "Fusion", RerankingPart: "Reranking"}
 _PATH = Import("pathlib", "Path")
-_ALWAYS = {"Path": _PATH, "Field": Import("pydantic", "Field"), "ClassVar": Import("typing", "ClassVar")}
-_CONSTANTS = ("RESULT", "SYSTEM", "EXACT", "_HERE")
+_LANGCHAIN = {"Field": Import("pydantic", "Field"), "ClassVar": Import("typing", "ClassVar")}
+_CONSTANTS = ("RESULT", "SYSTEM", "EXACT", "TOOL_DESCRIPTION", "_HERE", "_RETRIEVER")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!_-]*")
 
@@ -41,6 +38,8 @@ class Told:
     system: str
     title: str
     paragraphs: Sequence[Sequence[str]]
+    form: FormName
+    searched: str
     providers: Mapping[str, str | None]
     requires: Mapping[str, str]
     python: str
@@ -61,22 +60,34 @@ def file_text(
 ) -> str:
     """The file, formatted. place: the expression of where a piece's file lies. Raises RetrieverRefused where the class
     cannot have that name, and for pieces of another form than they have."""
-    pieces = list(pieces_in(part))
-    wanted = [*_OWN, *((PIPELINE, name) for name in _stages(part)), *((p.module, p.class_name) for p in pieces)]
+    pieces, form = list(pieces_in(part)), FORMS[told.form]
+    wanted = [
+        *form.wanted,
+        *_OWN,
+        *((PIPELINE, name) for name in _stages(part)),
+        *((p.module, p.class_name) for p in pieces),
+    ]
     source = source_of(list(dict.fromkeys(wanted)))
-    _check_class_name(class_name, source)
+    imports = _imported(source, form)
+    _check_class_name(class_name, {*source.taken, *imports, *form.offers, *_CONSTANTS})
     body = [
         _header(told),
         _docstring(told),
         "from __future__ import annotations",
-        "\n".join(_import_line(name, found) for name, found in {**source.imports, **_always(source)}.items()),
-        f"__all__ = [{literal(class_name)}]",
+        "\n".join(_import_line(name, found) for name, found in {**source.imports, **imports}.items()),
+        f"__all__ = {literal(sorted([class_name, *form.offers], key=_kinds_first))}",
         f"RESULT = {literal(told.result)}\nSYSTEM = {literal(told.system)}\nEXACT = {literal(told.exact)}",
         "_HERE = Path(__file__).resolve().parent",
         *source.definitions,
         _Class(source, table, place).text(part, told, class_name, k),
+        behind_class(told.form, class_name, k, told.searched, source.names),
     ]
     return formatted("\n\n".join(body) + "\n")
+
+
+def _kinds_first(name: str) -> tuple[bool, bool, str]:
+    """The order in which ruff wants what a module offers: constants, classes, functions."""
+    return not name.isupper(), not name[:1].isupper(), name
 
 
 def _stages(part: StagePart) -> set[str]:
@@ -86,17 +97,19 @@ def _stages(part: StagePart) -> set[str]:
     return found
 
 
-def _always(source: Source) -> dict[str, Import]:
-    for name, bound in _ALWAYS.items():
+def _imported(source: Source, form: Form) -> dict[str, Import]:
+    """What the file imports beside what its pieces do. Raises RetrieverRefused where a piece means another by it."""
+    wanted = {"Path": _PATH, **form.imports, **(_LANGCHAIN if form.langchain else {})}
+    for name, bound in wanted.items():
         if source.imports.get(name, bound) != bound or (name in source.taken and name not in source.imports):
-            raise RetrieverRefused(f"A piece defines {name}, which every retriever imports. Its author must rename it.")
-    return _ALWAYS
+            raise RetrieverRefused(f"A piece defines {name}, which the retriever imports. Its author must rename it.")
+    return wanted
 
 
-def _check_class_name(name: str, source: Source) -> None:
+def _check_class_name(name: str, taken: Collection[str]) -> None:
     if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name) or name.startswith("_"):
         raise RetrieverRefused(f"{name!r} cannot be the name of a class. Take letters and digits: --class MyRetriever")
-    if name in source.taken or name in _ALWAYS or name in _CONSTANTS:
+    if name in taken:
         raise RetrieverRefused(f"{name} is a name that the file uses itself. Take another: --class My{name}")
 
 
@@ -146,17 +159,12 @@ class _Class:
         top = self._stage(part)
         pipeline = self._name(PIPELINE, "Pipeline")
         self.lines.append(f"return {pipeline}({top}, documents, limit={literal(k)})")
-        providers = [
-            f"    {name}: ClassVar[str | None] = {literal(value)}"
-            for name, value in told.providers.items()
-            if value is not None
-        ]
+        form = FORMS[told.form]
         head = [
-            f"class {class_name}({self._name('adapters.code.langchain_retriever', 'MeasuredRetriever')}):",
+            f"class {class_name}({self.source.names[form.base]}):",
             f'    """{in_docstring(told.title)}"""',
             "",
-            f'    k: int = Field(default={literal(k)}, ge=1, description="How many documents a call returns.")',
-            *(["", *providers] if providers else []),
+            *(_langchain_fields(told, k) if form.langchain else _plain_constructor(k)),
             "",
             f"    def _make(self) -> {pipeline}:",
         ]
@@ -214,6 +222,21 @@ class _Class:
             name = f"{stem if stem.isidentifier() else 'part'}_{number}"
         self.variables.add(name)
         return name
+
+
+def _langchain_fields(told: Told, k: int) -> list[str]:
+    """How many documents a call returns, and what LangSmith shows."""
+    providers = [
+        f"    {name}: ClassVar[str | None] = {literal(value)}"
+        for name, value in told.providers.items()
+        if value is not None
+    ]
+    size = f'    k: int = Field(default={literal(k)}, ge=1, description="How many documents a call returns.")'
+    return [size, *(["", *providers] if providers else [])]
+
+
+def _plain_constructor(k: int) -> list[str]:
+    return [f"    def __init__(self, k: int = {literal(k)}) -> None:", "        super().__init__(k)"]
 
 
 def _argument(name: str, piece: CodePiece) -> str:

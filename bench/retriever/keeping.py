@@ -16,6 +16,7 @@ from bench.cache.artifacts import Cache, new_folder
 from bench.cache.drafts import draft_beside
 from bench.cache.own_files import own_folder
 from bench.data.dataset import Dataset
+from bench.retriever.forms import Form
 from bench.retriever.literals import literal
 from bench.retriever.refusal import RetrieverRefused
 
@@ -137,6 +138,6 @@ def _plain(path: Path) -> str:
     ]
 
 
-def requirements_of(pieces: Sequence[CodePiece]) -> set[str]:
+def requirements_of(pieces: Sequence[CodePiece], form: Form) -> set[str]:
     """The distributions that a retriever needs."""
-    return {"langchain-core", "pydantic", "numpy", "pyarrow", *(name for piece in pieces for name in piece.requires)}
+    return {*form.requires, "numpy", "pyarrow", *(name for piece in pieces for name in piece.requires)}

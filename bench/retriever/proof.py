@@ -103,17 +103,14 @@ def named_in(path: Path) -> Named:
                 values[node.targets[0].id] = ast.literal_eval(node.value)
             except ValueError:
                 continue
-    names = values.get("__all__")
-    class_name = names[0] if isinstance(names, list) and names else _last_class(tree)
-    if not isinstance(class_name, str):
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    offered = values.get("__all__")
+    named = [name for name in offered if name in classes] if isinstance(offered, list) else []
+    class_name = next(iter([*named, *classes[-1:]]), None)
+    if class_name is None:
         raise RetrieverRefused(f"{path}: holds no class, so it is no retriever that `bench retriever` wrote.")
     exact = values.get("EXACT") is not False
     return Named(str(values.get("RESULT") or ""), str(values.get("SYSTEM") or ""), class_name, exact)
-
-
-def _last_class(tree: ast.Module) -> str | None:
-    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
-    return classes[-1] if classes else None
 
 
 def prove(

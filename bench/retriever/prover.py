@@ -45,11 +45,16 @@ def loaded(path: str) -> ModuleType:
 
 def answers(retriever: Any, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     """The answer to each query: ids and scores, best first."""
+    find = getattr(retriever, "find", None)  # of a retriever without LangChain
     for line in lines:
         asked = json.loads(line)
         excluded = {"exclude": asked["exclude"]} if asked["exclude"] else {}
-        found = retriever.invoke(asked["query"], k=asked["k"], **excluded)
-        yield {"hits": [[each.metadata["id"], each.metadata["score"]] for each in found]}
+        if find is not None:
+            hits = [[each.id, each.score] for each in find(asked["query"], asked["k"], **excluded)]
+        else:
+            found = retriever.invoke(asked["query"], k=asked["k"], **excluded)
+            hits = [[each.metadata["id"], each.metadata["score"]] for each in found]
+        yield {"hits": hits}
 
 
 def main() -> int:

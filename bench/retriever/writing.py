@@ -24,6 +24,7 @@ from bench.report.answer import answer, figures_of
 from bench.results.model import RESULT_FILE, Result, SystemResult, TrainedModel
 from bench.results.rankings import shown_build
 from bench.retriever.file_text import Table, Told, file_text
+from bench.retriever.forms import FORMS, FormName
 from bench.retriever.keeping import (
     DOCUMENTS,
     DataFolder,
@@ -45,7 +46,8 @@ _LONGEST_CLASS = 60
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is to be written. folder: of the result. data: a folder for copies of what it opens; None where it opens the
-    cache's. class_name: None for one made of the system's name. force: whether what is there is replaced."""
+    cache's. class_name: None for one made of the system's name. force: whether what is there is replaced. form: of
+    the file."""
 
     folder: Path
     system: str
@@ -54,6 +56,7 @@ class Wish:
     data: Path | None = None
     class_name: str | None = None
     force: bool = False
+    form: FormName = "retriever"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +264,13 @@ def _told(result: Result, wish: Wish, system: SystemResult, part: StagePart, cop
         system=system.name,
         title=f"Retriever of the system {system.name}, measured on {result.dataset.name}.",
         paragraphs=paragraphs(result, wish.folder, system, where),
+        form=wish.form,
+        searched=(
+            f"Searches {result.dataset.documents:,} documents ({result.dataset.name}) and returns the passages that "
+            "answer a question best, with their ids."
+        ),
         providers=_providers(system, part, result),
-        requires={name: _version(name, packages) for name in requirements_of(pieces)},
+        requires={name: _version(name, packages) for name in requirements_of(pieces, FORMS[wish.form])},
         python=">=3.11",
         exact=all(piece.exact for piece in pieces) and not any(each.rebuilt for each in searches_in(part)),
     )
