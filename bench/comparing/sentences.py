@@ -112,6 +112,8 @@ def _failing(compared: Compared) -> set[str]:
 def _counts(compared: Compared) -> str:
     lost, gained = compared.with_verdict("lost"), compared.with_verdict("gained")
     told = [f"{counted(len(lost), 'system')} lost" if lost else "no system is shown to have lost"]
+    if not compared.systems:
+        return "no system was measured in both results"
     if compared.queries is None:
         return f"{counted(len(compared.systems), 'system')} without values by query, so that no verdict is possible"
     rest = {"gained": len(gained), "lost at most the margin": len(compared.with_verdict("not_worse"))}
@@ -137,8 +139,8 @@ def _lost(system: SystemChange, measure: str, naming: Naming) -> str:
 
 def _power(figure: Judged, compared: Compared, naming: Naming) -> Iterator[str]:
     if figure.figure in FIGURES:
-        allowed = "not at all" if figure.margin is None else f"by {100 * (figure.margin - 1):.4g} %"
-        yield f"gate: {figure.figure} may grow {allowed} beside that of the baseline (--ratio-margin)."
+        allowed = "may not grow" if figure.margin is None else f"may grow by {100 * (figure.margin - 1):.4g} %"
+        yield f"gate: {figure.figure} {allowed} as a ratio to the baseline's (--ratio-margin)."
     if figure.detects is None or figure.deviation is None:
         return
     queries = counted(compared.queries or 0, "query")
