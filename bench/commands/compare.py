@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.commands.asking import refuse
-from bench.commands.command_line import given_path
+from bench.commands.command_line import given_path, terminal_width
 from bench.messages.terminal import show, show_json, shown
 
 if TYPE_CHECKING:
     from bench.comparing.forms import Form
     from bench.comparing.model import Compared
 
-Old = Annotated[Path, typer.Argument(metavar="OLD", parser=given_path, help="The result folder before the change.")]
-New = Annotated[Path, typer.Argument(metavar="NEW", parser=given_path, help="The result folder after it.")]
+Old = Annotated[
+    Path,
+    typer.Argument(
+        metavar="OLD",
+        parser=given_path,
+        help="The result before the change: a folder, or one of results, of which the newest.",
+    ),
+]
+New = Annotated[Path, typer.Argument(metavar="NEW", parser=given_path, help="The result after it, likewise.")]
 On = Annotated[
     str | None,
     typer.Option("--on", metavar="shared", help="`shared`: compare only the queries and measures that both have."),
@@ -120,10 +127,12 @@ def _compared(old: Path, new: Path, options: dict[str, Any], form: Form, output:
 
 def _deliver(compared: Compared, form: Form, queries: int, output: Path | None) -> None:
     from bench.comparing.forms import FORMS, values_of
+    from bench.comparing.text import text_of
 
     if output is not None:
         _write(output, FORMS[form](compared, queries), form)
-        show(FORMS["text"](compared, queries))
+    if output is not None or form == "text":
+        show(text_of(compared, queries=queries, width=terminal_width()))
     elif form == "json":
         show_json(values_of(compared, queries))
     else:

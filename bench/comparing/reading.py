@@ -14,6 +14,7 @@ import pyarrow as pa
 from bench.cache.own_files import read_own
 from bench.comparing.model import CannotCompare
 from bench.messages.wording import counted
+from bench.results.folders import result_in
 from bench.results.model import RESULT_FILE, Result, ResultUnreadable, read_result
 from bench.results.per_query import PER_QUERY, KeptFigures, read_figures
 from bench.results.seal import changes
@@ -52,7 +53,9 @@ class Aligned:
 
 
 def read_side(path: Path) -> Side:
-    """A result folder, or its result.json. Raises ResultUnreadable, and CannotCompare for a run that has not ended."""
+    """A result folder, its result.json, or the newest result below a folder. Raises ResultUnreadable, and CannotCompare
+    for a run that has not ended."""
+    path = path if path.is_file() else result_in(path)
     folder = path if path.is_dir() else path.parent
     result = read_result(path)
     if result.status == "started":

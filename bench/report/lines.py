@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
+from bench.messages.fitting import width_of
 from bench.messages.terminal import shown
-
-
-def width_of(text: str) -> int:
-    """Columns that a text takes: Chinese, Japanese and Korean letters take two."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
 
 
 def one_line(text: str, width: int) -> str:

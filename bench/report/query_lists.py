@@ -8,9 +8,10 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from bench.messages.fitting import width_of
 from bench.messages.wording import counted
 from bench.report.cells import DASH, number, signed
-from bench.report.lines import one_line, width_of, wrapped
+from bench.report.lines import one_line, wrapped
 from bench.report.queries import Found, Queries, Query, Relevant, Selection
 from bench.results.texts import Text
 

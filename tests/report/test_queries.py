@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from bench.report.lines import width_of, wrapped
+from bench.messages.fitting import width_of
+from bench.report.lines import wrapped
 from bench.report.queries import NotAsked, Queries
 from bench.results.model import ResultUnreadable, read_result
 from bench.results.rankings import Rankings
