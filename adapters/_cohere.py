@@ -1,5 +1,5 @@
-"""Shared by Cohere's encoder and reranker: the client, and the mapping of its errors. It uses only what cohere 5.18 to
-7 have in common.
+"""Shared by Cohere's encoder, reranker and generator: the client, and the mapping of its errors. It uses only what
+cohere 5.18 to 7 have in common.
 """
 
 from __future__ import annotations
@@ -36,17 +36,19 @@ class Cohere(Service):
             own_addresses=own_addresses,
         )
         self._making = threading.Lock()
-        self._client: Any = None
+        self._clients: dict[bool, Any] = {}  # by whether they stream
+        self._sdks: dict[bool, Any] = {}
 
-    def ask(self, call: Callable[[Any, Mapping[str, Any]], T]) -> T:
-        """One try of a call, given the client and its request options. Raises Retryable or an AdapterError."""
+    def ask(self, call: Callable[[Any, Mapping[str, Any]], T], *, streams: bool = False) -> T:
+        """One try of a call, given the client and its request options. streams: whether answers are handed on as they
+        come. Raises Retryable or an AdapterError."""
         import httpx
         import pydantic
         from cohere.core.api_error import ApiError
 
         seconds = self._options.timeout_seconds
         try:
-            return call(self._made(), {"max_retries": 0, "timeout_in_seconds": seconds})
+            return call(self._made(streams), {"max_retries": 0, "timeout_in_seconds": seconds})
         except ApiError as error:
             raised = self._refused(error)
         except httpx.TimeoutException as error:
@@ -64,8 +66,8 @@ class Cohere(Service):
 
     def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            self._client.close()
+        for client in self._clients.values():
+            client.close()
 
     def _refused(self, error: Any) -> Exception:
         if error.status_code is None or error.status_code < 400:  # JSON that ends in the middle
@@ -74,16 +76,16 @@ class Cohere(Service):
         said = body.get("message", body) if isinstance(body, dict) else body
         return self.failed(error.status_code, said, headers=error.headers, error=error)
 
-    def _made(self) -> Any:
+    def _made(self, streams: bool) -> Any:
         import cohere
         import httpx
 
         with self._making:
-            if self._client is None:
-                self._client = self.client(httpx)
+            if streams not in self._sdks:
+                client = self._clients[streams] = self.client(httpx, streams=streams)
                 # A user's own server may need no key, but the SDK always wants one.
-                self._sdk = cohere.ClientV2(self.key or "none", base_url=self.url, httpx_client=self._client)
-        return self._sdk
+                self._sdks[streams] = cohere.ClientV2(self.key or "none", base_url=self.url, httpx_client=client)
+            return self._sdks[streams]
 
 
 def check_not_retired(model: str) -> None:

@@ -14,8 +14,10 @@ from typing import Any, Literal, TypeAlias, cast
 
 from adapters.base import Adapter, InvalidOptions
 
-RoleName: TypeAlias = Literal["datasets", "encoders", "stores", "rerankers", "trackers", "trainers"]
-ROLES: tuple[RoleName, ...] = ("datasets", "encoders", "stores", "rerankers", "trackers", "trainers")
+RoleName: TypeAlias = Literal["datasets", "encoders", "stores", "rerankers", "trackers", "trainers", "generators"]
+ROLES: tuple[RoleName, ...] = (
+    "datasets", "encoders", "stores", "rerankers", "trackers", "trainers", "generators",
+)  # fmt: skip
 
 _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
     "datasets": {
@@ -57,6 +59,11 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
         "gist": "gist:GistTrainer",
         "static": "static:StaticTrainer",
         "cross_encoder": "cross_encoder:CrossEncoderTrainer",
+    },
+    "generators": {
+        "openai": "openai:OpenAIGenerator",
+        "cohere": "cohere:CohereGenerator",
+        "transformers": "transformers:TransformersGenerator",
     },
 }
 

@@ -198,17 +198,20 @@ class Service:
         """Who is called, and whose key goes there."""
         return Contact(self.url_shown, self.key_variable, own=not self.named_by_file)
 
-    def client(self, library: Any, *, headers: Mapping[str, str] | None = None, largest: int = LARGEST) -> Any:
+    def client(
+        self, library: Any, *, headers: Mapping[str, str] | None = None, largest: int = LARGEST, streams: bool = False
+    ) -> Any:
         """A client of an HTTP library (httpx, or one with its interface) for this service, with the bounds of answers.
 
-        largest: bytes of an answer.
+        largest: bytes of an answer. streams: whether answers are handed on as they come, not when they are whole.
         """
 
         def leave(request: Any) -> None:
             self.slots.leaving()
 
-        def read_whole(response: Any) -> None:
-            response.read()
+        def arrived(response: Any) -> None:
+            if not streams or response.is_error:  # what was refused is told whole
+                response.read()
             self.slots.answered()
 
         return bounded_client(
@@ -218,7 +221,7 @@ class Service:
             connections=self._concurrency,
             kept_alive=self._concurrency,
             headers=headers,
-            hooks={"request": [leave], "response": [read_whole]},
+            hooks={"request": [leave], "response": [arrived]},
         )
 
     @property
@@ -315,6 +318,11 @@ class Service:
             AdapterUnavailable(f"{self.at} cannot be reached or broke off ({self.url_shown}): {said}"),
             cause=self.showable(error),
         )
+
+    def broke_off(self, said: object = None) -> Retryable:
+        """A streamed answer that ends before its end. said: what the service tells of it."""
+        why = f": {self.scrubbed(said)}" if said else "."
+        return Retryable(AdapterUnavailable(f"{self.at} broke off in the middle of its answer{why}"))
 
     def malformed(self, what: str, error: BaseException | None = None) -> Retryable:
         """An answer that lacks something, which another try may bring."""

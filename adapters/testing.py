@@ -1,9 +1,10 @@
 """The conformance suite: the laws of each role, which every adapter inherits.
 
 A test module subclasses the class of its role as `class TestMyStore(StoreConformance)` and fills in one or two
-hooks. `pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws", "adapters._trainer_laws")` in the
-conftest makes failures show their values. What cannot be tried for lack of a server, a package or a key is skipped with
-its reason.
+hooks. In the conftest
+`pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws", "adapters._trainer_laws",
+"adapters._generator_laws")` makes failures show their values. What cannot be tried for lack of a server, a package or a
+key is skipped with its reason.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from adapters._generator_laws import GeneratorConformance
 from adapters._store_laws import Sample, StoreConformance
 from adapters._trainer_laws import TrainerConformance, planted_base, planted_data
 from adapters.base import (
@@ -47,6 +49,7 @@ from adapters.base import (
 __all__ = [
     "DatasetConformance",
     "EncoderConformance",
+    "GeneratorConformance",
     "RerankerConformance",
     "Sample",
     "StoreConformance",

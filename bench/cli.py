@@ -20,6 +20,7 @@ from bench.commands.asking import (
     refusing,
     resumable,
 )
+from bench.commands.chat import chat
 from bench.commands.command_line import (
     CONFIG_NAME,
     RESULTS,
@@ -301,7 +302,9 @@ def track(
 
 @app.command("new-adapter")
 def new_adapter(
-    role: Annotated[str, typer.Argument(metavar="ROLE", help="dataset, encoder, store, reranker or tracker.")],
+    role: Annotated[
+        str, typer.Argument(metavar="ROLE", help="dataset, encoder, store, reranker, tracker, trainer or generator.")
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the adapter, its module and its folder.")],
 ) -> None:
     """Write a package NAME with a small adapter that passes its laws, for you to change."""
@@ -320,6 +323,7 @@ app.command()(compare)
 app.command()(mine)
 app.command()(retriever)
 app.command("verify-retriever")(verify_retriever)
+app.command()(chat)
 app.command("export-training")(export_training)
 
 

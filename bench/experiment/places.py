@@ -47,7 +47,7 @@ def of_store(kind: Any, own: str) -> dict[str, list[str]]:
 def of_parts(raw: Mapping[str, Any], word: str) -> dict[str, list[str]]:
     """The parts of a file whose adapter has an option of exactly that name, by how each is called."""
     found: dict[str, list[str]] = {}
-    for section in ("stores", "encoders", "rerankers", "models"):
+    for section in ("stores", "encoders", "rerankers", "generators", "models"):
         parts = raw.get(section)
         for name, spec in parts.items() if isinstance(parts, Mapping) else ():
             path = f"under {section}.{name}"

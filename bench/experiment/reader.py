@@ -97,23 +97,22 @@ class _Reader:
         dataset, cuts = self._dataset(settings.dataset)
         encoders = self._faults.parts("encoders", settings.encoders)
         rerankers = self._faults.parts("rerankers", settings.rerankers)
-        trackers = self._faults.parts("trackers", settings.trackers)
+        generators, trackers = (
+            self._faults.parts(role, getattr(settings, role)) for role in ("generators", "trackers")
+        )
         models = read_models(self._faults, settings, encoders, rerankers)
         encoders = with_seeds(self._faults, encoders, models, settings.models, "encoder")
         rerankers = with_seeds(self._faults, rerankers, models, settings.models, "reranker")
         rerankers = with_encoders_of_builds(rerankers, encoders)
         systems = expand_systems(self._faults, settings, measures)
-        targets = self._targets(settings.targets)
-        loads = self._loads(settings)
+        targets, loads = self._targets(settings.targets), self._loads(settings)
         self._cross_checks(settings, systems)
         for system in systems:
             check_seeds(self._faults, system, encoders, rerankers, settings.builds)
         if self._restriction is not None:
             parts = [*([dataset] if dataset else []), *encoders.values(), *rerankers.values()]
-            for key_path, message in self._restriction.faults(
-                settings, parts, settings.trackers, systems, models.values()
-            ):
-                self._faults.fault(key_path, message)
+            for at, what in self._restriction.faults(settings, parts, settings.trackers, systems, models.values()):
+                self._faults.fault(at, what)
         self._faults.stop()
         assert dataset is not None
         resolved = {**settings.model_dump(mode="json", exclude_unset=True), "measures": [str(m) for m in measures]}
@@ -124,6 +123,7 @@ class _Reader:
             dataset=dataset,
             encoders=encoders,
             rerankers=rerankers,
+            generators=generators,
             trackers=trackers,
             models=models,
             systems=tuple(systems),

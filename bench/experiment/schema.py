@@ -28,7 +28,7 @@ def experiment_schema() -> dict[str, Any]:
     loads = properties["latency"]
     several = {key: loads.pop(key) for key in ("type", "items")}
     loads["anyOf"] = [several, several["items"], {"enum": [False, None]}]
-    named: tuple[registry.RoleName, ...] = ("encoders", "stores", "rerankers", "trackers")
+    named: tuple[registry.RoleName, ...] = ("encoders", "stores", "rerankers", "generators", "trackers")
     for role in named:
         properties[role] = {
             **_described(properties[role]),

@@ -13,6 +13,7 @@ _SAME = (
     {"stores", "store", "indexes", "indices", "index", "databases", "database", "db", "engines", "engine", "backends"},
     {"systems", "system", "retrievers", "pipelines", "runs", "candidates", "variants", "configurations"},
     {"rerankers", "reranker", "rerank", "rankers", "ranker", "cross_encoder", "cross_encoders"},
+    {"generators", "generator", "llms", "llm", "chat", "language_models"},
     {"trackers", "tracker", "tracking", "loggers", "logger", "logging", "observability"},
     {"dataset", "data", "datasets", "corpus", "collection", "benchmark"},
     {"experiment", "name", "title", "id"},

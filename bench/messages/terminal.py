@@ -34,12 +34,13 @@ def shown(text: str) -> str:
     return printable(redacted(text))
 
 
-def say(line: str) -> None:
-    """Print a line to standard error."""
+def say(line: str, *, dim: bool = False) -> None:
+    """Print a line to standard error. dim: in weaker letters, where that is a terminal."""
     if sys.stderr is None:  # standard error is closed: print would use standard output instead
         return
     with suppress(OSError):  # standard error refuses, so the refusal cannot be told either
-        print(shown(line), file=sys.stderr)
+        weaker = dim and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        print(f"\x1b[2m{shown(line)}\x1b[0m" if weaker else shown(line), file=sys.stderr)
 
 
 def show(text: str) -> None:

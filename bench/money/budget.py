@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
-from adapters.base import AdapterError, Encoder, Reranker, Usage
+from adapters.base import AdapterError, Encoder, Generator, Reranker, Usage
 from bench.money.cost import Prices, Usages, price_of
+
+Billed: TypeAlias = Encoder | Reranker | Generator
+"""What a service may bill for."""
 
 
 class BudgetExceeded(AdapterError):
@@ -24,7 +29,7 @@ class Budget:
         self.spent = 0.0
         self._used: dict[int, Usage] = {}  # by adapter
 
-    def affordable(self, adapter: Encoder | Reranker, most: Usages) -> int:
+    def affordable(self, adapter: Billed, most: Usages) -> int:
         """How many of the next pieces of work surely stay within the limit, however many tokens they turn out to have.
         Raises BudgetExceeded where not even the first does.
         """
@@ -41,10 +46,10 @@ class Budget:
             )
         return count
 
-    def after(self, adapter: Encoder | Reranker, used: Usage, most: Usage) -> None:
+    def after(self, adapter: Billed, used: Usage, most: Usage) -> None:
         """Count what an answer says it used; where it does not say, the most that it can have used."""
         if adapter.bills:
-            told = self._usd(adapter, used) if used.tokens or used.search_units else None
+            told = self._usd(adapter, used) if used.tokens or used.search_units or used.output_tokens else None
             self.spent += (self._usd(adapter, most) or 0.0) if told is None else told
             self._used[id(adapter)] = self._used.get(id(adapter), Usage()) + used
 
@@ -55,9 +60,9 @@ class Budget:
         self.spent += usd
         return True
 
-    def used(self, adapter: Encoder | Reranker) -> Usage | None:
+    def used(self, adapter: Billed) -> Usage | None:
         """What a model used in this run; None where it was not asked."""
         return self._used.get(id(adapter))
 
-    def _usd(self, adapter: Encoder | Reranker, usage: Usage) -> float | None:
+    def _usd(self, adapter: Billed, usage: Usage) -> float | None:
         return price_of(self.prices, adapter.identity.provider, adapter.identity.model, usage)

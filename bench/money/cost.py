@@ -56,7 +56,8 @@ class PriceFaults(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The price of a model in US dollars per unit, with the page that it was read on and the date."""
+    """The price of a model in US dollars per unit, with the page that it was read on and the date. output_usd: per
+    million tokens that it writes; None for a model that writes nothing, or whose price for that is not known."""
 
     provider: str
     model: str
@@ -64,18 +65,22 @@ class Price:
     usd: float
     source: str
     read_on: str
+    output_usd: float | None = None
 
     def of(self, usage: Usage) -> float | None:
         """What a usage costs; None where the usage does not count the unit of this price."""
         amount = usage.tokens if self.unit == "per_million_tokens" else usage.search_units
-        if not amount and (usage.requests or usage.tokens or usage.search_units):
+        if not amount and (usage.requests or usage.tokens or usage.search_units or usage.output_tokens):
             return None
-        return self._each * amount
+        if usage.output_tokens and self.output_usd is None:
+            return None
+        return self._each * amount + (self.output_usd or 0.0) / 1e6 * usage.output_tokens
 
     def of_each(self, usages: Usages) -> npt.NDArray[np.float64]:
         """What every piece of work costs."""
         amounts = usages.tokens if self.unit == "per_million_tokens" else usages.search_units
-        return np.asarray(self._each * amounts, np.float64)
+        written = 0.0 if usages.output_tokens is None else (self.output_usd or 0.0) / 1e6 * usages.output_tokens
+        return np.asarray(self._each * amounts + written, np.float64)
 
     @property
     def _each(self) -> float:
@@ -105,6 +110,7 @@ class _Entry(BaseModel):
     usd: float = Field(ge=0, allow_inf_nan=False)
     source: str = "the experiment"
     read_on: str = ""
+    output_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
 
 
 def load_prices(overrides: Iterable[Mapping[str, Any]] = ()) -> Prices:
@@ -133,24 +139,30 @@ def price_of(prices: Prices, provider: str, model: str, usage: Usage) -> float |
     """US dollars for a usage; 0 where nothing was sent, None where the price or the amount is unknown."""
     price = prices.find(provider, model)
     if price is None:
-        return None if usage.requests or usage.tokens or usage.search_units else 0.0
+        return None if usage.requests or usage.tokens or usage.search_units or usage.output_tokens else 0.0
     return price.of(usage)
 
 
 @dataclass(frozen=True, slots=True)
 class Usages:
-    """Usage of many pieces of work: int64 (n,) each."""
+    """Usage of many pieces of work: int64 (n,) each. output_tokens: None where no text is written."""
 
     tokens: Integers
     search_units: Integers
+    output_tokens: Integers | None = None
 
     def total(self, chosen: Any = slice(None)) -> Usage:
         """The sum over chosen positions."""
-        return Usage(tokens=int(self.tokens[chosen].sum()), search_units=int(self.search_units[chosen].sum()))
+        return Usage(
+            tokens=int(self.tokens[chosen].sum()),
+            search_units=int(self.search_units[chosen].sum()),
+            output_tokens=0 if self.output_tokens is None else int(self.output_tokens[chosen].sum()),
+        )
 
     def after(self, count: int) -> Usages:
         """Without the first ones."""
-        return Usages(self.tokens[count:], self.search_units[count:])
+        written = None if self.output_tokens is None else self.output_tokens[count:]
+        return Usages(self.tokens[count:], self.search_units[count:], written)
 
 
 def text_bytes(texts: Iterable[str]) -> Integers:
@@ -161,6 +173,12 @@ def text_bytes(texts: Iterable[str]) -> Integers:
 def embedding_usage(text_sizes: Integers, tokens: Tokens) -> Usages:
     """What embedding texts of these sizes uses."""
     return Usages(-(-text_sizes // tokens.bytes_each) + tokens.extra, np.zeros_like(text_sizes))
+
+
+def writing_usage(prompt_sizes: Integers, max_tokens: int, tokens: Tokens) -> Usages:
+    """What writing a text for prompts of these sizes uses at most, each text as long as it may be."""
+    read = embedding_usage(prompt_sizes, tokens)
+    return Usages(read.tokens, read.search_units, np.full_like(prompt_sizes, max_tokens))
 
 
 def reranking_usage(query_sizes: Integers, document_sizes: Integers, tokens: Tokens) -> Usages:

@@ -69,5 +69,6 @@ class Stage:
 
 def usage_from(totals: Mapping[str, float]) -> Usage:
     """Usage from summed shares of segments, counts rounded to whole numbers."""
-    whole = {name: round(totals.get(name, 0.0)) for name in ("requests", "tokens", "search_units", "retries")}
+    counts = ("requests", "tokens", "search_units", "retries", "output_tokens")
+    whole = {name: round(totals.get(name, 0.0)) for name in counts}
     return Usage(**whole, waited_seconds=totals.get("waited_seconds", 0.0))

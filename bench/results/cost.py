@@ -19,6 +19,7 @@ class Used(Fields):
     waited_seconds: float | None = Field(
         None, description="Seconds that were waited for a limit of the program's own or between retries."
     )
+    output_tokens: int | None = Field(None, description="How many tokens the answers reported that a model wrote.")
 
 
 class PriceUsed(Fields):
@@ -30,6 +31,9 @@ class PriceUsed(Fields):
     usd: float = Field(description="US dollars per unit.")
     source: str = Field(description="Page that the price was read on, or `the experiment`.")
     read_on: str = Field(description="Day on which the price was read; empty where the experiment gives it.")
+    output_usd: float | None = Field(
+        None, description="US dollars per million tokens that a model wrote; null for models that write nothing."
+    )
 
 
 class PartOfCost(Fields):

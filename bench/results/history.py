@@ -213,4 +213,14 @@ HISTORY = (
         "Judgements and texts in files of their own.",
         {},
     ),
+    Added(
+        1,
+        "0.1.0",
+        "2026-11-26",
+        "What models that write text used and cost.",
+        {
+            "Used": "output_tokens",
+            "PriceUsed": "output_usd",
+        },
+    ),
 )

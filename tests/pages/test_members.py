@@ -8,11 +8,20 @@ import re
 from adapters import base
 from tests.conftest import REPOSITORY
 
-CONTRACTS = (base.Adapter, base.DatasetSource, base.Encoder, base.Store, base.Session, base.Reranker, base.Tracker)
+CONTRACTS = (
+    base.Adapter,
+    base.DatasetSource,
+    base.Encoder,
+    base.Store,
+    base.Session,
+    base.Reranker,
+    base.Generator,
+    base.Tracker,
+)
 # What the base classes do around the author's part.
 DONE_BY_THE_BASE = {
     "missing", "distributions", "encode", "build", "insert", "no_rows", "settle", "session", "effective", "compares",
-    "drop", "search", "score",
+    "drop", "search", "score", "generate", "stream",
 }  # fmt: skip
 # Where an author's part has another name, the table gives that.
 PARTS = {"_insert", "_settle", "_drop"}

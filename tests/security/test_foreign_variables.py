@@ -21,6 +21,8 @@ GIVEN: Mapping[str, Mapping[str, Any]] = {
     "encoders.openai": {"model": "text-embedding-3-small"},
     "encoders.cohere": {"model": "embed-v4.0"},
     "rerankers.cohere": {"model": "rerank-v3.5"},
+    "generators.openai": {"model": "gpt-5-mini"},
+    "generators.cohere": {"model": "command-a-03-2025"},
     "rerankers.rerank_api": {"model": "m", "base_url": "http://127.0.0.1:9"},
     "stores.http": {"index": {"url": "http://127.0.0.1:9/find", "body": {"q": "{query}"}, "ids": "ids.*"}},
     "stores.weaviate": {},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,18 @@ def reranker(adapter: str, **options: Any) -> Callable[[Context], Any]:
     return use
 
 
+def generator(adapter: str, **options: Any) -> Callable[[Context], Any]:
+    def use(context: Context) -> None:
+        kind = registry.load("generators", adapter)
+        made = kind(kind.Options.model_validate({**options, **QUICK}), context)
+        made.check()
+        with suppress(AdapterError):
+            made.generate(["a question"])
+        list(made.stream("a question"))
+
+    return use
+
+
 def small_corpus() -> Corpus:
     return Corpus(["a text"])
 
@@ -106,6 +119,8 @@ USES: Mapping[str, Callable[[str], Callable[[Context], Any]]] = {
     "openai": lambda url: encoder("openai", model="m", dimension=4, base_url=f"{url}/v1"),
     "cohere encoder": lambda url: encoder("cohere", model="embed-v4.0", base_url=url),
     "cohere reranker": lambda url: reranker("cohere", model="rerank-v3.5", base_url=url),
+    "openai generator": lambda url: generator("openai", model="m", base_url=f"{url}/v1"),
+    "cohere generator": lambda url: generator("cohere", model="m", base_url=url),
     "rerank_api": lambda url: reranker("rerank_api", model="m", base_url=url),
     "http": lambda url: store("http", {"url": f"{url}/find", "body": {"q": "{query}"}, "ids": "hits.*.id"}),
     "weaviate, url": lambda url: store("weaviate", url=url, connect_seconds=2),
@@ -126,6 +141,8 @@ USES: Mapping[str, Callable[[str], Callable[[Context], Any]]] = {
 WITH_NETWORK: Mapping[str, Sequence[str]] = {
     "encoders.openai": ["openai"],
     "encoders.cohere": ["cohere encoder"],
+    "generators.openai": ["openai generator"],
+    "generators.cohere": ["cohere generator"],
     "rerankers.cohere": ["cohere reranker"],
     "rerankers.rerank_api": ["rerank_api"],
     "stores.http": ["http"],
@@ -136,8 +153,8 @@ WITH_NETWORK: Mapping[str, Sequence[str]] = {
 }
 #: Those that ask the hub alone, at the address that its own variable gives: no option of theirs names another.
 OF_THE_HUB = {
-    "datasets.hub", "encoders.sentence_transformers", "rerankers.cross_encoder", "trainers.cross_encoder",
-    "trainers.gist", "trainers.mnrl", "trainers.static", "trainers.sts",
+    "datasets.hub", "encoders.sentence_transformers", "generators.transformers", "rerankers.cross_encoder",
+    "trainers.cross_encoder", "trainers.gist", "trainers.mnrl", "trainers.static", "trainers.sts",
 }  # fmt: skip
 WITHOUT_NETWORK = {
     "datasets.beir", "datasets.files", "datasets.pairs", "datasets.vectors", "datasets.api_docs",

@@ -10,14 +10,14 @@ import struct
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from tests.standin import braintrust_api, cohere_api, openai_api, tei_api
+from tests.standin import braintrust_api, chat_api, cohere_api, openai_api, tei_api
 from tests.standin.faults import FaultPlan, Faults
 from tests.standin.wire import Answer, Refusal, Request
 
@@ -51,7 +51,9 @@ class StandIn:
     requests_per_minute: above it, 429 with Retry-After. remember: give the same answer to the same request without
     computing it again, for measurements in which only `latency_seconds` shall count. expired: whether every key is
     refused; exhausted: whether every account's quota is spent, a 429 as OpenAI sends it. objects_to: words that no text
-    may hold (400). most_texts: that a request may hold (413). keyless: whether a call needs no key.
+    may hold (400). most_texts: that a request may hold (413). keyless: whether a call needs no key. says: what a chat
+    model writes, given the messages; None for an answer made of the passages. counts_tokens: whether a chat tells its
+    usage. event_seconds: pause between two events of a streamed answer.
     """
 
     def __init__(
@@ -74,6 +76,9 @@ class StandIn:
         self.requests_until_expired: int | None = None
         self.exhausted = False
         self.keyless = False
+        self.says: Callable[[Sequence[Mapping[str, str]]], str] | None = None
+        self.counts_tokens = True
+        self.event_seconds = 0.0
         self.objects_to: tuple[str, ...] = ()
         self.most_texts: int | None = None
         self.seen = Seen()
@@ -83,7 +88,7 @@ class StandIn:
         self._recent: deque[float] = deque()
         self._routes: list[Route] = [
             (method, re.compile(pattern), answer)
-            for api in (cohere_api, openai_api, tei_api, braintrust_api)
+            for api in (cohere_api, openai_api, chat_api, tei_api, braintrust_api)
             for method, pattern, answer in api.ROUTES
         ]
         standin = self
@@ -192,6 +197,7 @@ class StandIn:
             return
         asked = request.json()
         texts = [text for key in ("input", "texts", "documents") for text in asked.get(key) or ()]
+        texts += [str(message.get("content")) for message in asked.get("messages") or ()]
         if self.most_texts is not None and len(texts) > self.most_texts:
             raise Refusal(413, "Payload Too Large")
         if any(word in text for word in self.objects_to for text in (*texts, asked.get("query") or "")):
@@ -227,6 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     service: StandIn
+    _kind = "application/json"  # of the answer
 
     def do_GET(self) -> None:
         self._handle()
@@ -262,6 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, request: Request, began: float) -> None:
         service = self.service
+        self._kind = "application/json"
         kind = service.fault(request)
         if kind in _ERRORS:
             self._pause(began)
@@ -279,6 +287,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._pause(began)
         data = answer.data(kind)
+        self._kind = answer.kind
         if kind == "truncated":
             self._write(200, data[: len(data) // 2], {}, len(data) // 2)
         elif kind == "cut":
@@ -297,7 +306,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(200, data, {}, len(data))
         else:
             self._count(answer)  # before it is sent: the client may look at the count as soon as it has the answer
-            self._write(200, data, {}, len(data))
+            if answer.events is None or not service.event_seconds:
+                self._write(200, data, {}, len(data))
+            else:
+                self._dribble(answer.events)
+
+    def _dribble(self, events: Sequence[bytes]) -> None:
+        """Events with a pause between them."""
+        self._write(200, events[0], {}, sum(map(len, events)))
+        for event in events[1:]:
+            time.sleep(self.service.event_seconds)
+            if self._gone():
+                return
+            self.wfile.write(event)
+            self.wfile.flush()
 
     def _count(self, answer: Answer) -> None:
         with self.service.lock:
@@ -316,7 +338,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, status: int, data: bytes, headers: Mapping[str, str], length: int) -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **headers, "Content-Length": str(length)}.items():
+        for name, value in {"Content-Type": self._kind, **headers, "Content-Length": str(length)}.items():
             self.send_header(name, value)
         # One write for head and body: two small ones would wait for each other's acknowledgement.
         self._headers_buffer.append(b"\r\n")  # type: ignore[attr-defined]

@@ -34,17 +34,25 @@ class Request:
 class Answer:
     """content: what is sent. texts: what the answer is about, for the count of texts. spoilt: makes the content with
     an item too few ("count") or with NaN ("nan"); None where there is nothing to spoil. ready: the content as bytes,
-    where it is made already."""
+    where it is made already. events: what is streamed instead, each as the bytes of a server-sent event."""
 
     content: Mapping[str, Any] | Sequence[Any]
     texts: Sequence[tuple[str, ...]] = ()
     spoilt: Callable[[str], Mapping[str, Any]] | None = None
     ready: bytes | None = None
+    events: Sequence[bytes] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The type that the answer bears."""
+        return "application/json" if self.events is None else "text/event-stream"
 
     def data(self, kind: str | None) -> bytes:
         """The bytes of the answer, spoilt if the fault is of that kind."""
         if self.spoilt is not None and kind in ("count", "nan"):
             return json.dumps(self.spoilt(kind)).encode()
+        if self.events is not None:
+            return b"".join(self.events)
         return json.dumps(self.content).encode() if self.ready is None else self.ready
 
 

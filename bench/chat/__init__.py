@@ -1,0 +1,1 @@
+"""Questions answered from what a retriever finds, with citations."""
