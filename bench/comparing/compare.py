@@ -74,6 +74,7 @@ class _Comparing:
         shared = options.on == "shared"
         check_alike(old.result, new.result, shared=shared)
         self.old, self.new, self.options = old, new, options
+        self.same = _same(old.result, new.result)
         self.measures = shared_measures(old.result, new.result)
         self.found = _without(matched(old.result, new.result), options.without)
         if not self.found.pairs:
@@ -100,7 +101,7 @@ class _Comparing:
             queries=len(self.aligned.query_ids) if self.aligned else None,
             old_queries=self.old.judged,
             new_queries=self.new.judged,
-            same_result=_same(self.old.result, self.new.result),
+            same_result=self.same,
             systems=tuple(self._systems()),
             gone=tuple(Remark(system.name, "is not in the new result") for system in self.found.gone),
             failed=tuple(self._failed()),
@@ -186,7 +187,10 @@ class _Comparing:
             if old is not None and new is not None and old.mean is not None and new.mean is not None:
                 change = new.mean - old.mean
                 percent = 100 * change / old.mean if old.mean else None
-                found.append((pair.new.name, Difference(measure, old.mean, new.mean, change, percent)))
+                of = Difference(measure, old.mean, new.mean, change, percent)
+                if self.same:  # what is compared with itself needs no values by query
+                    of = replace(of, interval=(0.0, 0.0), verdict="identical")
+                found.append((pair.new.name, of))
         return found
 
     def _texts(self) -> dict[str, str]:
@@ -221,18 +225,18 @@ class _Comparing:
         for pair in self.found.pairs:
             if pair not in self.pairs:
                 found.append(Remark(pair.new.name, "searches other documents: its filter differs"))
+            elif pair.new.status not in _MEASURED and pair.old.status not in _MEASURED:
+                found.append(Remark(pair.new.name, f"was measured in neither result: it {_why_unmeasured(pair.new)}"))
             elif pair.old.status not in _MEASURED:
-                also = f"; now: {_why_unmeasured(pair.new)}" if pair.new.status not in _MEASURED else ""
-                found.append(Remark(pair.new.name, f"has nothing to compare with: {_why_unmeasured(pair.old)}{also}"))
+                found.append(Remark(pair.new.name, f"has nothing to compare with: it {_why_unmeasured(pair.old)}"))
         return found
 
     def _notes(self) -> list[str]:
         notes = [*self.old.doubts, *(doubt for doubt in self.new.doubts if doubt not in self.old.doubts)]
-        for which, side in (("old", self.old), ("new", self.new)):
-            if side.figures is None:
-                notes.append(
-                    f"The {which} result holds no values by query, so that there are no verdicts: {side.folder}."
-                )
+        without = [which for which, side in (("old", self.old), ("new", self.new)) if side.figures is None]
+        if without and not self.same:
+            which = "Neither result holds" if len(without) > 1 else f"The {without[0]} result does not hold"
+            notes.append(f"{which} values by query, and so there are no verdicts.")
         if self.aligned is not None and self.options.on == "shared":
             if self.aligned.without is None:
                 notes.append("Nobody can tell whether the queries' judgements agree: a result does not hold them.")
@@ -307,7 +311,8 @@ def _identical(old: SystemFigures, new: SystemFigures, measure: Measure) -> bool
 
 def _why_unmeasured(system: SystemResult) -> str:
     status = {"error": "failed", "not_indexed": "was not indexed", "cancelled": "was cut off"}.get(system.status)
-    return f"{status or f'is {system.status}'}{f': {system.error}' if system.error else ''}"
+    cause = f": {system.error.rstrip('.')}" if system.error else ""
+    return f"{status or f'is {system.status}'}{cause}"
 
 
 def _notes_on(pair: Pair) -> list[str]:

@@ -180,4 +180,5 @@ class Compared:
     @property
     def identical(self) -> bool:
         """Whether nothing was lost, gained, added or removed, in any query of the deciding measure."""
-        return not (self.gone or self.failed or self.added) and len(self.with_verdict("identical")) == len(self.systems)
+        changed = self.gone or self.failed or (self.added and not self.same_result)
+        return bool(self.systems) and not changed and len(self.with_verdict("identical")) == len(self.systems)

@@ -100,7 +100,18 @@ def _changes(compared: Compared, naming: Naming) -> Iterator[str]:
     for system in compared.with_verdict("lost"):
         if system.name not in told_already:
             yield f"! {_lost(system, compared.measure, naming)}"
-    yield from (f"· {told(one, naming)}" for one in compared.added)
+    yield from _added(compared, naming)
+
+
+def _added(compared: Compared, naming: Naming) -> Iterator[str]:
+    by_phrase: dict[str, list[Remark]] = {}
+    for one in compared.added:
+        by_phrase.setdefault(one.why, []).append(one)
+    for why, alike in by_phrase.items():
+        if len(alike) == 1:
+            yield f"· {told(alike[0], naming)}"
+        else:
+            yield f"· {listed([naming(one.name) for one in alike])}: each {why}"
 
 
 def _failing(compared: Compared) -> set[str]:

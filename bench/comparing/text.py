@@ -27,7 +27,7 @@ def text_of(compared: Compared, *, queries: int = 5, width: int = WIDTH) -> str:
     naming = _naming(names)
     blocks = [
         _lines(answer_in(compared, naming), width),
-        _table(compared, names),
+        _table(compared, names) if compared.systems else [],
         *(_others(compared, names, width)),
         *_ratios(compared, names, width),
         *_queries(compared, names, queries, width),

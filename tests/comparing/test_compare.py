@@ -169,6 +169,14 @@ def test_results_without_a_common_system_are_refused(tmp_path: Path, old: Path) 
         compared(old, write(tmp_path / "new", {"b": {M: OLD}}))
 
 
+def test_what_neither_result_measured_is_told_once(tmp_path: Path, old: Path) -> None:
+    broken = [system(name, status="error", error="no key.") for name in ("b", "c")]
+    before, after = (write(tmp_path / name, {"a": {M: OLD}}, broken, started_at=name) for name in ("old", "new"))
+    told = small.bench("compare", before, after).stdout
+    assert "· b and c: each was measured in neither result: it failed: no key\n" in told
+    assert "c is not in the old result" not in told and not compared(before, after).identical
+
+
 def test_a_system_is_left_out_on_demand(tmp_path: Path) -> None:
     old = write(tmp_path / "old", {"a": {M: OLD}, "b": {M: OLD}})
     new = write(tmp_path / "new", {"a": {M: OLD}})
@@ -315,12 +323,18 @@ def test_a_result_of_before_can_be_compared_less_what_it_lacks(tmp_path: Path, n
     folder = tmp_path / "result"
     folder.mkdir()
     shutil.copy(file, folder / "result.json")
-    for place in (folder, folder / "result.json"):
-        done = small.bench("compare", place, place)
+    later = json.loads(file.read_text())
+    later["started_at"] = "2027-01-01T00:00:00Z"
+    (tmp_path / "later.json").write_text(json.dumps(later))
+    asked = ("--fail-on", later["primary"])
+    for new in (folder / "result.json", tmp_path / "later.json"):
+        done = small.bench("compare", folder, new)
+        told = " ".join(done.stdout.split())
         assert done.exit_code == 0, done.stderr
-        assert "no values by query" in " ".join(done.stdout.split())
+        assert ("one and the same result" in told) is not ("Neither result holds values by query" in told)
         assert max(map(len, done.stdout.splitlines())) <= 80
-    assert small.bench("compare", folder, folder, "--fail-on", json.loads(file.read_text())["primary"]).exit_code == 2
+    assert small.bench("compare", folder, folder, *asked).exit_code == 0
+    assert small.bench("compare", folder, tmp_path / "later.json", *asked).exit_code == 2
 
 
 # -- a comparison is read ----------------------------------------------------------------------------------------
