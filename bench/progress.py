@@ -26,6 +26,7 @@ _VERBS = {
     "mine": "mining",
     "cluster": "clustering for",
     "latency": "measuring latency,",
+    "wait": "waiting:",
 }
 _LINE_EVERY_SECONDS = 10.0
 
@@ -82,6 +83,8 @@ class Progress:
         key = (event.stage, event.label)
         now = time.monotonic()
         self._started[key] = (now, now, event.total, event.unit)
+        if event.stage == "wait":
+            self._line(_describe(event.stage, event.label))
         if self._bars:
             self._tasks[key] = self._display.add_task(shown(_describe(event.stage, event.label)), total=event.total)
 
@@ -104,6 +107,9 @@ class Progress:
         _, _, _, unit = self._started.pop(key)
         if self._bars:
             self._display.remove_task(self._tasks.pop(key))
+        if event.stage == "wait":
+            self._line(f"waited {_duration(event.seconds)}")
+            return
         done = counted(event.computed, singular(unit))
         self._line(f"{_describe(event.stage, event.label)}: {done} in {_duration(event.seconds)}")
 

@@ -42,8 +42,13 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("caches")
     before = os.environ.get("BENCH_CACHE")
     os.environ["BENCH_CACHE"] = str(folder / "shared")
+    # Nor does a suite wait for runs that are none of its own.
+    (session := tmp_path_factory.mktemp("session")).chmod(0o700)
+    session_before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(session)
     yield folder
-    os.environ.pop("BENCH_CACHE") if before is None else os.environ.update(BENCH_CACHE=before)
+    for name, value in (("BENCH_CACHE", before), ("XDG_RUNTIME_DIR", session_before)):
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @pytest.fixture(autouse=True)

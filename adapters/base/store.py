@@ -49,6 +49,7 @@ class Store(Adapter):
     filters: ClassVar[bool] = True  # searches under a filter
     similarities: ClassVar[tuple[Similarity, ...]] = tuple(Similarity)  # of the engine; none: it takes no vectors
     scores_exact: ClassVar[bool] = True  # cosine, inner product or minus the squared distance, not those of codes
+    keeps_settings: ClassVar[bool] = False  # query settings live in the engine: one run at a time searches
     takes_rows: ClassVar[bool] = False  # rows may be inserted while it is searched: `_insert` and `_settle` are there
 
     @classmethod

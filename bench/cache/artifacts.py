@@ -12,7 +12,7 @@
     <cache>/environments/<key>/              virtual environments in which retrievers were checked
 
 A file appears whole (written, synced, renamed) or not at all, carries a checksum, and is computed anew when the
-checksum does not match. One run at a time uses a cache.
+checksum does not match. Runs use a cache side by side: `bench.cache.locks`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ from zipfile import ZIP_STORED, BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from bench.cache.claims import Claims
 from bench.cache.digests import DIGEST_BYTES, Digests, content_key
 from bench.cache.drafts import draft_beside
+from bench.cache.locks import Waiting
 from bench.cache.own_files import NOT_ITSELF, is_own_folder, own_folder, read_own
 
 MAGIC = b"RBA1"
@@ -215,15 +217,41 @@ class Segments:
     def __init__(self, folder: Path, fits: Callable[[Arrays], bool] = lambda arrays: True) -> None:
         self._folder = folder
         self.damaged = 0
+        self._fits = fits
         self._files: list[Path] = []
         self._digests_of: list[Digests] = []  # by file
         self._sorted: Digests | None = None
-        for path in sorted(folder.glob("*.npz")):
+        self._known: set[str] = set()
+        self._foreign: list[Digests] = []  # what other runs have added meanwhile
+        self._claims = Claims(folder.parent.parent, f"{folder.parent.name}-{folder.name}")
+        self._read_new()
+
+    @contextmanager
+    def claimed(self, digests: Digests) -> Iterator[npt.NDArray[np.bool_]]:
+        """Have values to oneself while they are computed. Yields which of these digests, (n,), all missing when last
+        looked for, are to be computed: the others another run computes now, or has computed meanwhile."""
+        with self._claims.taken(digests) as free:
+            self._foreign += self._read_new()
+            yield free & ~np.isin(digests, np.concatenate(self._foreign)) if self._foreign else free
+
+    def await_others(self, digests: Digests, wait: Waiting) -> npt.NDArray[np.bool_]:
+        """Wait until nobody computes any of these digests, (n,). Returns which have no value even then."""
+        self._claims.ended(digests, wait)
+        self._foreign += self._read_new()
+        return self.missing(digests)
+
+    def _read_new(self) -> list[Digests]:
+        """Take in the files that are there and not known yet. Returns their digests."""
+        found: list[Digests] = []
+        for path in sorted(path for path in self._folder.glob("*.npz") if path.name not in self._known):
             arrays = _read_arrays(path)
-            if arrays is not None and _by_digest(arrays, folder.parent.name) and fits(arrays):
+            self._known.add(path.name)
+            if arrays is not None and _by_digest(arrays, self._folder.parent.name) and self._fits(arrays):
                 self._index(path, arrays["digest"])
+                found.append(arrays["digest"])
             else:
                 self.damaged += 1
+        return found
 
     def missing(self, digests: Digests) -> npt.NDArray[np.bool_]:
         """Which digests have no value yet: bool (n,)."""
@@ -289,6 +317,7 @@ class Segments:
         return arrays if arrays is not None and len(arrays["digest"]) == len(np.unique(digests)) else None
 
     def _index(self, path: Path, digests: Digests) -> None:
+        self._known.add(path.name)
         self._files.append(path)
         self._digests_of.append(digests)
         self._sorted = None

@@ -15,7 +15,7 @@ from adapters import registry
 from adapters.base import Contact, Context, IndexMissing, IndexRef, MissingDependency, Store
 from bench.cache.artifacts import Cache
 from bench.cache.index_records import droppable_record, name_told
-from bench.cache.mark import PARTS, cache_in_use, named_by_us, scratch_folders
+from bench.cache.mark import PARTS, cache_to_oneself, named_by_us, scratch_folders
 from bench.cache.own_files import is_own_folder
 from bench.messages.failures import closing, failure_of
 from bench.messages.wording import counted
@@ -89,7 +89,7 @@ def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned
     folder: a cache that bears its mark. Raises CacheBusy when a run uses the cache.
     """
     done = Cleaned()
-    with cache_in_use(folder):
+    with cache_to_oneself(folder):
         away: dict[str, str] = {}
         staying: set[Path] = set()
         for one in list(_held(Cache(folder))):

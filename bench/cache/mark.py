@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.cache import drafts
 from bench.cache.artifacts import MAGIC, SCRATCH, write_atomically
-from bench.cache.locks import locked
+from bench.cache.locks import FOLDER, alone_in, forget, shared
 from bench.cache.own_files import is_own_folder, open_own, own_folder, read_own, refuse_links
 
 MARK = "CACHEDIR.TAG"
@@ -40,26 +40,43 @@ _NAMES = {
 }  # fmt: skip
 _RECORDS = {"datasets": ("manifest.json",), "indexes": ("ref.json", "begun.json"), "models": ("provenance.json",)}
 _SCRATCH = re.compile(rf"{re.escape(SCRATCH)}\w+")
-_BESIDE = (".lock", ".DS_Store", "lost+found")  # the last two are the system's
+_BESIDE = (".lock", FOLDER, ".DS_Store", "lost+found")  # the last two are the system's
 
 
 @contextmanager
 def cache_in_use(folder: Path) -> Iterator[str | None]:
-    """Hold a cache for this process, and mark it where possible. Returns what to tell the user where it is not. Drafts
-    of killed runs are deleted from a marked cache.
+    """Use a cache beside other runs, and mark it where possible. Yields what to tell the user where it is not. Drafts
+    of killed runs are deleted from a marked cache that nobody else uses.
 
-    Raises CacheBusy, and OSError for links where the cache keeps folders of its own.
+    Raises CacheBusy while somebody has the cache alone, to delete from it, and OSError for links where the cache keeps
+    folders of its own.
     """
-    for part in PARTS:
+    _refuse_links(folder)
+    with shared(folder) as alone:
+        with alone() as only:
+            unmarked = _marked(folder)
+            if only and unmarked is None:
+                for part in PARTS:
+                    drafts.remove_drafts(folder / part)
+                forget(folder)
+        yield unmarked
+
+
+@contextmanager
+def cache_to_oneself(folder: Path) -> Iterator[None]:
+    """Hold a cache alone, to delete from it. Raises CacheBusy when a run uses it, and OSError as `cache_in_use`."""
+    _refuse_links(folder)
+    with alone_in(folder):
+        if _marked(folder) is None:
+            forget(folder)
+        yield
+
+
+def _refuse_links(folder: Path) -> None:
+    for part in (*PARTS, FOLDER):
         if (folder / part).exists():
             own_folder(folder / part)
             refuse_links(folder / part, 0)
-    with locked(folder, "The cache"):
-        unmarked = _marked(folder)
-        if unmarked is None:
-            for part in PARTS:
-                drafts.remove_drafts(folder / part)
-        yield unmarked
 
 
 def is_marked(folder: Path) -> bool:

@@ -153,7 +153,7 @@ def export(
 @app.command()
 def remove(context: typer.Context, name: Name, yes: YesOption = False, cache: CacheOption = None) -> None:
     """Delete a model, all its seeds where its name is given."""
-    from bench.cache.mark import cache_in_use
+    from bench.cache.mark import cache_to_oneself
     from bench.train.choosing import choose
     from bench.train.kept import is_key
 
@@ -166,7 +166,7 @@ def remove(context: typer.Context, name: Name, yes: YesOption = False, cache: Ca
             keys = [each.key for each in chosen.models]
             what = f"{chosen.name} ({', '.join(keys)})"
     agree_to(f"Delete {what}?", yes, "Nothing was deleted.")
-    with refusing(), cache_in_use(kept.folder.parent):
+    with refusing(), cache_to_oneself(kept.folder.parent):
         for key in keys:
             kept.remove(key)
     show(f"{counted(len(keys), 'model', 'deleted')}.\n")

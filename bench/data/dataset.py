@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.base import DatasetSource, Flags, Floats, InvalidOptions, Rows, listed
+from bench.cache.locks import Waiting, untold
 from bench.data.integrity import Check, Dangling, DatasetFaults, full_texts, has_text, vector_matrix
 from bench.data.own_documents import own_documents
 from bench.data.tables import load_tables, scalars, table_digest
@@ -223,10 +224,12 @@ def load_parts(
     dangling: Dangling = "error",
     exclude_self: bool | None = None,
     kept_in: Path | None = None,
+    wait: Waiting = untold,
 ) -> list[Dataset]:
     """As `load_dataset`, several times over one reading: a collection for each part of the judged queries, which bears
-    that part's name as its split. judged_split: what the parts are parts of."""
-    tables, corpus_digest = load_tables(source, kept_in)
+    that part's name as its split. judged_split: what the parts are parts of.
+    wait: tells that another run reads the same."""
+    tables, corpus_digest = load_tables(source, kept_in, wait)
     check = Check(tables, judged_split, dangling)
     check.texts()
     check.vectors()

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from adapters.base import DatasetInvalid, DatasetSource, Tables, WrongAnswer, shape_of
 from bench.cache.artifacts import new_folder
+from bench.cache.locks import Waiting, entry_locked, untold
 from bench.cache.own_files import NOT_ITSELF, open_own, own_folder, read_own
 
 FORMAT = 2  # to be raised whenever the shape of kept tables changes, or what built-in sources read
@@ -33,7 +34,7 @@ class Loaded(NamedTuple):
     corpus_digest: str
 
 
-def load_tables(source: DatasetSource, kept_in: Path | None) -> Loaded:
+def load_tables(source: DatasetSource, kept_in: Path | None, wait: Waiting = untold) -> Loaded:
     """The tables of the source. They come from a kept, memory-mapped copy while no source file has changed.
 
     kept_in: folder of kept tables, None to parse. A damaged copy is made again.
@@ -43,10 +44,12 @@ def load_tables(source: DatasetSource, kept_in: Path | None) -> Loaded:
     if kept_in is None or key is None:
         return _parsed(source)
     folder = kept_in / key
-    kept = _read(folder)
-    if kept is None:
-        _keep(_parsed(source), folder)
-        kept = _read(folder)
+    if (kept := _read(folder)) is not None:
+        return kept
+    with entry_locked(kept_in.parent, f"{kept_in.name}-{key}", wait):
+        if (kept := _read(folder)) is None:  # nor has another run made it meanwhile
+            _keep(_parsed(source), folder)
+            kept = _read(folder)
         if kept is None:
             raise OSError(f"{folder}: the tables just written there cannot be read back. Check the disk.")
     return kept

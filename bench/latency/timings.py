@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import Rows, Warned, index_name
+from bench.cache.machine_lock import measuring
 from bench.experiment.file import LoadPoint
 from bench.experiment.parts import System
 from bench.latency import ingest
@@ -26,7 +27,7 @@ from bench.latency.turns import Subject
 from bench.machine.memory import Reading, of_search
 from bench.messages.failures import Failure, failure_of
 from bench.quality.pipeline import Pipeline
-from bench.quality.stages import Emit
+from bench.quality.stages import Emit, waiting
 from bench.results.model import Encoding, Latency
 
 EVERYONE, CHOSEN = "all systems", "chosen for a target"  # occasions on which timings are taken
@@ -102,9 +103,7 @@ class _Taking:
         kept = Kept(self._pipeline, load, self._systems, self._occasion)
         for name, failure in kept.failures.items():
             self._failed(name, load, failure)
-        missing = kept.missing(self._rankings, remeasure=remeasure)
-        fresh = self._measure(load, missing, kept)
-        taken = self._usable(kept, missing, fresh)
+        fresh, taken = self._taken(load, kept, remeasure=remeasure)
         if not taken:
             return
         seed = self._pipeline.experiment.settings.seed
@@ -127,6 +126,29 @@ class _Taking:
         self.timings.encodings += figures.encodings()
         latest = [self.timings.systems[name].latencies[-1] for name in taken]
         self.timings.remarks += [*pass_notes(load), *disturbance_notes(latest)]
+
+    def _taken(self, load: LoadPoint, kept: Kept, *, remeasure: bool) -> tuple[dict[str, Taken], dict[str, Taken]]:
+        """What was measured now, and all that can be used, by name. Other runs pause while it is measured."""
+        if not (missing := kept.missing(self._rankings, remeasure=remeasure)):
+            return {}, self._usable(kept, (), {})
+        self._make_ready(missing)
+        with measuring(waiting(self._emit)):
+            kept = Kept(self._pipeline, load, self._systems, self._occasion)  # another run may have measured them
+            missing = kept.missing(self._rankings, remeasure=remeasure)
+            fresh = self._measure(load, missing, kept)
+            return fresh, self._usable(kept, missing, fresh)
+
+    def _make_ready(self, systems: Sequence[System]) -> None:
+        """Make what live systems are made of, while other runs may still be waited for. What fails is told by the
+        system that needs it."""
+        for node in (node for system in systems for node in system.nodes()):
+            try:
+                if (searched := node.system.searched) is not None:
+                    self._pipeline.indexes.built(searched)
+                if node.system.reranker is not None:
+                    self._pipeline.reranking.prepared(node.system.reranker)
+            except BaseException as error:
+                failure_of(error)
 
     def _usable(self, kept: Kept, missing: Sequence[System], fresh: Mapping[str, Taken]) -> dict[str, Taken]:
         """Kept and fresh timings by name; fresh ones that are whole are kept."""

@@ -17,7 +17,7 @@ from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.experiment.trust import contacts_with
 from bench.messages.failures import closing, failure_of, told
-from bench.quality.stages import Emit
+from bench.quality.stages import Emit, waiting
 
 
 @contextmanager
@@ -66,6 +66,7 @@ def parts_of(
     experiment: Experiment,
     cache_folder: Path,
     parts: Mapping[str | None, Choose | None],
+    emit: Emit,
     *,
     needs_judgements: bool,
 ) -> list[Dataset]:
@@ -80,6 +81,7 @@ def parts_of(
         dangling=experiment.settings.dangling,
         exclude_self=experiment.settings.exclude_self,
         kept_in=cache_folder / "datasets",
+        wait=waiting(emit),
     )
 
 
@@ -88,7 +90,7 @@ def evaluated_data(experiment: Experiment, cache_folder: Path, emit: Emit) -> Da
     needed = experiment.primary.needs_judgements
     with source_of(experiment, emit) as source:
         parts = {source.judged_split: _evaluated(experiment.cuts)}
-        (dataset,) = parts_of(source, experiment, cache_folder, parts, needs_judgements=needed)
+        (dataset,) = parts_of(source, experiment, cache_folder, parts, emit, needs_judgements=needed)
     return dataset
 
 

@@ -24,11 +24,12 @@ from adapters.base import (
 )
 from bench.cache.artifacts import Arrays, Cache, Segments
 from bench.cache.digests import Digests, array_digest, content_key, text_digests
+from bench.cache.machine_lock import at_work, pause
 from bench.data.dataset import Dataset
 from bench.messages.wording import counted
 from bench.money.budget import Budget
 from bench.money.cost import ABOUT, AT_MOST, Integers, embedding_usage, text_bytes
-from bench.quality.stages import Count, Emit, Stage, usage_from
+from bench.quality.stages import Count, Emit, Stage, usage_from, waiting
 
 LARGEST_SEGMENT = 4096  # texts
 
@@ -106,9 +107,9 @@ class Embedding:
         missing = segments.missing(digests[in_order])
         if missing.any() and segments.damaged:
             self._emit(Warned(name, f"{damaged(segments.damaged, 'vectors')}; what they held is embedded again."))
-        refused = self._embed(name, encoder, role, in_order, missing, segments) if missing.any() else {}
-        self._count.computed += int(missing.sum()) - len(refused)
-        self._count.reused += int((~missing).sum())
+        refused, computed = self._embed(name, encoder, role, in_order, missing, segments) if missing.any() else ({}, 0)
+        self._count.computed += computed
+        self._count.reused += len(in_order) - computed - len(refused)
         self._refused[self._place(encoder, role), role] = refused
         if len(refused) == len(distinct) > 0:
             raise AdapterRejected(next(iter(refused.values())))
@@ -147,31 +148,52 @@ class Embedding:
         in_order: npt.NDArray[np.intp],
         missing: Flags,
         segments: Segments,
-    ) -> dict[bytes, str]:
-        """Embed what is missing. Segments are cut from the whole list of texts, never from what is missing, so a
-        resumed run computes the same batches as an undisturbed one. Returns why texts were refused, by digest: they
-        are asked for again by the next run."""
-        texts, digests = self._texts(role), self.digests(role)
-        refused: dict[bytes, str] = {}
+    ) -> tuple[dict[bytes, str], int]:
+        """Embed what is missing, and wait for what another run embeds. Segments are cut from the whole list of texts,
+        never from what is missing, so a resumed run computes the same batches as an undisturbed one. Returns why texts
+        were refused, by digest, and how many were embedded here: what was refused is asked for again by the next
+        run."""
+        digests, refused, computed = self.digests(role), dict[bytes, str](), 0
         with Stage(self._emit, "encode", f"{name} ({PLURAL[role]})", int(missing.sum()), "texts") as advance:
-            for rows in (
-                self._paid_lots(encoder, role, in_order[missing]) if encoder.bills else _lots(in_order, missing)
-            ):
-                batch = [texts[int(i)] for i in rows]
-                most = embedding_usage(text_bytes(batch), AT_MOST) if encoder.bills else None
+            while missing.any():
+                others: list[npt.NDArray[np.intp]] = []
+                for rows in (
+                    self._paid_lots(encoder, role, in_order[missing]) if encoder.bills else _lots(in_order, missing)
+                ):
+                    with segments.claimed(digests[rows]) as ours:
+                        others.append(rows[~ours])
+                        for positions, causes in self._embedded(encoder, role, rows[ours], segments):
+                            refused |= causes
+                            computed += positions - len(causes)
+                            advance(positions)
+                missing = np.isin(in_order, np.concatenate(others))
+                if missing.any():
+                    missing[missing] = segments.await_others(digests[in_order[missing]], waiting(self._emit))
+                    advance(sum(map(len, others)) - int(missing.sum()))
+        return refused, computed
+
+    def _embedded(
+        self, encoder: Encoder, role: Role, rows: npt.NDArray[np.intp], segments: Segments
+    ) -> Iterator[tuple[int, dict[bytes, str]]]:
+        """Embed some texts, and keep their vectors as they come. Yields how many came, and why some were refused."""
+        if not len(rows):
+            return
+        texts, digests = self._texts(role), self.digests(role)
+        batch = [texts[int(i)] for i in rows]
+        most = embedding_usage(text_bytes(batch), AT_MOST) if encoder.bills else None
+        with at_work(waiting(self._emit)):
+            began = time.perf_counter()
+            for positions, encoded in encoder.encode_each(TextRows(batch), role):
+                now, places = time.perf_counter(), np.asarray(positions)
+                failed = np.isin(np.arange(len(places)), list(encoded.failures))
+                here = digests[rows[places]]
+                if not failed.all():
+                    self._keep(segments, here[~failed], _without(encoded, failed), now - began)
+                if most is not None:
+                    self._budget.after(encoder, encoded.usage, most.total(places[~failed]))
+                yield len(positions), {bytes(here[i]): cause for i, cause in encoded.failures.items()}
+                pause(waiting(self._emit))
                 began = time.perf_counter()
-                for positions, encoded in encoder.encode_each(TextRows(batch), role):
-                    now, places = time.perf_counter(), np.asarray(positions)
-                    failed = np.isin(np.arange(len(places)), list(encoded.failures))
-                    here = digests[rows[places]]
-                    refused |= {bytes(here[i]): cause for i, cause in encoded.failures.items()}
-                    if not failed.all():
-                        self._keep(segments, here[~failed], _without(encoded, failed), now - began)
-                    if most is not None:
-                        self._budget.after(encoder, encoded.usage, most.total(places[~failed]))
-                    began = now
-                    advance(len(positions))
-        return refused
 
     def _paid_lots(self, encoder: Encoder, role: Role, rows: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
         """Segments that are computed together: all of them, so that the encoder keeps its service busy, or fewer where

@@ -18,12 +18,14 @@ from adapters.base import (
     index_name,
 )
 from bench.cache.digests import content_key
+from bench.cache.locks import entry_locked
+from bench.cache.machine_lock import at_work
 from bench.experiment.parts import Searched, StoreChoice, plain_name
 from bench.machine.memory import BuildMemory, of_build
 from bench.messages.failures import failure_of
 from bench.quality.kept_index import BuiltIndex, KeptIndexes, foreign_vectors, index_record, room_given_back
 from bench.quality.materials import Materials
-from bench.quality.stages import Stage
+from bench.quality.stages import Stage, waiting
 
 ROWS_PER_BATCH = 8192
 # The layout of the columns that filters ask for. A higher number rebuilds the indexes that have such columns.
@@ -41,7 +43,7 @@ class Indexes:
         """The index that is searched, built once per build options, corpus and vectors."""
         self._materials.embed(searched)
         key = self.key(searched)
-        return self._materials.once(("index", key), lambda: self._found_or_built(searched, key))
+        return self._materials.once(("index", key), lambda: self._found_or_made(searched, key))
 
     def key(self, searched: Searched) -> str:
         """The key of the index that is searched: everything that decides its bytes."""
@@ -84,6 +86,12 @@ class Indexes:
             if each.searched is not None and index_of(each.searched) == index_of(searched)
         ]
         return tuple(sorted({field for condition in filters if condition for field in condition.fields}))
+
+    def _found_or_made(self, searched: Searched, key: str) -> BuiltIndex:
+        """The index, made by one run at a time: the others find it made."""
+        wait = waiting(self._materials.emit)
+        with entry_locked(self._materials.cache.folder, f"indexes-{key}", wait), at_work(wait):
+            return self._found_or_built(searched, key)
 
     def _found_or_built(self, searched: Searched, key: str) -> BuiltIndex:
         store, label = self._materials.store(searched.store), searched.store.name

@@ -8,7 +8,7 @@ from adapters.base import AdapterError, Unmatched
 from bench.cache.digests import array_digest, content_key
 from bench.experiment.parts import Searched, System
 from bench.quality.pipeline import Pipeline
-from bench.quality.searches import opened
+from bench.quality.searches import configured_alone, opened
 
 
 def before(pipeline: Pipeline, system: System) -> Unmatched | None:
@@ -52,7 +52,7 @@ def _of_store(pipeline: Pipeline, system: System) -> Unmatched | None:
         return kept
     built = pipeline.indexes.built(searched)
     try:
-        with opened(built.store, built.ref, pipeline.emit) as session:
+        with configured_alone(built, pipeline.emit), opened(built.store, built.ref, pipeline.emit) as session:
             session.configure(searched.store.query)
             found = session.unmatched(pipeline.dataset.query_texts)
     except AdapterError:

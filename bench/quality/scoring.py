@@ -13,8 +13,9 @@ import numpy.typing as npt
 from adapters.base import Flags, Floats, Rows, Scored, Usage, Warned
 from bench.cache.artifacts import Arrays, Segments
 from bench.cache.digests import Digests, pair_digests
+from bench.cache.machine_lock import at_work, pause
 from bench.quality.embedding import damaged
-from bench.quality.stages import Count, Emit, Stage, usage_from
+from bench.quality.stages import Count, Emit, Stage, usage_from, waiting
 
 PAIRS_PER_CHUNK = 1024
 
@@ -65,13 +66,14 @@ class PairScores:
             return scores
         digests = self._pairs(rows)
         wanted = self._wanted(digests, present)
-        self._tally(digests[present], int(wanted.sum()))
+        found = 0
         if wanted.any():
             if self._segments.damaged:
                 told = damaged(self._segments.damaged, "scores")
                 self._emit(Warned(self._label, f"{told}; what they held is scored again."))
                 self._segments.damaged = 0
-            self._compute(np.where(wanted, rows, -1), digests)
+            found = self._compute(np.where(wanted, rows, -1), digests)
+        self._tally(digests[present], int(wanted.sum()) - found)
         present &= ~self._is_refused(digests)
         if present.any():
             scores[present] = self._segments.gather(digests[present], ["scores"])[0]
@@ -148,24 +150,52 @@ class PairScores:
         self._count.computed += computed
         self._count.reused += len(new) - computed
 
-    def _compute(self, rows: Rows, digests: Digests) -> None:
+    def _compute(self, rows: Rows, digests: Digests) -> int:
+        """Score candidates, and wait for what another run scores. Returns how many of them that one scored."""
+        found = 0
         with Stage(self._emit, "rerank", self._label, int((rows >= 0).sum()), "pairs") as advance:
-            for queries in self._scorer.lots(rows):
+            while (rows >= 0).any():
+                others = np.full(rows.shape, -1, rows.dtype)
+                for queries in self._scorer.lots(rows):
+                    part, pairs = rows[queries], digests[queries]
+                    with self._segments.claimed(pairs[part >= 0]) as ours:
+                        mine = np.full(part.shape, False)
+                        mine[part >= 0] = ours
+                        others[queries] = np.where(mine, -1, part)
+                        asking = mine.any(axis=1)
+                        for scored in self._scored(queries[asking], np.where(mine, part, -1)[asking], pairs[asking]):
+                            advance(scored)
+                left = others >= 0
+                if left.any():
+                    left[left] = self._segments.await_others(digests[left], waiting(self._emit))
+                    made = int((others >= 0).sum() - left.sum())
+                    found += made
+                    advance(made)
+                rows = np.where(left, others, -1)
+        return found
+
+    def _scored(self, queries: Positions, rows: Rows, digests: Digests) -> Iterator[int]:
+        """Score the candidates of some queries, rows (n, depth), and keep the scores as they come. Yields how many
+        came."""
+        if not len(queries):
+            return
+        with at_work(waiting(self._emit)):
+            began = time.perf_counter()
+            for positions, scored in self._scorer.score_each(queries, rows):
+                now, chosen = time.perf_counter(), scored.scores > -np.inf
+                usage = {**scored.usage.as_dict(), "seconds": now - began}
+                columns: dict[str, npt.NDArray[Any]] = {
+                    f"usage.{key}": np.asarray(value, np.float64) for key, value in usage.items()
+                }
+                if scored.truncated is not None:
+                    columns["truncated"] = scored.truncated[chosen]
+                pairs = digests[np.asarray(positions)]
+                if chosen.any():
+                    self._segments.append(pairs[chosen], {"scores": scored.scores[chosen], **columns})
+                self._refused |= {bytes(pairs[place]): cause for place, cause in scored.failures.items()}
+                yield int(chosen.sum())
+                pause(waiting(self._emit))
                 began = time.perf_counter()
-                for positions, scored in self._scorer.score_each(queries, rows[queries]):
-                    now, chosen = time.perf_counter(), scored.scores > -np.inf
-                    usage = {**scored.usage.as_dict(), "seconds": now - began}
-                    columns: dict[str, npt.NDArray[Any]] = {
-                        f"usage.{key}": np.asarray(value, np.float64) for key, value in usage.items()
-                    }
-                    if scored.truncated is not None:
-                        columns["truncated"] = scored.truncated[chosen]
-                    pairs = digests[queries[np.asarray(positions)]]
-                    if chosen.any():
-                        self._segments.append(pairs[chosen], {"scores": scored.scores[chosen], **columns})
-                    self._refused |= {bytes(pairs[place]): cause for place, cause in scored.failures.items()}
-                    began = now
-                    advance(int(chosen.sum()))
 
 
 def scores_fit(arrays: Arrays) -> bool:

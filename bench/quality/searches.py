@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -26,12 +26,15 @@ from adapters.base import (
     WrongAnswer,
 )
 from bench.cache.digests import array_digest, content_key
+from bench.cache.locks import entry_locked
+from bench.cache.machine_lock import at_work, engine_locked, pause
 from bench.experiment.parts import Searched, System
 from bench.messages.failures import closing
 from bench.quality.indexes import Indexes
+from bench.quality.kept_index import BuiltIndex
 from bench.quality.materials import ROLES, Materials
 from bench.quality.ranking import Ranking
-from bench.quality.stages import Emit, Stage
+from bench.quality.stages import Emit, Stage, waiting
 from bench.quality.trec import RunFileGaps, read_hits
 
 QUERIES_PER_CHUNK = 512
@@ -98,18 +101,17 @@ class Searches:
         apart = any(len(self._materials.undirected(searched.encoders, role)) for role in ROLES)
         # What another build of an index found says nothing of this one.
         build_id = "" if searched.store.kind.reproducible else self._indexes.built(searched).build_id
-        todo: list[_Chunk] = []
-        for start in range(0, len(queries), QUERIES_PER_CHUNK):
-            stop = min(start + QUERIES_PER_CHUNK, len(queries))
-            chunk = _Chunk(start, stop, f"{key}/{'directed-' if apart else ''}{start}")
-            arrays = self._kept_candidates(chunk.name, build_id, stop - start, asked)
-            if arrays is None:
-                todo.append(chunk)
-            else:
-                found.unknown += _unknown(arrays)
-                found.hits.rows[start:stop], found.hits.scores[start:stop] = arrays["rows"], arrays["scores"]
+        starts = range(0, len(queries), QUERIES_PER_CHUNK)
+        chunks = [
+            _Chunk(start, min(start + QUERIES_PER_CHUNK, len(queries)), f"{key}/{'directed-' if apart else ''}{start}")
+            for start in starts
+        ]
+        todo = self._not_kept(chunks, build_id, found)
         if todo:
-            self._search(system, searched, queries, todo, build_id, found)
+            built = self._indexes.built(searched)
+            with self._alone(built, key):
+                if todo := self._not_kept(todo, build_id, found):  # another run may have found them meanwhile
+                    self._search(system, searched, queries, todo, build_id, found)
         missing = sum(chunk.stop - chunk.start for chunk in todo)
         self._materials.work.queries_searched.computed += missing
         self._materials.work.queries_searched.reused += len(queries) - missing
@@ -119,6 +121,29 @@ class Searches:
             )
         self._unknown[key] = found.unknown
         return self._materials.ordered(self._materials.without_own(found.hits, limit), limit, found.failures)
+
+    def _not_kept(self, chunks: Sequence[_Chunk], build_id: str, found: _Found) -> list[_Chunk]:
+        """The chunks that have to be searched; the others are taken from the cache."""
+        todo: list[_Chunk] = []
+        for chunk in chunks:
+            start, stop, name = chunk
+            arrays = self._kept_candidates(name, build_id, stop - start, found.hits.rows.shape[1])
+            if arrays is None:
+                todo.append(chunk)
+                continue
+            found.unknown += _unknown(arrays)
+            found.hits.rows[start:stop], found.hits.scores[start:stop] = arrays["rows"], arrays["scores"]
+        return todo
+
+    @contextmanager
+    def _alone(self, built: BuiltIndex, key: str) -> Iterator[None]:
+        """Search while no other run makes the same search, or changes the settings of the index where its engine keeps
+        them."""
+        wait = waiting(self._materials.emit)
+        search = entry_locked(self._materials.cache.folder, f"candidates-{key}", wait)
+        shared = nullcontext() if built.store.keeps_settings else search
+        with configured_alone(built, self._materials.emit), shared, at_work(wait):
+            yield
 
     def _search(
         self,
@@ -156,6 +181,8 @@ class Searches:
                     arrays = {"rows": part.rows, "scores": part.scores, **stamp, **_told(here)}
                     materials.cache.write("candidates", name, arrays)
                 advance(stop - start)
+                if not built.store.keeps_settings:
+                    pause(waiting(materials.emit))
 
     def _with_texts_compared(self, searched: Searched, session: Session) -> Search:
         """The session's search, which raises WrongAnswer where a text is another than the index was given. A service
@@ -246,6 +273,11 @@ def search_each(search: Search, queries: Queries, limit: int, condition: Filter 
         hits.rows[i], hits.scores[i] = part.rows[0], part.scores[0]
         failures.update(dict.fromkeys([i] if failed else [], next(iter(failed.values()), "")))
     return hits, failures
+
+
+def configured_alone(built: BuiltIndex, emit: Emit) -> AbstractContextManager[None]:
+    """Keep other runs from an index whose engine keeps the settings of searches, from before they are set."""
+    return engine_locked(built.ref.name, waiting(emit)) if built.store.keeps_settings else nullcontext()
 
 
 @contextmanager

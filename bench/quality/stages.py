@@ -8,8 +8,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from adapters.base import Event, StageAdvanced, StageFinished, StageStarted, Usage
+from bench.cache.locks import Waiting
 
 Emit = Callable[[Event], None]
+
+
+def waiting(emit: Emit) -> Waiting:
+    """Tells by events what a run waits for."""
+    return lambda what: Stage(emit, "wait", what, None, "seconds")
 
 
 @dataclass(slots=True)
@@ -45,7 +51,7 @@ class Advance(Protocol):
 class Stage:
     """Emits a stage's events; the value of the context is called with the units just done."""
 
-    def __init__(self, emit: Emit, stage: str, label: str, total: int, unit: str) -> None:
+    def __init__(self, emit: Emit, stage: str, label: str, total: int | None, unit: str) -> None:
         self._emit = emit
         self._stage = stage
         self._label = label

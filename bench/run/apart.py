@@ -24,6 +24,8 @@ from bench.messages.terminal import say, show
 # Where packages keep files that they can make again.
 _KEPT = ("TMPDIR", "XDG_CACHE_HOME", "HF_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 
+_LOCKS = "XDG_RUNTIME_DIR"  # locks of the machine: a stranger's run shares none with the user's
+
 
 def run_apart(arguments: Sequence[str], *, file: Path, output: Path, cache: Path, cache_is_given: bool) -> int:
     """Run `bench ARGUMENTS…` behind a fence; its exit status. It reads the file's folder, and writes into the folders
@@ -40,7 +42,7 @@ def run_apart(arguments: Sequence[str], *, file: Path, output: Path, cache: Path
 def _environment(scratch: str) -> dict[str, str]:
     """The environment without keys: a restricted run has nobody to send them to."""
     found = {name: value for name, value in children.environment().items() if not holds_secret(name)}
-    return {**found, **dict.fromkeys(OFFLINE_VARIABLES, "1"), **dict.fromkeys(_KEPT, scratch)}
+    return {**found, **dict.fromkeys(OFFLINE_VARIABLES, "1"), **dict.fromkeys((*_KEPT, _LOCKS), scratch)}
 
 
 def _named_cache(file: Path, base: Path) -> Path | None:
@@ -68,8 +70,8 @@ def _made(folders: Iterable[Path]) -> Iterator[list[str]]:
         yield [os.path.realpath(folder) for folder in folders]
     finally:
         for folder in sorted(made, key=lambda each: len(each.parts), reverse=True):
-            lock = folder / ".lock"
-            if folder.is_dir() and [*folder.iterdir()] == [lock]:  # held by nobody any more
+            locks = {".lock", ".locks"}  # held by nobody any more
+            if folder.is_dir() and {path.name for path in folder.iterdir()} <= locks:
                 shutil.rmtree(folder, ignore_errors=True)
             with suppress(OSError):
                 folder.rmdir()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
 from adapters.base import Event, QueryScored, Warned, event_as_dict
 from bench.cache.artifacts import write_atomically
+from bench.cache.locks import InUse, locked
 from bench.cache.own_files import open_own, own_folder, refuse_links
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
@@ -35,35 +36,54 @@ class Places:
     cache: Path
 
 
-def open_folder(experiment: Experiment, output: Path) -> tuple[Path, bool]:
-    """The folder to write to: the latest one of the same config that was cut off, else a new one."""
+@contextmanager
+def opened_folder(experiment: Experiment, output: Path) -> Iterator[tuple[Path, bool]]:
+    """The folder to write to, held while the context lasts, and whether it is continued: the latest one of the same
+    config that was cut off, unless another run writes to it, else a new one."""
     parent = output / experiment.name
     own_folder(parent)  # this program makes it: a link there would lead into somebody else's folder
-    for folder in sorted(parent.glob(f"*-{experiment.hash}"), reverse=True):
+    with ExitStack() as stack:
+        if (cut_off := _cut_off(parent, experiment.hash)) is not None and _held(cut_off, stack):
+            yield cut_off, True
+            return
+        stamp = time.time()
+        while True:
+            folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(stamp))}-{experiment.hash}"
+            stamp += 1
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            if _held(folder, stack):  # unless a run that was started together with this one took it as cut off
+                break
+        yield folder, False
+
+
+def _cut_off(parent: Path, config: str) -> Path | None:
+    for folder in sorted(parent.glob(f"*-{config}"), reverse=True):
         if folder.is_symlink():
             own_folder(folder)
         if folder.is_dir():
             refuse_links(folder, 0)
         if folder.is_dir() and not (folder / RESULT_FILE).exists():
-            return folder, True  # killed before it wrote anything
+            return folder  # killed before it wrote anything
         try:
             status = read_result(folder).status
         except ResultUnreadable as error:
             if error.newer:
                 raise ConfigFaults([str(error)]) from error
             continue
-        if status in ("started", "cancelled"):
-            return folder, True
-        break
-    stamp = time.time()
-    while True:
-        folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(stamp))}-{experiment.hash}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            stamp += 1
-            continue
-        return folder, False
+        return folder if status in ("started", "cancelled") else None
+    return None
+
+
+def _held(folder: Path, stack: ExitStack) -> bool:
+    """Hold a folder until the stack closes, unless another run does."""
+    try:
+        stack.enter_context(locked(folder, "The result folder"))
+    except InUse:
+        return False
+    return True
 
 
 class Relay:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from adapters.base import Event, QueryScored, RunFinished, RunStarted, SystemFinished, Warned
 from bench.cache.drafts import remove_drafts
-from bench.cache.locks import locked
+from bench.cache.machine_lock import at_work
 from bench.cache.mark import cache_in_use
 from bench.experiment.parts import Experiment
 from bench.latency.timings import CHOSEN, Timings
@@ -18,12 +18,13 @@ from bench.machine.clock import utc_now
 from bench.messages.failures import failure_of
 from bench.quality.evaluation import Evaluated, Evaluator
 from bench.quality.pipeline import Pipeline
+from bench.quality.stages import waiting
 from bench.results.model import RESULT_FILE, Result, Status, SystemStatus, Tracked, WorkDone, write_result
 from bench.results.seal import digests_of
 from bench.run.costs import Costs, LiveSeconds
 from bench.run.description import dataset_info, provenance_of
 from bench.run.entries import Entry
-from bench.run.folder import EventLog, Listener, Places, Relay, Warnings, open_folder
+from bench.run.folder import EventLog, Listener, Places, Relay, Warnings, opened_folder
 from bench.run.latency_pass import LatencyPass
 from bench.run.preflight import prepare
 from bench.run.quality_pass import QualityPass
@@ -43,8 +44,8 @@ def run(
 
     remeasure: take kept latencies again. retrain: train kept models again.
 
-    Raises ConfigFaults for everything that can be known before the start, CacheBusy when another run uses the
-    cache. KeyboardInterrupt leaves a result with status "cancelled" and passes on.
+    Raises ConfigFaults for everything that can be known before the start, CacheBusy while somebody has the cache alone.
+    KeyboardInterrupt leaves a result with status "cancelled" and passes on.
     """
     with ExitStack() as stack:
         unmarked = stack.enter_context(cache_in_use(places.cache))
@@ -55,8 +56,7 @@ def run(
             warnings(Warned("cache", unmarked))
         pipeline, costs = prepare(experiment, places.cache, warnings, remeasure=remeasure, retrain=retrain)
         stack.callback(pipeline.close)
-        folder, resumed = open_folder(experiment, places.output)
-        stack.enter_context(locked(folder, "The result folder"))
+        folder, resumed = stack.enter_context(opened_folder(experiment, places.output))
         remove_drafts(folder)
         write = stack.enter_context(closing(EventLog(folder)))
         for event in early:
@@ -161,6 +161,8 @@ class _Run:
         for system in self.experiment.systems:
             entry = Entry(self.pipeline, system, self.quality.health(system))
             self.entries[system.name] = entry
+            with at_work(waiting(self.emit)):  # not before another run has measured
+                pass
             self.quality.measure(entry)
         baseline = self.experiment.baseline
         if baseline is not None and self.entries[baseline].evaluated is None:

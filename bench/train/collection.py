@@ -105,9 +105,9 @@ class _Loading:
     ) -> list[Dataset]:
         """Parts of another split of the collection; of the evaluated one where none is named."""
         if split is None:
-            return parts_of(source, self.experiment, self.cache_folder, parts, needs_judgements=True)
+            return parts_of(source, self.experiment, self.cache_folder, parts, self.emit, needs_judgements=True)
         with checked(source.of_split(split), self.emit) as other:
-            return parts_of(other, self.experiment, self.cache_folder, parts, needs_judgements=True)
+            return parts_of(other, self.experiment, self.cache_folder, parts, self.emit, needs_judgements=True)
 
 
 def _named(there: Sequence[str], names: Sequence[str], evaluated: str | None) -> str | None:

@@ -20,11 +20,12 @@ from adapters.base import (
     WrongAnswer,
 )
 from bench.cache.artifacts import Cache
+from bench.cache.machine_lock import at_work, pause
 from bench.data.dataset import Dataset
 from bench.experiment.parts import Experiment, TrainedPart, Variant
 from bench.machine.clock import utc_now
 from bench.money.budget import Budget
-from bench.quality.stages import Advance, Emit, Stage
+from bench.quality.stages import Advance, Emit, Stage, waiting
 from bench.train.board import TrainingLog
 from bench.train.deciding import After, Deciding, Loader, OnScoredPairs, on_queries
 from bench.train.dev import Measured
@@ -86,9 +87,11 @@ class Job:
         seed = f" seed {self.number}" if self.model.seeds > 1 else ""
         return f"{self.model.name}{f' ({swept})' if swept else ''}{seed}"
 
-    def run(self, lessons: Lessons, kept: KeptModels, cache: Cache, emit: Emit, budget: Budget) -> SeedOutcome:
-        """Train, check that the model is kept as it was trained, measure it beside its base, and keep it."""
-        mined = lessons.mined(self.model, self.seed, self.miner, self.judge)
+    def run(
+        self, lessons: Lessons, mined: Mined | None, kept: KeptModels, cache: Cache, emit: Emit, budget: Budget
+    ) -> SeedOutcome:
+        """Train, check that the model is kept as it was trained, measure it beside its base, and keep it. mined: its
+        negatives, None where it learns without."""
         deciding = self._deciding(lessons, (cache, emit, budget))
         watched = _Watched(deciding)
         draft = kept.draft(self.key)
@@ -96,6 +99,7 @@ class Job:
         with (
             TrainingLog(kept, name=self.model.name, key=self.key, seed_number=self.number) as log,
             _Told(emit, self.label, curve, log.step) as tell,
+            at_work(waiting(emit)),
         ):
             trained = self.trainer.train(
                 lessons.data(self.model, mined),
@@ -253,6 +257,7 @@ class _Told:
         told += [f"dev {self._dev:.3f}"] if self._dev is not None else []
         self._advance(step.step - self._done, ", ".join(told) or None)
         self._done = step.step
+        pause(waiting(self._emit))
 
 
 def _reference(model: TrainedPart) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from adapters.base import Context, InvalidOptions, ModelNotFound, Trainer, Warned
 from bench.cache.artifacts import SCRATCH, Cache, new_folder
 from bench.cache.digests import content_key
+from bench.cache.locks import entry_locked
 from bench.cache.own_files import own_folder
 from bench.data.dataset import Dataset
 from bench.experiment.negatives import Negatives
@@ -29,7 +30,7 @@ from bench.experiment.parts import (
 from bench.messages.failures import Failed, Failure, failure_of
 from bench.money.budget import Budget
 from bench.quality.collection import naming
-from bench.quality.stages import Emit
+from bench.quality.stages import Emit, waiting
 from bench.results.training import TrainedModel
 from bench.train.job import Job, SeedOutcome
 from bench.train.kept import KeptModel, KeptModels
@@ -248,8 +249,6 @@ class Training:
         key = self.key(model, variant, seed)
         if (kept := self._kept(key)) is not None:
             return SeedOutcome(seed, kept, reused=True)
-        if (damage := self.kept.damage(key)) is not None and not self._retrain:
-            self._emit(Warned(model.key_path, f"{damage}; it is trained again."))
         job = Job(
             model=model,
             variant=variant,
@@ -262,7 +261,13 @@ class Training:
             judge=None if model.filter is None else self.part_of(model.filter, seed),
             experiment=self.experiment,
         )
-        return job.run(self.lessons, self.kept, self._cache, self._emit, self._budget)
+        mined = self.lessons.mined(model, job.seed, job.miner, job.judge)
+        with entry_locked(self._cache.folder, f"models-{key}", waiting(self._emit)):
+            if (kept := self._kept(key)) is not None:  # another run has trained it meanwhile
+                return SeedOutcome(seed, kept, reused=True)
+            if (damage := self.kept.damage(key)) is not None and not self._retrain:
+                self._emit(Warned(model.key_path, f"{damage}; it is trained again."))
+            return job.run(self.lessons, mined, self.kept, self._cache, self._emit, self._budget)
 
     def _place(self, outcome: Outcome) -> None:
         for number, seed in enumerate(outcome.kept.seeds, start=1):

@@ -67,6 +67,7 @@ class WeaviateStore(Store):
     Query = WeaviateQuery
     Connection = WeaviateConnection
     embedded = False
+    keeps_settings = True
     takes_rows = True
     returns_text = True
 

@@ -13,11 +13,13 @@ import pyarrow as pa
 from adapters.base import EMPTY_ROW, Encoder, Floats, InvalidOptions, Reranker, Warned
 from bench.cache.artifacts import Cache
 from bench.cache.digests import content_key
+from bench.cache.locks import entry_locked
+from bench.cache.machine_lock import at_work
 from bench.data.dataset import Dataset
 from bench.data.tables import table_digest
 from bench.experiment.negatives import Negatives
 from bench.money.budget import Budget
-from bench.quality.stages import Emit, Stage
+from bench.quality.stages import Emit, Stage, waiting
 from bench.train.mining import kept
 from bench.train.mining.asked import Asked, column_of
 from bench.train.mining.choosing import Candidate, Choosing, Dropped
@@ -57,15 +59,17 @@ def mine(
     encoder, judge = encoder if spec.by_vectors else None, judge if spec.filter is not None else None
     asked = Asked(pairs, dataset)
     key = negatives_key(spec, asked, encoder, judge, seed)
-    found = kept.kept(cache, key)
-    if isinstance(found, str):
-        emit(Warned("negatives", f"{found}; they are mined again."))
-    if isinstance(found, tuple):
-        table, report = found[0], found[1].model_copy(update={"reused": True})
-    else:
-        work = _Mining(spec, asked, encoder, judge, seed=seed, cache=Cache(cache), emit=emit, budget=budget)
-        table, report = work.mined()
-        kept.keep(cache, key, table, report)
+    with entry_locked(cache, f"{kept.FOLDER}-{key}", waiting(emit)):
+        found = kept.kept(cache, key)
+        if isinstance(found, str):
+            emit(Warned("negatives", f"{found}; they are mined again."))
+        if isinstance(found, tuple):
+            table, report = found[0], found[1].model_copy(update={"reused": True})
+        else:
+            work = _Mining(spec, asked, encoder, judge, seed=seed, cache=Cache(cache), emit=emit, budget=budget)
+            with at_work(waiting(emit)):
+                table, report = work.mined()
+            kept.keep(cache, key, table, report)
     columns = [(name, table.column(name).combine_chunks()) for name in ("negatives", "negative_ids", "negative_scores")]
     return Mined(asked.restored(columns, pairs), report, key)
 
