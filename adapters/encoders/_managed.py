@@ -77,7 +77,9 @@ class ManagedEncoder(Encoder):
         return [self.service.contact()]
 
     def check_alone(self) -> None:
-        self.check()
+        """As `check`, without a key: a bill is foreseen without one."""
+        super().check()
+        _ = self.dimension
 
     def close(self) -> None:
         self._transport.close()

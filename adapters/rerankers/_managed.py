@@ -52,7 +52,8 @@ class ManagedReranker(Reranker):
         return [self.service.contact()]
 
     def check_alone(self) -> None:
-        self.check()
+        """As `check`, without a key: a bill is foreseen without one."""
+        super().check()
 
     def close(self) -> None:
         self._transport.close()

@@ -25,6 +25,7 @@ from adapters.base import (
     Role,
     Similarity,
     Store,
+    Warned,
     WrongAnswer,
     asks_others,
 )
@@ -182,6 +183,8 @@ class _Preflight:
             adapter = make()
             left_alone = self.experiment.alone and asks_others(adapter.contacts())
             (adapter.check_alone if self.experiment.alone else adapter.check)()
+            if self.experiment.alone:
+                self._tell_of_keys(key_path, adapter)
             identity: Any = adapter.identity
             if not isinstance(identity, Identity):
                 raise WrongAnswer(f"adapter {adapter.name}: identity is {identity!r}, not an Identity.")
@@ -194,6 +197,15 @@ class _Preflight:
                         with suppress(AdapterError):  # the run reports a server that cannot be reached
                             adapter.health()
         return key_path not in self.broken
+
+    def _tell_of_keys(self, key_path: str, adapter: Encoder | Store | Reranker) -> None:
+        """A dry run needs no key to foresee a bill; the run does."""
+        if isinstance(adapter, Store) or not adapter.bills:
+            return
+        for contact in adapter.contacts():
+            if contact.variable is not None and not contact.sends_key:
+                told = f"the run itself takes a key from the variable {contact.variable}, which is not set."
+                self.emit(Warned(key_path, told))
 
     # -- money ---------------------------------------------------------------------------------------------------
 

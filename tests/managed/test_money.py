@@ -66,6 +66,26 @@ def test_the_dry_run_shows_the_bill_and_sends_nothing(tmp_path: Path, service: S
     assert not service.seen.answered
 
 
+def test_the_dry_run_shows_the_bill_without_a_key(
+    tmp_path: Path, service: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.collection(tmp_path / "data")
+    path = small.write(tmp_path, spec())
+    places = ("--cache", tmp_path / "cache", "--output", tmp_path / "results")
+    with_key = small.bench("run", path, "--dry-run", *places)
+    monkeypatch.delenv("CO_API_KEY")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    without = small.bench("run", path, "--dry-run", *places)
+    assert (without.exit_code, bill(without.stdout)) == (0, bill(with_key.stdout))
+    assert "takes a key from the variable CO_API_KEY, which is not set" in without.stderr
+    assert "CO_API_KEY" not in with_key.stderr
+    assert not service.seen.answered
+
+
+def bill(plan: str) -> list[str]:
+    return [line for line in plan.splitlines() if "USD" in line]
+
+
 def test_the_bill_of_chinese_texts_is_that_of_their_tokens(tmp_path: Path, service: StandIn) -> None:
     folder = small.collection(tmp_path / "data")
     chinese = [{"_id": f"d{i}", "text": "猫是一种喜欢打呼噜的动物" * 40} for i in range(60)]
