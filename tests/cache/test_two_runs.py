@@ -43,7 +43,7 @@ def place(folder: Path, cache: Path, *, documents: int = DOCUMENTS, seconds: flo
         stores={"bm25": {"adapter": "bm25"}, "slow": slow},
         rerankers={"again": {"adapter": "bm25"}},
         baseline="bm25",
-        latency={"samples": 3, "seconds": 2},
+        latency={"workers": 2, "samples": 3, "seconds": 5},
     )
     small.write(folder, experiment)
     return Place(folder)
