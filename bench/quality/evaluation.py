@@ -16,7 +16,7 @@ from bench.quality.pipeline import Pipeline
 from bench.quality.ranking import Ranking
 from bench.results.model import Against, Loss, MeasureValue
 from bench.statistics.comparison import Compared, SystemFigures, against_baseline
-from bench.statistics.detectable import detectable
+from bench.statistics.detectable import Detectable, detectable
 from bench.statistics.measures import Judgements, Measure, evaluate
 from bench.statistics.per_query import PerQuery, defined, mean_over_queries
 from bench.statistics.significance import Interval, builds_interval
@@ -263,7 +263,7 @@ class Evaluator:
             for name, by_measure in found.items()
         }
 
-    def detectable_difference(self, evaluated: Iterable[Evaluated] = ()) -> float:
+    def detectable(self, evaluated: Iterable[Evaluated] = ()) -> Detectable:
         """The smallest true difference on the primary measure that this test set detects with 80 % power, from the
         deviations seen (the largest of the family), or before a run from a prior."""
         return detectable(
@@ -273,6 +273,7 @@ class Evaluator:
             queries=self.pipeline.dataset.judged,
             family=len(self.experiment.systems) - 1,
             seeds={system.name: self.experiment.seeds_of(system) for system in self.experiment.systems},
+            clusters=self.clusters,
         )
 
 

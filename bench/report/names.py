@@ -23,14 +23,16 @@ class Names:
         self._bare = _distinct({name: cleaned(name[len(self.shared) :]) for name in names})
         bare = list(self._bare.values())
         self._short = {name: name for name in bare} if self.most is None else shortened(bare, self.most)
+        self._spoken = None if columns is None else 3 * columns // 4  # columns of a name in a sentence
+        self._said = self._short if self._spoken is None else shortened(bare, self._spoken)
 
     def __call__(self, name: str) -> str:
         """A system's name in a sentence."""
         bare = self._bare.get(name)
         if bare is None:  # what several systems have in common
             bare = cleaned(name.removeprefix(self.shared))
-            return bare if self.most is None else self._noted(shortened([bare], self.most)[bare], bare)
-        return self._noted(self._short[bare], bare)
+            return bare if self._spoken is None else self._noted(shortened([bare], self._spoken)[bare], bare)
+        return self._noted(self._said[bare], bare)
 
     def bare(self, name: str) -> str:
         """A system's name before it is cut."""

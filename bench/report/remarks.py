@@ -90,6 +90,18 @@ def _one_build_each(names: str) -> str:
     return f"one build each ({names}): how far another build would differ is not known; see `builds`"
 
 
+def detectable(result: Result) -> str | None:
+    """The smallest difference that this test set shows, and what that rests on; None without a comparison."""
+    if result.detectable_difference is None or result.baseline is None:
+        return None
+    text = f"differences under {number(result.detectable_difference)} {result.primary} cannot be seen here"
+    basis = result.detectable_basis
+    if basis is None:
+        return text
+    whose = "assumed" if basis.system is None else f"that of {basis.system}"
+    return f"{text} ({counted(basis.systems, 'system')} at once, deviation by query {number(basis.deviation)}, {whose})"
+
+
 def one_build(system: SystemResult) -> bool:
     """Whether the figures rest on one build of an index that comes out differently each time."""
     index = system.index

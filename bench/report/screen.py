@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from bench.messages.wording import counted, listed
 from bench.report import standings, target_times
 from bench.report.answer import Answer
-from bench.report.cells import DISTURBED, number
+from bench.report.cells import DISTURBED
 from bench.report.layout import CUT, Line, Span, cleaned, width, wrapped
 from bench.report.names import Names, together
-from bench.report.remarks import Remark, grouped, remarks
+from bench.report.remarks import Remark, detectable, grouped, remarks
 from bench.report.sentences import sentences
 from bench.results.model import Result
 
@@ -86,7 +86,9 @@ class _Screen:
     # -- what needs saying -----------------------------------------------------------------------------------------
 
     def _remarks(self, further: Sequence[str], *, disturbed: bool) -> Iterator[Line]:
-        found = [Remark("·", sentence) for sentence in further] + list(self._detectable())
+        found = [Remark("·", sentence) for sentence in further]
+        if len(self.result.systems) > 1 and (smallest := detectable(self.result)) is not None:
+            found.append(Remark("·", smallest))
         every = remarks(self.result)
         if self.columns is not None:
             every = [one for one in every if one.brief]
@@ -115,13 +117,6 @@ class _Screen:
         while width(kept[-1]) >= self.columns:
             kept[-1] = kept[-1][:-1]
         return [*kept[:-1], kept[-1] + CUT]
-
-    def _detectable(self) -> Iterator[Remark]:
-        result = self.result
-        if result.detectable_difference is None or result.baseline is None or len(result.systems) < 2:
-            return
-        text = f"differences under {number(result.detectable_difference)} {result.primary} cannot be seen here"
-        yield Remark("·", text)
 
     def _footer(self) -> Iterator[Line]:
         if self.folder is not None:

@@ -63,8 +63,8 @@ def _headline(result: Result) -> str:
         f"{data.judged:,} of {data.queries:,} queries judged",
         counted(data.documents, "document"),
     ]
-    if result.detectable_difference is not None and result.baseline is not None:
-        parts.append(f"differences under {number(result.detectable_difference)} {result.primary} cannot be seen here")
+    if (smallest := remarks.detectable(result)) is not None:
+        parts.append(smallest)
     return " · ".join(parts)
 
 

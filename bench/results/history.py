@@ -223,4 +223,14 @@ HISTORY = (
             "PriceUsed": "output_usd",
         },
     ),
+    Added(
+        1,
+        "0.1.0",
+        "2026-11-26",
+        "What the smallest difference that is shown rests on.",
+        {
+            "Result": "detectable_basis",
+            "DetectableBasis": "deviation system systems",
+        },
+    ),
 )

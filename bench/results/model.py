@@ -18,7 +18,7 @@ from bench.results.fronts import Front, OnFront, Target
 from bench.results.history import FORMAT
 from bench.results.latency import Encoding, Ingest, Latency, LatencyAgainst, StageLatency
 from bench.results.provenance import DatasetInfo, Machine, Provenance
-from bench.results.quality import Against, Loss, MeasureValue
+from bench.results.quality import Against, DetectableBasis, Loss, MeasureValue
 from bench.results.seal import changes, sealed
 from bench.results.system import Index, Memory, PipelineInfo, SystemResult, SystemStatus, UnknownDocuments
 from bench.results.training import (
@@ -37,6 +37,7 @@ __all__ = [
     "Against",
     "Cost",
     "DatasetInfo",
+    "DetectableBasis",
     "Done",
     "Encoding",
     "Front",
@@ -142,6 +143,9 @@ class Result(Fields):
     )
     detectable_difference: float | None = Field(
         None, description="Smallest difference of the primary measure that this test set shows reliably."
+    )
+    detectable_basis: DetectableBasis | None = Field(
+        None, description="What that difference rests on; null in older results."
     )
     work: WorkDone = Field(WorkDone(), description="What the quality pass computed and reused.")
     latency_samples: int = Field(0, description="Live samples that this run took; reused ones are not counted.")

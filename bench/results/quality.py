@@ -43,6 +43,16 @@ class Against(Fields):
     losses: int = Field(description="Queries that the baseline answers better.")
 
 
+class DetectableBasis(Fields):
+    """What the smallest difference that is shown reliably rests on."""
+
+    deviation: float = Field(description="Standard deviation of a system's differences to the baseline by query.")
+    system: str | None = Field(
+        description="System whose differences have that deviation, the largest; null where it was assumed."
+    )
+    systems: int = Field(description="How many systems are compared with the baseline at once.")
+
+
 class Loss(Fields):
     """Where quality goes between exact search and the final ranking: the mean after one stage."""
 

@@ -100,13 +100,16 @@ class _Plan:
         """The smallest difference that this test set shows, and what was assumed for it."""
         if self.experiment.baseline is None:
             return []
-        smallest = Evaluator(self.pipeline).detectable_difference()
-        assumed = "deviation of differences assumed as in earlier real runs"
+        smallest = Evaluator(self.pipeline).detectable()
+        assumed = (
+            f"{counted(smallest.family, 'system')} at once, deviation of differences assumed to be "
+            f"{smallest.deviation:g} by query as in earlier real runs"
+        )
         if any(self.experiment.seeds_of(system) > 1 for system in self.experiment.systems):
             assumed += f", and seeds of a model assumed to differ by {PRIOR_SPREAD_OF_SEEDS:g} as in earlier trainings"
         return [
-            f"differences under {smallest:.3f} {self.experiment.primary} cannot be detected by this test set "
-            f"(80 % power, {assumed})",
+            f"differences under {smallest.difference:.3f} {self.experiment.primary} cannot be detected by this test "
+            f"set (80 % power, {assumed})",
             *(
                 f"models.{model.name}: one seed, so verdicts are on this very model; how far another training would "
                 "differ is not tried: seeds: 3"

@@ -19,7 +19,16 @@ from bench.messages.failures import failure_of
 from bench.quality.evaluation import Evaluated, Evaluator
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import waiting
-from bench.results.model import RESULT_FILE, Result, Status, SystemStatus, Tracked, WorkDone, write_result
+from bench.results.model import (
+    RESULT_FILE,
+    DetectableBasis,
+    Result,
+    Status,
+    SystemStatus,
+    Tracked,
+    WorkDone,
+    write_result,
+)
 from bench.results.seal import digests_of
 from bench.run.costs import Costs, LiveSeconds
 from bench.run.description import dataset_info, provenance_of
@@ -215,7 +224,11 @@ class _Run:
         self.result.systems = [entry.result for entry in entries]
         self.result.models = self.pipeline.materials.trained.results()
         self.result.work = WorkDone.model_validate(self.pipeline.materials.work.as_dict())
-        self.result.detectable_difference = self.evaluator.detectable_difference(evaluated)
+        smallest = self.evaluator.detectable(evaluated)
+        self.result.detectable_difference = smallest.difference
+        self.result.detectable_basis = DetectableBasis(
+            deviation=smallest.deviation, system=smallest.system, systems=smallest.family
+        )
         self.result.status = status
         self.result.finished_at = utc_now()
         self._restore(evaluated)

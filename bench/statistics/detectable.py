@@ -63,6 +63,17 @@ def detectable_difference(
     return float((decides + stdtrit(freedom, power)) * math.sqrt(squared))
 
 
+class Detectable(NamedTuple):
+    """difference: the smallest true one that is shown. deviation: of differences by query, what it rests on. system:
+    whose differences these are; None where none were seen, and the deviation is the prior one. family: how many systems
+    are compared with the baseline."""
+
+    difference: float
+    deviation: float
+    system: str | None
+    family: int
+
+
 def detectable(
     systems: Mapping[str, SystemFigures],
     baseline: str | None,
@@ -71,37 +82,51 @@ def detectable(
     queries: int,
     family: int,
     seeds: Mapping[str, int] | None = None,
-) -> float:
+    clusters: Labels | None = None,
+) -> Detectable:
     """The smallest true difference from the baseline that so many queries show with 80 % power, whatever system it is.
 
-    By the deviations of the systems' differences and by how far their builds differ, or by prior ones where none are
-    known. family: systems that are compared. seeds: by system, how many seeds its trained models have; a system that
-    uses none is left out. One seed counts as fixed: the verdict is then on this very model.
+    By the largest deviation of the systems' differences and by how far their builds differ, or by prior ones where none
+    are known. Systems that are incomplete, and indexes that come out differently each time, only count where there are
+    no others: the same experiment, run again, then states the same difference. family: all systems of the experiment
+    but the baseline, those that failed too. seeds: by system, how many seeds its trained models have; a system that
+    uses none is left out. One seed counts as fixed: the verdict is then on this very model. clusters: int (n,).
     """
     family = max(1, family)
+    seen = list(_seen(systems, baseline, measure, clusters))
+    steady = [one for one in seen if systems[one[0]].reproducible and not systems[one[0]].partial]
     known = [
-        detectable_difference(queries, deviation=deviation, family=family, spreads=spreads)
-        for deviation, spreads in _seen(systems, baseline, measure)
-        if deviation or any(side.deviation for side in spreads)
+        Detectable(
+            detectable_difference(queries, deviation=deviation, family=family, spreads=spreads), deviation, name, family
+        )
+        for name, deviation, spreads in steady or seen
     ]
-    return max(known) if known else _foreseen(baseline, queries=queries, family=family, seeds=seeds or {})
+    if known:
+        return max(known)
+    return Detectable(
+        _foreseen(baseline, queries=queries, family=family, seeds=seeds or {}), PRIOR_DEVIATION, None, family
+    )
 
 
 def _seen(
-    systems: Mapping[str, SystemFigures], baseline: str | None, measure: Measure
-) -> Iterator[tuple[float, list[Spread]]]:
-    """Of each system, the deviation of its differences from the baseline and how far either side's builds differ."""
-    reference = None if baseline is None or baseline not in systems else systems[baseline].values.get(measure)
+    systems: Mapping[str, SystemFigures], baseline: str | None, measure: Measure, clusters: Labels | None
+) -> Iterator[tuple[str, float, list[Spread]]]:
+    """Of each system that is compared, the deviation of its differences from the baseline and how far either side's
+    builds differ; without those that differ in nothing."""
+    base = systems.get(baseline or "")
+    reference = None if base is None else base.values.get(measure)
     for name, of in systems.items():
         values = of.values.get(measure)
-        if name == baseline or reference is None or values is None:
+        if base is None or reference is None or values is None or name == baseline or of.filter != base.filter:
             continue
         differences = values.mean(axis=0) - reference.mean(axis=0)
         common = defined(differences)
         if common.sum() > 1:
             sides = [side[:, common].mean(axis=1) for side in (values, reference)]
             spreads = [Spread(float(np.std(side, ddof=1)), len(side)) for side in sides if len(side) > 1]
-            yield float(np.std(differences[common], ddof=1)), spreads
+            deviation = _deviation(differences[common], None if clusters is None else clusters[common])
+            if deviation or any(side.deviation for side in spreads):
+                yield name, deviation, spreads
 
 
 class DetectableLoss(NamedTuple):

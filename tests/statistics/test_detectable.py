@@ -25,7 +25,7 @@ def figures(*builds: np.ndarray) -> SystemFigures:
 
 
 def foreseen(seeds: dict[str, int], family: int = 2) -> float:
-    return detectable({}, "base", NDCG, queries=300, family=family, seeds=seeds)
+    return detectable({}, "base", NDCG, queries=300, family=family, seeds=seeds).difference
 
 
 def test_smallest_detectable_difference() -> None:
@@ -73,8 +73,8 @@ def test_before_a_run_the_seeds_of_both_sides_count_with_an_assumed_spread() -> 
 
 def test_after_a_run_the_largest_deviation_that_was_seen_counts() -> None:
     # Differences of .5 and .6 in turn: deviation sqrt(40 * .05^2 / 39) = .05064.
-    seen = detectable({"base": figures(LOW), "a": figures(HIGH)}, "base", NDCG, queries=40, family=1)
-    prior = detectable({}, None, NDCG, queries=40, family=1)
+    seen = detectable({"base": figures(LOW), "a": figures(HIGH)}, "base", NDCG, queries=40, family=1).difference
+    prior = detectable({}, None, NDCG, queries=40, family=1).difference
     assert seen / prior == pytest.approx(0.05064 / 0.35, rel=1e-3)
 
 
@@ -82,10 +82,44 @@ def test_after_a_run_the_spread_of_the_builds_that_was_seen_counts() -> None:
     # Builds' means lie .1 apart: a deviation of .1 over three.
     apart = figures(HIGH - 0.1, HIGH, HIGH + 0.1)
     expected = detectable_difference(40, deviation=0.05064, family=1, spreads=[Spread(0.1, 3)])
-    found = detectable({"base": figures(LOW), "a": apart}, "base", NDCG, queries=40, family=1)
+    found = detectable({"base": figures(LOW), "a": apart}, "base", NDCG, queries=40, family=1).difference
     assert found == pytest.approx(expected, rel=1e-3)
-    swapped = detectable({"base": apart, "a": figures(LOW)}, "base", NDCG, queries=40, family=1)
+    swapped = detectable({"base": apart, "a": figures(LOW)}, "base", NDCG, queries=40, family=1).difference
     assert swapped == pytest.approx(expected, rel=1e-3)
+
+
+def test_it_says_on_whose_deviation_it_rests_and_for_how_many_systems() -> None:
+    systems = {"base": figures(LOW), "a": figures(HIGH), "b": figures(np.tile([0.2, 0.9], 20))}
+    found = detectable(systems, "base", NDCG, queries=40, family=5)
+    # Differences of b: 0 and .6 in turn, .3 from their mean: sqrt(40 * .3^2 / 39) = .30382.
+    assert (found.system, found.family) == ("b", 5)
+    assert found.deviation == pytest.approx(0.30382, abs=1e-5)
+    assert found.difference == pytest.approx(detectable_difference(40, deviation=0.30382, family=5), rel=1e-4)
+    assumed = detectable({}, "base", NDCG, queries=40, family=5)
+    assert (assumed.system, assumed.deviation) == (None, PRIOR_DEVIATION)
+
+
+def test_what_comes_out_differently_each_time_decides_only_where_there_is_nothing_else() -> None:
+    wild = np.tile([0.2, 0.9], 20)
+    for odd in (SystemFigures({NDCG: wild[None]}, reproducible=False), SystemFigures({NDCG: wild[None]}, partial=True)):
+        systems = {"base": figures(LOW), "a": figures(HIGH), "odd": odd}
+        assert detectable(systems, "base", NDCG, queries=40, family=2).system == "a"
+        del systems["a"]
+        assert detectable(systems, "base", NDCG, queries=40, family=2).system == "odd"
+
+
+def test_groups_of_queries_show_less_than_as_many_single_ones() -> None:
+    # Differences of a query and its copy: .5 .5 .6 .6 …; twenty pairs tell as much as twenty queries.
+    twice = {"base": figures(np.zeros(40)), "a": figures(np.repeat(np.tile([0.5, 0.6], 10), 2))}
+    single = detectable(twice, "base", NDCG, queries=40, family=1)
+    grouped = detectable(twice, "base", NDCG, queries=40, family=1, clusters=np.repeat(np.arange(20), 2))
+    # sqrt(40 * .05^2 / 39) against sqrt(20 * (2 * .05)^2 * 20 / 19 / 40)
+    assert grouped.deviation / single.deviation == pytest.approx(0.072548 / 0.050637, rel=1e-3)
+
+
+def test_a_system_that_is_not_compared_does_not_count() -> None:
+    systems = {"base": figures(LOW), "a": SystemFigures({NDCG: HIGH[None]}, filter={"lang": "en"})}
+    assert detectable(systems, "base", NDCG, queries=40, family=1).system is None
 
 
 def test_the_difference_that_is_foreseen_is_found_four_times_in_five() -> None:
