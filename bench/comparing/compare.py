@@ -112,7 +112,10 @@ class _Comparing:
         if not self.asked.names:
             return compared
         clusters = self.aligned.clusters if self.aligned else None
-        gate = judge(compared, self.asked, self._sides(), clusters, level=self.level, ratio_margin=self.ratio_margin)
+        had = {p.new.name: {m for m, of in p.old.measures.items() if of.mean is not None} for p in self.both}
+        gate = judge(
+            compared, self.asked, self._sides(), clusters, had=had, level=self.level, ratio_margin=self.ratio_margin
+        )
         return replace(compared, gate=gate)
 
     # -- systems -------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.comparing.model import CannotCompare, Compared, Difference, Gate, Judged, Ratio, Remark, SystemChange
@@ -50,11 +50,13 @@ def judge(
     sides: Mapping[str, tuple[SystemFigures, SystemFigures]],
     clusters: Labels | None,
     *,
+    had: Mapping[str, Collection[str]],
     level: float,
     ratio_margin: float | None,
 ) -> Gate:
-    """A measure fails where a system's simultaneous interval is wholly below minus the margin. level: of one figure."""
-    figures = [_measure(name, compared, sides, clusters, level) for name in asked.measures]
+    """A measure fails where a system's simultaneous interval is wholly below minus the margin. had: by system, the
+    measures that the old result has of it: what was never there cannot get worse. level: of one figure."""
+    figures = [_measure(name, compared, sides, clusters, had, level) for name in asked.measures]
     figures += [_ratio(name, compared, ratio_margin) for name in asked.ratios]
     return Gate(tuple(figures), (*compared.gone, *compared.failed), round(1 - compared.level, 9))
 
@@ -64,6 +66,7 @@ def _measure(
     compared: Compared,
     sides: Mapping[str, tuple[SystemFigures, SystemFigures]],
     clusters: Labels | None,
+    had: Mapping[str, Collection[str]],
     level: float,
 ) -> Judged:
     margin = compared.margins[name]
@@ -71,7 +74,11 @@ def _measure(
     failures = [Remark(system, _loss(of, margin)) for system, of in known if _lost(of, margin)]
     detects = detectable_loss(sides, Measure.parse(name), margin=margin, level=level, clusters=clusters)
     judged = [system for system, of in known if of.interval is not None]
-    open_ = [Remark(system.name, _why_open(system, name)) for system in compared.systems if system.name not in judged]
+    open_ = [
+        Remark(system.name, _why_open(system, name))
+        for system in compared.systems
+        if system.name not in judged and name in had[system.name]
+    ]
     groups = None if detects is None else detects.queries if clusters is None else len({*clusters.tolist()})
     if groups is not None and groups < (fewest := fewest_groups(level)):
         what = "queries" if clusters is None else "groups of queries"

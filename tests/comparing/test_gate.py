@@ -15,6 +15,7 @@ from bench.comparing.model import Gate
 from bench.messages.fitting import width_of
 from bench.results.cost import Cost
 from bench.results.latency import Latency, LatencyAgainst
+from bench.results.quality import MeasureValue
 from tests import small
 from tests.comparing.made import changed, system, values, write
 
@@ -113,6 +114,18 @@ def test_a_measure_that_does_not_decide_can_be_judged(tmp_path: Path) -> None:
     assert gate(old, new, M).outcome == "passes"
     assert gate(old, new, "hit@1").outcome == "fails"  # the experiment's margin is one of the primary measure
     assert gate(old, new, "Hit@1", margin=0.05).outcome == "passes"
+
+
+def test_a_measure_that_a_system_never_had_holds_no_gate_up(tmp_path: Path) -> None:
+    """Recall against exact search is none of a search by text."""
+    nothing = np.full(len(OLD), np.nan)
+    with_it, without = {M: OLD, "ANN@10": OLD}, {M: OLD, "ANN@10": nothing}
+    entry = system("text", {M: OLD}, measures={"ANN@10": MeasureValue(mean=None, interval=None, queries=0, failed=0)})
+    old = write(tmp_path / "old", {"dense": with_it, "text": without}, [entry])
+    assert gate(old, old, "ANN@10").outcome == "passes"
+    gone = system("dense", {M: OLD}, measures={"ANN@10": entry.measures["ANN@10"]})
+    lost = write(tmp_path / "new", {"dense": without, "text": without}, [entry, gone])
+    assert gate(old, lost, "ANN@10").outcome == "cannot be judged"
 
 
 @pytest.mark.parametrize(
