@@ -36,6 +36,7 @@ from bench.commands.encode import encode
 from bench.commands.mining import export_training, mine
 from bench.commands.models import app as models_app
 from bench.commands.queries import queries
+from bench.commands.report import report
 from bench.commands.retriever import retriever, verify_retriever
 from bench.commands.show import explain, print_result
 from bench.commands.show import show as show_command
@@ -247,9 +248,9 @@ def clean(
 @app.command()
 def doctor() -> None:
     """Say which adapters are there, which can be used on this machine, and what to install for the others."""
-    from bench.doctor import report
+    from bench import doctor as machine
 
-    show(report(cache_folder(None, None, Path())))
+    show(machine.report(cache_folder(None, None, Path())))
 
 
 @app.command()
@@ -325,6 +326,7 @@ app.command()(retriever)
 app.command("verify-retriever")(verify_retriever)
 app.command()(chat)
 app.command("export-training")(export_training)
+app.command()(report)
 
 
 def _run_apart(file: Path, output: Path, cache: Path | None, changes: Sequence[str], flags: Sequence[str]) -> NoReturn:
