@@ -43,7 +43,8 @@ VERBS = ["polishes", "carries", "measures", "repairs", "follows", "paints", "hid
 
 def third_party(folder: Path, module: str = ODD, entry_points: str = ENTRY_POINTS) -> Path:
     """A site folder with a module of `third_party` and the metadata of the distribution that brings its adapters."""
-    shutil.copy(HERE / "third_party" / f"{module}.py", folder)
+    for source in (HERE / "third_party").glob(f"{module}*.py"):  # with the code that it exports
+        shutil.copy(source, folder)
     metadata = folder / f"{module}-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n")

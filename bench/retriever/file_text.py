@@ -58,8 +58,15 @@ class Table:
 def file_text(
     part: StagePart, told: Told, table: Table, *, class_name: str, k: int, place: Callable[[Path], str]
 ) -> str:
-    """The file, formatted. place: the expression of where a piece's file lies. Raises RetrieverRefused where the class
-    cannot have that name, and for pieces of another form than they have."""
+    """The file, formatted; as `plain_text`."""
+    return formatted(plain_text(part, told, table, class_name=class_name, k=k, place=place))
+
+
+def plain_text(
+    part: StagePart, told: Told, table: Table, *, class_name: str, k: int, place: Callable[[Path], str]
+) -> str:
+    """The file before its layout. place: the expression of where a piece's file lies. Raises RetrieverRefused where the
+    class cannot have that name, and for pieces of another form than they have."""
     pieces, form = list(pieces_in(part)), FORMS[told.form]
     wanted = [
         *form.wanted,
@@ -82,7 +89,7 @@ def file_text(
         _Class(source, table, place).text(part, told, class_name, k),
         behind_class(told.form, class_name, k, told.searched, source.names),
     ]
-    return formatted("\n\n".join(body) + "\n")
+    return "\n\n".join(body) + "\n"
 
 
 def _kinds_first(name: str) -> tuple[bool, bool, str]:
@@ -175,7 +182,7 @@ class _Class:
         stage = self._name(PIPELINE, _STAGES[type(part)])
         match part:
             case SearchPart():
-                arguments = [self._piece(part.engine, f"{part.store}_index"), "documents"]
+                arguments = [self._piece(part.engine, "index"), "documents"]
                 if part.encoder is not None:
                     arguments += [f"encoder={self._piece(part.encoder, 'encoder')}"]
                     arguments += [f"similarity={literal(part.similarity)}"]
@@ -215,11 +222,10 @@ class _Class:
         return self.source.names[module, name]
 
     def _variable(self, what: str) -> str:
-        stem = re.sub(r"\W", "_", what, flags=re.ASCII).lower()
-        name, number = stem, 1
-        while name in self.variables or name in self.source.taken or not name.isidentifier() or keyword.iskeyword(name):
+        name, number = what, 1
+        while name in self.variables or name in self.source.taken:
             number += 1
-            name = f"{stem if stem.isidentifier() else 'part'}_{number}"
+            name = f"{what}_{number}"
         self.variables.add(name)
         return name
 

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TypeAlias
@@ -153,8 +154,9 @@ def _told(bound: Import) -> str:
     return bound.module if bound.attribute is None else f"{bound.module}.{bound.attribute}"
 
 
+@lru_cache
 def _read(name: str) -> _Module:
-    """A module's source, which is not run."""
+    """A module's source, which is not run. Nobody changes what is returned."""
     try:
         spec = importlib.util.find_spec(name)
         text = Path(str(spec.origin)).read_text(encoding="utf-8") if spec is not None else None
@@ -183,7 +185,8 @@ def _defined(node: ast.stmt) -> Iterator[str]:
     yield from (each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
 
 
-def _names_in(node: ast.AST) -> list[str]:
+@cache
+def _names_in(node: ast.AST) -> tuple[str, ...]:
     """The names that a definition uses, each once, in their order: a dotted import counts by all its parts."""
     found: dict[str, None] = {}
     for each in ast.walk(node):
@@ -191,7 +194,7 @@ def _names_in(node: ast.AST) -> list[str]:
             found[each.id] = None
         elif isinstance(each, ast.Attribute) and (dotted := _dotted(each)) is not None:
             found[dotted] = None
-    return list(found)
+    return tuple(found)
 
 
 def _dotted(node: ast.AST) -> str | None:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from adapters.base import (
     AdapterRejected,
+    CodePiece,
     EffectiveIndex,
     Encoded,
     Encoder,
@@ -63,6 +64,9 @@ class WordsEncoder(Encoder):
         if self.options.short_for and any(self.options.short_for in text for text in rows.texts):
             vectors = vectors[:, : WIDTH // 2]
         return Encoded(vectors)
+
+    def export(self, role):
+        return CodePiece(f"{__name__}_code", "WordVectors", {"salt": self.options.salt}, requires=("numpy",))
 
     def _vector(self, text):
         if self.options.nan_for and self.options.nan_for in text:
