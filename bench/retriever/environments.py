@@ -51,13 +51,18 @@ def fresh_python(path: Path, cache: Cache) -> Path:
 
 def _commands(folder: Path, python: Path, wanted: list[str]) -> list[list[str]]:
     """What makes an environment: uv where it is installed, which takes seconds, else venv and pip."""
-    if (uv := shutil.which("uv")) is not None:
+    if (uv := shutil.which("uv", path=_places())) is not None:
         made = [uv, "venv", "--quiet", "--python", sys.executable, str(folder)]
         return [made, [uv, "pip", "install", "--quiet", "--python", str(python), *wanted]]
     return [
         [sys.executable, "-m", "venv", str(folder)],
         [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted],
     ]
+
+
+def _places() -> str:
+    """Where uv is looked for: beside this interpreter first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
 def _run(command: list[str]) -> None:

@@ -26,7 +26,7 @@ SYSTEMS: list[dict[str, Any]] = [
     {"name": "rrf", "fuse": ["bm25", "exact"], "by": "rrf", "depth": 20},
     {"name": "weighted", "fuse": ["bm25", "exact"], "by": "weighted", "weights": [0.3, 0.7], "depth": 20},
     {"name": "near", "store": "bm25", "reranker": "near", "depth": 15},
-    {"name": "again", "fuse": ["bm25", "near"], "reranker": "terms", "depth": 15},
+    {"name": "again", "fuse": ["bm25", "near"], "reranker": "near", "depth": 15},
 ]
 EXPERIMENT = small.spec(
     SYSTEMS,
@@ -37,7 +37,7 @@ EXPERIMENT = small.spec(
         "hnsw": {"adapter": "faiss", "index": {"type": "HNSW"}, "query": {"ef_search": 32}},
         "ivf": {"adapter": "faiss", "index": {"type": "IVF_FLAT", "nlist": 4}, "query": {"nprobe": 2}},
     },
-    rerankers={"near": {"adapter": "bi_encoder", "encoder": "words"}, "terms": {"adapter": "bm25"}},
+    rerankers={"near": {"adapter": "bi_encoder", "encoder": "words"}},
     baseline="bm25",
     measures=["nDCG@10"],
 )

@@ -117,7 +117,7 @@ def test_the_command_writes_what_the_result_proposes_and_the_proof_holds(run: Ru
     file, data, cache = tmp_path / "best.py", tmp_path / "data", run.home / "cache"
     outcome = small.bench("retriever", run.folder, "-o", file, "--data", data, "--cache", cache, "--class", "Best")
     assert outcome.exit_code == 0 and "class Best" in outcome.stdout
-    assert "nDCG@10" in outcome.stderr  # why this system
+    assert "it is the baseline, and no other is shown to be better" in outcome.stderr
     # The two move together, and this program's cache is not needed.
     moved = tmp_path / "elsewhere"
     moved.mkdir()
@@ -174,7 +174,7 @@ def test_a_result_that_is_not_whole_is_refused(run: Run, tmp_path: Path, changed
 
 
 def test_a_system_that_is_not_there_or_failed_is_refused_with_those_that_can_be_had(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(RetrieverRefused, match="no system nobody. A retriever can be written for: bm25, exact"):
+    with pytest.raises(RetrieverRefused, match=r"no system nobody\. A retriever can be written for: bm25, exact"):
         run.write("nobody", tmp_path / "retriever.py")
     broken = run.result.model_copy(deep=True)
     broken.systems[0].status, broken.systems[0].error = "error", "no memory"
@@ -193,7 +193,7 @@ def test_an_index_that_was_cleaned_is_refused_with_the_command_that_makes_it(run
     elsewhere = tmp_path / "cache"
     shutil.copytree(run.home / "cache", elsewhere)
     shutil.rmtree(elsewhere / "indexes")
-    with pytest.raises(RetrieverRefused, match="is not in the cache .* Make it again: bench run"):
+    with pytest.raises(RetrieverRefused, match=r"is not in the cache .* Make it again: bench run"):
         Run(run.folder, run.result, tmp_path).write("bm25", tmp_path / "retriever.py")
 
 
@@ -212,3 +212,12 @@ def test_every_system_verifies_and_its_file_is_typed_formatted_and_without_fault
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_retriever_needs_nothing_but_what_its_header_names(run: Run, written: Callable[[str], Path]) -> None:
+    """In an environment that is made from the header, and made once."""
+    for _ in range(2):
+        proved = small.bench("verify-retriever", written("rrf"), "--fresh", "--cache", run.home / "cache", "--quiet")
+        assert proved.exit_code == 0, proved.stdout + proved.stderr
+    assert len(list((run.home / "cache" / "environments").iterdir())) == 1
