@@ -41,6 +41,7 @@ from bench.retriever.refusal import RetrieverRefused
 from bench.train.kept import KeptModels
 
 _LONGEST_CLASS = 60
+_NAMES_OF_THE_FILE = ("BaseRetriever", "MeasuredRetriever", "PlainRetriever")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,8 @@ def class_name_of(system: str) -> str:
     """A class's name for a system: its words, each with a capital letter."""
     words = re.findall(r"[A-Za-z0-9]+", system)
     name = "".join(word[0].upper() + word[1:] for word in words)[:_LONGEST_CLASS]
-    return f"{name if name[:1].isalpha() else f'System{name}'}Retriever"
+    found = f"{name if name[:1].isalpha() else f'System{name}'}Retriever"
+    return f"My{found}" if found in _NAMES_OF_THE_FILE else found
 
 
 @dataclass(frozen=True, slots=True)

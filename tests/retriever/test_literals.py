@@ -7,11 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from adapters.base import CodePiece
 from bench.retriever.file_text import Table, Told, plain_text
+from bench.retriever.forms import FormName
 from bench.retriever.literals import in_docstring, literal
 from bench.retriever.parts import FusionPart, RerankingPart, SearchPart
 from bench.retriever.writing import class_name_of
@@ -64,7 +66,7 @@ def piece(class_name: str, module: str, text: str, **arguments: Any) -> CodePiec
     return CodePiece(f"adapters.code.{module}", class_name, arguments, files={"folder": Path("/data") / (text or "x")})
 
 
-def written(text: str) -> str:
+def written(text: str, form: FormName) -> str:
     """A file into which a text is written wherever one can stand: names, options, prompts, models, paths, header."""
     terms = CodePiece("adapters.code.bm25_terms", "WordTerms", {"stopwords": [text]})
     lexical = SearchPart(text, text, piece("Bm25Search", "bm25_search", text, terms=terms), None, None, (), False)
@@ -79,6 +81,8 @@ def written(text: str) -> str:
         system=text,
         title=text,
         paragraphs=[[in_docstring(text)]],
+        form=form,
+        searched=text,
         providers={"vector_store_provider": text, "embedding_provider": text, "embedding_model": text},
         requires={"numpy": "2.4.6"},
         python=f">={text}",
@@ -99,15 +103,16 @@ def names_in(source: str) -> list[str]:
     return [node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
 
 
-@settings(max_examples=25)
-@given(HOSTILE)
-def test_a_retriever_cannot_be_broken_out_of_by_any_text_that_is_written_into_it(text: str) -> None:
-    source = written(text)
+@pytest.mark.parametrize("form", ["retriever", "mcp"])
+@settings(max_examples=15)
+@given(text=HOSTILE)
+def test_a_retriever_cannot_be_broken_out_of_by_any_text_that_is_written_into_it(form: FormName, text: str) -> None:
+    source = written(text, form)
     source.encode()  # a file can hold it
     lines = source.splitlines()
     header = lines[: lines.index("# ///") + 1]
     assert all(line.startswith("# ") for line in header) and header.count("# ///") == 1
-    assert names_in(source) == names_in(written("plain"))
+    assert names_in(source) == names_in(written("plain", form))
     values = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
     assert text in values
 
@@ -116,6 +121,13 @@ def test_a_reranker_without_a_model_for_some_documents_says_which() -> None:
     scorer = CodePiece("adapters.code.filtering", "Conditions", {"conditions": []})
     search = SearchPart("s", "bm25", scorer, None, None, (), False)
     part = RerankingPart("r", search, scorer, 100, (3, 4))
-    told = Told("r", "s", "t", [], {}, {"numpy": "2.4.6"}, ">=3.11", True)
+    told = Told("r", "s", "t", [], "retriever", "d", {}, {"numpy": "2.4.6"}, ">=3.11", True)
     source = plain_text(part, told, Table("Path()", 1, "f"), class_name="R", k=10, place=place)
     assert "unscorable=[3, 4]" in source
+
+
+@pytest.mark.parametrize("system", ["base", "measured", "Plain", "1st", "%", "\u732b", "a" * 300])
+def test_every_system_gets_a_class_of_a_name_that_the_file_can_have(system: str) -> None:
+    name = class_name_of(system)
+    assert name.isidentifier() and name.isascii() and len(name) < 80
+    assert name not in ("BaseRetriever", "MeasuredRetriever", "PlainRetriever")
