@@ -198,6 +198,7 @@ def test_an_index_that_was_cleaned_is_refused_with_the_command_that_makes_it(run
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_system_verifies_and_its_file_is_typed_formatted_and_without_faults(
     run: Run, written: Callable[[str], Path]
 ) -> None:
@@ -215,6 +216,7 @@ def test_every_system_verifies_and_its_file_is_typed_formatted_and_without_fault
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_retriever_needs_nothing_but_what_its_header_names(run: Run, written: Callable[[str], Path]) -> None:
     """In an environment that is made from the header, and made once."""
     for _ in range(2):
