@@ -87,7 +87,7 @@ class DataFolder:
             else:
                 shutil.copy2(path, copy)
             self._copied[path] = name
-        there = os.path.relpath(self.target / self._copied[path], self.output.parent)
+        there = os.path.relpath(self.target.resolve() / self._copied[path], self.output.parent.resolve())
         return f"_HERE / {literal(Path(there).as_posix())}"
 
     def finish(self) -> None:

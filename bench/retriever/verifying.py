@@ -49,8 +49,9 @@ def verify(
     questions = questions_of(result, place, entry, most=most, whole_texts=whole_texts)
     python = None
     if fresh:
-        with Stage(emit, "build", "environment", 1, "environments"):
+        with Stage(emit, "build", "environment", 1, "environments") as advance:
             python = str(fresh_python(file, Cache(cache)))
+            advance(1)
     with Stage(emit, "search", file.name, len(questions), "queries") as advance:
         k = int(entry.pipeline.k or 10)
         proof = prove(file, named.class_name, questions, k=k, exact=named.exact, python=python, advance=advance)

@@ -129,6 +129,14 @@ def test_the_command_writes_what_the_result_proposes_and_the_proof_holds(run: Ru
     assert "the same as measured: 12 queries" in proved.stdout
 
 
+def test_data_are_found_where_the_folder_of_the_file_is_a_link(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "deep" / "real").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "real")
+    file = run.write("bm25", tmp_path / "link" / "retriever.py", data=tmp_path / "data").path
+    assert (tmp_path / "data" / "documents.parquet").is_file()
+    assert '_HERE / "../../data/documents.parquet"' in file.read_text()
+
+
 def test_a_file_that_finds_something_else_fails_its_proof_and_names_the_queries(
     run: Run, written: Callable[[str], Path], tmp_path: Path
 ) -> None:
