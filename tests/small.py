@@ -126,9 +126,9 @@ def measure(
     return run(loaded, Places(folder / "results", folder / "cache"), remeasure=remeasure, listeners=listeners)
 
 
-def bench(*arguments: str | Path) -> Outcome:
-    """The command, in this process: exit_code, stdout, stderr."""
-    outcome = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="bench")
+def bench(*arguments: str | Path, input: str | None = None) -> Outcome:
+    """The command, in this process: exit_code, stdout, stderr. input: what is piped into it."""
+    outcome = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="bench", input=input)
     if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
         raise outcome.exception
     return outcome

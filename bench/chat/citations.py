@@ -6,7 +6,8 @@ import re
 
 _OPENING, _CLOSING = "[【", "]】"
 _CITATION = re.compile(
-    r"[\[【]\s*(?:passages?\s+)?(\d{1,4}(?:\s*(?:[,;–-]|and)\s*\d{1,4})*)\s*(?:†[^\]】]{0,40})?[\]】]", re.IGNORECASE
+    r"([ \t]*)[\[【]\s*(?:passages?\s+)?(\d{1,4}(?:\s*(?:[,;–-]|and)\s*\d{1,4})*)\s*(?:†[^\]】]{0,40})?[\]】]",
+    re.IGNORECASE,
 )
 _LONGEST = 80  # characters between the brackets of a citation
 
@@ -21,6 +22,7 @@ class Citations:
     def __init__(self, count: int) -> None:
         self._count = count
         self._held = ""
+        self._last = ""  # character that was given
         self.cited: list[int] = []
         self.invented: list[str] = []
 
@@ -34,20 +36,29 @@ class Citations:
         # A blank before a citation goes with it.
         certain = len(self._held[:place].rstrip())
         text, self._held = self._held[:certain], self._held[certain:]
-        return _CITATION.sub(self._checked, text)
+        return self._given(text)
 
     def rest(self) -> str:
         """What was held when the answer ended."""
         text, self._held = self._held, ""
-        return _CITATION.sub(self._checked, text).rstrip()
+        return self._given(text).rstrip()
+
+    def _given(self, text: str) -> str:
+        given = _CITATION.sub(self._checked, text)
+        self._last = (self._last + given)[-1:]
+        return given
 
     def _checked(self, found: re.Match[str]) -> str:
-        numbers = _numbers(found[1])
+        blank, numbers = found[1], _numbers(found[2])
         there = [number for number in numbers if 1 <= number <= self._count]
         if len(there) < len(numbers):
             self.invented += [f"[{number}]" for number in numbers if number not in there]
         self.cited += [number for number in there if number not in self.cited]
-        return "".join(f"[{number}]" for number in there)
+        if there:
+            return blank + "".join(f"[{number}]" for number in there)
+        # Between brackets, what is taken out would leave another citation behind: [[9]7].
+        before = (self._last + found.string[: found.start()])[-1:]
+        return "–" if before and before in _OPENING else ""
 
 
 def without_citations(text: str) -> str:

@@ -230,9 +230,7 @@ def _price(text: str, provider: str, model: str) -> dict[str, Any]:
     try:
         read, written = (float(number) for number in numbers)
     except ValueError:
-        refuse(
-            [f"--price {text}: write two numbers, US dollars per million tokens read and written: --price 0.25,2.00"]
-        )
+        refuse([f"--price {text}: write US dollars per million tokens read and written, such as --price 0.25,2.00"])
     about = {"provider": provider, "model": model, "source": "the command line"}
     return {**about, "unit": "per_million_tokens", "usd": read, "output_usd": written}
 
