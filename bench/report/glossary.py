@@ -100,6 +100,12 @@ at most <margin> worse | not worse: The interval of the difference lies above mi
   one, is smaller than what matters to you. The margin stands in the experiment file.
 undecided: The interval of the difference allows both a gain and a loss, so these queries cannot tell. More queries
   would make it shorter, and about how many would decide is said where it can be foreseen.
+lost: Between two results that `bench compare` reads, the whole interval of the system's difference lies below 0. The
+  interval holds for all compared systems at once.
+gained: Between two results that `bench compare` reads, the whole interval of the system's difference lies above 0. The
+  interval holds for all compared systems at once.
+within margin: Between two results that `bench compare` reads, a loss of the system, if there is one, is smaller than
+  the margin. The stricter margin of the two experiments holds.
 faster: In the rounds of the latency pass the system's time is shorter than the baseline's, and the interval of the
   ratio lies below 1. The rounds are compared in pairs, so the machine's drift hits both alike.
 slower: In the rounds of the latency pass the system's time is longer than the baseline's, and the interval of the
@@ -138,8 +144,8 @@ total p50 / p95 | total: The time of a query with its encoding, in milliseconds,
 p50 / p95 | p50 | p95 ms | p50 / p95 / p99 ms | p95 | p99 | p50 / p95 ms <load>: The time in milliseconds that 50 %,
   95 % or 99 % of the queries stay under. A p50 takes 20 samples, a p95 100 and a p99 1,000, and with fewer the cell
   is empty.
-own p50 × | total p95 ×: The system's time divided by the baseline's in the same round, as a mean over the rounds with
-  its interval. A figure of 2 says that it takes twice as long.
+own p50 × | own p50 | total p95 × | total p95: The system's time divided by the baseline's in the same round, as a mean
+  over the rounds with its interval. A figure of 2 says that it takes twice as long.
 USD / 1,000 queries | USD: What 1,000 queries to this system cost: what services bill for, and the machine's time
   where the experiment gives its price. A model without a known price is unknown, not free.
 by seed: The measure of each training of the system's models, because trainings by other seeds end in other models. Of
@@ -234,6 +240,9 @@ cannot be told apart | cannot be told from | not told apart: The best system is 
   chosen by the same queries.
 identical | identical in every query: Two systems have the same value in every measure for every query. One of them
   can go.
+gate: A comparison of two results that fails with exit status 3 where a figure is shown to have become worse, such as
+  `bench compare OLD NEW --fail-on nDCG@10`. It says what loss it finds in four of five cases, and how often it fails
+  though nothing got worse.
 copy | is a copy of: A system that must rank as another one does, whatever the queries are, such as exact hits scored
   again by their own encoder. It adds time and nothing else.
 no figures: A system that failed before it was measured. Its status says how it ended.

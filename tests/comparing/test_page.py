@@ -76,3 +76,8 @@ def test_the_python_of_the_page_runs(
     [block] = [block for block in pages.blocks("text", PAGE) if block.name == "python"]
     exec(block.text, {})
     assert capsys.readouterr().out.startswith("The gate on nDCG@10 fails.")
+
+
+@pytest.mark.parametrize("word", ["LOST", "gained", "within margin", "undecided", "identical", "gate", "total p95"])
+def test_every_word_of_a_comparison_is_explained(word: str) -> None:
+    assert small.bench("explain", word).exit_code == 0
