@@ -110,7 +110,7 @@ def test_the_same_command_twice_at_once_makes_everything_once(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_killed_at_random_moments_a_run_harms_neither_the_other_nor_the_cache(
     tmp_path: Path, launchers: tuple[Launcher, Launcher]
 ) -> None:
