@@ -17,7 +17,7 @@ from bench.results.model import Result
 
 _NARROWEST = 40
 _SENTENCES = 4  # of the answer; the rest stands among what needs saying
-_REMARK_LINES = 2  # of one remark
+_REMARK_LINES = 3  # of one remark
 _REMARKS = 8  # lines of all of them
 _MARKS = {"!": "warn", "·": "dim", " ": ""}
 
@@ -89,7 +89,8 @@ class _Screen:
         found = [Remark("·", sentence) for sentence in further]
         if len(self.result.systems) > 1 and (smallest := detectable(self.result)) is not None:
             found.append(Remark("·", smallest))
-        every = remarks(self.result)
+        systems = {system.name for system in self.result.systems}
+        every = sorted(remarks(self.result), key=lambda one: one.about in systems)  # what concerns all of them first
         if self.columns is not None:
             every = [one for one in every if one.brief]
         if disturbed and self.columns is not None:

@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import subprocess
+import sys
+import termios
 from collections.abc import Sequence
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -216,6 +221,24 @@ def test_a_result_is_shown_again_with_its_answer_in_full_and_as_json() -> None:
 def test_a_result_that_is_not_there_is_refused() -> None:
     assert small.bench("show", SCREENS / "none").exit_code == 2
     assert small.bench("show", SCREENS / "quickstart", "--full", "--json").exit_code == 2
+
+
+@pytest.mark.parametrize(("variables", "painted"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_a_terminal_shows_colour_unless_it_has_none_or_nobody_wants_it(
+    variables: dict[str, str], painted: bool
+) -> None:
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(REPOSITORY), **variables}
+    environment = {name: value for name, value in environment.items() if name != "NO_COLOR" or name in variables}
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, 60))
+    command = [sys.executable, "-m", "bench", "show", str(SCREENS / "quickstart")]
+    subprocess.run(command, stdout=theirs, env=environment, check=True)
+    os.close(theirs)
+    text = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert ("\x1b[1m" in text and "\x1b[32mbetter" in text) == painted == ("\x1b" in text)
+    lines = re.sub(r"\x1b\[\d+m", "", text).splitlines()
+    assert max(map(width, lines[:12])) <= 60 and lines[0].startswith("hybrid is best: ")
 
 
 def main() -> None:
