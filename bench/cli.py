@@ -33,6 +33,7 @@ from bench.commands.command_line import (
 )
 from bench.commands.compare import compare
 from bench.commands.encode import encode
+from bench.commands.init import init
 from bench.commands.mining import export_training, mine
 from bench.commands.models import app as models_app
 from bench.commands.queries import queries
@@ -177,28 +178,7 @@ def _measured(
         return run_experiment(experiment, Places(output, cache), listeners=[progress], **again)
 
 
-@app.command()
-def init(
-    folder: Annotated[Path, typer.Argument(parser=given_path, help="A folder of data to look at.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", parser=given_path, help=f"Where to write [default: {CONFIG_NAME} in the folder]."),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an experiment that is there.")] = False,
-) -> None:
-    """Look at a folder of data and write a commented experiment for it."""
-    from bench.experiment.starter import NothingFound, write_experiment
-
-    target = output or folder / CONFIG_NAME
-    if target.exists() and not force:
-        refuse([f"{target} is there already. Run it: bench run {target}   Or overwrite it: --force"])
-    try:
-        found = write_experiment(folder, target)
-    except NothingFound as error:
-        refuse([str(error)])
-    for line in found:
-        say(line)
-    show(f"bench run {target}\n")
+app.command()(init)
 
 
 @app.command()

@@ -36,13 +36,14 @@ _NO_MATRIX = (
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """The text of a file without its byte order mark, line ends as they stand there.
+def open_text(path: Path, encoding: str | None = None) -> Iterator[TextIO]:
+    """The text of a file without its byte order mark, line ends as they stand there. encoding: None for UTF-8,
+    or UTF-16 with its mark.
 
     Raises DatasetInvalid when the file cannot be read, when it is read as well; UnicodeDecodeError is left to the
     caller, who knows the line (`numbered_lines` names it).
     """
-    with _open_bytes(path) as (file, head), io.TextIOWrapper(file, encoding=_encoding(head), newline="") as text:
+    with _open_bytes(path) as (file, head), io.TextIOWrapper(file, encoding or _encoding(head), newline="") as text:
         yield text
 
 

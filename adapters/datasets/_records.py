@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from adapters.base import DatasetInvalid, Tables
 from adapters.base.records import required_text
 from adapters.datasets._reading import identifier, optional_text, whole_grade
 from adapters.datasets._tables import QrelsTable, TextTable
+
+_LINES_TOLD = 10
 
 
 class Numbering:
@@ -47,27 +49,35 @@ class PairColumns:
         return {name for name in astuple(self) if name is not None}
 
 
-def pair_tables(rows: Iterable[tuple[int, Mapping[str, Any]]], columns: PairColumns, path: Path) -> Tables:
+def pair_tables(
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    columns: PairColumns,
+    path: Path,
+    numbers: Mapping[int, int] | None = None,
+) -> Tables:
     """Rows of (query, passage) or (query, label) as a collection. What else a row holds is meta of its query.
 
-    path: the file that the row numbers count in. Raises DatasetInvalid.
+    path: the file that the row numbers count in. numbers: the row that a spreadsheet shows for a line, by which queries
+    without ids are called; None to number them by their first appearance. Raises DatasetInvalid.
     """
     corpus, queries, qrels = TextTable(path, titled=True), TextTable(path, titled=False), QrelsTable(path)
     query_numbers, query_texts, document_numbers, document_texts = (Numbering() for _ in range(4))
     used = columns.used()
-    again: set[str] = set()
+    again: dict[str, list[int]] = {}
+    named: dict[int, str] = {}
     for line, row in rows:
         where = f"{path}:{line}"
         query = required_text(row, columns.query, where)
         query_id = identifier(row, columns.query_id, where) if columns.query_id else None
-        number, new = query_numbers(query if query_id is None else query_id)
+        number, new = query_numbers(query_id or query)
         _same_text(new, query_texts(query_id or "", query)[1], "query", query_id, where)
-        query_id = query_id or f"q{number}"
+        if query_id is None:
+            query_id = named.setdefault(number, f"q{number}" if numbers is None else f"row-{numbers[line]}")
         if new:
             further = {key: value for key, value in row.items() if key not in used}
             queries.add(query_id, query, meta=further, line=line)
         elif columns.query_id is None:
-            again.add(query_id)
+            again.setdefault(query_id, []).append(line)
         if columns.label is not None:
             document_id = identifier(row, columns.label, where)
             if document_numbers(document_id)[1]:
@@ -84,19 +94,39 @@ def pair_tables(rows: Iterable[tuple[int, Mapping[str, Any]]], columns: PairColu
                 corpus.add(document_id, text, title=title, line=line)
         grade = 1 if columns.grade is None else whole_grade(row.get(columns.grade), where)
         qrels.add(query_id, document_id, grade, line)
-    return Tables(corpus.finish(), queries.finish(), qrels.finish(), notes=merged_note(len(again)))
+    return Tables(corpus.finish(), queries.finish(), qrels.finish(), notes=merged_note(again))
 
 
-def merged_note(queries: int) -> tuple[str, ...]:
-    """The note on queries that were in several rows, by their number."""
-    if not queries:
+def merged_note(again: Mapping[Any, Sequence[int]]) -> tuple[str, ...]:
+    """The note on queries that were in several rows. again: the lines of each where it stood again."""
+    if not again:
         return ()
+    queries, lines = len(again), [line for found in again.values() for line in found]
     subject = (
-        "1 query stands in several rows; it is"
+        f"1 query stands in several rows (again in {lines_told(lines)}); it is"
         if queries == 1
-        else f"{queries:,} queries stand in several rows; each is"
+        else f"{queries:,} queries stand in several rows (again in {lines_told(lines)}); each is"
     )
     return (f"{subject} one query with the documents of all its rows, and with the further columns of the first.",)
+
+
+def lines_told(lines: Sequence[int]) -> str:
+    """`line 7`, `lines 7 and 9`; of many the first ones, and how many more."""
+    words = [f"{line:,}" for line in sorted(lines)[:_LINES_TOLD]]
+    if (more := len(lines) - len(words)) > 0:
+        words.append(f"{more:,} more")
+    told = f"{', '.join(words[:-1])} and {words[-1]}" if words[1:] else words[0]
+    return f"line{'s' if words[1:] else ''} {told}"
+
+
+def empty_note(lines: Sequence[int]) -> tuple[str, ...]:
+    """The note on rows that were left out."""
+    if not lines:
+        return ()
+    rows = "1 row lacks" if len(lines) == 1 else f"{len(lines):,} rows lack"
+    return (
+        f"{rows} a query or what answers it and {'is' if len(lines) == 1 else 'are'} left out ({lines_told(lines)}).",
+    )
 
 
 def _same_text(new: bool, new_text: bool, kind: str, given: str | None, where: str) -> None:

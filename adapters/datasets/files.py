@@ -13,12 +13,13 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 import pyarrow as pa
 from pydantic import Field
 
-from adapters import base
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed, read_text
-from adapters.base.records import is_text, records, required_text
+from adapters.base.records import is_text, required_text
+from adapters.base.sheets import table_rows
+from adapters.datasets._layout import LayoutOptions
 from adapters.datasets._links import leads_out
 from adapters.datasets._reading import optional_text, whole_grade
-from adapters.datasets._records import Numbering, merged_note
+from adapters.datasets._records import Numbering, empty_note, merged_note
 from adapters.datasets._tables import QrelsTable, TextTable
 
 _HTML = (".html", ".htm")
@@ -33,15 +34,18 @@ _SILENT = {"script", "style", "template"}
 _INLINE = {"a", "abbr", "b", "code", "em", "i", "mark", "q", "s", "small", "span", "strong", "sub", "sup", "u", "wbr"}
 
 
-class TextFilesOptions(base.Options):
+class TextFilesOptions(LayoutOptions):
     path: FilePath = Field(description="Folder whose .md, .txt and .html files, in it and below, are the documents.")
     follow_links: bool = Field(
         False, description="Whether links that lead out of the folder, and those to folders, are read too."
     )
     questions: FilePath = Field(
-        description="File of questions, .csv or .jsonl, with query, document and perhaps grade, or with query and"
-        " answer."
+        description="File of questions, .csv, .tsv, .jsonl, .parquet or .xlsx, with query, document and perhaps grade, "
+        "or with query and answer."
     )
+    query: str = Field("query", description="Column of the questions file that holds the queries.")
+    document: str = Field("document", description="Column that holds names of files below the folder.")
+    answer: str = Field("answer", description="Column that holds answers, where there are no names of files.")
 
 
 class TextFiles(DatasetSource):
@@ -87,7 +91,7 @@ class TextFiles(DatasetSource):
             title, text = _read(file)
             table.add(name, text, title=title)
         corpus = table.finish()
-        queries, qrels, notes = _judged(questions, corpus)
+        queries, qrels, notes = _judged(questions, corpus, self.options)
         return Tables(corpus, queries, qrels, notes=notes)
 
     def remarks(self) -> tuple[str, ...]:
@@ -209,30 +213,36 @@ class _Page(HTMLParser):
         return "\n".join(line for line in lines if line)
 
 
-def _judged(path: Path, corpus: pa.Table) -> tuple[pa.Table, pa.Table, tuple[str, ...]]:
+def _judged(path: Path, corpus: pa.Table, options: TextFilesOptions) -> tuple[pa.Table, pa.Table, tuple[str, ...]]:
     """Queries, qrels and notes of a questions file."""
     queries, qrels, numbering = TextTable(path, titled=False), QrelsTable(path), Numbering()
     contents: list[tuple[str, str]] | None = None
     unanswered = by_answer = 0
-    again: set[int] = set()
-    for line, row in records(path):
+    again: dict[int, list[int]] = {}
+    empty: list[int] = []
+    for line, _, row in table_rows(path, options.layout):
         where = f"{path}:{line}"
-        query = required_text(row, "query", where)
+        query = required_text(row, options.query, where)
+        if not query.strip():
+            empty.append(line)
+            continue
         number, new = numbering(query)
         if not new:
-            again.add(number)
+            again.setdefault(number, []).append(line)
         else:
-            queries.add(f"q{number}", query, meta=_further(row), line=line)
-        if "document" in row:
+            queries.add(f"q{number}", query, meta=_further(row, options), line=line)
+        if options.document in row:
             grade = row.get("grade")
-            document = required_text(row, "document", where)
+            document = required_text(row, options.document, where)
             qrels.add(f"q{number}", document, 1 if grade in (None, "") else whole_grade(grade, where), line)
             continue
-        if "answer" not in row:
-            raise DatasetInvalid(where, f'has neither "document" nor "answer". It has: {listed(row)}.')
-        answer = _plain(optional_text(row, "answer", where) or "")
+        if options.answer not in row:
+            raise DatasetInvalid(
+                where, f'has neither "{options.document}" nor "{options.answer}". It has: {listed(row)}.'
+            )
+        answer = _plain(optional_text(row, options.answer, where) or "")
         if not answer:
-            raise DatasetInvalid(where, '"answer" is empty: every document would contain it.')
+            raise DatasetInvalid(where, f'"{options.answer}" is empty: every document would contain it.')
         if contents is None:
             contents = list(_contents(corpus))
         found = [name for name, content in contents if answer in content]
@@ -243,12 +253,17 @@ def _judged(path: Path, corpus: pa.Table) -> tuple[pa.Table, pa.Table, tuple[str
     return (
         queries.finish(),
         _once(qrels.finish(), by_answer),
-        (*_notes(by_answer, unanswered), *merged_note(len(again))),
+        (
+            *_notes(by_answer, unanswered),
+            *merged_note(again),
+            *empty_note(empty),
+        ),
     )
 
 
-def _further(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in ("query", "document", "grade", "answer")}
+def _further(row: Mapping[str, Any], options: TextFilesOptions) -> dict[str, Any]:
+    used = (options.query, options.document, "grade", options.answer)
+    return {key: value for key, value in row.items() if key not in used}
 
 
 def _contents(corpus: pa.Table) -> Iterator[tuple[str, str]]:

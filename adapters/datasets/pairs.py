@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adapters import base
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed
-from adapters.base.records import records
-from adapters.datasets._records import PairColumns, pair_tables
+from adapters.base.sheets import Row, table_rows
+from adapters.datasets._layout import LayoutOptions
+from adapters.datasets._records import PairColumns, empty_note, pair_tables
 
 _PASSAGES = ("passage", "positive", "document", "text")
 _LABELS = ("label", "category")
 
 
-class PairsOptions(base.Options):
-    path: FilePath = Field(description="File of pairs: .csv, .tsv, .jsonl or .parquet.")
+class PairsOptions(LayoutOptions):
+    path: FilePath = Field(description="File of pairs: .csv, .tsv, .jsonl, .parquet or .xlsx.")
     query: str = Field("query", description="Column that holds the queries.")
     passage: str | None = Field(None, description="Column that holds the relevant passages.")
     label: str | None = Field(None, description="Column that holds categories, instead of passages.")
     title: str | None = Field(None, description="Column that holds the passages' titles; left out, none.")
     grade: str | None = Field(None, description="Column that holds whole grades; left out, every pair has grade 1.")
+
+    query_id: str | None = Field(
+        None, description="Column that holds the queries' ids; left out, they are numbered, equal ones alike."
+    )
+    document_id: str | None = Field(
+        None, description="Column that holds the passages' ids; left out, they are numbered, equal ones alike."
+    )
+    number_by: Literal["query", "row"] = Field(
+        "query",
+        description="How queries without ids are called: query, q1, q2 and so on; row, by the row in which a "
+        "spreadsheet shows them first.",
+    )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -31,6 +45,9 @@ class PairsOptions(base.Options):
             raise ValueError("set `passage` or `label`, not both")
         if self.label and self.title:
             raise ValueError("`title` belongs to passages; a label has none")
+        if self.label and self.document_id:
+            raise ValueError("`document_id` belongs to passages; a label is its own id")
+        self.refuse_idle("number_by", "queries without query_id", heeded=self.query_id is None)
         return self
 
 
@@ -38,7 +55,7 @@ class Pairs(DatasetSource):
     """Equal queries are one query with several relevant documents, equal passages one document.
 
     A label is a document too: its id is the label, its text the label with spaces for underscores. Columns that are
-    not named become meta.<name> of the query.
+    not named become meta.<name> of the query. Rows without a query, or without what answers it, are left out and told.
     """
 
     name: ClassVar[str] = "pairs"
@@ -57,12 +74,17 @@ class Pairs(DatasetSource):
 
     def load(self) -> Tables:
         (path,) = self.sources()
-        rows = records(path)
+        rows = table_rows(path, self.options.layout)
         first = next(rows, None)
         if first is None:
             raise DatasetInvalid(str(path), "holds no row.")
-        columns = self._columns(path, list(first[1]))
-        return pair_tables(chain([first], rows), columns, path)
+        columns = self._columns(path, list(first.cells))
+        empty: list[int] = []
+        numbers: dict[int, int] = {}
+        by_row = self.options.number_by == "row"
+        filled = _filled(chain([first], rows), columns, empty, numbers if by_row else None)
+        tables = pair_tables(filled, columns, path, numbers if by_row else None)
+        return replace(tables, notes=(*tables.notes, *empty_note(empty)))
 
     def _columns(self, path: Path, there: list[str]) -> PairColumns:
         options = self.options
@@ -75,7 +97,27 @@ class Pairs(DatasetSource):
                     str(path),
                     f"has no column of passages or labels. Set `passage` or `label` to one of: {listed(there)}.",
                 )
-        for name in filter(None, (options.query, passage, label, options.title, options.grade)):
+        named = (passage, label, options.title, options.grade, options.query_id, options.document_id)
+        for name in filter(None, (options.query, *named)):
             if name not in there:
                 raise DatasetInvalid(str(path), f'has no column "{name}". It has: {listed(there, [name])}.')
-        return PairColumns(options.query, passage, label, options.title, options.grade)
+        return PairColumns(options.query, *named)
+
+
+def _filled(
+    rows: Iterable[Row], columns: PairColumns, empty: list[int], numbers: dict[int, int] | None
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows with a query and what answers it. empty: takes the lines of the others; numbers: takes the row of each
+    line."""
+    needed = [name for name in (columns.query, columns.passage, columns.label) if name is not None]
+    for line, number, cells in rows:
+        if all(name not in cells or _is_filled(cells[name]) for name in needed):  # one that is absent is a fault
+            if numbers is not None:
+                numbers[line] = number
+            yield line, cells
+        else:
+            empty.append(line)
+
+
+def _is_filled(cell: Any) -> bool:
+    return cell is not None and not (isinstance(cell, str) and not cell.strip())

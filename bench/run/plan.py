@@ -86,6 +86,7 @@ class _Plan:
             f"{dataset.name} · {dataset.judged:,} of {dataset.queries_in_file:,} queries judged · "
             f"{counted(dataset.documents, 'document')} · fingerprint {dataset.fingerprint[:12]}",
             f"{counted(len(self.experiment.systems), 'system')}, first measure {self.experiment.primary}",
+            *(f"· {note}" for note in dataset.notes),
         ]
         lines += self._detectable()
         lines += self._targets()

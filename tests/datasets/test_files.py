@@ -67,8 +67,8 @@ def test_every_document_that_contains_the_answer_is_relevant(folder: Path) -> No
     assert tables.notes == (
         "Relevant is every document that contains the answer, whatever its case and white space.",
         "1 of 4 answers stand in no document.",
-        "1 query stands in several rows; it is one query with the documents of all its rows, and with the further "
-        "columns of the first.",
+        "1 query stands in several rows (again in line 4); it is one query with the documents of "
+        "all its rows, and with the further columns of the first.",
     )
 
 

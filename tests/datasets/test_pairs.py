@@ -82,7 +82,8 @@ def test_labels_are_documents_of_their_own_words(tmp_path: Path) -> None:
 def test_malformed_rows_are_named(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     assert fault(path, "query,passage\na,b,c\n") == (
-        ":2: has 3 cells, the heading has 2 (query, passage). Put quotes around cells that hold the separator."
+        ":2: has 3 cells, the heading has 2 (query, passage). Put quotes around "
+        "cells that hold the separator, or set `separator`."
     )
     assert fault(path, 'query,passage\na,"b\n').startswith(":2: is not valid CSV: ")
     assert fault(path, "query,answer\na,b\n") == (
@@ -97,7 +98,9 @@ def test_malformed_rows_are_named(tmp_path: Path) -> None:
         ':1: "query" must be a string, got the number 1.'
     )
     assert fault(tmp_path / "p.parquet", "no").startswith(": is no readable Parquet file: ")
-    assert fault(tmp_path / "p.xlsx", "no") == (
+    assert fault(tmp_path / "p.xlsx", "no").startswith(": is no readable Excel file: ")
+    assert fault(tmp_path / "p.xls", "no") == (": is a spreadsheet that cannot be read here. Save it as .xlsx or .csv.")
+    assert fault(tmp_path / "p.docx", "no") == (
         ": is no file of rows. Give one that ends in .csv, .tsv, .jsonl, .ndjson, .parquet."
     )
 
@@ -170,8 +173,8 @@ def test_queries_that_stand_in_several_rows_are_counted(tmp_path: Path) -> None:
     path.write_text("query,passage\na,x\na,y\nb,x\nb,z\nb,w\nc,x\n")
     # a stands in two rows, b in three, c in one.
     assert read(path).notes == (
-        "2 queries stand in several rows; each is one query with the documents of all its rows, and with the further "
-        "columns of the first.",
+        "2 queries stand in several rows (again in lines 3, 5 and 6); each is one query with the "
+        "documents of all its rows, and with the further columns of the first.",
     )
 
 

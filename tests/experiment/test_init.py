@@ -97,7 +97,7 @@ def test_what_lies_in_a_folder_becomes_an_experiment_that_runs(
     wrote = small.bench("init", folder)
     assert wrote.exit_code == 0
     assert found in wrote.stderr
-    assert wrote.stdout == f"bench run {folder}/bench.yaml\n"
+    assert wrote.stdout == f"bench run '{folder}/bench.yaml'\n"
     experiment = load_experiment(folder / "bench.yaml")
     assert len(experiment.systems) == systems
     assert experiment.name == "my-data"
@@ -181,7 +181,7 @@ def test_nothing_usable_is_said_with_what_was_looked_for(tmp_path: Path, content
 def test_what_is_no_folder_is_said(tmp_path: Path) -> None:
     outcome = small.bench("init", tmp_path / "none")
     assert outcome.exit_code == 2
-    assert "none is not a folder." in outcome.stderr
+    assert "none: there is no such file or folder." in outcome.stderr
 
 
 def test_the_judgements_of_a_split_are_chosen_test_first(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_no_file_name_writes_into_the_experiment_that_is_made_for_it(name: str, 
     (tmp_path / name).write_text("query,positive\nwhat,this\nwho,that\n")
     write_experiment(tmp_path, tmp_path / "bench.yaml")
     made = parse_yaml((tmp_path / "bench.yaml").read_text(encoding="utf-8"))
-    assert made["dataset"] == {"adapter": "pairs", "path": name, "passage": "positive"}
+    assert made["dataset"] == {"adapter": "pairs", "path": name, "passage": "positive", "number_by": "row"}
     assert load_experiment(tmp_path / "bench.yaml").baseline == "bm25"
 
 

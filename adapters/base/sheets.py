@@ -1,0 +1,211 @@
+"""Tables as people have them: CSV with any separator and encoding, TSV, JSON Lines, Parquet and Excel, row by row."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import functools
+import itertools
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adapters.base.errors import DatasetInvalid, MissingDependency
+from adapters.base.reading import numbered_lines, open_text
+from adapters.base.records import ending, records
+
+EXCEL = (".xlsx", ".xlsm")
+OLD_EXCEL = (".xls", ".xlsb", ".ods")
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", *EXCEL)
+ENCODINGS = ("utf-8", "utf-16", "cp1252")
+SEPARATORS = (",", ";", "\t", "|")
+_LOOKED_AT = 500  # lines by which a separator is told
+
+
+class Layout(NamedTuple):
+    """How a table is written. encoding: None for UTF-8, or UTF-16 with its mark. separator: of CSV, None for a comma
+    (a tab in .tsv). sheet: of Excel, None for the first one that holds anything. headings: whether the first row names
+    the columns; else they are `column 1` and so on."""
+
+    encoding: str | None = None
+    separator: str | None = None
+    sheet: str | None = None
+    headings: bool = True
+
+
+class Row(NamedTuple):
+    """A row below the heading. line: its first line in the file, in Excel its row; number: the row that a spreadsheet
+    shows, the heading's being 1; blank rows count too."""
+
+    line: int
+    number: int
+    cells: Mapping[str, Any]
+
+
+def table_rows(path: Path, layout: Layout = Layout()) -> Iterator[Row]:
+    """The rows that are not blank. Raises DatasetInvalid, and MissingDependency where Excel cannot be read here."""
+    kind = ending(path)
+    if kind in OLD_EXCEL:
+        raise DatasetInvalid(str(path), "is a spreadsheet that cannot be read here. Save it as .xlsx or .csv.")
+    if kind in EXCEL:
+        yield from _below_heading(path, _excel(path, layout.sheet), layout.headings)
+    elif kind in (".csv", ".txt") or (kind == ".tsv" and (layout.separator or layout.encoding)):
+        quoting = csv.QUOTE_NONE if kind == ".tsv" else csv.QUOTE_MINIMAL
+        separator = layout.separator or ("\t" if kind == ".tsv" else ",")
+        yield from _below_heading(path, _cells(path, separator, layout.encoding, quoting), layout.headings)
+    else:
+        yield from (Row(line, line, cells) for line, cells in records(path))
+
+
+def _cells(path: Path, separator: str, encoding: str | None, quoting: int) -> Iterator[tuple[int, int, list[str]]]:
+    """Line, row and cells of every row."""
+    for _ in numbered_lines(path) if encoding is None else ():
+        pass  # names the line that is no text, which the csv module does not
+    csv.field_size_limit(2**31 - 1)  # the default limit refuses a passage of 128 KiB
+    with open_text(path, encoding) as file:
+        reader = csv.reader(file, delimiter=separator, strict=True, quoting=quoting)  # type: ignore[arg-type]
+        number = 0
+        while True:
+            start, number = reader.line_num + 1, number + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise DatasetInvalid(f"{path}:{start}", f"is not valid CSV: {error}.") from error
+            except UnicodeDecodeError as error:
+                raise DatasetInvalid(f"{path}:{start}", f"is not {encoding}, here or a little below.") from error
+            yield start, number, cells
+
+
+def _below_heading(path: Path, rows: Iterable[tuple[int, int, list[str]]], headings: bool) -> Iterator[Row]:
+    heading: list[str] | None = None
+    for line, number, cells in rows:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if heading is None and line == 1 and cells[0].startswith("sep="):  # a line by which Excel knows the separator
+            continue
+        if heading is None and not headings:
+            heading = [f"column {place}" for place in range(1, len(cells) + 1)]
+        elif heading is None:
+            heading = [cell.strip() for cell in cells]
+            if twice := [name for name in heading if name and heading.count(name) > 1]:
+                raise DatasetInvalid(f"{path}:{line}", f"has two columns of the name {twice[0]!r}. Rename one.")
+            continue
+        while len(cells) > len(heading) and not cells[-1].strip():  # spreadsheets write empty cells at the end
+            cells = cells[:-1]
+        if len(cells) != len(heading):
+            raise DatasetInvalid(
+                f"{path}:{line}",
+                f"has {len(cells)} cells, the heading has {len(heading)} ({', '.join(heading)}). Put quotes around "
+                "cells that hold the separator, or set `separator`.",
+            )
+        yield Row(line, number, {name: cell for name, cell in zip(heading, cells, strict=True) if name})
+
+
+def _excel(path: Path, sheet: str | None) -> Iterator[tuple[int, int, list[str]]]:
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise MissingDependency("pairs", "openpyxl", "excel") from error
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("ignore")  # of styles and extensions, which no cell's value needs
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            try:
+                for number, values in enumerate(_sheet(path, book, sheet), start=1):
+                    yield number, number, [_as_text(value) for value in values]
+            finally:
+                book.close()
+    except FileNotFoundError as error:
+        raise DatasetInvalid(str(path), "there is no such file.") from error
+    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+        raise DatasetInvalid(str(path), f"is no readable Excel file: {error}") from error
+
+
+def _sheet(path: Path, book: Any, name: str | None) -> Iterator[tuple[Any, ...]]:
+    names = list(book.sheetnames)
+    if name is not None and name not in names:
+        raise DatasetInvalid(str(path), f"has no sheet {name!r}. It has: {', '.join(names)}.")
+    for each in [name] if name is not None else names:
+        sheet = book[each]
+        if not hasattr(sheet, "iter_rows"):  # a chart
+            continue
+        sheet.reset_dimensions()  # some programs write a wrong size
+        rows = sheet.iter_rows(values_only=True)
+        first = [row for row in rows if any(value is not None for value in row)][:1] if name is None else [()]
+        if first:
+            yield from _padded(book[each].iter_rows(values_only=True))
+            return
+
+
+def _padded(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Rows without the empty cells at their ends, as long as the heading at least."""
+    width = 0
+    for row in rows:
+        cells = list(row)
+        while cells and cells[-1] is None:
+            cells.pop()
+        width = width or len(cells)
+        yield (*cells, *[None] * (width - len(cells)))
+
+
+def _as_text(value: Any) -> str:
+    """A cell as a reader of the sheet sees it, but for its format."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        return value.date().isoformat()
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
+
+
+# -- what a file looks like --------------------------------------------------------------------------------------
+
+
+def layout_of(path: Path) -> Layout:
+    """How a table seems to be written. Raises DatasetInvalid where it cannot be read."""
+    if ending(path) not in (".csv", ".tsv", ".txt"):
+        return Layout()
+    encoding = _encoding_of(path)
+    try:
+        with open_text(path, encoding) as file:
+            lines = list(itertools.islice(file, _LOOKED_AT))
+    except UnicodeDecodeError as error:
+        raise DatasetInvalid(str(path), "is no text in UTF-8, UTF-16 or cp1252.") from error
+    if lines and (told := re.fullmatch(r"sep=(.)\s*", lines[0])):
+        return Layout(encoding, told[1])
+    usual = "\t" if ending(path) == ".tsv" else ","
+    best = max(SEPARATORS, key=lambda mark: (*_fit(lines, mark), mark == usual))
+    separator = best if best != usual and _fit(lines, best)[0] > 0 else None
+    return Layout(encoding, separator)
+
+
+def _fit(lines: list[str], separator: str) -> tuple[float, int]:
+    """How well a separator fits: the share of rows as wide as the heading, and that width; 0 for a single column."""
+    csv.field_size_limit(2**31 - 1)
+    try:
+        rows = [len(cells) for cells in csv.reader(lines, delimiter=separator) if any(map(str.strip, cells))]
+    except csv.Error:
+        return 0.0, 0
+    if not rows or rows[0] < 2:
+        return 0.0, 0
+    return round(sum(width == rows[0] for width in rows) / len(rows), 1), rows[0]
+
+
+def _encoding_of(path: Path) -> str | None:
+    """None for UTF-8, and for UTF-16 with its mark, which need not be named."""
+    for encoding in (None, "cp1252", "latin-1"):
+        try:
+            with open_text(path, encoding) as file:
+                nulls = any("\0" in chunk for chunk in iter(functools.partial(file.read, 1 << 20), ""))
+        except UnicodeDecodeError:
+            continue
+        return "utf-16" if nulls else encoding
+    raise AssertionError("latin-1 reads any byte")

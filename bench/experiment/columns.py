@@ -1,0 +1,234 @@
+"""Guesses which column of a table holds what: questions, passages, labels, files, ids, titles and grades."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+LOOKED_AT = 2_000  # rows
+
+Kind = Literal["passage", "label", "document"]
+"""What a question is judged by: a text, a category, or the name of a file."""
+
+# Words of headings, in some languages, best first; a heading counts when it is one of them or holds it as a word.
+_QUESTION = (
+    *("query", "question", "queries", "questions", "frage", "pregunta", "domanda", "pergunta", "vraag", "fråga"),
+    *(
+        "вопрос",
+        "запрос",
+        "问题",
+        "問題",
+        "質問",
+        "查询",
+        "질문",
+        "سؤال",
+        "utterance",
+        "search",
+        "ask",
+        "prompt",
+        "request",
+    ),
+    *("anfrage", "suche", "demande", "consulta", "input", "inquiry", "subject", "message", "ticket", "claim", "user"),
+)
+_TARGET = (
+    *("positive", "passage", "document", "answer", "article", "antwort", "artikel", "réponse", "reponse", "respuesta"),
+    *("risposta", "resposta", "antwoord", "svar", "ответ", "答案", "回答", "답변", "جواب", "response", "reply"),
+    *("solution", "doc", "context", "content", "body", "abstract", "description", "text", "page", "file", "url"),
+    *("source", "resolution", "evidence", "target", "output", "product", "beschreibung", "lösung"),
+)
+_LABEL = (
+    *("label", "category", "intent", "class", "topic", "tag", "kategorie", "categoría", "catégorie", "thema"),
+    *("类别", "分类", "カテゴリ", "категория", "type", "group", "department", "queue"),
+)
+_ID = ("id", "nr", "no", "number", "nummer", "key", "#", "uid", "uuid", "qid", "pid", "docid", "code", "ref")
+_TITLE = ("title", "headline", "titel", "título", "titre", "name", "heading", "标题", "タイトル", "заголовок")
+_GRADE = ("grade", "score", "relevance", "rating", "rel", "relevanz", "note")
+_FILE = re.compile(r"[^\s/\\][^\n]*\.(md|txt|html?|pdf|docx?)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a column looks like, over the rows that were looked at. filled: share of cells with anything in them;
+    distinct: share of different values among those; words, characters: means; asked: share that ends with a question
+    mark; numbers: share that are numbers; files: share that name a file below the folder; filelike: share that look
+    like such a name."""
+
+    name: str
+    filled: float
+    distinct: float
+    words: float
+    characters: float
+    asked: float
+    numbers: float
+    files: float
+    filelike: float
+
+    @property
+    def texts(self) -> bool:
+        """Whether its cells may be questions or passages."""
+        return self.filled > 0 and self.numbers < 0.5
+
+    @property
+    def seen(self) -> str:
+        """What it looks like, in words."""
+        parts = [f"{_percent(self.distinct)} different values", f"{self.words:.0f} words on average"]
+        parts += [f"{_percent(self.asked)} end with a question mark"] if self.asked else []
+        parts += [f"{_percent(self.files)} are files that are there"] if self.files else []
+        return ", ".join(parts)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+class Roles(NamedTuple):
+    """Which column holds what. sure: whether headings or contents leave no doubt."""
+
+    query: str
+    target: str
+    kind: Kind
+    query_id: str | None
+    document_id: str | None
+    title: str | None
+    grade: str | None
+    sure: bool
+
+    def of_kind(self, kind: Kind) -> Roles:
+        """The same columns, where a user says what the target holds."""
+        if kind == "label":
+            return self._replace(kind=kind, title=None, document_id=None)
+        return self._replace(kind=kind)
+
+
+def looked_at(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[Column]:
+    """The columns of some rows. folder: below which the names of files are looked for."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return [_column(name, [row.get(name) for row in rows], folder) for name in names]
+
+
+def _column(name: str, cells: Sequence[Any], folder: Path) -> Column:
+    values = [text for cell in cells if (text := _text(cell))]
+    count = max(1, len(values))
+    files = [value for value in values[:200] if _FILE.fullmatch(value)]
+    return Column(
+        name=name,
+        filled=len(values) / max(1, len(cells)),
+        distinct=len(set(values)) / count,
+        words=sum(_words(value) for value in values) / count,
+        characters=sum(map(len, values)) / count,
+        asked=sum(value.endswith(("?", "？", "؟", '?"')) for value in values) / count,
+        numbers=sum(_is_number(value) for value in values) / count,
+        files=sum((folder / value).is_file() for value in files) / max(1, min(200, len(values))),
+        filelike=len(files) / max(1, min(200, len(values))),
+    )
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None or isinstance(cell, list | dict) else str(cell).strip()
+
+
+def _words(text: str) -> int:
+    """Words; of scripts without spaces two letters count as one."""
+    dense = sum(unicodedata.category(char) == "Lo" and ord(char) > 0x2E80 for char in text)
+    return len(text.split()) + dense // 2
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?[\d.,\s]*\d", text) is not None
+
+
+def roles(columns: Sequence[Column], *, query: str | None = None, target: str | None = None) -> Roles | None:
+    """The best guess; None where no two columns can be questions and what answers them. query, target: what a user
+    said."""
+    pairs = [
+        (_as_query(one) + _as_target(other) + (0.5 if other.characters > one.characters else 0.0), one, other)
+        for one in columns
+        for other in columns
+        if one is not other
+        and (one.name == query if query is not None else one.texts)
+        and (other.name == target if target is not None else other.texts or _heading(other.name, _LABEL) > 0)
+    ]
+    if not pairs:
+        return None
+    pairs.sort(key=lambda pair: -pair[0])  # stable: of equal ones the first column asks
+    best, asks, answers = pairs[0]
+    others = [column for column in columns if column not in (asks, answers)]
+    kind = _kind(answers)
+    return Roles(
+        query=asks.name,
+        target=answers.name,
+        kind=kind,
+        query_id=_id(others, asks),
+        document_id=_id(others, answers, needed=True) if kind == "passage" else None,
+        title=next((each.name for each in others if _heading(each.name, _TITLE) >= 2), None)
+        if kind == "passage"
+        else None,
+        grade=next(
+            (each.name for each in others if each.numbers == each.filled == 1 and _heading(each.name, _GRADE)), None
+        ),
+        sure=best >= 3 and (len(pairs) == 1 or best - pairs[1][0] >= 0.5),
+    )
+
+
+def _as_query(column: Column) -> float:
+    score = _heading(column.name, _QUESTION) + 2 * column.asked + column.distinct * column.filled
+    score -= 1.0 if column.words < 1.5 else 0.0
+    return score - max(_heading(column.name, words) for words in (_LABEL, _ID, _TITLE)) / 2
+
+
+def _as_target(column: Column) -> float:
+    named = max(_heading(column.name, _TARGET), _heading(column.name, _LABEL))
+    return named + 3 * column.files + column.filelike - 2 * column.asked - _heading(column.name, _ID)
+
+
+def _kind(target: Column) -> Kind:
+    """A document where files of these names are there; a label where values are short and come again, or are called
+    so; else a passage."""
+    if target.files > 0.5:
+        return "document"
+    named = _heading(target.name, _LABEL) > _heading(target.name, _TARGET)
+    short = target.words <= 8 and target.characters <= 80
+    return "label" if short and (named or target.distinct < 0.9 or target.filelike > 0.5) else "passage"
+
+
+def _id(others: Sequence[Column], of: Column, *, needed: bool = False) -> str | None:
+    """The column with the ids of another column's rows: `article_id` of `article`, and where none is needed any id."""
+    words = {*_plain(of.name).split(), *(("doc", "document", "docid", "passage", "article") if needed else ())}
+    for column in others:
+        named = set(_plain(column.name).split())
+        said = named & words or (not needed and column.distinct == 1 and len(named) == 1)
+        if said and named & set(_ID) and column.filled == 1 and column.words <= 2:
+            return column.name
+    return None
+
+
+def _heading(name: str, words: Sequence[str]) -> float:
+    """How well a heading says one of some words: 3 where it is one, 2 where it holds one, 1 where it begins or ends
+    with one; earlier words a little more."""
+    plain = _plain(name)
+    parts, best = {*plain.split(), *(part.removesuffix("s") for part in plain.split())}, 0.0
+    for place, word in enumerate(words):
+        score = 3.0 if word in (plain, plain.removesuffix("s")) else 2.0 if word in parts else 0.0
+        if not score and len(word) >= 5 and any(part.startswith(word) or part.endswith(word) for part in parts):
+            score = 1.0
+        if not score and not word.isascii() and word in plain:
+            score = 2.0
+        best = max(best, score - place / 100 if score else 0.0)
+    return best
+
+
+def _plain(name: str) -> str:
+    """A heading in small letters and words: `rightArticle`, `right_article` and `Right Article` are alike."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return " ".join(re.sub(r"[\W_]+", " ", spaced.casefold()).split()) or name.strip()
+
+
+def headless(first: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether what stands in the heading's place is a row like the others: it asks, is long, or comes again below."""
+    if any(name.endswith(("?", "？")) or len(name) > 60 for name in first):
+        return True
+    return any(sum(_text(row.get(name)) == name for row in rows[:200]) > 1 for name in first if name)

@@ -1,0 +1,190 @@
+"""A table of questions that lies somewhere, and how a dataset reads it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adapters.base import AdapterError, DatasetInvalid
+from adapters.base.records import ending
+from adapters.base.sheets import EXCEL, OLD_EXCEL, Layout, layout_of, table_rows
+from bench.experiment.columns import LOOKED_AT, Column, Kind, Roles, headless, looked_at, roles
+from bench.messages.wording import counted
+
+ROW_NUMBERED = (".csv", ".tsv", *EXCEL)
+"""Endings of files that people open in a spreadsheet, whose rows have numbers there."""
+
+
+class Choice(NamedTuple):
+    """Columns that a user named; None for those to be guessed."""
+
+    query: str | None = None
+    passage: str | None = None
+    label: str | None = None
+
+
+Ask = Callable[[str, Sequence[str], str], str]
+"""Asks a question whose answer is one of some names, the last argument where nobody minds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTable:
+    """A table with what was taken for what. layout, columns: as they seem to be; rows: how many were looked at; more:
+    whether there are more."""
+
+    path: Path
+    layout: Layout
+    columns: list[Column]
+    roles: Roles
+    samples: list[Mapping[str, Any]]
+    more: bool
+
+    def texts(self) -> list[str]:
+        """Questions and what answers them, of the rows that were looked at."""
+        names = (self.roles.query, self.roles.target)
+        return [str(row[name]) for row in self.samples for name in names if isinstance(row.get(name), str)]
+
+    def documents(self) -> int:
+        """About how many documents there are: different values of the rows that were looked at, or all rows where
+        there are more."""
+        if self.more:
+            return sum(1 for _ in table_rows(self.path, self.layout))
+        return len({str(row.get(self.roles.target)) for row in self.samples})
+
+    def options(self) -> dict[str, Any]:
+        """What a dataset of pairs or of files needs to know of the table, beside its path."""
+        plain: dict[str, Any] = {"encoding": self.layout.encoding, "separator": self.layout.separator}
+        plain["headings"] = None if self.layout.headings else False
+        return {name: value for name, value in plain.items() if value is not None}
+
+    def pairs(self) -> dict[str, Any]:
+        """Options of a dataset of pairs."""
+        found, taken = {}, self.roles
+        if taken.query != "query":
+            found["query"] = taken.query
+        found["label" if taken.kind == "label" else "passage"] = taken.target
+        for name in ("title", "grade", "query_id", "document_id"):
+            if (column := getattr(taken, name)) is not None:
+                found[name] = column
+        if taken.query_id is None and ending(self.path) in ROW_NUMBERED:
+            found["number_by"] = "row"
+        return {**self.options(), **found}
+
+    def told(self) -> list[str]:
+        """What was taken for what, a sentence each."""
+        taken, by_name = self.roles, {column.name: column for column in self.columns}
+        layout = [
+            *([f"encoding {self.layout.encoding}"] if self.layout.encoding else []),
+            *([f"separator {_named(self.layout.separator)}"] if self.layout.separator else []),
+            *([] if self.layout.headings else ["no headings in the first row"]),
+        ]
+        lines = [f"Read {self.path.name}: {', '.join(layout)}."] if layout else []
+        kinds = {"passage": "the passage that answers it", "label": "its label", "document": "the file that answers it"}
+        for name, what in ((taken.query, "the question"), (taken.target, kinds[taken.kind])):
+            lines.append(f'Took "{name}" for {what} ({by_name[name].seen}).')
+        further = {"title": "title of the passage", "grade": "grade", "query_id": "id of the question",
+                   "document_id": "id of the passage"}  # fmt: skip
+        lines += [f'Took "{name}" for the {what}.' for key, what in further.items() if (name := getattr(taken, key))]
+        used = {taken.query, taken.target, *(getattr(taken, key) for key in further)}
+        rest = [column.name for column in self.columns if column.name not in used]
+        if rest:
+            lines.append(f"Further columns are kept with the question: {', '.join(rest[:12])}.")
+        return lines
+
+
+def table_at(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
+    """The table in a file; None where it has no two columns for questions and what answers them. folder: below which
+    names of files are looked for. ask: None where nobody can answer.
+
+    Raises DatasetInvalid for a file that is no table that can be read, or lacks a column of the choice.
+    """
+    layout = layout_of(path)
+    samples = _rows(path, layout)
+    if samples and headless(list(samples[0]), samples) and ending(path) in ROW_NUMBERED:
+        layout = layout._replace(headings=False)
+        samples = _rows(path, layout)
+    columns = looked_at(samples[:LOOKED_AT], folder)
+    guess = _chosen(path, columns, roles(columns), choice, ask)
+    if guess is None:
+        return None
+    guess = guess._replace(
+        query_id=_naming(samples, guess.query_id, guess.query),
+        document_id=_naming(samples, guess.document_id, guess.target),
+    )
+    return FoundTable(path, layout, columns, guess, samples[:LOOKED_AT], len(samples) > LOOKED_AT)
+
+
+def _naming(samples: Sequence[Mapping[str, Any]], ids: str | None, of: str) -> str | None:
+    """The column of ids, where each id has one text."""
+    if ids is None:
+        return None
+    texts: dict[str, Any] = {}
+    return ids if all(texts.setdefault(str(row.get(ids)), row.get(of)) == row.get(of) for row in samples) else None
+
+
+def _rows(path: Path, layout: Layout) -> list[Mapping[str, Any]]:
+    return [row.cells for row in itertools.islice(table_rows(path, layout), LOOKED_AT + 1)]
+
+
+def _chosen(
+    path: Path, columns: Sequence[Column], guess: Roles | None, choice: Choice, ask: Ask | None
+) -> Roles | None:
+    """The guess with what a user said of it."""
+    names = [column.name for column in columns]
+    kind: Kind | None
+    for name in (choice.query, choice.passage, choice.label):
+        if name is not None and name not in names:
+            raise DatasetInvalid(str(path), f'has no column "{name}". It has: {", ".join(names)}.')
+    if choice == Choice():
+        if ask is None or guess is None or guess.sure:
+            return guess
+        query = ask(f"{path.name}: which column holds the questions?", names, guess.query)
+        others = [name for name in names if name != query]
+        default = guess.target if guess.target in others else others[0]
+        target = ask("And which one holds what answers them?", others, default)
+        choice, kind = Choice(query, target, None), None
+    else:
+        kind = "label" if choice.label else "passage" if choice.passage else None
+    wanted = [column for column in columns if column.name in (choice.query, choice.passage, choice.label)]
+    named_target = choice.passage or choice.label
+    best = roles(columns, query=choice.query, target=named_target)
+    if best is None or not wanted:
+        return None
+    return best if kind is None else best.of_kind(kind)
+
+
+def _named(separator: str | None) -> str:
+    return {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}.get(str(separator), str(separator))
+
+
+def seen(path: Path, folder: Path) -> str:
+    """What a table holds in whose columns no questions were found, in one sentence."""
+    columns = looked_at(_rows(path, layout_of(path))[:LOOKED_AT], folder)
+    told = "; ".join(f'"{column.name}": {column.seen}' for column in columns[:12])
+    return f"{path.name} has {counted(len(columns), 'column')} ({told})."
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file's ending is one of a table, readable here or not."""
+    return ending(path) in (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", *EXCEL, *OLD_EXCEL) and path.is_file()
+
+
+def tables_in(folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
+    """The table of a folder whose columns leave least doubt. Raises nothing for files that are no tables."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if is_table(path) and not re.match(r"~\$|\.", path.name):  # an open spreadsheet leaves ~$name.xlsx
+            try:
+                table = table_at(path, folder, choice, None)
+            except (AdapterError, OSError, ValueError, RecursionError):
+                continue  # no table, then
+            if table is not None:
+                found.append(table)
+    best = next((table for table in found if table.roles.sure), found[0] if found else None)
+    if best is None or best.roles.sure or ask is None:
+        return best
+    return table_at(best.path, folder, choice, ask)

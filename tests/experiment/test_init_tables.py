@@ -1,0 +1,297 @@
+"""Laws: `bench init` reads tables of questions as people have them, says what it took for what, and guesses no more
+than it can tell."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adapters.base import Tables
+from bench.experiment.columns import looked_at, roles
+from bench.experiment.languages import tokenizer_for
+from bench.experiment.reader import load_experiment
+from tests import small
+
+QUESTIONS = ["How do I reset my password?", "Where is my card?", "When does the café open?", "Has my card been sent?"]
+LABELS = ["Reset password", "Card delivery", "Opening hours", "Card delivery"]
+ANSWERS = [
+    "Open the settings, choose security and follow the steps that are shown there.",
+    "A card is delivered within five working days to the address that we know.",
+    "The café opens at nine and closes at six, on Sundays at five in the afternoon.",
+    "A card is delivered within five working days to the address that we know.",
+]
+
+
+def table(separator: str, *columns: Sequence[Any], headings: Sequence[str] = ()) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=separator)
+    writer.writerows([headings] if headings else [])
+    writer.writerows(zip(*columns, strict=True))
+    return out.getvalue()
+
+
+class Shape(NamedTuple):
+    """name, content: of the file; options: what the dataset reads it by; ids: of the first queries."""
+
+    name: str
+    content: bytes
+    options: dict[str, Any]
+    ids: list[str]
+
+
+ROWS = ["row-2", "row-3", "row-4", "row-5"]
+SHAPES = [
+    Shape(
+        "customers.csv",
+        table(";", QUESTIONS, LABELS, headings=["Customer Question", "Right Article"]).encode("cp1252"),
+        {"encoding": "cp1252", "separator": ";", "query": "Customer Question", "label": "Right Article"},
+        ROWS,
+    ),
+    Shape(
+        "mac.csv",
+        table(",", QUESTIONS, ANSWERS, headings=["Frage", "Antwort"]).replace("\r\n", "\r").encode(),
+        {"query": "Frage", "passage": "Antwort"},
+        ROWS,
+    ),
+    Shape(
+        "export.csv",
+        table("\t", QUESTIONS, ANSWERS, headings=["question", "answer"]).encode("utf-16"),
+        {"separator": "\t", "query": "question", "passage": "answer"},
+        ROWS,
+    ),
+    Shape(
+        "marked.csv",
+        ("sep=;\r\n" + table(";", QUESTIONS, ANSWERS, headings=["Q", "Reply text"])).encode("utf-8-sig"),
+        {"separator": ";", "query": "Q", "passage": "Reply text"},
+        ["row-3", "row-4", "row-5", "row-6"],  # the line for Excel is a row to any other program
+    ),
+    Shape(
+        "bare.csv",
+        table(",", QUESTIONS, ANSWERS).encode(),
+        {"headings": False, "query": "column 1", "passage": "column 2"},
+        ["row-1", "row-2", "row-3", "row-4"],
+    ),
+    Shape(
+        "numbered.csv",
+        table(",", range(71, 75), QUESTIONS, LABELS, headings=["Nr", "utterance", "intent"]).encode(),
+        {"query": "utterance", "label": "intent", "query_id": "Nr"},
+        ["71", "72", "73", "74"],
+    ),
+    Shape(
+        "articles.csv",
+        table("|", QUESTIONS, ["a", "b", "c", "b"], LABELS, ANSWERS,
+              headings=["search phrase", "article_id", "title", "body"]).encode(),
+        {"separator": "|", "query": "search phrase", "passage": "body", "title": "title", "document_id": "article_id"},
+        ROWS,
+    ),
+    Shape(
+        "reversed.tsv",
+        "".join(f"{a}\t{b}\n" for a, b in zip(["category", *LABELS], ["text", *QUESTIONS], strict=True)).encode(),
+        {"query": "text", "label": "category"},
+        ROWS,
+    ),
+    Shape(
+        "log.jsonl",
+        "".join(json.dumps({"ts": i, "userQuery": q, "resolved_article": a}) + "\n"
+                for i, (q, a) in enumerate(zip(QUESTIONS, LABELS, strict=True))).encode(),
+        {"query": "userQuery", "label": "resolved_article"},
+        ["q1", "q2", "q3", "q4"],
+    ),
+]  # fmt: skip
+
+
+def loaded(config: Path) -> Tables:
+    experiment = load_experiment(config)
+    part = experiment.dataset
+    tables: Tables = part.kind(part.options, experiment.context()).load()
+    return tables
+
+
+def given(config: Path) -> dict[str, Any]:
+    """The options of the dataset that the file names."""
+    options = dict(load_experiment(config).resolved["dataset"])
+    options.pop("adapter")
+    options.pop("number_by", None)
+    return options
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_a_table_of_any_headings_becomes_an_experiment(
+    shape: Shape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / shape.name).write_bytes(shape.content)
+    done = small.bench("init", shape.name)
+    assert (done.exit_code, done.stdout) == (0, "bench run bench.yaml\n"), done.stderr
+    assert given(tmp_path / "bench.yaml") == {"path": shape.name, **shape.options}
+    tables = loaded(tmp_path / "bench.yaml")
+    assert tables.queries.column("id").to_pylist() == shape.ids
+    assert tables.queries.column("text").to_pylist() == QUESTIONS
+    assert tables.corpus.num_rows == 3
+    for name in (shape.options["query"], shape.options.get("passage") or shape.options["label"]):
+        assert f'Took "{name}" for ' in done.stderr
+    assert "To take others: bench init " in done.stderr
+
+
+def test_parquet_and_excel_are_tables_too(tmp_path: Path) -> None:
+    import openpyxl
+
+    pq.write_table(pa.table({"text": QUESTIONS, "category": LABELS}), tmp_path / "p.parquet")
+    book = openpyxl.Workbook()
+    book.active.append([])
+    book.create_sheet("data")
+    sheet = book["data"]
+    for row in ([], ["Ticket", "Customer asks", "Agent replied", "Day"]):
+        sheet.append(row)
+    for i, (question, answer) in enumerate(zip(QUESTIONS, ANSWERS, strict=True)):
+        sheet.append([1000.0 + i, question, answer, datetime.date(2026, 1, 1 + i)])
+    book.save(tmp_path / "my sheet.xlsx")
+    assert small.bench("init", tmp_path / "p.parquet", "--output", tmp_path / "p.yaml").exit_code == 0
+    assert given(tmp_path / "p.yaml") == {"path": "p.parquet", "query": "text", "label": "category"}
+    done = small.bench("init", tmp_path / "my sheet.xlsx", "--output", tmp_path / "x.yaml")
+    assert done.exit_code == 0, done.stderr
+    tables = loaded(tmp_path / "x.yaml")
+    assert tables.queries.column("id").to_pylist() == ["row-3", "row-4", "row-5", "row-6"]  # the heading is row 2
+    assert tables.queries.column("meta.Ticket").to_pylist()[0] == "1000"
+    assert tables.queries.column("meta.Day").to_pylist()[0] == "2026-01-01"
+
+
+def test_names_of_files_that_are_there_are_documents(tmp_path: Path) -> None:
+    for name in ("reset.md", "card.md", "hours.md"):
+        (tmp_path / name).write_text(f"about {name}")
+    names = ["reset.md", "card.md", "hours.md", "card.md"]
+    (tmp_path / "asked.csv").write_text(table(";", QUESTIONS, names, headings=["Anfrage", "Datei"]))
+    assert small.bench("init", tmp_path).exit_code == 0
+    assert given(tmp_path / "bench.yaml") == {
+        "path": ".", "questions": "asked.csv", "query": "Anfrage", "document": "Datei", "separator": ";",
+    }  # fmt: skip
+    assert loaded(tmp_path / "bench.yaml").corpus.num_rows == 3
+
+
+def test_empty_rows_and_repeated_questions_are_told_with_their_lines_in_all_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [*zip(QUESTIONS, ANSWERS, strict=True), ("", ANSWERS[0]), ("Who?", " "), (QUESTIONS[0], ANSWERS[1])]
+    out = io.StringIO()
+    csv.writer(out).writerows([("query", "passage"), *rows[:2], ("", ""), *rows[2:]])
+    (tmp_path / "q.csv").write_text(out.getvalue())
+    # 1 heading, 2 and 3, 4 blank, 5 and 6, 7 without a question, 8 without an answer, 9 again
+    told = [
+        "2 rows lack a query or what answers it and are left out (lines 7 and 8).",
+        "1 query stands in several rows (again in line 9)",
+    ]
+    wrote = small.bench("init", "q.csv").stderr
+    settings = ("--set", "systems=[{name: bm25, store: bm25}]", "--set", "latency=false", "--cache", "cache")
+    planned = small.bench("run", *settings, "--dry-run", "--quiet").stdout
+    folder = small.bench("run", *settings, "--quiet", "--json")
+    notes = json.loads((Path(json.loads(folder.stdout)["result"]) / "result.json").read_text())["dataset"]["notes"]
+    for sentence in told:
+        assert sentence in wrote and sentence in " ".join(planned.split()) and sentence in " ".join(notes)
+    assert loaded(tmp_path / "bench.yaml").queries.column("id").to_pylist() == ["row-2", "row-3", "row-5", "row-6"]
+
+
+def test_a_table_is_tried_in_three_commands_with_nothing_edited(
+    tmp_path: Path, static_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a quick model in place of the one that the file names."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "customers.csv").write_bytes(SHAPES[0].content)
+    assert small.bench("init", "customers.csv").exit_code == 0
+    model = ("--set", f"encoders.minilm.model={static_model}", "--set", "latency=false", "--cache", tmp_path / "cache")
+    ran = small.bench("run", "--quiet", *model)
+    assert ran.exit_code == 0, ran.stderr
+    told = small.bench("queries", "--worse", "dense")
+    assert told.exit_code == 0 and "dense is worse than bm25 in nDCG@10 for " in told.stdout
+
+
+def test_columns_that_a_user_names_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(table(",", LABELS, QUESTIONS, ANSWERS, headings=["a", "b", "c"]))
+    place = (tmp_path / "t.csv", "--output", tmp_path / "bench.yaml", "--force")
+    assert small.bench("init", *place, "--query", "c", "--label", "a").exit_code == 0
+    assert given(tmp_path / "bench.yaml") == {"path": "t.csv", "query": "c", "label": "a"}
+    assert small.bench("init", *place, "--query", "a", "--passage", "b").exit_code == 0
+    assert given(tmp_path / "bench.yaml") == {"path": "t.csv", "query": "a", "passage": "b"}
+    refused = small.bench("init", *place, "--query", "z")
+    assert refused.exit_code == 2 and 'has no column "z". It has: a, b, c.' in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("n.csv", "a,b\n1,2\n3,4\n", "No two of its columns can be questions and what answers them"),
+        ("one.csv", "question\nwho?\nwhere?\n", 'n.csv has 1 column ("question": 100 % different values'),
+        ("old.xls", "\xd0\xcf", "Save it as .xlsx or .csv"),
+        ("x.pdf", "%PDF", "is no table. Give a folder, or a file that ends in .csv, .tsv"),
+        ("broken.xlsx", "PK", "is no readable Excel file"),
+        ("ragged.csv", "question,answer\nwho?,me\nwhere?,here,there\n", ":3: has 3 cells, the heading has 2"),
+    ],
+)
+def test_what_cannot_be_taken_is_told(name: str, content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content, encoding="latin-1")
+    outcome = small.bench("init", tmp_path / name, "--output", tmp_path / "bench.yaml")
+    assert outcome.exit_code == 2 and told.replace("n.csv has 1", f"{name} has 1") in outcome.stderr
+
+
+def test_documents_without_questions_are_told_plainly(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("text")
+    outcome = small.bench("init", tmp_path)
+    assert outcome.exit_code == 2
+    assert "holds 1 text file and no questions about them" in outcome.stderr
+
+
+def test_what_is_in_doubt_is_asked_on_a_terminal_alone(tmp_path: Path) -> None:
+    """A terminal is there as a pseudo terminal: the second column is chosen for the questions."""
+    (tmp_path / "t.csv").write_text(table(",", ANSWERS, ANSWERS[::-1], headings=["x", "y"]))
+    program = (
+        "import os, pty, sys\n"
+        "child, end = pty.fork()\n"
+        "if not child:\n"
+        "    os.execv(sys.executable, [sys.executable, '-m', 'bench', 'init', 't.csv'])\n"
+        "os.write(end, b'2\\n\\n')\n"
+        "text = b''\n"
+        "try:\n"
+        "    while part := os.read(end, 4096):\n"
+        "        text += part\n"
+        "except OSError:\n"
+        "    pass\n"
+        "print(text.decode())\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "which column holds the questions?" in done.stdout
+    assert given(tmp_path / "bench.yaml") == {"path": "t.csv", "query": "y", "passage": "x"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "tokenizer"),
+    [
+        (["how do I reset it?"], None),
+        (["怎么重置密码？", "iPhone 在哪里"], "jieba"),
+        (["パスワードを忘れました"], "characters"),
+        (["ฉันลืมรหัสผ่าน"], "characters"),
+        (["Wo ist die Straße?"], None),
+        ([], None),
+    ],
+)
+def test_a_script_without_spaces_gets_a_tokenizer_that_fits(texts: list[str], tokenizer: str | None) -> None:
+    assert tokenizer_for(texts) == tokenizer
+
+
+def test_a_heading_is_read_however_it_is_written() -> None:
+    for query, target in [("userQuestion", "best_answer"), ("PREGUNTA", "RESPUESTA"), ("質問", "回答")]:
+        rows = [{target: f"word {i} and more of it", query: f"word {i}"} for i in range(5)]
+        found = roles(looked_at(rows, Path()))
+        assert found is not None and (found.query, found.target) == (query, target)
