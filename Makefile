@@ -30,7 +30,9 @@ CORPUS ?=
 # The second collection of finetune-demo: a folder in BEIR layout with a train and a test split.
 BANKING77 ?= $(firstword $(wildcard data/banking77 ../shared/data/banking77))
 
-.PHONY: help quickstart managed-demo test test-slow lint perf schema clean
+BROWSER ?= $(if $(BENCH_CHROMIUM),$(BENCH_CHROMIUM),/usr/bin/chromium)
+
+.PHONY: help browser quickstart managed-demo test test-slow lint perf schema clean
 .PHONY: finetune-demo setup-embed-dirs train-embed train-embed-tb eval-embed infer-embed
 
 help:
@@ -46,6 +48,7 @@ help:
 	@echo "make eval-embed        measure all systems of CONFIG=FILE"
 	@echo "make infer-embed       vectors by MODEL=NAME of TEXT='a text' or FILE=FILE; CORPUS=FILE: the nearest documents"
 	@echo "make perf         ratios to the floor: measures, LanceDB, Weaviate, managed calls, mining, training; PERF=kept_indexes takes one"
+	@echo "make browser      install Chromium where there is none: tests open reports in it (Debian, as root)"
 	@echo "make schema       write configs/schema.json and configs/result.schema.json anew"
 	@echo "TORCH_BACKEND=cpu spares machines without a GPU the CUDA libraries, where your package index has both"
 
@@ -94,6 +97,10 @@ lint: .venv/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+browser:
+	@test -x "$(BROWSER)" || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk; } \
+	  || { echo "Install Chromium and set BENCH_CHROMIUM to its program; as root on Debian, make browser does it." >&2; exit 1; }
 
 perf: .venv/.installed-test
 	$(BIN)/python -P -m tests.perf $(PERF)

@@ -29,49 +29,10 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 RESULTS = [GOLDEN / "result.json", GOLDEN / "first_version" / "result.json", *sorted((GOLDEN / "results").iterdir())]
 by_result = pytest.mark.parametrize("path", RESULTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 
-SCRIPTED = "<script>window.stolen=1</script><img src=x onerror=alert(1)>\"'><b>bold</b> &amp; </title></style>"
-MARKED = "# heading | **bold** [link](javascript:alert(1)) ![x](http://example.org/x.png) `code` <details>"
-ARABIC = "\u202eمرحبا بالعالم\u202c"
-EMOJI = "👩‍👩‍👧 🏳️‍🌈 zero\u200bwidth"
-LONG = "word " * 250_000
-DOCUMENTS = {
-    "d1": "cats purr", "d2": SCRIPTED, "d3": MARKED, "d4": ARABIC, "d5": EMOJI, "d6": LONG,
-    "<i>d7</i>": "=cmd|' /C calc'!A0",
-}  # fmt: skip
-QUERIES = {
-    "q1": "who purrs", "q2": SCRIPTED, "q3": MARKED, "q4": ARABIC, "q5": EMOJI, "q6": LONG, "<q>7</q>": "+SUM(1)",
-}  # fmt: skip
-JUDGED = dict(zip(QUERIES, DOCUMENTS, strict=True))
-
-
-def trec(rankings: dict[str, list[str]]) -> str:
-    return "".join(
-        f"{query} Q0 {document} {place} {9 - place} x\n"
-        for query, documents in rankings.items()
-        for place, document in enumerate(documents, 1)
-    )
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The result of two run files over a collection that a stranger made."""
-    home = tmp_path_factory.mktemp("report")
-    (home / "data" / "qrels").mkdir(parents=True)
-    small.write_jsonl(home / "data" / "corpus.jsonl", [{"_id": i, "text": t} for i, t in DOCUMENTS.items()])
-    rows = [{"_id": i, "text": t, "metadata": {"kind": "odd" if len(t) > 9 else "plain"}} for i, t in QUERIES.items()]
-    small.write_jsonl(home / "data" / "queries.jsonl", rows)
-    (home / "data" / "qrels" / "test.tsv").write_text("".join(f"{q}\t{d}\t1\n" for q, d in JUDGED.items()))
-    names = list(DOCUMENTS)
-    (home / "today.trec").write_text(trec({q: [d, names[0]][: 1 + (d != names[0])] for q, d in JUDGED.items()}))
-    (home / "new.trec").write_text(trec(dict.fromkeys(QUERIES, names[3:6])))
-    systems = [{"name": "today", "run": "today.trec"}, {"name": "new", "run": "new.trec"}]
-    spec = small.spec(systems, baseline="today", measures=["MRR@3", "Recall@3"], experiment="a-report")
-    return small.measure(home, spec)[0]
-
-
-@pytest.fixture(scope="module")
-def report(folder: Path) -> Report:
-    return build(open_results([folder]))
+def report(strange: Path) -> Report:
+    return build(open_results([strange]))
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +72,13 @@ def test_any_result_can_be_reported_and_each_number_is_found_again(path: Path) -
     assert (found.faults, found.figures > 10) == ([], True)
 
 
-def test_each_number_of_a_report_with_queries_and_texts_is_found_again(html: str, folder: Path) -> None:
-    found = checked(html, folder)
+def test_each_number_of_a_report_with_queries_and_texts_is_found_again(html: str, strange: Path) -> None:
+    found = checked(html, strange)
     assert (found.faults, found.figures > 100) == ([], True)
 
 
-def test_a_path_leads_to_the_number_that_is_shown(html: str, folder: Path) -> None:
-    values = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+def test_a_path_leads_to_the_number_that_is_shown(html: str, strange: Path) -> None:
+    values = json.loads((strange / "result.json").read_text(encoding="utf-8"))
     plain = re.findall(r'<span class="n" data-path="([^"]+)" data-form="number">([^<]*)</span>', html)
     direct = [(path, text) for path, text in plain if not path.startswith("computed")]
     assert len(direct) > 5
@@ -152,15 +113,15 @@ def _figures(parts: object) -> list[object]:
     return figures_of(parts)  # type: ignore[arg-type]
 
 
-def test_a_picture_is_the_same_each_time(folder: Path) -> None:
+def test_a_picture_is_the_same_each_time(strange: Path) -> None:
     path = GOLDEN / "results" / "statuses.json"
     one, other = (pictures(build(open_results([path])).sections) for _ in range(2))
     assert [(p.wide, p.narrow) for p in one] == [(p.wide, p.narrow) for p in other]
 
 
-def test_results_side_by_side_tell_in_what_they_differ(folder: Path) -> None:
+def test_results_side_by_side_tell_in_what_they_differ(strange: Path) -> None:
     other = GOLDEN / "results" / "statuses.json"
-    sources = open_results([folder, other])
+    sources = open_results([strange, other])
     html = page.render(build(sources))
     assert verify(html, sources).faults == []
     assert "results[1].systems[0]" in html and "In what the results differ" in html
@@ -197,10 +158,10 @@ def changed(html: str, pattern: str) -> str:
         r"<script>(.*?)</script>",
     ],
 )  # fmt: skip
-def test_one_changed_digit_is_found(html: str, folder: Path, pattern: str) -> None:
+def test_one_changed_digit_is_found(html: str, strange: Path, pattern: str) -> None:
     if "<title>" in pattern:
         html = html.replace("<title>", "<title>1 ")
-    assert faults(changed(html, pattern), folder) != ""
+    assert faults(changed(html, pattern), strange) != ""
 
 
 @pytest.mark.parametrize(
@@ -218,36 +179,36 @@ def test_one_changed_digit_of_a_picture_is_found(pattern: str) -> None:
     assert faults(changed(html, pattern), path) != ""
 
 
-def test_the_fault_names_the_path_and_both_numbers(html: str, folder: Path) -> None:
-    told = faults(changed(html, r'<table id="main">.*?\.mean" data-form="number">([^<]*)<'), folder)
+def test_the_fault_names_the_path_and_both_numbers(html: str, strange: Path) -> None:
+    told = faults(changed(html, r'<table id="main">.*?\.mean" data-form="number">([^<]*)<'), strange)
     assert re.search(r"systems\[\d\]\.measures\.MRR@3\.mean: the report says '[\d.]+', the result '[\d.]+'", told)
 
 
-def test_a_number_without_a_path_is_refused(html: str, folder: Path) -> None:
-    assert "'saves 40 %' holds a number without a path" in faults(html.replace("</h2>", "</h2>saves 40 %", 1), folder)
+def test_a_number_without_a_path_is_refused(html: str, strange: Path) -> None:
+    assert "'saves 40 %' holds a number without a path" in faults(html.replace("</h2>", "</h2>saves 40 %", 1), strange)
     without = re.sub(r'<span class="n" data-path="[^"]*" data-form="number">', "<span>", html, count=1)
-    assert "without a path" in faults(without, folder)
+    assert "without a path" in faults(without, strange)
 
 
-def test_a_number_in_a_spoken_attribute_is_refused(html: str, folder: Path) -> None:
-    assert "without a path" in faults(html.replace("<main ", '<main aria-label="7 wins" ', 1), folder)
+def test_a_number_in_a_spoken_attribute_is_refused(html: str, strange: Path) -> None:
+    assert "without a path" in faults(html.replace("<main ", '<main aria-label="7 wins" ', 1), strange)
 
 
-def test_another_result_is_told_from_the_reports_own(html: str, folder: Path, tmp_path: Path) -> None:
+def test_another_result_is_told_from_the_reports_own(html: str, strange: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
+    shutil.copytree(strange, copy)
     values = json.loads((copy / "result.json").read_text(encoding="utf-8"))
     values["systems"][1]["measures"]["MRR@3"]["mean"] += 0.1
     (copy / "result.json").write_text(json.dumps(values), encoding="utf-8")
     assert "systems[1].measures.MRR@3.mean" in faults(html, copy)
 
 
-def test_a_picture_from_elsewhere_is_found(html: str, folder: Path) -> None:
-    assert "a picture that was not drawn" in faults(html.replace("</h2>", "</h2><svg></svg>", 1), folder)
+def test_a_picture_from_elsewhere_is_found(html: str, strange: Path) -> None:
+    assert "a picture that was not drawn" in faults(html.replace("</h2>", "</h2><svg></svg>", 1), strange)
 
 
-def test_a_file_that_was_changed_beside_its_numbers_is_found(html: str, folder: Path) -> None:
-    assert "not as it was written" in faults(html.replace("The decision", "The indecision"), folder)
+def test_a_file_that_was_changed_beside_its_numbers_is_found(html: str, strange: Path) -> None:
+    assert "not as it was written" in faults(html.replace("The decision", "The indecision"), strange)
 
 
 # -- what a stranger wrote -------------------------------------------------------------------------------------------
@@ -347,22 +308,22 @@ def test_every_form_writes_what_is_not_known_as_a_dash() -> None:
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_beside_the_result_and_verifies(folder: Path, tmp_path: Path) -> None:
+def test_the_command_writes_beside_the_result_and_verifies(strange: Path, tmp_path: Path) -> None:
     copy = tmp_path / "result"
-    shutil.copytree(folder, copy)
+    shutil.copytree(strange, copy)
     done = small.bench("report", copy)
     assert (done.exit_code, done.output.strip()) == (0, str(copy / "report.html"))
     done = small.bench("report", copy, "--verify", copy / "report.html")
     assert done.exit_code == 0 and "agree with the result" in done.output
 
 
-def test_the_command_refuses_what_it_cannot_do(folder: Path, tmp_path: Path) -> None:
+def test_the_command_refuses_what_it_cannot_do(strange: Path, tmp_path: Path) -> None:
     for arguments, told in [
         (["--format", "pdf"], "--format pdf: there is no such format. Known: html, markdown, csv"),
         (["--verify", "x.html", "--format", "csv"], "--verify writes nothing"),
-        (["--verify", folder / "result.json"], "is no HTML report of this program"),
+        (["--verify", strange / "result.json"], "is no HTML report of this program"),
     ]:
-        done = small.bench("report", folder, *arguments)
+        done = small.bench("report", strange, *arguments)
         assert done.exit_code == 2 and told in done.output
     done = small.bench("report", tmp_path / "nothing")
     assert done.exit_code == 2 and "there is no result" in done.output

@@ -195,7 +195,7 @@ def _load(source: Source) -> Picture | None:
         return None
     wide, narrow = shapes.rows(lines, shapes.Axis.over("ms of a query", ends), connected=True)
     header = (words("system"), words("load"), cell("ms"), words("figure"), cell("answered a second"))
-    table = Table("load-numbers", ("Times under each load",), header, tuple(rows))
+    table = Table("load-numbers", ("The times that the picture shows",), header, tuple(rows))
     saturated = [load for place in places for load in source.systems[place].loads if load.saturated]
     title: Line = (
         "Some systems do not keep up with the load that was offered"

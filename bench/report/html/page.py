@@ -36,6 +36,7 @@ from bench.report.html.style import STYLE
 DIGEST = "bench-digest"
 SHORT = 12
 """Rows of a table of numbers that is open from the start."""
+_TOP = 2  # the level of the headings of the parts
 _BLANK = "0" * 64
 
 
@@ -46,7 +47,7 @@ def render(report: Report) -> str:
             '<a class="skip" href="#report">Skip to the report</a>',
             _header(report),
             '<main id="report">',
-            *(_section(section, 2) for section in report.sections),
+            *(_section(section, _TOP) for section in report.sections),
             _terms(report),
             "</main>",
             *_popovers(report),
@@ -140,9 +141,10 @@ def _header(report: Report) -> str:
 
 def _section(section: Section, level: int) -> str:
     blocks = "\n".join(_block(block, level) for block in section.blocks)
+    name = f' aria-labelledby="{section.key}-title"' if level == _TOP else ""  # a landmark, whose name stands once
     inner = "\n".join(_section(each, level + 1) for each in section.sections)
     return (
-        f'<section id="{section.key}" aria-labelledby="{section.key}-title">'
+        f'<section id="{section.key}"{name}>'
         f'<h{level} id="{section.key}-title">{inline(section.title)}</h{level}>\n{blocks}\n{inner}</section>'
     )
 
@@ -177,7 +179,7 @@ def _table(table: Table) -> str:
     body = "".join(f"<tr>{_row(row)}</tr>" for row in table.rows)
     notes = "".join(f"<li>{inline(note)}</li>" for note in table.notes)
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-labelledby="{table.key}-caption">'
+        f'<div class="scroll" role="group" tabindex="0" aria-labelledby="{table.key}-caption">'
         f'<table id="{table.key}"><caption id="{table.key}-caption">{inline(table.title)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         + (f'<ul class="notes">{notes}</ul>' if notes else "")
@@ -222,7 +224,7 @@ def _cards(block: QueryCards, level: int) -> str:
         for kind, words in block.kinds
     )
     search = (
-        '<form class="search" role="search" hidden><label>Search in the queries '
+        '<form class="search" hidden><label>Search in the queries '
         f'<input type="search" autocomplete="off"></label><fieldset><legend>Show</legend>{boxes}</fieldset>'
         '<p role="status"></p></form>'
     )

@@ -157,7 +157,10 @@ article[hidden] { display: none; }
   .scroll { overflow: visible; }
   table { font-size: 7.5pt; }
   th, td { padding: 3pt 6pt 3pt 0; }
-  .num { white-space: normal; }
+  .num, .n, .aside { white-space: normal; }
+  table { width: 100%; }
+  th, td { overflow-wrap: anywhere; }
+  td:not(.num), th:first-child { min-width: 0; }
   tr, article, .terms div { break-inside: avoid; }
   h2, h3, h4 { break-after: avoid; }
   .term { text-decoration: none; }
