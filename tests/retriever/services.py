@@ -68,11 +68,17 @@ def experiment(standin: StandIn, search: Service, weaviate: dict[str, Any] | Non
         {"name": "fused", "fuse": ["cohere", "search"], "by": "rrf", "depth": 30},
     ]
     if weaviate is not None:
-        stores["weaviate"] = {"adapter": "weaviate", "index": {"full_text": True}, "connection": weaviate}
-        at = {"store": "weaviate"}
+        at = {"adapter": "weaviate", "index": {"full_text": True}, **weaviate}
+        stores |= {
+            "weaviate": at,
+            "weaviate-text": {**at, "query": {"mode": "text"}},
+            "weaviate-hybrid": {**at, "query": {"mode": "hybrid", "alpha": 0.4}},
+        }
         systems += [
-            {"name": "w-vector", "encoder": "pro", **at},
-            {"name": "w-text", "store": {**stores["weaviate"], "query": {"mode": "text"}}},
+            {"name": "w-vector", "encoder": "pro", "store": "weaviate"},
+            {"name": "w-filtered", "encoder": "pro", "store": "weaviate", "filter": {"lang": "en"}},
+            {"name": "w-text", "store": "weaviate-text"},
+            {"name": "w-hybrid", "encoder": "pro", "store": "weaviate-hybrid"},
         ]
     return small.spec(
         systems,
