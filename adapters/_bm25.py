@@ -120,6 +120,14 @@ class Bm25Options(Options):
         packages = {"stem": ("PyStemmer",), "jieba": ("jieba",)}.get(self.tokenizer, ())
         return CodePiece(TERMS, _TERMS[self.tokenizer], arguments, requires=("bm25s", *packages))
 
+    def builder_code(self, kept: Mapping[str, Value]) -> CodePiece:
+        """The code that builds an index of other documents. kept: what it keeps beside the library's own files."""
+        terms = self.terms_code()
+        formula = {"method": self.method, "k1": self.k1, "b": self.b, "delta": self.delta}
+        module, name = "adapters.code.local_builders", "Bm25Builder"
+        builder = CodePiece(module, name, {"terms": terms, **formula, **kept}, requires=terms.requires)
+        return CodePiece("adapters.code.building", "BuiltPart", {"builder": builder, "argument": "folder"})
+
     def check(self, adapter: str, under: str = "") -> None:
         """Raise MissingDependency or InvalidOptions for what this tokenizer lacks. under: where the options stand, such
         as `index.`."""

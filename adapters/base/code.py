@@ -56,10 +56,12 @@ class CorpusFiles:
 
 
 class NoCode(AdapterError):
-    """An adapter exports no code."""
+    """An adapter exports no code. what: it would do; written: what is not written then; method: that is lacking."""
 
-    def __init__(self, adapter: str) -> None:
+    def __init__(
+        self, adapter: str, what: str = "", written: str = "stand-alone retriever", method: str = "export"
+    ) -> None:
         super().__init__(
-            f"Adapter {adapter} exports no code, so no stand-alone retriever can be written for a system that uses it. "
-            "Its author can give it a method `export`."
+            f"Adapter {adapter} exports no code{f' {what}' if what else ''}, so no {written} can be written for a "
+            f"system that uses it. Its author can give it a method `{method}`."
         )

@@ -115,3 +115,8 @@ class Reranker(Adapter):
         """The code of a `CandidateScorer` that gives these scores without this project. Loads no model. Raises NoCode,
         which the default does."""
         raise NoCode(self.name)
+
+    def export_build(self) -> CodePiece | None:
+        """The code that makes what the scorer needs of other documents, as a `BuiltPart` of adapters/code/building
+        without its encoder; None, which is the default, where it needs nothing of them."""
+        return None

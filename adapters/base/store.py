@@ -297,3 +297,8 @@ class Store(Adapter):
         default does, and IndexMissing.
         """
         raise NoCode(self.name)
+
+    def export_build(self, ref: IndexRef, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        """The code that builds such an index from other documents, as a `BuiltPart` of adapters/code/building without
+        its encoder, for a system with this filter and payload. Raises NoCode, which the default does."""
+        raise NoCode(self.name, "that builds its index", "package", "export_build")

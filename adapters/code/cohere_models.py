@@ -136,20 +136,22 @@ class CohereQueryEncoder(QueryEncoder):
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         client = self._clients.client()
 
-        def ask(text: str) -> npt.NDArray[np.float32]:
+        def ask(sent: list[str]) -> list[npt.NDArray[np.float32]]:
             with self._clients.errors():
-                return self._vector(client.embed(texts=[text], **self._request))
+                return self._vectors(client.embed(texts=sent, **self._request), len(sent))
 
-        return self._array(carried_out(encode_exchange(texts, cut=self._cut), ask, (ServiceRefusal,)))
+        return self._array(carried_out(encode_exchange(texts, per_request=96, cut=self._cut), ask, (ServiceRefusal,)))
 
     async def aencode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         client = await self._clients.each_loop.client()
 
-        async def ask(text: str) -> npt.NDArray[np.float32]:
+        async def ask(sent: list[str]) -> list[npt.NDArray[np.float32]]:
             with self._clients.errors():
-                return self._vector(await client.embed(texts=[text], **self._request))
+                return self._vectors(await client.embed(texts=sent, **self._request), len(sent))
 
-        return self._array(await acarried_out(encode_exchange(texts, cut=self._cut), ask, (ServiceRefusal,)))
+        return self._array(
+            await acarried_out(encode_exchange(texts, per_request=96, cut=self._cut), ask, (ServiceRefusal,))
+        )
 
     def close(self) -> None:
         self._clients.close()
@@ -158,9 +160,14 @@ class CohereQueryEncoder(QueryEncoder):
         self.close()
         await self._clients.each_loop.aclose()
 
-    def _vector(self, answer: Any) -> npt.NDArray[np.float32]:
+    def _vectors(self, answer: Any, count: int) -> list[npt.NDArray[np.float32]]:
+        found = getattr(answer.embeddings, "float_" if self._kind == "float" else self._kind)
+        if len(found) != count:
+            raise ValueError(f"{len(found)} vectors for {count} texts")
+        return [self._vector(each) for each in found]
+
+    def _vector(self, found: Any) -> npt.NDArray[np.float32]:
         kind = self._kind
-        (found,) = getattr(answer.embeddings, "float_" if kind == "float" else kind)
         vector: npt.NDArray[np.float32]
         if kind == "base64":
             vector = np.frombuffer(binascii.a2b_base64(found), dtype="<f4").astype(np.float32)

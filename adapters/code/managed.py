@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from adapters.code.contract import RetrieverError
 from adapters.code.exchange import Exchange
@@ -82,21 +83,29 @@ def _secret(key: str | None) -> str:
     return os.environ.get(key, "").strip() if key else ""
 
 
-def encode_exchange(texts: Sequence[str], *, cut: str | None) -> Exchange[list[Sequence[float]]]:
-    """Asks for the vectors of one text after the other. cut: the end, start or end, that is cut from a text that the
-    service refuses as too long; None where such a text fails."""
-    vectors = []
-    for text in texts:
-        sent = text or " "  # services refuse an empty text
-        while True:
-            try:
-                vectors.append((yield sent))
-                break
-            except ServiceRefusal as refusal:
-                if cut is None or not refusal.too_large or len(sent) < _SHORTEST_CUT:
-                    raise RetrieverError(str(refusal)) from refusal
-                length = max(1, int(len(sent) * refusal.share))
-                sent = sent[:length] if cut == "end" else sent[-length:]
+def encode_exchange(texts: Sequence[str], *, per_request: int, cut: str | None) -> Exchange[list[Any]]:
+    """Asks for the vectors of texts, so many in a request. A request that is refused for what it holds is halved, down
+    to the text. cut: the end, start or end, that is cut from a text that is too long; None where such a text fails."""
+    vectors: list[Any] = [None] * len(texts)
+    sent = [text or " " for text in texts]  # services refuse an empty text
+    waiting = [list(range(start, min(start + per_request, len(texts)))) for start in range(0, len(texts), per_request)]
+    while waiting:
+        places = waiting.pop(0)
+        try:
+            found = yield [sent[place] for place in places]
+        except ServiceRefusal as refusal:
+            text, half = sent[places[0]], len(places) // 2
+            if half:
+                waiting[:0] = [places[:half], places[half:]]
+                continue
+            if cut is None or not refusal.too_large or len(text) < _SHORTEST_CUT:
+                raise RetrieverError(str(refusal)) from refusal
+            length = max(1, int(len(text) * refusal.share))
+            sent[places[0]] = text[:length] if cut == "end" else text[-length:]
+            waiting.insert(0, places)
+        else:
+            for place, vector in zip(places, found, strict=True):
+                vectors[place] = vector
     return vectors
 
 

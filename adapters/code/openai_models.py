@@ -56,20 +56,24 @@ class OpenAIQueryEncoder(QueryEncoder):
                 self._client = self._own_account_only(openai.OpenAI(**self._address()))
             client = self._client
 
-        def ask(text: str) -> npt.NDArray[np.float32]:
+        def ask(sent: list[str]) -> list[npt.NDArray[np.float32]]:
             with self._errors():
-                return self._vector(client.embeddings.create(input=[text], **self._request))
+                return self._vectors(client.embeddings.create(input=sent, **self._request), len(sent))
 
-        return self._array(carried_out(encode_exchange(self._cut(texts), cut="end"), ask, (ServiceRefusal,)))
+        return self._array(
+            carried_out(encode_exchange(self._cut(texts), per_request=32, cut="end"), ask, (ServiceRefusal,))
+        )
 
     async def aencode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         client = await self._each_loop.client()
 
-        async def ask(text: str) -> npt.NDArray[np.float32]:
+        async def ask(sent: list[str]) -> list[npt.NDArray[np.float32]]:
             with self._errors():
-                return self._vector(await client.embeddings.create(input=[text], **self._request))
+                return self._vectors(await client.embeddings.create(input=sent, **self._request), len(sent))
 
-        return self._array(await acarried_out(encode_exchange(self._cut(texts), cut="end"), ask, (ServiceRefusal,)))
+        return self._array(
+            await acarried_out(encode_exchange(self._cut(texts), per_request=32, cut="end"), ask, (ServiceRefusal,))
+        )
 
     def close(self) -> None:
         client, self._client = self._client, None
@@ -106,12 +110,14 @@ class OpenAIQueryEncoder(QueryEncoder):
     def _cut(self, texts: Sequence[str]) -> list[str]:
         return [text if self._characters is None else text[: self._characters] for text in texts]
 
-    def _vector(self, answer: Any) -> npt.NDArray[np.float32]:
-        (item,) = answer.data
-        vector = np.array(item.embedding, np.float32)
-        if vector.shape != (self._dimension,) or not np.isfinite(vector).all():
-            raise ValueError(f"no vector of {self._dimension} finite numbers")
-        return vector
+    def _vectors(self, answer: Any, count: int) -> list[npt.NDArray[np.float32]]:
+        found = {item.index: np.array(item.embedding, np.float32) for item in answer.data}
+        if set(found) != set(range(count)):
+            raise ValueError(f"vectors of other texts than the {count} that were sent")
+        for vector in found.values():
+            if vector.shape != (self._dimension,) or not np.isfinite(vector).all():
+                raise ValueError(f"no vector of {self._dimension} finite numbers")
+        return [found[place] for place in range(count)]
 
     def _array(self, vectors: Sequence[Any]) -> npt.NDArray[np.float32]:
         return np.array(vectors, np.float32).reshape(len(vectors), self._dimension)

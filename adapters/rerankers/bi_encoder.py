@@ -18,6 +18,7 @@ from adapters.base import (
     Reranker,
     Rows,
     Scored,
+    Value,
     exact_scores,
 )
 
@@ -58,3 +59,8 @@ class BiEncoderReranker(Reranker):
             files={"vectors": corpus.vectors},
             exact=corpus.encoder.exact,
         )
+
+    def export_build(self) -> CodePiece:
+        builder = CodePiece("adapters.code.local_builders", "VectorsBuilder")
+        built: dict[str, Value] = {"builder": builder, "argument": "vectors", "file": "vectors.npy", "every_row": True}
+        return CodePiece("adapters.code.building", "BuiltPart", built)

@@ -35,6 +35,9 @@ class Bm25Reranker(Reranker):
         module, name = "adapters.code.bm25_scorer", "Bm25Scorer"
         return CodePiece(module, name, {"terms": terms}, requires=("bm25s",), files={"folder": corpus.folder})
 
+    def export_build(self) -> CodePiece:
+        return self.options.builder_code({"inside": None})
+
     def prepare(self, corpus: Corpus) -> None:
         # The texts are not kept: their index is all that scoring needs.
         self._index = Bm25Index.build(corpus.texts, self.options)

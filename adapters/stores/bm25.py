@@ -26,6 +26,7 @@ from adapters.base import (
     Similarity,
     Store,
     Unmatched,
+    Value,
 )
 from adapters.code.bm25_engine import best_matches
 from adapters.stores._rows import RowsFile, RowsWriter, folder_bytes
@@ -71,6 +72,10 @@ class Bm25Store(Store):
 
     def open(self, ref: IndexRef) -> Bm25Session:
         return Bm25Session(ref, self.index)
+
+    def export_build(self, ref: IndexRef, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        kept: dict[str, Value] = {"fields": [] if filter is None else list(filter.fields), "text": payload}
+        return self.index.builder_code(kept)
 
     def export(self, ref: IndexRef, query: Any, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
         terms = self.index.terms_code()

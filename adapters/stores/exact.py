@@ -29,6 +29,7 @@ from adapters.base import (
     Session,
     Similarity,
     Store,
+    Value,
     vectors_of,
 )
 from adapters.stores._rows import RowsFile, RowsWriter, folder_bytes
@@ -83,6 +84,11 @@ class ExactStore(Store):
 
     def open(self, ref: IndexRef) -> ExactSession:
         return ExactSession(ref, self.held(ref))
+
+    def export_build(self, ref: IndexRef, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        kept: dict[str, Value] = {"fields": [] if filter is None else list(filter.fields), "text": payload}
+        builder = CodePiece("adapters.code.local_builders", "ExactBuilder", kept)
+        return CodePiece("adapters.code.building", "BuiltPart", {"builder": builder, "argument": "folder"})
 
     def export(self, ref: IndexRef, query: Any, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
         return CodePiece(

@@ -36,6 +36,7 @@ from adapters.base import (
     Session,
     Similarity,
     Store,
+    Value,
     vectors_of,
 )
 from adapters.code.faiss_search import faiss_library, faiss_parameters, faiss_selector, of_unit_length
@@ -123,6 +124,9 @@ class FaissQuery(Options):
     )
 
 
+_SEED, _NEIGHBOURS, _CONSTRUCTION = 1234, 32, 40  # the library's defaults
+
+
 class FaissStore(Store):
     """Cosine is the inner product of vectors brought to length 1."""
 
@@ -205,12 +209,12 @@ class FaissStore(Store):
 
         metric = faiss.METRIC_L2 if similarity is Similarity.L2 else faiss.METRIC_INNER_PRODUCT
         flat = faiss.IndexFlatL2 if similarity is Similarity.L2 else faiss.IndexFlatIP
-        options, seed = self.index, self.index.seed if self.index.seed is not None else 1234
+        options, seed = self.index, self.index.seed if self.index.seed is not None else _SEED
         if options.type == "FLAT" or not rows:
             return flat(dimension)
         if options.type == "HNSW":
-            index = faiss.IndexHNSWFlat(dimension, options.hnsw_m or 32, metric)
-            index.hnsw.efConstruction = options.ef_construction or 40
+            index = faiss.IndexHNSWFlat(dimension, options.hnsw_m or _NEIGHBOURS, metric)
+            index.hnsw.efConstruction = options.ef_construction or _CONSTRUCTION
             index.hnsw.rng = faiss.RandomGenerator(seed)
             return index
         lists = options.lists(rows)
@@ -237,6 +241,23 @@ class FaissStore(Store):
 
     def open(self, ref: IndexRef) -> FaissSession:
         return FaissSession(ref, self._load(ref), self.index.type)
+
+    def export_build(self, ref: IndexRef, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        options = self.index
+        arguments: dict[str, Value] = {
+            "kind": options.type,
+            "similarity": str(ref.similarity),
+            "seed": options.seed if options.seed is not None else _SEED,
+            "lists": options.nlist,
+            "sub_vectors": options.sub_vectors(ref.dimension or 0) if options.type == "IVF_PQ" else None,
+            "bits": options.bits,
+            "neighbours": options.hnsw_m or _NEIGHBOURS,
+            "construction": options.ef_construction or _CONSTRUCTION,
+            "fields": [] if filter is None else list(filter.fields),
+            "text": payload,
+        }
+        builder = CodePiece("adapters.code.faiss_builder", "FaissBuilder", arguments, requires=("faiss-cpu",))
+        return CodePiece("adapters.code.building", "BuiltPart", {"builder": builder, "argument": "folder"})
 
     def export(self, ref: IndexRef, query: Any, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
         return CodePiece(

@@ -40,6 +40,7 @@ from adapters.base import (
     Similarity,
     Store,
     UnknownIds,
+    Value,
 )
 from adapters.base.processes import is_this_machine
 from adapters.fan import Fan
@@ -175,6 +176,11 @@ class HttpStore(Store):
         return EffectiveIndex(
             type="http", rows=count, rows_indexed=count, flat=False, parameters={"url": self.index.url}
         )
+
+    def export_build(self, ref: IndexRef, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        builder = CodePiece("adapters.code.local_builders", "IdsBuilder")
+        built: dict[str, Value] = {"builder": builder, "argument": "ids", "file": "ids.arrow"}
+        return CodePiece("adapters.code.building", "BuiltPart", built)
 
     def export(
         self, ref: IndexRef, query: HttpQuery, *, filter: Filter | None = None, payload: bool = False

@@ -86,6 +86,11 @@ class FullText(Options):
             self.refuse_idle(option, "base_tokenizer: ngram", heeded=self.base_tokenizer == "ngram")
         return self
 
+    def arguments(self) -> dict[str, Any]:
+        """What `lancedb.index.FTS` is made with."""
+        given = self.model_dump()
+        return {**given, "custom_stop_words": given["custom_stop_words"] and list(given["custom_stop_words"])}
+
 
 class LanceDbIndex(Options):
     """How the table is indexed. An option that the type does not know is a fault."""
@@ -172,8 +177,19 @@ class LanceDbIndex(Options):
         """The engine's own description of this index."""
         import lancedb.index
 
-        given = {name: value for name in _APPLIES if (value := getattr(self, name)) is not None}
-        return getattr(lancedb.index, CONFIG_CLASS[self.type])(distance_type=str(similarity), **given)
+        return getattr(lancedb.index, CONFIG_CLASS[self.type])(distance_type=str(similarity), **self._given())
+
+    def _given(self) -> dict[str, Any]:
+        return {name: value for name in _APPLIES if (value := getattr(self, name)) is not None}
+
+    def build_arguments(self) -> dict[str, Any]:
+        """What `LanceDbBuilder` of adapters/code is made with."""
+        text = self.text_options
+        return {
+            "index": CONFIG_CLASS.get(self.type),
+            "options": self._given(),
+            "full_text": None if text is None else text.arguments(),
+        }
 
     def shortcomings(self, rows: int, dimension: int) -> tuple[str, ...]:
         """Which defaults or options work badly on that many rows."""

@@ -198,9 +198,7 @@ class LanceDbStore(Store):
                 table.create_index("vector", config=self.index.config(similarity), name=_VECTOR_INDEX)
                 self._check_covered(table, _VECTOR_INDEX)
             if (options := self.index.text_options) is not None:
-                given = options.model_dump()
-                given["custom_stop_words"] = given["custom_stop_words"] and list(given["custom_stop_words"])
-                table.create_index("text", config=lancedb.index.FTS(**given), name=_TEXT_INDEX)
+                table.create_index("text", config=lancedb.index.FTS(**options.arguments()), name=_TEXT_INDEX)
                 self._check_covered(table, _TEXT_INDEX)
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
             raise told(error, f"LanceDB could not build {self.index.type}", NotIndexed) from error
@@ -301,6 +299,24 @@ class LanceDbStore(Store):
             if asked is not None and asked != got:
                 sentences.append(f"{name} {asked} was asked for, {got} built{reasons.get(name, '')}.")
         return tuple(sentences)
+
+    def export_build(self, ref: IndexRef, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
+        fields = MetaFields.load(ref.details.get("fields")) if filter is not None else MetaFields.of(None)
+        builder = CodePiece(
+            "adapters.code.lancedb_builder",
+            "LanceDbBuilder",
+            {
+                "table": ref.name,
+                "similarity": str(ref.similarity),
+                **self.index.build_arguments(),
+                "fields": list(fields.shapes),
+                "dated": list(fields.dated),
+                "text": payload,
+            },
+            requires=("lancedb",),
+        )
+        built: dict[str, Value] = {"builder": builder, "argument": "place", "every_row": self.needs_every_row}
+        return CodePiece("adapters.code.building", "BuiltPart", built)
 
     def export(
         self, ref: IndexRef, query: LanceDbQuery, *, filter: Filter | None = None, payload: bool = False
