@@ -59,12 +59,25 @@ def retriever(
             "server with one tool.",
         ),
     ] = Form.retriever,
+    package: Annotated[
+        Path | None,
+        typer.Option(
+            "--package",
+            metavar="DIR",
+            parser=given_path,
+            help="Write an installable package instead: the retriever with its data, a loader that builds the same of "
+            "other documents, a test, and a page.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     cache: CacheOption = None,
 ) -> None:
     """Write a measured system as one Python file with a LangChain retriever, which needs nothing of this program."""
     from bench.progress import Progress
-    from bench.retriever.writing import Wish, proposed_system, write_retriever
+    from bench.retriever.writing import Wish, package_retriever, proposed_system, write_retriever
+
+    if package is not None and (data is not None or form is not Form.retriever):
+        refuse(["A package holds a LangChain retriever with its data: leave --data and --as out."])
 
     with refusing(), telling_refusals():
         folder = result_folder(result)
@@ -73,14 +86,15 @@ def retriever(
             system, why = proposed_system(found, folder)
             say(f"The system {system}: {why}. Take another: --system NAME")
         with Progress(enabled=True) as progress:
-            wish = Wish(folder, system, output, place, data, class_name, force, form.value)
-            done = write_retriever(found, wish, progress)
-    for path in done.opens:
+            wish = Wish(folder, system, package or output, place, data, class_name, force, form.value)
+            done = (write_retriever if package is None else package_retriever)(found, wish, progress)
+    for path in done.opens if package is None else ():
         say(f"It opens {path}" + ("" if data is not None else ", which `bench clean` deletes; --data DIR copies it."))
     if done.keys:
         say(f"It reads keys from the environment: {', '.join(done.keys)}")
     show(f"{done.path}: class {done.class_name}\n")
-    show(f"bench verify-retriever {done.path}\n")
+    file = done.path if package is None else next(done.path.glob("src/*/retriever.py"))
+    show(f"bench verify-retriever {file}\n")
 
 
 def verify_retriever(

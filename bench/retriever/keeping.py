@@ -70,7 +70,7 @@ class DataFolder:
     target: Path
     output: Path
     draft: Path
-    _copied: dict[Path, str] = field(default_factory=dict)
+    copied: dict[Path, str] = field(default_factory=dict)
 
     @staticmethod
     def begun(target: Path, output: Path) -> DataFolder:
@@ -79,15 +79,15 @@ class DataFolder:
 
     def place(self, path: Path) -> str:
         """Copy a file or folder, once; the expression of its place, which starts at the retriever's file."""
-        if path not in self._copied:
-            name = path.name if path.name == DOCUMENTS else f"{len(self._copied)}-{_plain(path)}"
+        if path not in self.copied:
+            name = path.name if path.name == DOCUMENTS else f"{len(self.copied)}-{_plain(path)}"
             copy = self.draft / name
             if path.is_dir():
                 shutil.copytree(path, copy)
             else:
                 shutil.copy2(path, copy)
-            self._copied[path] = name
-        there = os.path.relpath(self.target.resolve() / self._copied[path], self.output.parent.resolve())
+            self.copied[path] = name
+        there = os.path.relpath(self.target.resolve() / self.copied[path], self.output.parent.resolve())
         return f"_HERE / {literal(Path(there).as_posix())}"
 
     def finish(self) -> None:

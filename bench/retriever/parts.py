@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from adapters.base import AdapterError, CodePiece, CorpusFiles, IndexRef, NoCode
+from adapters.base import AdapterError, CodePiece, CorpusFiles, IndexRef, NoCode, Role
 from bench.cache.index_files import damaged_files
 from bench.cache.index_records import kept_record
 from bench.experiment.parts import Fused, Node, RunFile, Searched, System, plain_name
@@ -29,6 +29,7 @@ class SearchPart:
     similarity: str | None
     undirected: tuple[int, ...]
     rebuilt: bool
+    build: CodePiece | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class RerankingPart:
     scorer: CodePiece
     depth: int
     unscorable: tuple[int, ...]
+    build: CodePiece | None = None
 
 
 StagePart: TypeAlias = SearchPart | FusionPart | RerankingPart
@@ -73,15 +75,28 @@ def pieces_in(part: StagePart) -> Iterator[CodePiece]:
     """All pieces of a tree, those within others too, perhaps several times."""
     match part:
         case SearchPart():
-            yield from _with_nested(part.engine)
+            yield from with_nested(part.engine)
             if part.encoder is not None:
-                yield from _with_nested(part.encoder)
+                yield from with_nested(part.encoder)
         case FusionPart():
             for leg in part.legs:
                 yield from pieces_in(leg)
         case RerankingPart():
-            yield from _with_nested(part.scorer)
+            yield from with_nested(part.scorer)
             yield from pieces_in(part.source)
+
+
+def builds_in(part: StagePart) -> Iterator[CodePiece]:
+    """What builds the parts of a tree, as far as that is asked for."""
+    match part:
+        case SearchPart():
+            yield from [part.build] if part.build is not None else []
+        case FusionPart():
+            for leg in part.legs:
+                yield from builds_in(leg)
+        case RerankingPart():
+            yield from [part.build] if part.build is not None else []
+            yield from builds_in(part.source)
 
 
 def nested(piece: CodePiece) -> list[CodePiece]:
@@ -89,9 +104,10 @@ def nested(piece: CodePiece) -> list[CodePiece]:
     return [value for value in piece.arguments.values() if isinstance(value, CodePiece)]
 
 
-def _with_nested(piece: CodePiece) -> Iterator[CodePiece]:
+def with_nested(piece: CodePiece) -> Iterator[CodePiece]:
+    """A piece, after those among its arguments."""
     for each in nested(piece):
-        yield from _with_nested(each)
+        yield from with_nested(each)
     yield piece
 
 
@@ -99,13 +115,14 @@ def _with_nested(piece: CodePiece) -> Iterator[CodePiece]:
 class Collecting:
     """Collects the pieces of a system of a prepared pipeline. documents: the table of documents. folder: makes an empty
     folder of that name for what a reranker writes. again: how the experiment is run again. built_at: when the measured
-    index of each system was built."""
+    index of each system was built. building: whether what builds such parts of other documents is collected too."""
 
     pipeline: Pipeline
     documents: Path
     folder: Callable[[str], Path]
     again: str
     built_at: Mapping[str, str]
+    building: bool = False
     _memo: dict[tuple[str, str], CodePiece] = field(default_factory=dict)
 
     def collect(self, system: System) -> StagePart:
@@ -150,6 +167,7 @@ class Collecting:
             similarity=None if encoder is None else str(ref.similarity),
             undirected=() if "text" in needs else ref.undirected,
             rebuilt=not store.reproducible and self._built_again(system, searched),
+            build=self._build(system, searched, ref),
         )
 
     def _built_again(self, system: System, searched: Searched) -> bool:
@@ -158,11 +176,25 @@ class Collecting:
         # What the result says is of the first build.
         return searched.build == 0 and measured is not None and record.get("built_at") != measured
 
-    def _encoder(self, name: str) -> CodePiece:
-        key = ("encoder", name)
+    def _encoder(self, name: str, role: Role = "query") -> CodePiece:
+        key = (role, name)
         if key not in self._memo:
-            self._memo[key] = self.pipeline.materials.encoder(name).export("query")
+            self._memo[key] = self.pipeline.materials.encoder(name).export(role)
         return self._memo[key]
+
+    def _build(self, system: System, searched: Searched, ref: IndexRef) -> CodePiece | None:
+        """What builds such an index."""
+        if not self.building:
+            return None
+        store = self.pipeline.materials.store(searched.store)
+        build = store.export_build(ref, filter=system.filter, payload=searched.payload)
+        if ref.dimension is None or searched.encoders is None:
+            return build
+        return self._with_vectors(build, searched.encoders.document, str(ref.similarity))
+
+    def _with_vectors(self, build: CodePiece, encoder: str, similarity: str) -> CodePiece:
+        vectors = {"encoder": self._encoder(encoder, "document"), "similarity": similarity}
+        return replace(build, arguments={**build.arguments, **vectors})
 
     def _ref(self, system: System, searched: Searched) -> IndexRef:
         """The index that was measured, whole and unchanged. Raises RetrieverRefused."""
@@ -202,4 +234,7 @@ class Collecting:
                 encoder=self._encoder(encoder),
                 similarity=str(vectors.similarity),
             )
-        return RerankingPart(system.name, source, reranker.export(corpus), system.depth, tuple(unscorable))
+        build = reranker.export_build() if self.building else None
+        if build is not None and encoder is not None:
+            build = self._with_vectors(build, encoder, str(corpus.similarity))
+        return RerankingPart(system.name, source, reranker.export(corpus), system.depth, tuple(unscorable), build)

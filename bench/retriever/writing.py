@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from adapters.base import CodePiece
 from bench.cache.artifacts import Cache, check_writable, write_atomically
 from bench.cache.mark import cache_in_use
 from bench.experiment.parts import Experiment, Part, System, models_named
@@ -36,7 +37,16 @@ from bench.retriever.keeping import (
     write_documents,
 )
 from bench.retriever.measured import check_finished, chosen_system, paragraphs
-from bench.retriever.parts import Collecting, SearchPart, StagePart, pieces_in, searches_in
+from bench.retriever.package import Contents, check_package, write_package
+from bench.retriever.parts import (
+    Collecting,
+    SearchPart,
+    StagePart,
+    builds_in,
+    pieces_in,
+    searches_in,
+    with_nested,
+)
 from bench.retriever.refusal import RetrieverRefused
 from bench.train.kept import KeptModels
 
@@ -106,7 +116,7 @@ def write_retriever(result: Result, wish: Wish, emit: Emit) -> Written:
         copied = None if wish.data is None else DataFolder.begun(wish.data, wish.output)
         try:
             place = in_cache if copied is None else copied.place
-            told = _told(result, wish, system, part, copied)
+            told = _told(result, wish, system, part, _where(copied))
             text = file_text(
                 part,
                 told,
@@ -120,10 +130,53 @@ def write_retriever(result: Result, wish: Wish, emit: Emit) -> Written:
         finally:
             if copied is not None:
                 copied.drop()
+    _check_file_name(wish.output, text)
     write_atomically(wish.output, text.encode("utf-8"))
     paths = [folder, *(path for piece in pieces_in(part) for path in piece.files.values())]
     opens = tuple(dict.fromkeys(paths)) if wish.data is None else (wish.data,)
     return Written(wish.output, class_name, system.name, part, opens)
+
+
+def _check_file_name(output: Path, text: str) -> None:
+    """Raise RetrieverRefused for a file that would be imported instead of a package that it imports itself."""
+    if output.stem in re.findall(r"^ *(?:import|from) (\w+)", text, re.MULTILINE):
+        raise RetrieverRefused(
+            f"{output.name} imports the package {output.stem}, and would hide it. Take another name: -o FILE"
+        )
+
+
+def package_retriever(result: Result, wish: Wish, emit: Emit) -> Written:
+    """Write the package of a system into the folder `output`. Raises as `write_retriever` does, also for a store that
+    exports no code that builds its index."""
+    check_finished(result, wish.folder)
+    system = chosen_system(result, wish.folder, wish.system)
+    check_package(wish.output, force=wish.force)
+    class_name = wish.class_name or class_name_of(system.name)
+    with opened(result, wish.folder, wish.cache, emit) as measured:
+        part, table, folder = measured.collected(system, building=True)
+        told = _told(result, wish, system, part, ["Index, documents and models lie in the folder `data` beside it."])
+        filters = measured.system(system).filter
+        contents = Contents(
+            result=result,
+            folder=wish.folder,
+            system=system,
+            part=part,
+            told=told,
+            class_name=class_name,
+            k=int(system.pipeline.k or 10),
+            documents=folder / DOCUMENTS,
+            rows=table.rows,
+            fingerprint=table.fingerprint,
+            fields=() if filters is None else filters.fields,
+            keys=tuple(dict.fromkeys(key for piece in _all_pieces(part) for key in piece.keys)),
+        )
+        write_package(contents, wish.output)
+    return Written(wish.output, class_name, system.name, part, (wish.output,))
+
+
+def _all_pieces(part: StagePart) -> list[CodePiece]:
+    """The pieces of a tree, with those that build such parts."""
+    return [*pieces_in(part), *(each for build in builds_in(part) for each in with_nested(build))]
 
 
 def class_name_of(system: str) -> str:
@@ -156,8 +209,9 @@ class Measured:
         found = next(each for each in self.experiment.systems if each.name == entry.name)
         return self.experiment.at(found, shown_build(entry))
 
-    def collected(self, entry: SystemResult) -> tuple[StagePart, Counted, Path]:
-        """The pieces of a system, the size of its table of documents, and the folder of the cache that holds it."""
+    def collected(self, entry: SystemResult, *, building: bool = False) -> tuple[StagePart, Counted, Path]:
+        """The pieces of a system, the size of its table of documents, and the folder of the cache that holds it.
+        building: whether what builds such parts is collected too."""
         materials = self.pipeline.materials
         fingerprint = materials.corpus_fingerprint(texts=True)
         folder = kept_folder(self.pipeline.cache, fingerprint)
@@ -165,7 +219,7 @@ class Measured:
         if not documents.is_file():
             write_documents(documents, self.pipeline.dataset, fingerprint)
         again = f"bench run {self.experiment_file()}"
-        collecting = Collecting(self.pipeline, documents, partial(empty_folder, folder), again, self.built_at)
+        collecting = Collecting(self.pipeline, documents, partial(empty_folder, folder), again, self.built_at, building)
         part = collecting.collect(self.system(entry))
         return part, Counted(self.pipeline.dataset.documents, fingerprint), folder
 
@@ -249,15 +303,18 @@ class _MeasuredModels:
         """Nothing is there."""
 
 
-def _told(result: Result, wish: Wish, system: SystemResult, part: StagePart, copied: DataFolder | None) -> Told:
-    if copied is None:
-        where = [
-            "Index, documents and models are opened in the cache of the measurement:",
-            "`bench clean` deletes them. For a retriever that can move, write it with --data DIR.",
-        ]
-    else:
-        where = ["Index, documents and models were copied, and are looked for beside this file."]
-    pieces = list(pieces_in(part))
+def _where(copied: DataFolder | None) -> list[str]:
+    """Sentences on where texts and indexes come from."""
+    if copied is not None:
+        return ["Index, documents and models were copied, and are looked for beside this file."]
+    return [
+        "Index, documents and models are opened in the cache of the measurement:",
+        "`bench clean` deletes them. For a retriever that can move, write it with --data DIR.",
+    ]
+
+
+def _told(result: Result, wish: Wish, system: SystemResult, part: StagePart, where: list[str]) -> Told:
+    pieces = _all_pieces(part)
     if keys := dict.fromkeys(key for piece in pieces for key in piece.keys):
         where.append(f"Keys are read from the environment: {', '.join(keys)}.")
     packages = result.provenance.packages
