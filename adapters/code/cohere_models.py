@@ -62,6 +62,10 @@ class CohereClients:
         if client is not None:
             client.__exit__(None, None, None)
 
+    def __del__(self) -> None:
+        if getattr(self, "_client", None) is not None:
+            self.close()
+
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Tell what the client raises inside as an error of this file."""

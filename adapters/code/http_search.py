@@ -102,6 +102,10 @@ class HttpSearch(SearchEngine):
         self.close()
         await self._each_loop.aclose()
 
+    def __del__(self) -> None:
+        if getattr(self, "_client", None) is not None:
+            self.close()
+
     def _aopened(self) -> AbstractAsyncContextManager[httpx.AsyncClient]:
         return httpx.AsyncClient(timeout=self._seconds, headers=self._sent_headers())
 

@@ -85,6 +85,10 @@ class RerankApiScorer(CandidateScorer):
         self.close()
         await self._each_loop.aclose()
 
+    def __del__(self) -> None:
+        if getattr(self, "_client", None) is not None:
+            self.close()
+
     def _amade(self) -> AbstractAsyncContextManager[httpx.AsyncClient]:
         return httpx.AsyncClient(timeout=self._seconds, headers=self._headers())
 
