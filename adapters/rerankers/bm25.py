@@ -36,7 +36,8 @@ class Bm25Reranker(Reranker):
         return CodePiece(module, name, {"terms": terms}, requires=("bm25s",), files={"folder": corpus.folder})
 
     def export_build(self) -> CodePiece:
-        return self.options.builder_code({"inside": None})
+        built: CodePiece = self.options.builder_code({"inside": None})
+        return built
 
     def prepare(self, corpus: Corpus) -> None:
         # The texts are not kept: their index is all that scoring needs.

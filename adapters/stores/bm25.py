@@ -75,7 +75,8 @@ class Bm25Store(Store):
 
     def export_build(self, ref: IndexRef, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
         kept: dict[str, Value] = {"fields": [] if filter is None else list(filter.fields), "text": payload}
-        return self.index.builder_code(kept)
+        built: CodePiece = self.index.builder_code(kept)
+        return built
 
     def export(self, ref: IndexRef, query: Any, *, filter: Filter | None = None, payload: bool = False) -> CodePiece:
         terms = self.index.terms_code()

@@ -32,43 +32,50 @@ class Form(StrEnum):
     mcp = "mcp"
 
 
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", parser=given_path, help="Where to write.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        parser=given_path,
+        help="Copy index, models and documents into this folder, to take along with the file.",
+    ),
+]
+ClassOption = Annotated[
+    str | None, typer.Option("--class", metavar="NAME", help="Name of the class [default: after the system].")
+]
+FormOption = Annotated[
+    Form,
+    typer.Option(
+        "--as",
+        metavar="FORM",
+        help="What to write: a LangChain retriever, a plain function, a tool for a LangChain agent, or an MCP "
+        "server with one tool.",
+    ),
+]
+PackageOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--package",
+        metavar="DIR",
+        parser=given_path,
+        help="Write an installable package instead: the retriever with its data, a loader that builds the same of "
+        "other documents, a test, and a page.",
+    ),
+]
+
+
 def retriever(
     result: ResultArgument = None,
     system: SystemOption = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", parser=given_path, help="Where to write.")
-    ] = Path("retriever.py"),
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            parser=given_path,
-            help="Copy index, models and documents into this folder, to take along with the file.",
-        ),
-    ] = None,
-    class_name: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="Name of the class [default: after the system].")
-    ] = None,
-    form: Annotated[
-        Form,
-        typer.Option(
-            "--as",
-            metavar="FORM",
-            help="What to write: a LangChain retriever, a plain function, a tool for a LangChain agent, or an MCP "
-            "server with one tool.",
-        ),
-    ] = Form.retriever,
-    package: Annotated[
-        Path | None,
-        typer.Option(
-            "--package",
-            metavar="DIR",
-            parser=given_path,
-            help="Write an installable package instead: the retriever with its data, a loader that builds the same of "
-            "other documents, a test, and a page.",
-        ),
-    ] = None,
+    output: OutputOption = Path("retriever.py"),
+    data: DataOption = None,
+    class_name: ClassOption = None,
+    form: FormOption = Form.retriever,
+    package: PackageOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     cache: CacheOption = None,
 ) -> None:

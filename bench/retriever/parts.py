@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from adapters.base import AdapterError, CodePiece, CorpusFiles, IndexRef, NoCode, Role
+from adapters.base import AdapterError, CodePiece, CorpusFiles, IndexRef, NoCode, Role, Value
 from bench.cache.index_files import damaged_files
 from bench.cache.index_records import kept_record
 from bench.experiment.parts import Fused, Node, RunFile, Searched, System, plain_name
@@ -193,7 +193,7 @@ class Collecting:
         return self._with_vectors(build, searched.encoders.document, str(ref.similarity))
 
     def _with_vectors(self, build: CodePiece, encoder: str, similarity: str) -> CodePiece:
-        vectors = {"encoder": self._encoder(encoder, "document"), "similarity": similarity}
+        vectors: dict[str, Value] = {"encoder": self._encoder(encoder, "document"), "similarity": similarity}
         return replace(build, arguments={**build.arguments, **vectors})
 
     def _ref(self, system: System, searched: Searched) -> IndexRef:
