@@ -37,7 +37,7 @@ def written(measured: tuple[Path, Path]) -> dict[FormName, Path]:
     folder, cache = measured
     files: dict[FormName, Path] = {}
     for form in FORMS:
-        output, data = folder.parent / f"{form}.py", folder.parent / f"{form}-data"
+        output, data = folder.parent / f"as_{form}.py", folder.parent / f"{form}-data"
         wish = Wish(folder, 'bm25 "quoted" \\', output, cache, data, "Finder", form=form)
         files[form] = write_retriever(read_result(folder), wish, lambda event: None).path
     return files
