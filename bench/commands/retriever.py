@@ -96,12 +96,18 @@ def retriever(
             wish = Wish(folder, system, package or output, place, data, class_name, force, form.value)
             done = (write_retriever if package is None else package_retriever)(found, wish, progress)
     for path in done.opens if package is None else ():
-        say(f"It opens {path}" + ("" if data is not None else ", which `bench clean` deletes; --data DIR copies it."))
+        say(f"It opens {path}" + ("" if data is not None else f", {_fate(path, place)}; --data DIR copies it."))
     if done.keys:
         say(f"It reads keys from the environment: {', '.join(done.keys)}")
     show(f"{done.path}: class {done.class_name}\n")
     file = done.path if package is None else next(done.path.glob("src/*/retriever.py"))
     show(f"bench verify-retriever {file}\n")
+
+
+def _fate(path: Path, cache: Path) -> str:
+    """What may happen to a file or folder that a retriever opens where it lies."""
+    cached = path.resolve().is_relative_to(cache.resolve())
+    return "which `bench clean` deletes" if cached else "which must stay there"
 
 
 def verify_retriever(

@@ -308,8 +308,8 @@ def _where(copied: DataFolder | None) -> list[str]:
     if copied is not None:
         return ["Index, documents and models were copied, and are looked for beside this file."]
     return [
-        "Index, documents and models are opened in the cache of the measurement:",
-        "`bench clean` deletes them. For a retriever that can move, write it with --data DIR.",
+        "Index, documents and models are opened where the measurement left them; `bench clean` deletes",
+        "what lies in its cache. For a retriever that can move, write it with --data DIR.",
     ]
 
 
