@@ -10,7 +10,8 @@ import shutil
 import site
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import dropwhile
 from pathlib import Path
 
@@ -75,13 +76,21 @@ class Reader:
             if "--dry-run" not in arguments:
                 self._options_are_known(arguments)
                 return
-        before = Path.cwd()
-        os.chdir(self.here)
-        try:
+        with self._at_home():
             outcome = small.bench(*self._filled_in(arguments))
-        finally:
-            os.chdir(before)
         assert outcome.exit_code == 0, outcome.stderr
+
+    @contextmanager
+    def _at_home(self) -> Iterator[None]:
+        """In the reader's directory, with one cache for all that this reader types."""
+        before, cache = Path.cwd(), os.environ["BENCH_CACHE"]
+        os.chdir(self.here)
+        os.environ["BENCH_CACHE"] = str(self.home / "cache")
+        try:
+            yield
+        finally:
+            os.environ["BENCH_CACHE"] = cache
+            os.chdir(before)
 
     def _options_are_known(self, arguments: list[str]) -> None:
         told = small.bench(arguments[0], "--help").stdout
