@@ -393,12 +393,13 @@ def _argument(name: str, piece: CodePiece) -> str:
     return name
 
 
-def formatted(text: str) -> str:
-    """Source with its imports sorted and its layout as `ruff format` has it. Raises RetrieverRefused for source with
-    faults: a piece whose module is not of the form that pieces have."""
-    text = _ruff(text, "check", "--fix-only", "--select", "I")
+def formatted(text: str, *, own: str | None = None) -> str:
+    """Source with its imports sorted and its layout as `ruff format` has it. own: the package beside which it lies.
+    Raises RetrieverRefused for source with faults: a piece whose module is not of the form that pieces have."""
+    known = () if own is None else ("--config", f'lint.isort.known-first-party = ["{own}"]')
+    text = _ruff(text, "check", "--fix-only", "--select", "I", *known)
     text = _ruff(text, "format")
-    _ruff(text, "check")
+    _ruff(text, "check", *known)
     return text
 
 
@@ -416,6 +417,6 @@ def _ruff(text: str, *arguments: str) -> str:
     ]
     done = subprocess.run(command, input=text.encode("utf-8"), capture_output=True, check=False)
     if done.returncode:
-        said = (done.stdout if arguments == ("check",) else b"") + done.stderr
+        said = (done.stdout if "--fix-only" not in arguments else b"") + done.stderr
         raise RetrieverRefused(f"The pieces do not make a sound file: {said.decode('utf-8', 'replace').strip()}")
     return done.stdout.decode("utf-8")

@@ -111,7 +111,7 @@ def _write(contents: Contents, name: str, draft: Path) -> None:
         f"src/{name}/py.typed": "",
         f"src/{name}/retriever.py": packaged.text,
         f"src/{name}/loader.py": loader,
-        "tests/test_retriever.py": formatted(_test(contents, name, packaged)),
+        "tests/test_retriever.py": formatted(_test(contents, name, packaged), own=name),
     }
     for place, text in texts.items():
         path = draft / place
@@ -142,6 +142,10 @@ build-backend = "hatchling.build"
 
 [tool.hatch.build.targets.wheel]
 packages = ["src/{name}"]
+
+[tool.ruff]
+line-length = 88
+extend-exclude = ["*.md"]
 
 [[tool.mypy.overrides]]
 module = "*"

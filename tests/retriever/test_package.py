@@ -153,8 +153,11 @@ def test_a_package_is_clean_and_passes_its_own_test_where_it_is_installed(
         packaged(system)
     places = [measured[0] / f"package-{system}" for system in ("bm25", "hybrid", "by-vectors")]
     for place in places:
-        subprocess.run([sys.executable, "-m", "ruff", "check", "--quiet", str(place)], check=True)
-        subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "--quiet", str(place)], check=True)
+        for asked in (["check"], ["format", "--diff"]):
+            told = subprocess.run(
+                [sys.executable, "-m", "ruff", *asked, str(place)], capture_output=True, text=True, check=False
+            )
+            assert told.returncode == 0, told.stdout + told.stderr
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(places[2] / "pyproject.toml")]
     checked = subprocess.run(
         [*command, "--cache-dir", str(tmp_path / "mypy"), *(str(place / "src") for place in places)],

@@ -50,7 +50,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path
             assert {system.name: system.error for system in result.systems} == dict.fromkeys(SYSTEMS)
             files = {}
             for name in SYSTEMS:
-                wish = Wish(folder, name, root / f"{name.replace('-', '_')}.py", root / "cache")
+                file = root / f"{name.replace('-', '_')}_retriever.py"
+                wish = Wish(folder, name, file, root / "cache")
                 files[name] = write_retriever(read_result(folder), wish, lambda event: None).path
             yield files
     finally:
