@@ -46,7 +46,7 @@ HARMS: dict[str, Harm] = {
 
 def change_a_digit(path: Path) -> None:
     """One digit of a text is another: it is read as well as before. Of other files one bit in the middle."""
-    data = bytearray(path.read_bytes())
+    data = bytearray(path.read_bytes()) or bytearray(b"0")
     digits = [place for place, byte in enumerate(data) if 48 <= byte <= 57]
     place = digits[len(digits) // 2] if digits and b"\0" not in data else len(data) // 2
     data[place] ^= 1

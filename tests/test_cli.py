@@ -55,7 +55,7 @@ def test_python_m_bench_works_from_any_directory_and_leaves_results_there(tmp_pa
     done = command("run", str(path), "--json", cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert set(told) == {"result", "status", "systems"}
+    assert set(told) == {"answer", "result", "status", "systems"}
     assert Path(told["result"]).parent == elsewhere / "results" / "small"
     assert [path.name for path in elsewhere.iterdir()] == ["results"]  # the cache is the user's
     assert sorted(p.name for p in project.iterdir()) == ["bench.yaml", "data"]

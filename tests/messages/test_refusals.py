@@ -88,7 +88,7 @@ WITHOUT_RIGHTS = (
 
 
 @pytest.mark.parametrize(
-    "arguments", [["run"], ["run", "--dry-run"], ["init", "data", "--output", "new.yaml"]], ids=" ".join
+    "arguments", [["run"], ["run", "--dry-run", "--cache", "c"], ["init", "data", "--output", "new.yaml"]], ids=" ".join
 )
 def test_a_folder_that_may_only_be_read_is_one_sentence(project: Path, arguments: list[str]) -> None:
     project.chmod(0o555)

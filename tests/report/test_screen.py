@@ -228,7 +228,8 @@ def test_a_terminal_shows_colour_unless_it_has_none_or_nobody_wants_it(
     variables: dict[str, str], painted: bool
 ) -> None:
     environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(REPOSITORY), **variables}
-    environment = {name: value for name, value in environment.items() if name != "NO_COLOR" or name in variables}
+    unset = {"NO_COLOR", "COLUMNS", "LINES"} - set(variables)
+    environment = {name: value for name, value in environment.items() if name not in unset}
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (50, 60))
     command = [sys.executable, "-m", "bench", "show", str(SCREENS / "quickstart")]

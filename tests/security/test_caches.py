@@ -90,7 +90,7 @@ def test_a_cache_of_before_the_mark_is_marked_at_the_next_run(finished: Path) ->
     assert again.work.indexes_built.reused == 1
     assert is_marked(cache)
     assert small.bench("clean", "--cache", cache, "--all", "--yes").exit_code == 0
-    assert tree(cache) == {MARK, ".lock", "indexes"}
+    assert tree(cache) == {MARK, ".lock", ".locks", "indexes"}
 
 
 def test_a_cache_whose_mark_was_damaged_is_marked_again(finished: Path) -> None:
