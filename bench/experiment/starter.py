@@ -281,7 +281,7 @@ def _below(where: str, path: Path) -> str:
 
 def _quoted(text: str) -> str:
     """A text as YAML reads it back: `2024` and `null` are texts here."""
-    if re.fullmatch(r"[A-Za-z0-9_./-]+", text) and parse_yaml(text) == text:
+    if re.fullmatch(r"[A-Za-z0-9_./-]+", text) and _reads_as_itself(text):
         return text
     return printable(json.dumps(text, ensure_ascii=False), keep="")
 
@@ -362,3 +362,11 @@ def _stores(data: _Data, pq: bool) -> Iterator[str]:
         yield "    adapter: lancedb"
         yield f"    index: {{type: IVF_PQ, num_partitions: {partitions}}}"
         yield f"    query: {{nprobes: {max(1, partitions // 4)}, refine_factor: 5}}   # lists multiply: [1, 4]"
+
+
+def _reads_as_itself(text: str) -> bool:
+    """Whether a text without quotes is the same text to who reads the file: `.inf`, `1.5` and `---` are not."""
+    try:
+        return bool(parse_yaml(text) == text)
+    except ValueError:
+        return False

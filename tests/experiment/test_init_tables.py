@@ -295,3 +295,13 @@ def test_a_heading_is_read_however_it_is_written() -> None:
         rows = [{target: f"word {i} and more of it", query: f"word {i}"} for i in range(5)]
         found = roles(looked_at(rows, Path()))
         assert found is not None and (found.query, found.target) == (query, target)
+
+
+@pytest.mark.parametrize("heading", [".inf", ".nan", "---", "...", "1.5", "null", "yes", "a: b", '"', "9" * 400 + ".0"])
+def test_a_heading_that_yaml_reads_as_something_else_stays_a_heading(tmp_path: Path, heading: str) -> None:
+    with (tmp_path / "t.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["question", heading], *([f"what is {i}?", f"passage {i}"] for i in range(6))])
+    place = (tmp_path / "t.csv", "--output", tmp_path / "bench.yaml")
+    done = small.bench("init", *place, "--query", "question", "--passage", heading)
+    assert done.exit_code == 0, done.stderr
+    assert given(tmp_path / "bench.yaml") == {"path": "t.csv", "query": "question", "passage": heading}
