@@ -297,7 +297,7 @@ def test_a_heading_is_read_however_it_is_written() -> None:
         assert found is not None and (found.query, found.target) == (query, target)
 
 
-@pytest.mark.parametrize("heading", [".inf", ".nan", "---", "...", "1.5", "null", "yes", "a: b", '"', "9" * 400 + ".0"])
+@pytest.mark.parametrize("heading", [".inf", ".nan", "---", "...", "1.5", "null", "yes", "a: b", '"'])
 def test_a_heading_that_yaml_reads_as_something_else_stays_a_heading(tmp_path: Path, heading: str) -> None:
     with (tmp_path / "t.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["question", heading], *([f"what is {i}?", f"passage {i}"] for i in range(6))])
