@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,16 +15,16 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 from adapters.code.contract import Hit, RetrieverError, SearchEngine
-from adapters.code.event_loops import ClientOfEachLoop
 from adapters.code.exchange import Exchange, Pause, acarried_out, carried_out, key_from
+from adapters.code.http_client import HttpPart
+from adapters.code.http_template import PLACEHOLDER, filled_template
 from adapters.code.managed import one_line
 
-_HTTP_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _HTTP_PASSING = (429, 502, 503, 504)
 _HTTP_LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 
-class HttpSearch(SearchEngine):
+class HttpSearch(HttpPart, SearchEngine):
     """Sends templates whose placeholders are filled: {query}, {vector}, {k} and the names in `values`.
 
     ids: Arrow file with the columns row and id, of the documents that the service was measured with. found, scores,
@@ -55,6 +53,7 @@ class HttpSearch(SearchEngine):
         timeout_seconds: float = 10,
         retries: int = 2,
     ) -> None:
+        super().__init__(timeout_seconds)
         self._ids = ids
         self._url = url
         self._method = method
@@ -67,18 +66,11 @@ class HttpSearch(SearchEngine):
         self._ignore_unknown = ignore_unknown
         self._key = key
         self._key_header = key_header
-        self._seconds = timeout_seconds
         self._retries = retries
-        self._opening = threading.Lock()
         self._rows: dict[str, int] | None = None
-        self._client: httpx.Client | None = None
-        self._each_loop: ClientOfEachLoop[httpx.AsyncClient] = ClientOfEachLoop(self._aopened)
 
     def search(self, text: str, vector: npt.NDArray[np.float32] | None, limit: int) -> list[Hit]:
-        with self._opening:
-            if self._client is None:
-                self._client = httpx.Client(timeout=self._seconds, headers=self._sent_headers())
-            client = self._client
+        client = self._opened()
 
         def ask(request: Mapping[str, Any]) -> httpx.Response:
             return client.request(**request)
@@ -92,22 +84,6 @@ class HttpSearch(SearchEngine):
             return await client.request(**request)
 
         return await acarried_out(self._exchange(text, vector, limit), ask, (httpx.TransportError,))
-
-    def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-    async def aclose(self) -> None:
-        self.close()
-        await self._each_loop.aclose()
-
-    def __del__(self) -> None:
-        if getattr(self, "_client", None) is not None:
-            self.close()
-
-    def _aopened(self) -> AbstractAsyncContextManager[httpx.AsyncClient]:
-        return httpx.AsyncClient(timeout=self._seconds, headers=self._sent_headers())
 
     def _sent_headers(self) -> dict[str, str]:
         headers = dict(self._headers)
@@ -123,9 +99,9 @@ class HttpSearch(SearchEngine):
             values["vector"] = vector.tolist()
         request = {
             "method": self._method,
-            "url": _HTTP_PLACEHOLDER.sub(lambda name: quote(str(values[name[1]]), safe=""), self._url),
-            "params": _http_filled(self._parameters, values) or None,
-            "json": None if self._body is None else _http_filled(self._body, values),
+            "url": PLACEHOLDER.sub(lambda name: quote(str(values[name[1]]), safe=""), self._url),
+            "params": filled_template(self._parameters, values) or None,
+            "json": None if self._body is None else filled_template(self._body, values),
         }
         for attempt in range(self._retries + 1):
             pause, last = 0.2 * 2**attempt, attempt == self._retries
@@ -220,16 +196,3 @@ class HttpSearch(SearchEngine):
         if any(isinstance(value, dict | list) or (value is None and not null) for value in found):
             raise RetrieverError(f"{path} leads to no plain values in the answer of {self._url}.")
         return found
-
-
-def _http_filled(template: Any, values: Mapping[str, Any]) -> Any:
-    """The template with its placeholders filled: a lone one keeps its type, one inside a string becomes text."""
-    if isinstance(template, str):
-        if (lone := _HTTP_PLACEHOLDER.fullmatch(template)) is not None:
-            return values[lone[1]]
-        return _HTTP_PLACEHOLDER.sub(lambda name: str(values[name[1]]), template)
-    if isinstance(template, Mapping):
-        return {key: _http_filled(value, values) for key, value in template.items()}
-    if isinstance(template, list | tuple):
-        return [_http_filled(value, values) for value in template]
-    return template

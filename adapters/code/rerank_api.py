@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
 
 from adapters.code.contract import CandidateScorer, RetrieverError
-from adapters.code.event_loops import ClientOfEachLoop
 from adapters.code.exchange import Exchange, Pause, acarried_out, carried_out, key_from
+from adapters.code.http_client import HttpPart
 from adapters.code.managed import ServiceRefusal, one_line, refusal_of, score_exchange, scores_by_document
 
 _RERANK_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _RERANK_WANTS_TEXTS = re.compile(r"missing field\W+texts\b|\btexts\b.*required")
 
 
-class RerankApiScorer(CandidateScorer):
+class RerankApiScorer(HttpPart, CandidateScorer):
     """Posts a query with its documents, and reads their scores.
 
     interface: cohere or tei; None takes whichever the server speaks. key: environment variable of the key, None for a
@@ -39,6 +37,7 @@ class RerankApiScorer(CandidateScorer):
         timeout_seconds: float = 60,
         max_retries: int = 2,
     ) -> None:
+        super().__init__(timeout_seconds)
         self._url = url
         self._model = model
         self._known = interface is not None
@@ -46,17 +45,10 @@ class RerankApiScorer(CandidateScorer):
         self._tei = {"truncate": truncate, "raw_scores": raw_scores}
         self._per_request = documents_per_request
         self._key = key
-        self._seconds = timeout_seconds
         self._retries = max_retries
-        self._opening = threading.Lock()
-        self._client: httpx.Client | None = None
-        self._each_loop: ClientOfEachLoop[httpx.AsyncClient] = ClientOfEachLoop(self._amade)
 
     def score(self, query: str, rows: Sequence[int], texts: Sequence[str]) -> list[float]:
-        with self._opening:
-            if self._client is None:
-                self._client = httpx.Client(timeout=self._seconds, headers=self._headers())
-            client = self._client
+        client = self._opened()
 
         def ask(step: tuple[str, list[str]]) -> list[float]:
             return carried_out(
@@ -76,23 +68,7 @@ class RerankApiScorer(CandidateScorer):
 
         return await acarried_out(score_exchange(query, texts, per_request=self._per_request), ask, (ServiceRefusal,))
 
-    def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-    async def aclose(self) -> None:
-        self.close()
-        await self._each_loop.aclose()
-
-    def __del__(self) -> None:
-        if getattr(self, "_client", None) is not None:
-            self.close()
-
-    def _amade(self) -> AbstractAsyncContextManager[httpx.AsyncClient]:
-        return httpx.AsyncClient(timeout=self._seconds, headers=self._headers())
-
-    def _headers(self) -> dict[str, str]:
+    def _sent_headers(self) -> dict[str, str]:
         key = key_from(self._key, f"The rerank server at {self._url}")
         return {} if key is None else {"Authorization": f"Bearer {key}"}
 

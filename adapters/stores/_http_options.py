@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from adapters.base import Options
+from adapters.code.http_template import PLACEHOLDER
 
 Json: TypeAlias = Any
 Scalar: TypeAlias = str | int | float | bool
 
-PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 

@@ -43,9 +43,10 @@ from adapters.base import (
     Value,
 )
 from adapters.base.processes import is_this_machine
+from adapters.code.http_template import PLACEHOLDER, filled_template
 from adapters.fan import Fan
 from adapters.service import shown, without_credentials
-from adapters.stores._http_options import PLACEHOLDER, HttpConnection, HttpIndex, HttpQuery, Json
+from adapters.stores._http_options import HttpConnection, HttpIndex, HttpQuery, Json
 
 _IDS = "ids.arrow"
 _LARGEST_SCORE = float(np.finfo(np.float32).max)  # what scores are kept in
@@ -292,8 +293,8 @@ class HttpSession(Session):
             answer = self._client.request(
                 index.method,
                 PLACEHOLDER.sub(lambda found: quote(str(values[found[1]]), safe=""), index.url),
-                params=_filled(dict(index.parameters), values) or None,
-                json=_filled(index.body, values) if index.body is not None else None,
+                params=filled_template(dict(index.parameters), values) or None,
+                json=filled_template(index.body, values) if index.body is not None else None,
             )
         except httpx.TimeoutException as error:
             raise AdapterTimeout(
@@ -417,16 +418,3 @@ def _ids(ref: IndexRef) -> pa.Table:
             return pa.ipc.open_file(source).read_all()
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise IndexMissing(f"No ids in {ref.folder}: the index has to be built again.") from error
-
-
-def _filled(template: Json, values: Mapping[str, Any]) -> Json:
-    """The template with its placeholders filled: a lone one keeps its type, one inside a string becomes text."""
-    if isinstance(template, str):
-        if (lone := PLACEHOLDER.fullmatch(template)) is not None:
-            return values[lone[1]]
-        return PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)
-    if isinstance(template, Mapping):
-        return {key: _filled(value, values) for key, value in template.items()}
-    if isinstance(template, list | tuple):
-        return [_filled(value, values) for value in template]
-    return template

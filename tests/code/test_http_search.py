@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from adapters.base import Filter, InvalidOptions
+from adapters.code import http_search
 from adapters.code.contract import RetrieverError
-from adapters.code.http_search import _http_filled
-from adapters.stores.http import HttpStore, _filled
+from adapters.stores import http
+from adapters.stores.http import HttpStore
 from tests.code.made import assert_finds, expected, made
 from tests.search_service import Answer, Service
 from tests.stores.arrays import build
@@ -81,14 +80,8 @@ def test_it_finds_what_the_adapter_finds(
         assert [(path, body) for path, _, body in service.asked] == asked * 2
 
 
-@given(template=st.recursive(st.text() | st.integers() | st.just("{a}"), lambda inner: st.lists(inner)), a=st.text())
-def test_templates_are_filled_as_the_adapter_fills_them(template: Any, a: str) -> None:
-    values = dict.fromkeys(("a",), a)
-    try:
-        wanted = _filled(template, values)
-    except KeyError:
-        return
-    assert _http_filled(template, values) == wanted
+def test_templates_are_filled_by_the_code_of_the_adapter() -> None:
+    assert http_search.filled_template is http.filled_template
 
 
 def test_the_key_goes_into_its_header_and_is_asked_for_by_name(

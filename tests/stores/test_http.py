@@ -29,8 +29,9 @@ from adapters.base import (
     Similarity,
     exact_top_k,
 )
+from adapters.code.http_template import filled_template
 from adapters.registry import load
-from adapters.stores.http import HttpStore, _filled
+from adapters.stores.http import HttpStore
 from tests import small
 from tests.search_service import Answer, Service
 from tests.stores.arrays import build
@@ -362,7 +363,9 @@ json_values = st.recursive(
 @given(json_values, st.text(max_size=10), st.lists(st.floats(allow_nan=False), max_size=3))
 def test_a_template_keeps_its_shape_and_a_lone_placeholder_its_type(template: Any, text: str, vector: Any) -> None:
     values = {"query": text, "vector": vector, "a": "A", "b": 1, "ab": 2, "ba": 3, "k": 3, "_": 4}
-    filled = _filled({"t": template if "{" not in json.dumps(template) else None, "v": "{vector}", "k": "{k}"}, values)
+    filled = filled_template(
+        {"t": template if "{" not in json.dumps(template) else None, "v": "{vector}", "k": "{k}"}, values
+    )
     assert (filled["v"], filled["k"]) == (vector, 3)
     assert filled["t"] == (template if "{" not in json.dumps(template) else None)
-    assert _filled("say {query}!", values) == f"say {text}!"
+    assert filled_template("say {query}!", values) == f"say {text}!"
