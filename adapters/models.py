@@ -223,6 +223,12 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
     return positions
 
 
+def check_length(reference: str, length: int | None, limit: int | None) -> None:
+    """Raise InvalidOptions for a maximum length beyond what a model reads. limit: as `position_limit` gives it."""
+    if length is not None and limit is not None and length > limit:
+        raise InvalidOptions(f"{reference} reads at most {limit} tokens.", key="max_length")
+
+
 def check_remote_code(model: Model, config: Mapping[str, Any] | None, modules: Iterable[Mapping[str, Any]]) -> None:
     """Raise InvalidOptions when loading would run code that came with the model. Call unless that was allowed."""
     foreign = [m["type"] for m in modules if not str(m["type"]).startswith(("sentence_transformers.", "pylate."))]

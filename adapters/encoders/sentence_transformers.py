@@ -34,6 +34,7 @@ from adapters.lengths import Lengths
 from adapters.models import (
     LocalModelOptions,
     Model,
+    check_length,
     check_remote_code,
     check_weights,
     library_versions,
@@ -375,9 +376,7 @@ class _Files:
             return
         if self.static:
             raise InvalidOptions("A static model reads texts whole; leave max_length out.", key="max_length")
-        limit = position_limit(self.config)
-        if limit is not None and length > limit:
-            raise InvalidOptions(f"{self.model.reference} reads at most {limit} tokens.", key="max_length")
+        check_length(self.model.reference, length, position_limit(self.config))
 
     def _module_json(self, path: str) -> Any:
         return self.model.json(f"{path}/config.json" if path not in ("", ".") else "config.json")

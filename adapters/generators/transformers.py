@@ -30,6 +30,7 @@ from adapters.inference import loading, working
 from adapters.models import (
     LocalModelOptions,
     Model,
+    check_length,
     check_remote_code,
     check_weights,
     library_versions,
@@ -82,9 +83,7 @@ class TransformersGenerator(Generator):
                 "as one whose name ends in Instruct, or an encoder-decoder such as T5.",
                 key="model",
             )
-        limit = self._positions
-        if self.options.max_length is not None and limit is not None and self.options.max_length > limit:
-            raise InvalidOptions(f"{self.options.model} reads at most {limit} tokens.", key="max_length")
+        check_length(self.options.model, self.options.max_length, self._positions)
         resolve_device(self.options.device)
 
     @cached_property

@@ -29,6 +29,7 @@ from adapters.lengths import Lengths
 from adapters.models import (
     LocalModelOptions,
     Model,
+    check_length,
     check_remote_code,
     check_weights,
     library_versions,
@@ -74,9 +75,7 @@ class CrossEncoderReranker(Reranker):
         if not self.options.trust_remote_code:
             check_remote_code(self._files, self._config, self._files.json("modules.json") or [])
         self._check_head()
-        limit = position_limit(self._config)
-        if self.options.max_length is not None and limit is not None and self.options.max_length > limit:
-            raise InvalidOptions(f"{self.options.model} reads at most {limit} tokens.", key="max_length")
+        check_length(self.options.model, self.options.max_length, position_limit(self._config))
         resolve_device(self.options.device)
 
     @cached_property

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from adapters.base import Floats, InvalidOptions, Makes, Role
 from adapters.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersOptions
+from adapters.models import check_length
 from adapters.trainers._options import EncoderTrainingOptions
 from adapters.trainers._recipe import LocalTrainer, freeze
 from adapters.trainers._rows import Rows
@@ -34,9 +35,7 @@ class EncoderTrainer(LocalTrainer):
         if self._base.static:
             for option in ("max_length", "frozen_layers", "gradient_checkpointing"):
                 self._refuse_idle(option, f"{self.options.base} is a table of vectors")
-        limit = self._base.max_length
-        if limit is not None and (self.options.max_length or 0) > limit:
-            raise InvalidOptions(f"{self.options.base} reads at most {limit} tokens.", key="max_length")
+        check_length(self.options.base, self.options.max_length, self._base.max_length)
 
     @cached_property
     def _base(self) -> SentenceTransformersEncoder:

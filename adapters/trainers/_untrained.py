@@ -11,7 +11,7 @@ from adapters.base import InvalidOptions
 from adapters.code.sentence_transformers_model import silent_loading
 from adapters.cross_encoders import is_cross_encoder, labels, transformer_config, transformer_path
 from adapters.inference import loading
-from adapters.models import Model, check_remote_code, check_weights, position_limit
+from adapters.models import Model, check_length, check_remote_code, check_weights, position_limit
 
 Head: TypeAlias = Literal["classifier", "mean"]
 
@@ -47,9 +47,7 @@ def check_base(base: Model, *, head: Head | None, max_length: int | None, trust_
                 f"head has no effect with {base.reference}, which has one. Leave it out, or start from an encoder.",
                 key="head",
             )
-    limit = position_limit(config)
-    if max_length is not None and limit is not None and max_length > limit:
-        raise InvalidOptions(f"{base.reference} reads at most {limit} tokens.", key="max_length")
+    check_length(base.reference, max_length, position_limit(config))
 
 
 def untrained(base: Model, *, head: Head | None, max_length: int | None, trust_remote_code: bool, seed: int) -> Any:
