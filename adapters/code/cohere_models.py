@@ -6,7 +6,7 @@ import binascii
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -88,11 +88,10 @@ class CohereClients:
         except Exception as error:
             raise RetrieverError(f"{self.at} answered with something unusable: {one_line(error)}") from error
 
-    def _amade(self) -> AbstractAsyncContextManager[Any]:
+    async def _amade(self, closing: AsyncExitStack) -> Any:
         import cohere
 
-        made: AbstractAsyncContextManager[Any] = cohere.AsyncClientV2(self._sent_key(), base_url=self._address())
-        return made
+        return await closing.enter_async_context(cohere.AsyncClientV2(self._sent_key(), base_url=self._address()))
 
     def _sent_key(self) -> str:
         # A server of one's own may do without a key; the client may not.

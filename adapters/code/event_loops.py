@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Generic, TypeVar
+from weakref import WeakMethod
 
 Client = TypeVar("Client")
 
@@ -14,11 +15,12 @@ class ClientOfEachLoop(Generic[Client]):
     """Makes a client at its first use in an event loop. An asynchronous client belongs to the loop that it was made in,
     and a program may run several, one after another.
 
-    make: gives a context manager whose value is the client.
+    make: a method of the part that holds this: it makes the client and leaves with the stack what closes it. It is held
+        weakly: a part that nobody holds any more goes at once, and not when the garbage collector finds a circle.
     """
 
-    def __init__(self, make: Callable[[], AbstractAsyncContextManager[Client]]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[AsyncExitStack], Awaitable[Client]]) -> None:
+        self._make = WeakMethod(make)
         self._held: dict[asyncio.AbstractEventLoop, tuple[AsyncIterator[Client], asyncio.Task[Client]]] = {}
 
     async def client(self) -> Client:
@@ -48,7 +50,10 @@ class ClientOfEachLoop(Generic[Client]):
 
     async def _lifetime(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[Client]:
         try:
-            async with self._make() as client:
-                yield client
+            make = self._make()
+            assert make is not None  # who asks holds the part
+            # A loop that ends closes all generators at the same time, so the client's closing must not be another one.
+            async with AsyncExitStack() as closing:
+                yield await make(closing)
         finally:
             self._held.pop(loop, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AsyncExitStack
 
 import httpx
 
@@ -32,8 +32,9 @@ class HttpPart(Part):
                 self._client = httpx.Client(timeout=self._seconds, headers=self._sent_headers())
             return self._client
 
-    def _amade(self) -> AbstractAsyncContextManager[httpx.AsyncClient]:
-        return httpx.AsyncClient(timeout=self._seconds, headers=self._sent_headers())
+    async def _amade(self, closing: AsyncExitStack) -> httpx.AsyncClient:
+        client = httpx.AsyncClient(timeout=self._seconds, headers=self._sent_headers())
+        return await closing.enter_async_context(client)
 
     def close(self) -> None:
         client, self._client = self._client, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -84,11 +84,10 @@ class OpenAIQueryEncoder(QueryEncoder):
         self.close()
         await self._each_loop.aclose()
 
-    def _amade(self) -> AbstractAsyncContextManager[Any]:
+    async def _amade(self, closing: AsyncExitStack) -> Any:
         import openai
 
-        made: AbstractAsyncContextManager[Any] = self._own_account_only(openai.AsyncOpenAI(**self._address()))
-        return made
+        return await closing.enter_async_context(self._own_account_only(openai.AsyncOpenAI(**self._address())))
 
     def _address(self) -> dict[str, Any]:
         base_url = self._base_url or os.environ.get("OPENAI_BASE_URL") or None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -151,23 +151,20 @@ class WeaviateSearch(SearchEngine):
             collection.config.update(vector_config=self._reconfigured(changes))
         return searched
 
-    @asynccontextmanager
-    async def _aopened(self) -> AsyncIterator[Any]:
+    async def _aopened(self, closing: AsyncExitStack) -> Any:
         import weaviate
 
         client: Any = weaviate.use_async_with_custom(**self._address())
-        try:
-            with self._errors():
-                await client.connect()
-                self._check_there(await client.collections.exists(self._name))
-                collection = client.collections.use(self._name, skip_argument_validation=True)
-                searched = self._searched(collection)
-                self._check_rows((await searched.aggregate.over_all(total_count=True)).total_count)
-                if self._settings and (changes := self._changes(await collection.config.get())):
-                    await collection.config.update(vector_config=self._reconfigured(changes))
-            yield searched
-        finally:
-            await client.close()
+        closing.push_async_callback(client.close)
+        with self._errors():
+            await client.connect()
+            self._check_there(await client.collections.exists(self._name))
+            collection = client.collections.use(self._name, skip_argument_validation=True)
+            searched = self._searched(collection)
+            self._check_rows((await searched.aggregate.over_all(total_count=True)).total_count)
+            if self._settings and (changes := self._changes(await collection.config.get())):
+                await collection.config.update(vector_config=self._reconfigured(changes))
+        return searched
 
     def _searched(self, collection: Any) -> Any:
         """The collection as searches use it."""
