@@ -51,6 +51,15 @@ class GeneratorConformance:
         with self.generator() as one, self.generator() as other:
             assert one.generate(PROMPTS).texts == other.generate(PROMPTS).texts == one.generate(PROMPTS).texts
 
+    def test_several_texts_of_a_prompt_stand_together_and_come_again(self) -> None:
+        prompts = PROMPTS[:2]
+        with self.generator() as one, self.generator() as other:
+            several = one.several(prompts, 3)
+            assert len(several.texts) == 6 and not several.failures
+            assert list(several.texts) == list(other.several(prompts, 3).texts)
+            assert one.manner in ("conversation", "continuation", "passage")
+            assert list(one.several([], 3).texts) == []
+
     def test_parts_hold_every_prompt_once(self) -> None:
         with self.generator() as generator:
             parts = list(generator.generate_each(PROMPTS))

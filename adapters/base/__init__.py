@@ -71,7 +71,17 @@ from adapters.base.events import (
 )
 from adapters.base.exact import ann_recall, exact_scores, exact_top_k, hit_threshold
 from adapters.base.filters import Condition, Filter, column_of
-from adapters.base.generator import Ended, Generated, Generator, Message, Prompt, Stream, conversation, prompt_text
+from adapters.base.generator import (
+    Ended,
+    Generated,
+    Generator,
+    Manner,
+    Message,
+    Prompt,
+    Stream,
+    conversation,
+    prompt_text,
+)
 from adapters.base.id_order import id_order
 from adapters.base.index_names import index_name, is_index_name
 from adapters.base.offline import HUB, OFFLINE_VARIABLES, hub_is_offline, hub_offline
@@ -147,6 +157,7 @@ __all__ = [
     "InvalidVectors",
     "LearnsFrom",
     "Makes",
+    "Manner",
     "Message",
     "MissingDependency",
     "ModelNotFound",

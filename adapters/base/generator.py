@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from adapters.base.adapter import Adapter, NoOptions
 from adapters.base.arrays import Context, Flags, Identity, Usage, returned
-from adapters.base.errors import AdapterRejected, WrongAnswer
+from adapters.base.errors import AdapterRejected, InvalidOptions, WrongAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ class Message:
 
 Prompt: TypeAlias = str | Sequence[Message]
 """What a model is asked: one text, or a conversation that ends with a `user` message."""
+
+Manner: TypeAlias = Literal["conversation", "continuation", "passage"]
+"""How a model wants to be asked: it follows instructions (conversation), it goes on with a text, whose beginning shows
+what is wanted (continuation), or it turns a text into another as it was trained to (passage)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +82,16 @@ class Generator(Adapter):
 
     Options: ClassVar[type[BaseModel]] = NoOptions
     bills: bool = False  # as for an encoder
+    samples: ClassVar[bool] = False  # whether `several` writes texts that differ, by drawing them
 
     def __init__(self, options: Any, context: Context = Context()) -> None:
         self.options = options
         self.context = context
+
+    @property
+    def manner(self) -> Manner:
+        """How the model wants to be asked. Known without loading it. The default follows instructions."""
+        return "conversation"
 
     @property
     @abstractmethod
@@ -112,9 +122,12 @@ class Generator(Adapter):
             return Generated([])
         asked = [conversation(prompt) for prompt in prompts]
         generated = returned(self._generate(asked), Generated, f"Generator {self.name}: _generate")
+        return self._checked(generated, len(prompts))
+
+    def _checked(self, generated: Generated, wanted: int) -> Generated:
         texts = list(generated.texts)
-        if len(texts) != len(prompts):
-            raise WrongAnswer(f"Generator {self.name} gave {len(texts)} texts for {len(prompts)} prompts.")
+        if len(texts) != wanted:
+            raise WrongAnswer(f"Generator {self.name} gave {len(texts)} texts where {wanted} were asked for.")
         if (odd := next((text for text in texts if not isinstance(text, str)), None)) is not None:
             raise WrongAnswer(f"Generator {self.name} gave {type(odd).__name__} instead of a text.")
         return replace(generated, texts=texts)
@@ -127,6 +140,27 @@ class Generator(Adapter):
         part.
         """
         yield range(len(prompts)), self._generate_some(prompts)
+
+    def several(self, prompts: Sequence[Prompt], count: int) -> Generated:
+        """As `generate`, with `count` texts for each prompt: those of the first prompt come first. A prompt that has no
+        text is listed among the failures by the position of its first text, and its texts are empty.
+
+        Which texts a prompt has depends on the prompts that are given with it, in their order. Of a generator that does
+        not draw (`samples`), all texts of a prompt may be the same.
+        """
+        if count < 1:
+            raise InvalidOptions(f"asks for {count} texts, and 1 is the fewest.")
+        if not len(prompts):
+            return Generated([])
+        asked = [conversation(prompt) for prompt in prompts]
+        generated = returned(self._several(asked, count), Generated, f"Generator {self.name}: _several")
+        return self._checked(generated, len(prompts) * count)
+
+    def _several(self, prompts: Sequence[Sequence[Message]], count: int) -> Generated:
+        """The model's own way to write several texts. The default asks each prompt that many times."""
+        generated = self._generate([prompt for prompt in prompts for _ in range(count)])
+        firsts = {position - position % count: cause for position, cause in sorted(generated.failures.items())[::-1]}
+        return replace(generated, failures=firsts)
 
     def stream(self, prompt: Prompt) -> Stream:
         """Write one text, and give its pieces as they are written. Nothing is asked before the first piece is taken.

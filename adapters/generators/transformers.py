@@ -21,6 +21,7 @@ from adapters.base import (
     Generator,
     Identity,
     InvalidOptions,
+    Manner,
     Message,
     Usage,
 )
@@ -62,6 +63,7 @@ class TransformersGenerator(Generator):
 
     name: ClassVar[str] = "transformers"
     requires: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+    samples: ClassVar[bool] = True
     Options = TransformersGeneratorOptions
 
     def __init__(self, options: TransformersGeneratorOptions, context: Context = Context()) -> None:
@@ -94,6 +96,16 @@ class TransformersGenerator(Generator):
     @cached_property
     def _config(self) -> Mapping[str, Any]:
         return transformer_config(self._files)
+
+    @property
+    def manner(self) -> Manner:
+        """An encoder-decoder turns a passage into what it was trained to write; a decoder with a template of
+        conversations follows instructions."""
+        if self._config.get("is_encoder_decoder"):
+            return "passage"
+        settings = self._files.json("tokenizer_config.json") or {}
+        templates = bool(settings.get("chat_template")) or self._files.file("chat_template.jinja") is not None
+        return "conversation" if templates else "continuation"
 
     @property
     def _positions(self) -> int | None:
@@ -133,22 +145,29 @@ class TransformersGenerator(Generator):
         self._loaded = None
 
     def _generate(self, prompts: Sequence[Sequence[Message]]) -> Generated:
+        return self._several(prompts, 1)
+
+    def _several(self, prompts: Sequence[Sequence[Message]], count: int) -> Generated:
         writer = self._writer
         asked = [writer.rendered(self.options.instructed(messages)) for messages in prompts]
-        texts = [""] * len(asked)
-        unfinished, truncated = (np.zeros(len(asked), np.bool_) for _ in range(2))
+        texts = [""] * len(asked) * count
+        unfinished = np.zeros(len(asked) * count, np.bool_)
         failures: dict[int, str] = {}
+        cut_short = np.zeros(len(asked), np.bool_)
         usage = Usage()
+        at_once = max(1, self.options.batch_size // count)
         with self._mapped(asked):
-            fitting = writer.fitting(asked, failures, truncated)
-            for start in range(0, len(fitting), self.options.batch_size):
-                places = fitting[start : start + self.options.batch_size]
+            fitting = writer.fitting(asked, failures, cut_short)
+            for start in range(0, len(fitting), at_once):
+                places = fitting[start : start + at_once]
                 with self._drawn([asked[place] for place in places]):
-                    written, used = writer.write([asked[place] for place in places])
+                    written, used = writer.write([asked[place] for place in places], count)
                 usage += used
-                for place, (text, cut) in zip(places, written, strict=True):
-                    texts[place], unfinished[place] = text, cut
-        return Generated(texts, usage, unfinished, truncated, failures)
+                positions = (place * count + i for place in places for i in range(count))
+                for position, (text, cut) in zip(positions, written, strict=True):
+                    texts[position], unfinished[position] = text, cut
+        truncated = np.repeat(cut_short, count)
+        return Generated(texts, usage, unfinished, truncated, {at * count: why for at, why in failures.items()})
 
     def _stream(self, messages: Sequence[Message]) -> Writing[str, None, Ended]:
         writer = self._writer
@@ -283,13 +302,19 @@ class _Writer:
             found.append(place)
         return found
 
-    def write(self, asked: Sequence[str]) -> tuple[list[tuple[str, bool]], Usage]:
-        """A text for each prompt, and whether it ended at its limit."""
+    def write(self, asked: Sequence[str], count: int = 1) -> tuple[list[tuple[str, bool]], Usage]:
+        """`count` texts for each prompt, those of the first before those of the second, and whether each ended at its
+        limit. Several are drawn; where the options say that none is, they are one and the same."""
         import torch
 
-        inputs = self._inputs(asked)
+        inputs, settings = self._inputs(asked), {}
+        if count > 1:
+            drawn = self._options.temperature != 0
+            settings = {"do_sample": True, "num_return_sequences": count} if drawn else {}
         with torch.inference_mode():
-            ids = self.model.generate(**inputs, **self._settings(inputs))
+            ids = self.model.generate(**inputs, **{**self._settings(inputs), **settings})
+        if count > 1 and not settings:
+            ids = ids.repeat_interleave(count, dim=0)
         written = ids[:, inputs["input_ids"].shape[1] :] if self._decoder else ids[:, 1:]
         counts = self._lengths(written)
         texts = [self._text(row) for row in written]

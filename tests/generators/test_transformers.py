@@ -170,3 +170,20 @@ def test_flags_are_by_prompt(folders: dict[str, Path]) -> None:
         generated = generator.generate(["how", "to", "bake"])
         assert generated.unfinished is not None and generated.unfinished.dtype == np.bool_
         assert len(generated.unfinished) == 3
+
+
+@pytest.mark.parametrize("kind", ["decoder", "seq2seq"])
+def test_several_texts_of_one_prompt_are_drawn_and_differ(folders: dict[str, Path], kind: str) -> None:
+    with writer(folders[kind], top_p=0.95) as generator:
+        assert generator.samples
+        several = generator.several(["how to bake", "sort the array"], 4)
+        assert len(set(several.texts[:4])) > 1 and len(set(several.texts[4:])) > 1
+    with writer(folders[kind], temperature=0) as generator:  # nothing is drawn: each prompt has its one text
+        several = generator.several(["how to bake"], 3)
+        assert len(set(several.texts)) == 1
+        assert several.texts[0] == generator.generate(["how to bake"]).texts[0]
+
+
+def test_a_model_says_how_it_wants_to_be_asked(folders: dict[str, Path]) -> None:
+    manners = {kind: writer(folders[kind]).manner for kind in ("decoder", "seq2seq", "template")}
+    assert manners == {"decoder": "continuation", "seq2seq": "passage", "template": "conversation"}
