@@ -42,6 +42,7 @@ from bench.commands.retriever import retriever, verify_retriever
 from bench.commands.show import explain, print_result
 from bench.commands.show import show as show_command
 from bench.commands.train import train
+from bench.commands.ui import ui
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
 from bench.messages.wording import counted
@@ -307,6 +308,7 @@ app.command("verify-retriever")(verify_retriever)
 app.command()(chat)
 app.command("export-training")(export_training)
 app.command()(report)
+app.command()(ui)
 
 
 def _run_apart(file: Path, output: Path, cache: Path | None, changes: Sequence[str], flags: Sequence[str]) -> NoReturn:

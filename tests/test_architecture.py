@@ -49,9 +49,10 @@ ROOMS: dict[str, set[str]] = {
     "progress": {"messages"},
     "new_adapter": set(),
     "chat": {"experiment", "messages", "money"},
+    "ui": {"messages", "results"},
     "commands": {
         "cache", "chat", "comparing", "experiment", "messages", "money", "progress", "report", "results", "retriever",
-        "run", "train",
+        "run", "train", "ui",
     },
     "cli": {
         "cache", "commands", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "results",

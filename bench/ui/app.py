@@ -1,0 +1,60 @@
+"""The pages together, and the application that serves them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from bench.ui.desk import Desk
+from bench.ui.guard import Door, Guard
+from bench.ui.look import CSS, theme
+from bench.ui.pages import data, experiment, results, train, try_it
+
+PAGES: tuple[tuple[str, Callable[[Desk], None]], ...] = (
+    ("Data", data.build),
+    ("Experiment", experiment.build),
+    ("Train", train.build),
+    ("Results", results.build),
+    ("Try it", try_it.build),
+)
+LARGEST_UPLOAD = "200mb"
+
+
+def pages(desk: Desk) -> Any:
+    """The tabs, as Gradio's Blocks."""
+    import gradio
+
+    with gradio.Blocks(title="bench", analytics_enabled=False) as blocks, gradio.Tabs():
+        for name, build in PAGES:
+            with gradio.Tab(name, id=name):
+                build(desk)
+    blocks.queue(default_concurrency_limit=8, max_size=200, api_open=False)
+    return blocks
+
+
+def application(desk: Desk, door: Door) -> Guard:
+    """The application: Gradio's behind the guard of the door."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    import gradio
+    from fastapi import FastAPI
+
+    inner = gradio.mount_gradio_app(
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        pages(desk),
+        path="/",
+        server_name=door.host,
+        server_port=door.port,
+        footer_links=[],
+        run_history=False,
+        allowed_paths=[],
+        show_error=False,
+        max_file_size=LARGEST_UPLOAD,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=theme(),
+        css=CSS,
+    )
+    return Guard(inner, door)

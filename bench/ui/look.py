@@ -1,0 +1,37 @@
+"""How the pages look: calm, with the fonts that the machine has, in light and dark, at the width of a telephone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+CSS = """
+.gradio-container { max-width: 1180px !important; margin: 0 auto; }
+.same { color: var(--body-text-color-subdued); font-size: var(--text-sm); margin: 0; }
+.same code, .note code { overflow-wrap: anywhere; }
+.note { margin: .25rem 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+.note.good, .note.bad, .note.warn { border-left: 4px solid; padding-left: .6rem; }
+.note.good { border-color: #15803d; } .note.bad { border-color: #b91c1c; } .note.warn { border-color: #b45309; }
+.scroll { overflow-x: auto; max-width: 100%; }
+.scroll table { border-collapse: collapse; font-size: var(--text-sm); width: 100%; }
+.scroll caption { text-align: left; font-weight: 600; padding: .4rem 0; }
+.scroll th, .scroll td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--border-color-primary);
+  vertical-align: top; overflow-wrap: anywhere; }
+.scroll th { white-space: nowrap; } .scroll td.number { text-align: right; font-variant-numeric: tabular-nums; }
+progress { width: 100%; height: .7rem; accent-color: var(--color-accent); }
+.log { white-space: pre-wrap; overflow-wrap: anywhere; font-family: var(--font-mono); font-size: var(--text-sm);
+  max-height: 22rem; overflow-y: auto; }
+.sure { min-width: 0 !important; }
+@media (max-width: 640px) { .gradio-container { padding: .5rem !important; } }
+"""
+
+
+def theme() -> Any:
+    """A theme that asks the network for nothing: no font is loaded."""
+    import gradio
+
+    return gradio.themes.Default(
+        primary_hue="blue", secondary_hue="slate", neutral_hue="slate", font=SANS, font_mono=MONO
+    )
