@@ -38,6 +38,7 @@ from bench.commands.mining import export_training, mine
 from bench.commands.models import app as models_app
 from bench.commands.queries import queries
 from bench.commands.report import report
+from bench.commands.results import results
 from bench.commands.retriever import retriever, verify_retriever
 from bench.commands.show import explain, print_result
 from bench.commands.show import show as show_command
@@ -151,6 +152,7 @@ def run(
 
 
 app.command()(train)
+app.command()(results)
 app.command()(queries)
 app.command("show")(show_command)
 app.command()(explain)

@@ -46,3 +46,11 @@ def writable(text: str) -> str:
         return text
     unsafe = {char for char in set(text) if unicodedata.category(char) in ("Cc", "Cs")} - set("\n\t")
     return text.translate({ord(char): char.encode("unicode_escape").decode() for char in unsafe})
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def no_formula(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe before it."""
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text

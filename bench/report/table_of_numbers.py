@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 
+from bench.messages.wording import no_formula
 from bench.report.document.parts import (
     Block,
     Bullets,
@@ -24,7 +25,6 @@ from bench.report.document.parts import (
 )
 
 COLUMNS = ("section", "part", "row", "column", "shown", "path", "form")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def render(report: Report) -> str:
@@ -43,7 +43,7 @@ def render(report: Report) -> str:
 def _harmless(value: str, form: str) -> str:
     """A text that no spreadsheet takes for a formula; a number stays one."""
     number = value[:1] in "+-" and value[1:2].isdigit() | (value[1:2] in (".", "$"))
-    return f"'{value}" if value.startswith(_FORMULA) and (not number or form == "text") else value
+    return value if number and form != "text" else no_formula(value)
 
 
 def _section(section: Section, above: tuple[str, ...]) -> Iterator[dict[str, str]]:
