@@ -32,7 +32,8 @@ def _text(word: str, rng: np.random.Generator) -> str:
 
 
 def planted_data(*, negatives: int = 0) -> TrainingData:
-    """Queries of eight topics with texts that answer them, and the same as pairs with a similarity of 1 or 0."""
+    """Queries of eight topics with texts that answer them, the same as pairs with a similarity of 1 or 0, and documents
+    that hold the words of a question and of its answer."""
     rng = np.random.default_rng(11)
     rows = [(topic, number) for number in range(_PAIRS_PER_TOPIC) for topic in range(TOPICS)]
     others = [[(topic + 1 + int(step)) % TOPICS for step in rng.permutation(TOPICS - 1)] for topic, _ in rows]
@@ -56,7 +57,9 @@ def planted_data(*, negatives: int = 0) -> TrainingData:
             "score": pa.array([1.0] * len(rows) + [0.0] * len(rows), pa.float32()),
         }
     )
-    return TrainingData(pairs, scored)
+    both = [_text(f"{_asked(topic)} {_told(topic)}", rng) for topic, _ in rows]
+    documents = pa.table({"document_id": pairs["document_id"], "text": both})
+    return TrainingData(pairs, scored, documents, pa.table({"query_id": pairs["query_id"], "text": queries}))
 
 
 def share_found(model: EncodesTexts | ScoresPairs) -> float:

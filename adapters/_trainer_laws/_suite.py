@@ -162,8 +162,9 @@ class TrainerConformance:
         self, place: Path, briefly: Trained, tmp_path: Path
     ) -> None:
         data = self._data(self.brief(place))
-        turned = TrainingData(
-            *(None if t is None else t.select(t.column_names[::-1]) for t in (data.pairs, data.scored))
+        tables = {name: getattr(data, name) for name in ("pairs", "scored", "documents", "queries")}
+        turned = replace(
+            data, **{name: None if t is None else t.select(t.column_names[::-1]) for name, t in tables.items()}
         )
         self.train_briefly(tmp_path, trainer=self.brief(place), data=turned)
         assert _weights(tmp_path) == _weights(place)
@@ -277,10 +278,11 @@ class TrainerConformance:
         data = self._data(trainer)
         spoilt = _spoilt(data.of(trainer.learns_from), trainer.learns_from, fault)
         if spoilt is None:
-            pytest.skip("pairs have no similarity that could lie outside its range")
-        tables = (spoilt, None) if trainer.learns_from == "pairs" else (None, spoilt)
+            pytest.skip("there is no similarity that could lie outside its range")
         with pytest.raises(InvalidOptions) as refused:
-            self.train_briefly(tmp_path, trainer=trainer, data=TrainingData(*tables))
+            self.train_briefly(
+                tmp_path, trainer=trainer, data=TrainingData(**{trainer.learns_from: spoilt}, teacher=data.teacher)
+            )
         assert len(str(refused.value).split()) > 6, "The message does not say what to do."
         assert not (tmp_path / "model").exists() or not any((tmp_path / "model").iterdir())
 
@@ -362,14 +364,13 @@ def _answers(model: EncodesTexts | ScoresPairs) -> Floats:
 
 def _spoilt(table: pa.Table, kind: str, fault: str) -> pa.Table | None:
     """Training data with one fault; None where it cannot have it."""
-    first, second = ("query", "positive") if kind == "pairs" else ("first", "second")
+    first, second = {"pairs": ("query", "positive"), "scored": ("first", "second"), "documents": ("text", "text")}[kind]
     if fault in ("none", "one"):
         return table.slice(0, int(fault == "one"))
     if fault == "outside":
-        return None if kind == "pairs" else _with(table, "score", 4, np.float32(1.5))
+        return _with(table, "score", 4, np.float32(1.5)) if kind == "scored" else None
     if fault == "alike":
-        column = "positive" if kind == "pairs" else "score"
-        return _all(table, column, "the same text" if kind == "pairs" else np.float32(0.5))
+        return _all(table, "score", np.float32(0.5)) if kind == "scored" else _all(table, second, "the same text")
     value = {"empty first": "", "blank second": " \n", "null": None}[fault]
     return _with(table, second if fault == "blank second" else first, 4, value)
 

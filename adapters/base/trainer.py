@@ -13,13 +13,28 @@ from pydantic import BaseModel
 
 from adapters.base.adapter import Adapter, NoOptions
 from adapters.base.arrays import Context, Floats, Role
+from adapters.base.encoder import Encoder
 from adapters.base.errors import InvalidOptions
+from adapters.base.reranker import Reranker
 
 Makes: TypeAlias = Literal["encoder", "reranker"]
-LearnsFrom: TypeAlias = Literal["pairs", "scored"]
+LearnsFrom: TypeAlias = Literal["pairs", "scored", "documents"]
 
 TRAINED = "trained:"
 """How options name a model that the experiment trains: `trained:NAME`, and within a run `trained:NAME#SEED`."""
+
+
+class Teaches(Protocol):
+    """What a teacher says of the texts that another model learns from. Whoever gives it to a trainer keeps the answers,
+    so that no question is asked twice."""
+
+    def scores(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[Floats]:
+        """A reranker's scores of each query's documents, float32, finite."""
+        ...
+
+    def vectors(self, texts: Sequence[str], role: Role) -> Floats:
+        """An encoder's vectors of texts, float32 (n, dimension), finite."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +44,26 @@ class TrainingData:
     pairs: columns query_id, document_id (string), query, positive (string), negatives (list of string, the same number
         in each row, none where no negatives were asked for); None where the data has no judgements.
     scored: columns first, second (string), score (float32 in 0..1); None where the data has no pairs with a similarity.
+    documents: columns document_id, text (string), each text once; None where the data has no documents.
+    queries: columns query_id, text (string), of the train split, each text once and none of an evaluated query; None
+        where there are none.
+    teacher: what answers for the trainer's `teacher`; None: the trainer asks it itself.
     """
 
     pairs: pa.Table | None = None
     scored: pa.Table | None = None
+    documents: pa.Table | None = None
+    queries: pa.Table | None = None
+    teacher: Teaches | None = None
 
     def of(self, kind: LearnsFrom) -> pa.Table:
         """The table that a recipe learns from. Raises InvalidOptions where the data lacks it."""
-        table = self.pairs if kind == "pairs" else self.scored
+        table = {"pairs": self.pairs, "scored": self.scored, "documents": self.documents}[kind]
         if table is None:
             needs = {
                 "pairs": "queries with relevant documents (judgements of the train split)",
                 "scored": "pairs of texts with a similarity. Name such a file: data: {path: FILE.tsv}",
+                "documents": "documents, without any labels",
             }
             raise InvalidOptions(f"this recipe learns from {needs[kind]}; the data has none.", key="recipe")
         return table
@@ -86,7 +109,8 @@ class TrainingStep:
 class TrainingPlan:
     """What a training takes, known before it. examples: rows that it learns from; tokens: of one pass over them, as the
     model reads them (cut at its maximum length); seconds: None where `timed` was not asked for; memory_bytes: the
-    weights, gradients and the optimiser's state, without activations."""
+    weights, gradients and the optimiser's state, without activations. asked: pairs or texts that a teacher is asked
+    for; 0 without one."""
 
     examples: int
     tokens: int
@@ -97,13 +121,14 @@ class TrainingPlan:
     memory_bytes: int
     device: str
     seconds: float | None = None
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
     """A training that ended. steps: taken; kept_step: the step whose weights were kept; curve: all that was told, in
     order; tokens: of one pass over the data; resumed_from: the step of the checkpoint that it went on from;
-    versions: of the libraries that trained."""
+    versions: of the libraries that trained. notes: sentences on what it learnt from, for whoever uses the model."""
 
     steps: int
     kept_step: int
@@ -116,6 +141,7 @@ class Trained:
     tokens: int
     resumed_from: int | None = None
     versions: Mapping[str, str] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Trainer(Adapter):
@@ -134,6 +160,17 @@ class Trainer(Adapter):
     @property
     def needs_negatives(self) -> bool:
         """Whether this recipe, with its options, cannot learn without negatives."""
+        return False
+
+    @property
+    def teacher(self) -> Encoder | Reranker | None:
+        """The model whose answers are learnt, as an adapter of its own; None where the recipe has none."""
+        return None
+
+    @property
+    def queries_alone(self) -> bool:
+        """Whether the model encodes queries alone: documents stay embedded by `teacher`, an encoder, in whose space the
+        queries are."""
         return False
 
     @property

@@ -190,7 +190,10 @@ class _Reading:
                 "data: {path: FILE.tsv}",
             )
         if kind.learns_from != "scored" and entry.data is not None:
-            self._faults.fault(f"{path}.data", f"has no effect: recipe {entry.recipe} learns from the judgements.")
+            source = "the documents" if kind.learns_from == "documents" else "the judgements"
+            self._faults.fault(f"{path}.data", f"has no effect: recipe {entry.recipe} learns from {source}.")
+        if kind.learns_from == "documents" and entry.pairs is not None:
+            self._faults.fault(f"{path}.pairs", f"has no effect: recipe {entry.recipe} learns from the documents.")
         if kind.learns_from == "scored" and entry.pairs is not None and entry.data is None:
             self._faults.fault(f"{path}.pairs", "has no effect without data.")
         negatives = entry.negatives

@@ -11,6 +11,7 @@ from bench.messages.wording import counted
 from bench.train.training import Training
 
 _CHINCHILLA = 20  # training tokens for each parameter (Hoffmann et al. 2022, arXiv 2203.15556)
+_LEARNT = {"pairs": "training pair", "scored": "training pair", "documents": "query"}
 
 
 def forecast(training: Training, models: Sequence[TrainedPart]) -> list[str]:
@@ -37,7 +38,7 @@ def _of_model(training: Training, model: TrainedPart) -> Iterator[str]:
     for sentence in training.lessons.notes(model):
         yield f"    {sentence}"
     if leaks := training.lessons.report(model).leaks:
-        yield f"    {counted(len(leaks), 'training pair', 'left out')}: the query is evaluated"
+        yield f"    {counted(len(leaks), _LEARNT[model.kind.learns_from], 'left out')}: the query is evaluated"
     for warning in training.lessons.report(model).warnings:
         yield f"    ! {warning}"
     for variant in model.variants:

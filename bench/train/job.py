@@ -194,14 +194,14 @@ class Job:
                 leaks=len(report.leaks),
                 notes=notes,
             )
-        pairs, splits = lessons.pairs(self.model), lessons.splits
+        source, splits = lessons.source(self.model), lessons.splits
         return DataFacts(
             name=lessons.test.name,
-            fingerprint=pairs.digest,
+            fingerprint=source.digest,
             train=_split(splits.train),
             dev=_split(splits.dev),
             test=test,
-            rows=pairs.table.num_rows,
+            rows=source.rows,
             leaks=len(report.leaks),
             near_copies=len(report.near_copies),
             notes=notes,

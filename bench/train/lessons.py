@@ -14,6 +14,7 @@ from bench.experiment.parts import Experiment, TrainedPart
 from bench.money.budget import Budget
 from bench.quality.stages import Emit
 from bench.train.collection import Splits, load_splits
+from bench.train.documents import DocumentsReport, TrainingDocuments, training_documents
 from bench.train.mining.mine import mine
 from bench.train.mining.mined import Mined
 from bench.train.pairs import PairsReport, TrainingPairs, training_pairs
@@ -33,6 +34,7 @@ class Lessons:
         self._budget = budget
         self._pairs: dict[tuple[str, int | None], TrainingPairs] = {}
         self._scored: dict[str, ScoredPairs] = {}
+        self._documents: dict[str, TrainingDocuments] = {}
 
     @cached_property
     def splits(self) -> Splits:
@@ -60,25 +62,37 @@ class Lessons:
             self._scored[model.name] = scored_pairs(self._experiment, model)
         return self._scored[model.name]
 
-    def report(self, model: TrainedPart) -> PairsReport:
-        """What became of the pairs that the data gives."""
-        scored = self.scored(model)
-        return self.pairs(model).report if scored is None else scored.report
+    def documents(self, model: TrainedPart) -> TrainingDocuments | None:
+        """The texts that a model learns from that needs no judgements; None of any other model."""
+        if model.kind.learns_from != "documents":
+            return None
+        if model.leaks not in self._documents:
+            self._documents[model.leaks] = training_documents(
+                self.splits.train, [self.splits.dev, self.test], leaks=model.leaks
+            )
+        return self._documents[model.leaks]
+
+    def source(self, model: TrainedPart) -> TrainingPairs | ScoredPairs | TrainingDocuments:
+        """What a model learns from, but for its negatives."""
+        return self.scored(model) or self.documents(model) or self.pairs(model)
+
+    def report(self, model: TrainedPart) -> PairsReport | DocumentsReport:
+        """What became of the texts that the data gives."""
+        return self.source(model).report
 
     def notes(self, model: TrainedPart) -> tuple[str, ...]:
         """Sentences on where the data comes from and what was left out of it."""
-        scored = self.scored(model)
-        return (*(self.splits.notes if scored is None else scored.notes), *self.report(model).notes)
+        scored, documents = self.scored(model), self.documents(model)
+        told = () if documents is None else (f"It learns from {documents.told}, and from no judgement.",)
+        return (*(self.splits.notes if scored is None else scored.notes), *told, *self.report(model).notes)
 
     def digest(self, model: TrainedPart) -> str:
         """Digest of all that a model learns from, but for its negatives."""
-        scored = self.scored(model)
-        return self.pairs(model).digest if scored is None else scored.digest
+        return self.source(model).digest
 
     def learned(self, model: TrainedPart) -> list[str]:
         """The queries that a model learns from, in the plain form by which leaks are found, here and elsewhere."""
-        scored = self.scored(model)
-        return list(self.pairs(model).queries if scored is None else scored.texts)
+        return list(self.source(model).plain_queries)
 
     def mined(self, model: TrainedPart, seed: int, miner: Encoder | None, judge: Reranker | None) -> Mined | None:
         """The negatives of a model; None where it learns without."""
@@ -101,6 +115,8 @@ class Lessons:
         scored = self.scored(model)
         if scored is not None:
             return TrainingData(scored=scored.train)
+        if (found := self.documents(model)) is not None:
+            return TrainingData(documents=found.documents, queries=found.queries)
         if mined is not None:
             return TrainingData(pairs=mined.complete.select([*PAIR_COLUMNS, "negatives"]))
         pairs = self.pairs(model).table

@@ -117,8 +117,13 @@ class TrainingPairs:
         """Of the pairs' content."""
         return table_digest(self.table)
 
+    @property
+    def rows(self) -> int:
+        """How many pairs there are."""
+        return int(self.table.num_rows)
+
     @cached_property
-    def queries(self) -> tuple[str, ...]:
+    def plain_queries(self) -> tuple[str, ...]:
         """The distinct queries in the plain form by which leaks are found, in order."""
         return tuple(sorted({plain_query(text) for text in self.table.column("query").to_pylist()}))
 

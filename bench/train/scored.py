@@ -59,8 +59,13 @@ class ScoredPairs:
         both = f"{table_digest(self.train)} {table_digest(self.dev)}"
         return hashlib.blake2b(both.encode(), digest_size=16).hexdigest()
 
+    @property
+    def rows(self) -> int:
+        """How many pairs there are to learn from."""
+        return int(self.train.num_rows)
+
     @cached_property
-    def texts(self) -> tuple[str, ...]:
+    def plain_queries(self) -> tuple[str, ...]:
         """The distinct texts that are learned from, in the plain form by which leaks are found, in order."""
         both = (text for name in ("first", "second") for text in self.train.column(name).to_pylist())
         return tuple(sorted({plain_query(text) for text in both}))
