@@ -62,6 +62,7 @@ def queries(
 ) -> None:
     """Show queries of a result with what each system found: largest losses and gains, failures, or those you name."""
     from bench.report.queries import NotAsked, Queries
+    from bench.report.query_lists import chosen
     from bench.results.model import ResultUnreadable, read_result
 
     given = {"--worse": worse, "--better": better, "--failed": failed, "--hard": hard, "--query": query}
@@ -75,28 +76,13 @@ def queries(
     try:
         folder = result_folder(result)
         found = Queries(folder, read_result(folder))
-        lists = _chosen(found, wanted[0] if wanted else None, worse or better or query, than, measure)
+        what = wanted[0].removeprefix("--") if wanted else None
+        lists = chosen(found, what, worse or better or query, than, measure)
         named = [found.system(name) for name in system or ()]
         most = limit or (None if csv is not None or as_json else ON_SCREEN)
         _print(found, lists, named, most, hits=hits, csv=csv, as_json=as_json)
     except (ResultUnreadable, NotAsked) as error:
         refuse([str(error)])
-
-
-def _chosen(
-    found: Queries, option: str | None, named: str | None, than: str | None, measure: str | None
-) -> list[Selection]:
-    """The lists that were asked for. named: the system, or the words of the query."""
-    by = found.measure(measure)
-    match option:
-        case "--failed":
-            return [found.failing(by)]
-        case "--hard":
-            return [found.hard(by)]
-        case "--query":
-            return [found.asking(named or "", by)]
-    system, other = found.pair(named, than, by)
-    return [found.differing(what, system, other, by) for what in ("worse", "better") if option in (None, f"--{what}")]
 
 
 def _print(

@@ -31,6 +31,23 @@ class Screen(NamedTuple):
     named: tuple[str, ...] = ()
 
 
+def chosen(
+    found: Queries, what: str | None, named: str | None, than: str | None, measure: str | None
+) -> list[Selection]:
+    """The lists that are asked for. what: `worse`, `better`, `failed`, `hard` or `query`; None for the largest losses
+    and gains. named: the system, or the words of the query. than: the system it is compared with. Raises NotAsked."""
+    by = found.measure(measure)
+    match what:
+        case "failed":
+            return [found.failing(by)]
+        case "hard":
+            return [found.hard(by)]
+        case "query":
+            return [found.asking(named or "", by)]
+    system, other = found.pair(named, than, by)
+    return [found.differing(each, system, other, by) for each in ("worse", "better") if what in (None, each)]
+
+
 def looked_at(queries: Queries, selection: Selection, named: Sequence[str]) -> list[str]:
     """The systems whose rankings a list shows: those that are compared, those that a user named, then the baseline and
     the best ones, as many as a reader can take in."""
