@@ -197,37 +197,50 @@ class Evaluator:
         return MeasureValue(mean=mean, interval=(interval.low, interval.high), queries=count, failed=failed)
 
     def loss(self, evaluated: Evaluated) -> list[Loss]:
-        """The primary measure after each stage, from exact search to the final ranking."""
+        """The primary measure after each stage, from exact search to the final ranking: of all builds, as the measure
+        itself."""
         measure = self.experiment.primary
         system = evaluated.system
         if measure.kind == "ANN" or self.judgements(system) is None:
             return []
-        rows: list[Loss] = []
+        builds = [self.experiment.at(system, build) for build in range(len(evaluated.rankings))]
+        stages = [self._stages(build, final) for build, final in zip(builds, evaluated.rankings, strict=True)]
+        if len(stages[0]) < 2:
+            return []
+        return [
+            self._loss(stage, [rankings[stage, leg] for rankings in stages], system, leg) for stage, leg in stages[0]
+        ]
+
+    def _stages(self, system: System, final: Ranking) -> dict[tuple[str, str | None], Ranking]:
+        """The rankings of one build after each stage, by the stage and the leg that it belongs to."""
+        found: dict[tuple[str, str | None], Ranking] = {}
         for leg in system.legs or (system,):
             depth = system.depth if system.legs else system.limit
             label = leg.name if system.legs else None
             encoders = self.dense(leg)
             if encoders:
-                nearest = self.oracle.ranking(encoders, leg.filter, depth)
-                rows.append(self._loss("exact", nearest, system, label))
+                found["exact", label] = self.oracle.ranking(encoders, leg.filter, depth)
                 if leg.store is not None and leg.store.adapter != "exact":
-                    rows.append(self._loss("ann", self.pipeline.candidates(leg, depth), system, label))
+                    found["ann", label] = self.pipeline.candidates(leg, depth)
             elif system.reranker:
-                rows.append(self._loss("retrieved", self.pipeline.candidates(leg, depth), system, label))
+                found["retrieved", label] = self.pipeline.candidates(leg, depth)
         if system.legs:
-            rows.append(self._loss("fused", self.pipeline.candidates(system, system.limit), system, None))
+            found["fused", None] = self.pipeline.candidates(system, system.limit)
         if system.reranker:
-            rows.append(self._loss("reranked", evaluated.ranking, system, None))
-        return rows if len(rows) > 1 else []
+            found["reranked", None] = final
+        return found
 
-    def _loss(self, stage: str, ranking: Ranking, system: System, leg: str | None) -> Loss:
+    def _loss(self, stage: str, rankings: Sequence[Ranking], system: System, leg: str | None) -> Loss:
         measure = self.experiment.primary
         judgements = self.judgements(system)
         assert judgements is not None
-        values = evaluate([measure], ranking.rows[:, : max(measure.cutoff, 1)], judgements)[measure]
-        assert values is not None
-        values = np.where(ranking.failed, 0.0, values)
-        interval = self.interval(values[None], measure)
+        per_build = []
+        for ranking in rankings:
+            found = evaluate([measure], ranking.rows[:, : max(measure.cutoff, 1)], judgements)[measure]
+            assert found is not None
+            per_build.append(np.where(ranking.failed, 0.0, found))
+        values = np.stack(per_build)
+        interval = self.interval(values, measure)
         return Loss(
             stage=stage,
             measure=str(measure),

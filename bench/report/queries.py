@@ -22,6 +22,7 @@ from bench.results.rankings import Hit, Rankings, run_file, shown_build
 from bench.results.texts import FIRST_HITS, KeptTexts, Text, read_judgements, read_query_texts
 from bench.statistics.measures import Measure
 from bench.statistics.per_query import PerQuery, mean_over_queries
+from bench.statistics.resampling import ROUNDING
 
 
 class NotAsked(Exception):
@@ -176,10 +177,7 @@ class Queries:
     def differing(self, what: str, system: str, than: str, measure: str) -> Selection:
         """Queries that the system answers `worse` or `better` than another, the largest difference first."""
         difference = self.differences(system, than, measure)
-        size = -difference if what == "worse" else difference
-        chosen = np.flatnonzero(np.nan_to_num(size, nan=0.0) > 0)
-        order = chosen[np.argsort(-size[chosen], kind="stable")]
-        return Selection(what, measure, system, than, tuple(order.tolist()))
+        return Selection(what, measure, system, than, largest_first(-difference if what == "worse" else difference))
 
     def differences(self, system: str, than: str, measure: str) -> PerQuery:
         """float64 (n,): the system's values minus the other's."""
@@ -196,11 +194,9 @@ class Queries:
 
     def hard(self, measure: str) -> Selection:
         """Queries for which every system scores 0, in the collection's order."""
-        if not self.systems:
-            return Selection("hard", measure, None, None, ())
-        table = np.stack([self.values(name, measure) for name in self.systems])
-        best = np.where(np.isnan(table), -1.0, table).max(axis=0)
-        return Selection("hard", measure, None, None, tuple(np.flatnonzero(best == 0).tolist()))
+        return Selection(
+            "hard", measure, None, None, failed_by_all([self.values(name, measure) for name in self.systems])
+        )
 
     def asking(self, text: str, measure: str) -> Selection:
         """The query of this id, else those whose text holds all these words, in any order and case. Raises NotAsked
@@ -288,6 +284,23 @@ class Queries:
     @cached_property
     def _failed(self) -> dict[str, npt.NDArray[np.bool_]]:
         return read_failures(self.folder)
+
+
+def largest_first(gains: PerQuery) -> tuple[int, ...]:
+    """Positions of the gains, the largest first; the collection's order decides between equal ones. gains: float64
+    (n,), NaN where there is no difference to tell."""
+    chosen = np.flatnonzero(np.nan_to_num(gains, nan=0.0) > ROUNDING)
+    return tuple(chosen[np.argsort(-gains[chosen], kind="stable")].tolist())
+
+
+def failed_by_all(values: Sequence[PerQuery]) -> tuple[int, ...]:
+    """Positions of the queries for which every system scores 0, as far as the measure is defined for it; one for which
+    it is defined for no system is none of them. values: float64 (n,) of each system."""
+    if not values:
+        return ()
+    table = np.stack(values)
+    best = np.where(np.isnan(table), -1.0, table).max(axis=0)
+    return tuple(np.flatnonzero((best >= 0) & (best <= ROUNDING)).tolist())
 
 
 def _known(value: float) -> float | None:

@@ -15,7 +15,7 @@ import numpy as np
 from bench.statistics.arrays import Values
 from bench.statistics.levels import fewest_groups
 from bench.statistics.resampling import ROUNDING
-from bench.statistics.significance import Interval, family_test
+from bench.statistics.significance import Interval, about, family_test
 
 LatencyVerdict: TypeAlias = Literal["faster", "not_slower", "slower", "undecided"]
 
@@ -154,4 +154,4 @@ def _rounds_to_decide(
     widths = [abs(mean)] if mean > 0 or may_be_faster else []
     widths += [bounds[1] - mean] if len(bounds) > 1 else []
     needed = [rounds * (half / width) ** 2 for width in widths if width > ROUNDING]
-    return max(1, math.floor(min(needed)) + 1 - rounds) if needed else None
+    return about(max(1, math.floor(min(needed)) + 1 - rounds)) if needed else None

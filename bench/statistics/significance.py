@@ -434,8 +434,14 @@ def _judge(
         squares = [(w / foreseen) ** 2 - fixed_error**2 for w in widths if w > ROUNDING and math.isfinite(foreseen)]
         sampled = max(error**2 - fixed_error**2, 0.0)
         needed = [len(d) * sampled / s for s in squares if s > 0 and math.isfinite(sampled)]
-        more = max(1, fewest, math.floor(min(needed)) + 1 - len(d)) if needed else None
+        more = about(max(1, fewest, math.floor(min(needed)) + 1 - len(d))) if needed else None
     return Comparison(mean, Interval(low, high), *tests, verdict, more, *_wins_ties_losses(d))
+
+
+def about(count: int) -> int:
+    """A count that is an estimate: up to the next of two significant digits."""
+    unit: int = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // unit) * unit
 
 
 def _wins_ties_losses(d: Values) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bench.statistics.significance import (
     Comparison,
     Interval,
+    about,
     compare_builds,
     compare_exploratory,
     compare_family,
@@ -311,8 +312,18 @@ def test_more_queries_needed_from_the_present_estimate() -> None:
     # mean .005, s = .1·√(400/399) = .10013: (1.96·.10013/.005)² = 1540.6 queries decide, 1141 more.
     # Not worse by .01 needs only .005 + .01: (1.96·.10013/.015)² = 171.2, reached.
     d = np.tile([-0.1, 0.1], 200) + 0.005
-    assert compare(d).queries_to_decide == pytest.approx(1141, rel=0.05)
+    found = compare(d).queries_to_decide
+    assert found == pytest.approx(1141, rel=0.1)
+    assert found is not None and found % 100 == 0
     assert compare(d, margin=0.01).verdict == "not_worse"
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(1, 1), (73, 73), (99, 99), (100, 100), (101, 110), (359, 360), (991, 1000), (1_585_944, 1_600_000)],
+)
+def test_an_estimated_count_has_two_digits_that_count(count: int, told: int) -> None:
+    assert about(count) == told
 
 
 def test_a_difference_of_zero_foresees_no_end() -> None:

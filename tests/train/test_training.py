@@ -15,6 +15,8 @@ from bench.cache.artifacts import Cache
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.experiment.reader import load_experiment
+from bench.report.document.source import Source
+from bench.report.document.unjudged import bounds
 from bench.results.model import Result
 from bench.run.folder import Places
 from bench.run.plan import plan
@@ -98,12 +100,19 @@ def test_seeds_are_builds_of_one_system(data: Path, static_model: Path, cache: P
     folder, result = measured(tmp_path, spec, cache)
     tuned = system(result, "tuned")
     assert tuned.seeds == [1, 2, 3] and len(tuned.builds) == 3 == len(system(result, "hybrid").builds)
+    stages = system(result, "hybrid").loss
+    assert [stage.stage for stage in stages] == ["exact", "fused"]
+    # Each stage is of all seeds, as the measure itself.
+    assert stages[0].mean == mean(result, "tuned") and stages[1].mean == mean(result, "hybrid")
     assert system(result, "bm25").seeds == [] == system(result, "bm25").builds
     names = {path.name for path in (folder / "runs").iterdir()}
     assert names == {
         "static.trec", "bm25.trec",
         *(f"{name}{build}.trec" for name in ("tuned", "hybrid") for build in ("", ".build2", ".build3")),
     }  # fmt: skip
+    # Only relevant documents are judged, so nothing changes if no other one is relevant.
+    unjudged = {bound["system"]: bound["none"] for bound in bounds(Source(folder, {}))}
+    assert unjudged == pytest.approx({name: mean(result, name) for name in ("static", "bm25", "tuned", "hybrid")})
     model = result.models[0]
     devs = [seed.dev for seed in model.seeds]
     assert model.chosen_seed == tuned.chosen_seed == devs.index(max(devs)) + 1  # type: ignore[type-var]

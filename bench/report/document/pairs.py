@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from bench.report.document.parts import (
     Block,
     Inline,
@@ -19,6 +17,7 @@ from bench.report.document.parts import (
 )
 from bench.report.document.source import Source
 from bench.report.document.words import listed, measure
+from bench.report.queries import failed_by_all, largest_first
 from bench.results.rankings import Rankings
 from bench.results.texts import Text
 from bench.statistics.measure_names import Measure
@@ -29,7 +28,6 @@ HITS = 5
 RELEVANT = 4
 LONGEST = 320
 """Characters of a text that are shown."""
-_ALIKE = 1e-9
 _KINDS = (("loss", "losses"), ("gain", "gains"), ("hard", "that all fail"))
 
 
@@ -50,9 +48,8 @@ def moved(source: Source) -> Mapping[str, Any]:
     names = [source.systems[place].name for place in (system, other)]
     if any(name not in values for name in names):
         return {}
-    difference = np.nan_to_num(values[names[0]] - values[names[1]])
-    losses, gains = _ordered(difference, -1), _ordered(difference, 1)
-    hard = [int(i) for i in np.flatnonzero(np.all([np.nan_to_num(of) <= _ALIKE for of in values.values()], axis=0))]
+    difference = values[names[0]] - values[names[1]]
+    losses, gains, hard = largest_first(-difference), largest_first(difference), failed_by_all(list(values.values()))
     chosen = {"loss": losses[:EACH], "gain": gains[:EACH], "hard": hard[:EACH]}
     rankings = [source.rankings(place) for place in sides]
     shown = [(kind, i) for kind, rows in chosen.items() for i in rows]
@@ -89,12 +86,6 @@ def _sides(source: Source) -> list[int]:
             return []
         return [second, first] if first == source.baseline else [first, second]
     return [first, source.baseline]
-
-
-def _ordered(difference: np.ndarray[Any, np.dtype[np.float64]], sign: int) -> list[int]:
-    """Places of the differences of that sign, the largest first."""
-    places = np.flatnonzero(sign * difference > _ALIKE)
-    return [int(i) for i in places[np.argsort(-sign * difference[places], kind="stable")]]
 
 
 def _texts(source: Source, queries: Sequence[str], rankings: Sequence[Rankings | None]) -> dict[str, Text]:
@@ -180,6 +171,10 @@ def _introduction(source: Source, pairs: Mapping[str, Any]) -> Line:
     if cut:
         shown: list[Line] = [(source.figure(f"{path}.shown.{kind}", "count"), f" {words}") for kind, words in cut]
         line += [" Shown are, the largest differences first, ", *listed(shown), "; bench queries lists all."]
+    for side in ("system", "other"):
+        if len(source.systems[source.places[pairs[side]]].builds) > 1:
+            line += [" Of ", source.figure(f"{path}.{side}", "text"), ", values are means over its builds or seeds; "]
+            line += ["hits and places are of the one that a user would take."]
     return tuple(line)
 
 

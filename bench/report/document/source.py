@@ -184,12 +184,20 @@ class Source:
         return self._reading(lambda: read_judgements(self.folder), "The judgements") or {}
 
     def rankings(self, place: int) -> Rankings | None:
-        """The rankings of a system; None where the result has none."""
-        system = self.systems[place]
-        path = run_file(self.folder, system.name, shown_build(system))
+        """The rankings of the build that a user would take of a system; None where the result has none."""
+        return self._rankings(place, shown_build(self.systems[place]))
+
+    def all_rankings(self, place: int) -> list[Rankings]:
+        """The rankings of every build of a system; empty where the result lacks one."""
+        found = [self._rankings(place, build) for build in range(max(1, len(self.systems[place].builds)))]
+        kept = [each for each in found if each is not None]
+        return kept if len(kept) == len(found) else []
+
+    def _rankings(self, place: int, build: int) -> Rankings | None:
+        path = run_file(self.folder, self.systems[place].name, build)
         if self.figures is None or not path.is_file():
             return None
-        return Rankings(path, frozenset(self.figures.query_ids), self._document_ids)
+        return Rankings(path, self._query_ids, self._document_ids)
 
     def hits(self, rankings: Rankings, query: str) -> list[str]:
         """Ids of the documents found for a query, best first; none where the run file cannot be read."""
@@ -199,6 +207,10 @@ class Source:
     def documents(self, ids: Collection[str]) -> dict[str, Text]:
         """Texts of documents by id, as far as they are kept."""
         return self._reading(lambda: self.texts.documents(ids), "The texts") or {}
+
+    @cached_property
+    def _query_ids(self) -> frozenset[str]:
+        return frozenset(self.figures.query_ids if self.figures is not None else ())
 
     @cached_property
     def _document_ids(self) -> frozenset[str]:

@@ -18,7 +18,8 @@ MOST = 8
 
 def bounds(source: Source) -> list[Mapping[str, Any]]:
     """Of the best systems: the share of unjudged documents among the first hits, and the mean if none, or all, of them
-    were relevant. A filter restricts what could be judged, so systems under one are left out."""
+    were relevant; of several builds, over all of them. A filter restricts what could be judged, so systems under one
+    are left out."""
     result, figures = source.result, source.figures
     if figures is None or not source.judgements:
         return []
@@ -31,12 +32,20 @@ def bounds(source: Source) -> list[Mapping[str, Any]]:
             break
         if source.primary(place) is None or source.systems[place].pipeline.filter is not None:
             continue
-        rankings = source.rankings(place)
-        if rankings is None:
-            continue
-        hits = [source.hits(rankings, query)[: measure.cutoff] for query in figures.query_ids]
-        found.append({"system": source.systems[place].name, **_bound(hits, source, measure)})
+        builds = [
+            [source.hits(rankings, query)[: measure.cutoff] for query in figures.query_ids]
+            for rankings in source.all_rankings(place)
+        ]
+        if builds:
+            each = [_bound(hits, source, measure) for hits in builds]
+            found.append({"system": source.systems[place].name} | {key: _over(each, key) for key in each[0]})
     return found
+
+
+def _over(bounds: Sequence[Mapping[str, float | None]], key: str) -> float | None:
+    """The mean over builds; None where one has none."""
+    values = [value for bound in bounds if (value := bound[key]) is not None]
+    return sum(values) / len(values) if len(values) == len(bounds) else None
 
 
 def _bound(hits: Sequence[Sequence[str]], source: Source, measure: Measure) -> dict[str, float | None]:
