@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from adapters import printable, quieten_process
 from bench.commands.asking import (
-    agree_to_delete,
     agree_to_keys,
     agree_to_keys_of,
     agree_to_places,
@@ -21,6 +20,7 @@ from bench.commands.asking import (
     resumable,
 )
 from bench.commands.chat import chat
+from bench.commands.clean import clean
 from bench.commands.command_line import (
     CONFIG_NAME,
     RESULTS,
@@ -46,7 +46,6 @@ from bench.commands.train import train
 from bench.commands.ui import ui
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
-from bench.messages.wording import counted
 
 if TYPE_CHECKING:
     from bench.experiment.parts import Experiment
@@ -184,48 +183,7 @@ def _measured(
 app.command()(init)
 
 
-@app.command()
-def clean(
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=given_path, help="Experiment file, or a folder with one, whose key `cache` names the folder."
-        ),
-    ] = None,
-    cache: CacheOption = None,
-    index: Annotated[bool, typer.Option("--index", help="Only the built indexes [default].")] = False,
-    everything: Annotated[
-        bool, typer.Option("--all", help="The whole cache: vectors and scores paid for too.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    trust: TrustOption = False,
-) -> None:
-    """Drop built indexes from their engines, and with --all everything computed so far."""
-    from bench.cache.clean import clean as clean_cache
-    from bench.cache.clean import contacts, contents
-    from bench.experiment.reader import load_experiment
-
-    if index and everything:
-        refuse(["--index and --all exclude each other."])
-    if config is None:
-        folder = cache_folder(cache, None, Path())
-    else:
-        with refusing():
-            experiment = load_experiment(config_path(config), [])
-        folder = cache_folder(cache, experiment.settings.cache, experiment.base)
-    scope: Literal["index", "all"] = "all" if everything else "index"
-    found = contents(folder, scope) if folder.is_dir() else []
-    if not found:
-        show(f"{folder}: nothing to clean.\n")
-        return
-    agree_to_delete(folder, found, yes)
-    agree_to_keys(contacts(folder), trust, "its record")
-    with refusing():
-        done = clean_cache(folder, scope, tell=say)
-    show(f"{counted(len(done.indexes), 'index', 'dropped')}, {counted(done.bytes, 'byte', 'deleted')} in {folder}.\n")
-    if done.kept:
-        show(f"{counted(len(done.kept), 'index')} could not be dropped; run it again when the engine answers.\n")
-        raise typer.Exit(1)
+app.command()(clean)
 
 
 @app.command()

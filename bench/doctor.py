@@ -10,8 +10,11 @@ from pathlib import Path
 from adapters import registry
 from adapters.base import HUB, hub_is_offline
 from bench.cache.clean import sizes
+from bench.cache.entries import entries
+from bench.cache.users import users
 from bench.machine.provenance import machine, packages
 from bench.messages.failures import failure_of
+from bench.messages.wording import counted
 
 
 def report(cache: Path) -> str:
@@ -75,4 +78,15 @@ def _cache(folder: Path) -> str:
     if not parts:
         return f"cache: {folder}, nothing in it yet"
     told = ", ".join(f"{part} {size:,}" for part, size in parts.items())
-    return f"cache: {folder}, {sum(parts.values()):,} bytes ({told})"
+    return f"cache: {folder}, {sum(parts.values()):,} bytes ({told}); {_use(folder)}"
+
+
+def _use(folder: Path) -> str:
+    """How many use a cache, and what nobody is known to use."""
+    known, damaged = users(folder)
+    unknown = sum(entry.bytes for entry in entries(folder) if not entry.users)
+    gone = sum(not user.file.exists() for user in known)
+    parts = [f"used by {counted(len(known), 'experiment')}{f' ({gone:,} of them not there any more)' if gone else ''}"]
+    parts += [f"{counted(damaged, 'record')} of use damaged"] if damaged else []
+    parts += [f"{unknown:,} bytes of unknown use"] if unknown else []
+    return ", ".join(parts)

@@ -10,6 +10,7 @@
     <cache>/negatives/<key>.parquet          mined negatives as n-tuples; <key>.json has the report and makes it whole
     <cache>/retrievers/<key>/                what written retrievers open beside indexes and models: documents, vectors
     <cache>/environments/<key>/              virtual environments in which retrievers were checked
+    <cache>/users/                           who uses which of them: `bench.cache.users`
 
 A file appears whole (written, synced, renamed) or not at all, carries a checksum, and is computed anew when the
 checksum does not match. Runs use a cache side by side: `bench.cache.locks`.
@@ -40,6 +41,7 @@ from bench.cache.digests import DIGEST_BYTES, Digests, content_key
 from bench.cache.drafts import draft_beside
 from bench.cache.locks import Waiting
 from bench.cache.own_files import NOT_ITSELF, is_own_folder, own_folder, read_own
+from bench.cache.uses import note
 
 MAGIC = b"RBA1"
 """The first bytes of every file of arrays."""
@@ -141,6 +143,7 @@ class Cache:
 
     def read(self, kind: str, key: str) -> dict[str, npt.NDArray[Any]] | None:
         """Arrays stored under a key, None when absent or damaged."""
+        note(self.folder, kind, key.partition("/")[0])
         return _read_arrays(self.folder / kind / f"{key}.npz")
 
     def read_ranking(self, key: str, queries: int, documents: int) -> dict[str, npt.NDArray[Any]] | None:
@@ -160,9 +163,11 @@ class Cache:
     def write(self, kind: str, key: str, arrays: Arrays) -> None:
         """Store arrays under a key (which may hold one slash: folder/chunk)."""
         _write_arrays(self.folder / kind / f"{key}.npz", arrays)
+        note(self.folder, kind, key.partition("/")[0])
 
     def index_ref(self, key: str) -> dict[str, Any] | None:
         """What `keep_index` stored for a whole index; None where it is absent or was changed."""
+        note(self.folder, "indexes", key)
         return _read_record(self._index_ref(key))
 
     def has_index_ref(self, key: str) -> bool:
@@ -199,7 +204,7 @@ class Cache:
     def index_refs(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """All whole indexes: key and what was kept."""
         for path in sorted((self.folder / "indexes").glob("*/ref.json")):
-            if is_own_folder(path.parent) and (ref := self.index_ref(path.parent.name)):
+            if is_own_folder(path.parent) and (ref := _read_record(path)):
                 yield path.parent.name, ref
 
     def forget_index(self, key: str) -> None:
@@ -223,7 +228,8 @@ class Segments:
         self._sorted: Digests | None = None
         self._known: set[str] = set()
         self._foreign: list[Digests] = []  # what other runs have added meanwhile
-        self._claims = Claims(folder.parent.parent, f"{folder.parent.name}-{folder.name}")
+        self._cache, self._kind = folder.parent.parent, folder.parent.name
+        self._claims = Claims(self._cache, f"{self._kind}-{folder.name}")
         self._read_new()
 
     @contextmanager
@@ -246,7 +252,7 @@ class Segments:
         for path in sorted(path for path in self._folder.glob("*.npz") if path.name not in self._known):
             arrays = _read_arrays(path)
             self._known.add(path.name)
-            if arrays is not None and _by_digest(arrays, self._folder.parent.name) and self._fits(arrays):
+            if arrays is not None and _by_digest(arrays, self._kind) and self._fits(arrays):
                 self._index(path, arrays["digest"])
                 found.append(arrays["digest"])
             else:
@@ -262,6 +268,7 @@ class Segments:
         name = hashlib.blake2b(digests.tobytes(), digest_size=DIGEST_BYTES).hexdigest()
         path = self._folder / f"{name}.npz"
         _write_arrays(path, {"digest": digests, **columns})
+        self._used(path)
         self._index(path, digests)
 
     def gather(self, digests: Digests, columns: Sequence[str]) -> list[npt.NDArray[Any]]:
@@ -270,7 +277,9 @@ class Segments:
         if (positions < 0).any():
             raise KeyError(f"{int((positions < 0).sum())} values are missing in {self._folder}")
         found: list[npt.NDArray[Any]] = []
-        for number in np.unique(self._file_of[positions]):
+        numbers = np.unique(self._file_of[positions])
+        self._used(*(self._files[number] for number in numbers))
+        for number in numbers:
             arrays = _read_arrays(self._files[number])
             if arrays is None:
                 raise OSError(f"{self._files[number]} was damaged while in use. Run again.")
@@ -313,8 +322,12 @@ class Segments:
         numbers = np.unique(self._file_of[positions[positions >= 0]])
         if len(numbers) != 1 or (positions < 0).any():
             return None
+        self._used(self._files[numbers[0]])
         arrays = _read_arrays(self._files[numbers[0]])
         return arrays if arrays is not None and len(arrays["digest"]) == len(np.unique(digests)) else None
+
+    def _used(self, *paths: Path) -> None:
+        note(self._cache, self._kind, *(f"{self._folder.name}/{path.stem}" for path in paths))
 
     def _index(self, path: Path, digests: Digests) -> None:
         self._known.add(path.name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing as closed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +15,13 @@ from pydantic import ValidationError
 from adapters import registry
 from adapters.base import Contact, Context, IndexMissing, IndexRef, MissingDependency, Store
 from bench.cache.artifacts import Cache
+from bench.cache.entries import Chosen, Entry, Wish, by_part, chosen, entries, size_of
 from bench.cache.index_records import droppable_record, name_told
 from bench.cache.mark import PARTS, cache_to_oneself, named_by_us, scratch_folders
 from bench.cache.own_files import is_own_folder
+from bench.cache.users import User, record_locked, users, write_user
 from bench.messages.failures import closing, failure_of
-from bench.messages.wording import counted
+from bench.messages.wording import counted, listed
 
 Scope = Literal["index", "all"]
 
@@ -56,32 +59,69 @@ class _Held:
         return "index" if self.whole else "unfinished index"
 
 
+Tell = Callable[[str], None]
+
+
 def contents(folder: Path, scope: Scope) -> list[str]:
     """What `clean` would delete, one phrase each; empty where there is nothing."""
     held = list(_held(Cache(folder)))
-    found = [f"{one.kind} {one.label}, {_size(one.folder):,} bytes here" for one in held if one.record]
-    found += [_disbelieved(one) for one in held if one.record is None]
+    found = _told(held)
     known = {one.folder for one in held if one.record}
-    found += [f"{path}, {_size(path):,} bytes" for path in _leftovers(folder) if path not in known]
-    return found + [f"{part}, {sum(map(_size, entries)):,} bytes" for part, entries in _parts(folder, scope)]
+    found += [f"{path}, {size_of(path):,} bytes" for path in _leftovers(folder) if path not in known]
+    return found + [f"{part}, {sum(map(size_of, held)):,} bytes" for part, held in _parts(folder, scope)]
+
+
+def contents_of(folder: Path, wish: Wish) -> tuple[list[str], list[str]]:
+    """What `drop` would delete, and what would stay although it is meant, one phrase each."""
+    picked = chosen(folder, wish)
+    places = {path for entry in picked.entries for path in entry.paths}
+    held = [one for one in _held(Cache(folder)) if one.folder in places]
+    told = _told(held)
+    plain = [entry for entry in picked.entries if not {one.folder for one in held} & {*entry.paths}]
+    told += by_part(plain, lambda part, count, size: f"{part}: {counted(count, 'entry')}, {size:,} bytes")
+    return told, _staying(picked, wish)
+
+
+def _told(held: Sequence[_Held]) -> list[str]:
+    found = [f"{one.kind} {one.label}, {size_of(one.folder):,} bytes here" for one in held if one.record]
+    return found + [_disbelieved(one) for one in held if one.record is None]
+
+
+def _staying(picked: Chosen, wish: Wish) -> list[str]:
+    found = []
+    if picked.shared and wish.file is not None:
+        names = listed([str(user.file) for user in picked.others(wish.file)])
+        found.append(
+            f"kept {counted(len(picked.shared), 'entry')} that others use too ({names}), "
+            f"{_bytes(picked.shared):,} bytes"
+        )
+    if picked.models:
+        stay = f"kept {counted(len(picked.models), 'trained model')}, {_bytes(picked.models):,} bytes"
+        found.append(f"{stay}. To delete trained models too: --models")
+    return found
+
+
+def _bytes(found: Sequence[Entry]) -> int:
+    return sum(entry.bytes for entry in found)
 
 
 def sizes(folder: Path) -> dict[str, int]:
     """Bytes of the parts of a cache that hold something, by name."""
-    found = {part: _size(folder / part) for part in PARTS if is_own_folder(folder / part)}
+    found = {part: size_of(folder / part) for part in PARTS if is_own_folder(folder / part)}
     return {part: size for part, size in found.items() if size}
 
 
-def contacts(folder: Path) -> dict[str, Sequence[Contact]]:
-    """The engines that `clean` would ask to drop an index, by the name of the index."""
+def contacts(folder: Path, wish: Wish | None = None) -> dict[str, Sequence[Contact]]:
+    """The engines that `clean`, or with a wish `drop`, would ask to drop an index, by the name of the index."""
     found: dict[str, Sequence[Contact]] = {}
+    meant = None if wish is None else {path for entry in chosen(folder, wish).entries for path in entry.paths}
     for one in _held(Cache(folder)):
-        if one.record is not None:
+        if one.record is not None and (meant is None or one.folder in meant):
             found[f"{one.kind} {one.name}"] = _contacts(one.record)
     return found
 
 
-def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned:
+def clean(folder: Path, scope: Scope, *, tell: Tell) -> Cleaned:
     """Drop every index that the cache knows from its engine, and delete its files; with scope "all" everything else in
     the cache too. An engine that is away keeps its indexes, and the rest goes on. Anything whose name this program does
     not give stays.
@@ -93,32 +133,80 @@ def clean(folder: Path, scope: Scope, *, tell: Callable[[str], None]) -> Cleaned
         away: dict[str, str] = {}
         staying: set[Path] = set()
         for one in list(_held(Cache(folder))):
-            if one.record is None:
-                tell(_disbelieved(one))
-                continue
-            if cause := _drop(one.record, away, tell):
-                done.kept.append(f"{one.label}: {cause}")
-                tell(f"kept {one.kind} {one.label}: {cause}")
+            if not _dropped(one, away, done, tell):
                 staying.add(one.folder)
-                continue
-            size = _size(one.folder)
-            shutil.rmtree(one.folder, ignore_errors=True)
-            done.indexes.append(one.label)
-            done.bytes += size
-            tell(f"dropped {one.kind} {one.label}, {size:,} bytes here")
         leftovers = [(path, [path]) for path in _leftovers(folder) if path not in staying]
-        for place, entries in (*leftovers, *_parts(folder, scope)):
-            size = sum(map(_size, entries))
-            for entry in entries:
-                _delete(entry)
+        for place, paths in (*leftovers, *_parts(folder, scope)):
+            size = sum(map(size_of, paths))
+            for path in paths:
+                _delete(path)
             done.parts.append(place.name)
             done.bytes += size
             tell(f"deleted {place}, {size:,} bytes")
-            if place not in entries and (others := len(list(place.iterdir()))):
+            if place not in paths and (others := len(list(place.iterdir()))):
                 tell(f"kept {place} with {counted(others, 'entry')} of other names than this program gives")
-            elif place not in entries:
+            elif place not in paths:
                 place.rmdir()
     return done
+
+
+def drop(folder: Path, wish: Wish, *, tell: Tell) -> Cleaned:
+    """Delete the entries that a wish means, indexes from their engines too. The wish's file is then recorded as a user
+    of nothing but what stays for want of an engine, or because it is a trained model.
+
+    Raises CacheBusy when a run uses the cache: it may need any of them.
+    """
+    done = Cleaned()
+    with cache_to_oneself(folder):
+        picked = chosen(folder, wish)
+        indexes = {one.folder: one for one in _held(Cache(folder))}
+        away: dict[str, str] = {}
+        plain: list[Entry] = []
+        for entry in picked.entries:
+            index = next((indexes[path] for path in entry.paths if path in indexes), None)
+            if index is not None:
+                _dropped(index, away, done, tell)
+            if index is None or index.record is None:
+                plain.append(entry)
+        for line in by_part(plain, lambda part, count, size: f"{part}: {counted(count, 'entry')}, {size:,} bytes"):
+            tell(f"deleted of {line}")
+        done.bytes += _bytes(plain)
+        done.parts += dict.fromkeys(entry.part for entry in plain)
+        for path in (path for entry in plain for path in entry.paths):
+            _delete(path)
+            with suppress(OSError):  # the folder of segments, once it is empty
+                path.parent.rmdir()
+        for line in _staying(picked, wish):
+            tell(line)
+        _forget(folder, {entry.address for entry in picked.shared}, wish.file)
+    return done
+
+
+def _forget(cache: Path, addresses: Collection[str], file: Path | None) -> None:
+    """Take out of the records what is not there any more, and that a file uses some addresses."""
+    there = {entry.address for entry in entries(cache)}
+    for user in users(cache)[0]:
+        left = there - {*addresses} if user.file == file else there
+        with record_locked(cache, user.file):
+            write_user(cache, User(user.file, user.name, {at: when for at, when in user.used.items() if at in left}))
+
+
+def _dropped(one: _Held, away: dict[str, str], done: Cleaned, tell: Tell) -> bool:
+    """Drop an index and delete its files; whether it need not stay. Of one without a trusted record nothing is dropped,
+    and its files are left to the caller."""
+    if one.record is None:
+        tell(_disbelieved(one))
+        return True
+    if cause := _drop(one.record, away, tell):
+        done.kept.append(f"{one.label}: {cause}")
+        tell(f"kept {one.kind} {one.label}: {cause}")
+        return False
+    size = size_of(one.folder)
+    shutil.rmtree(one.folder, ignore_errors=True)
+    done.indexes.append(one.label)
+    done.bytes += size
+    tell(f"dropped {one.kind} {one.label}, {size:,} bytes here")
+    return True
 
 
 def _held(cache: Cache) -> Iterator[_Held]:
@@ -137,7 +225,7 @@ def _disbelieved(held: _Held) -> str:
     )
 
 
-def _drop(record: dict[str, Any], away: dict[str, str], tell: Callable[[str], None]) -> str | None:
+def _drop(record: dict[str, Any], away: dict[str, str], tell: Tell) -> str | None:
     """Drop one index; the cause when that is not possible. away: causes by connection, so that a server that does not
     answer is waited for once."""
     place = f"{record['adapter']} {record['connection']} {record.get('base')}"
@@ -222,7 +310,3 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def _size(path: Path) -> int:
-    return sum(file.lstat().st_size for file in (path, *path.rglob("*")) if file.is_file())

@@ -10,13 +10,15 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from bench.cache import drafts
 from bench.cache.artifacts import MAGIC, SCRATCH, write_atomically
 from bench.cache.locks import FOLDER, alone_in, forget, shared
 from bench.cache.own_files import is_own_folder, open_own, own_folder, read_own, refuse_links
+from bench.cache.users import PART as USERS
+from bench.cache.users import recorded
 
 MARK = "CACHEDIR.TAG"
 # It tells backup programs that this is a cache: bford.info/cachedir.
@@ -24,7 +26,7 @@ _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 _OURS = b"# A cache of retrieval-bench. `bench clean` deletes what it holds."
 
 _PARTS = ("vectors", "scores", "candidates", "timings")
-PARTS = (*_PARTS, "datasets", "indexes", "models", "negatives", "retrievers", "environments")
+PARTS = (*_PARTS, "datasets", "indexes", "models", "negatives", "retrievers", "environments", USERS)
 """The folders that a cache consists of; nothing else in it is touched."""
 
 _KEY = "[0-9a-f]{32}"
@@ -36,7 +38,7 @@ _MINED = re.compile(rf"{_KEY}\.(parquet|json)|{drafts.FILE}")
 _RETRIEVER = re.compile(rf"{_KEY}|{drafts.FILE}")
 _NAMES = {
     "datasets": _TABLES, "indexes": _INDEX, "models": _MODEL, "negatives": _MINED, "retrievers": _RETRIEVER,
-    "environments": _RETRIEVER,
+    "environments": _RETRIEVER, USERS: re.compile(rf"{_KEY}\.json|{drafts.FILE}"),
 }  # fmt: skip
 _RECORDS = {"datasets": ("manifest.json",), "indexes": ("ref.json", "begun.json"), "models": ("provenance.json",)}
 _SCRATCH = re.compile(rf"{re.escape(SCRATCH)}\w+")
@@ -44,9 +46,11 @@ _BESIDE = (".lock", FOLDER, ".DS_Store", "lost+found")  # the last two are the s
 
 
 @contextmanager
-def cache_in_use(folder: Path) -> Iterator[str | None]:
+def cache_in_use(folder: Path, user: tuple[Path, str] | None = None) -> Iterator[str | None]:
     """Use a cache beside other runs, and mark it where possible. Yields what to tell the user where it is not. Drafts
     of killed runs are deleted from a marked cache that nobody else uses.
+
+    user: the experiment's file and name, by which it is recorded what is used; None for whoever uses nothing for long.
 
     Raises CacheBusy while somebody has the cache alone, to delete from it, and OSError for links where the cache keeps
     folders of its own.
@@ -59,7 +63,8 @@ def cache_in_use(folder: Path) -> Iterator[str | None]:
                 for part in PARTS:
                     drafts.remove_drafts(folder / part)
                 forget(folder)
-        yield unmarked
+        with nullcontext() if user is None else recorded(folder, *user):
+            yield unmarked
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from adapters.base import DatasetInvalid, DatasetSource, Tables, WrongAnswer, sh
 from bench.cache.artifacts import new_folder
 from bench.cache.locks import Waiting, entry_locked, untold
 from bench.cache.own_files import NOT_ITSELF, open_own, own_folder, read_own
+from bench.cache.uses import note
 
 FORMAT = 2  # to be raised whenever the shape of kept tables changes, or what built-in sources read
 _MANIFEST = "manifest.json"
@@ -44,6 +45,7 @@ def load_tables(source: DatasetSource, kept_in: Path | None, wait: Waiting = unt
     if kept_in is None or key is None:
         return _parsed(source)
     folder = kept_in / key
+    note(kept_in.parent, kept_in.name, key)
     if (kept := _read(folder)) is not None:
         return kept
     with entry_locked(kept_in.parent, f"{kept_in.name}-{key}", wait):

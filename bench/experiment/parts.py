@@ -316,6 +316,11 @@ class Experiment:
     alone: bool = False
     cuts: Cuts = field(default_factory=Cuts)
 
+    @property
+    def user(self) -> tuple[Path, str]:
+        """Its file and name, as a cache records who uses it."""
+        return Path(self.file).resolve(), self.name
+
     def context(self, vector_dimension: int | None = None, models: Mapping[str, Path] | None = None) -> Context:
         """What its adapters may know of it, in processes of their own too. models: as `Context.models`."""
         known = {} if models is None else models

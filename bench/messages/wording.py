@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-_PLURALS = {"index": "indexes", "query": "queries", "batch": "batches"}
+_PLURALS = {"index": "indexes", "query": "queries", "batch": "batches", "entry": "entries"}
 
 
 def counted(count: int, *words: str) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 from adapters.base import CodePiece
 from bench.cache.artifacts import Cache, check_writable, write_atomically
 from bench.cache.mark import cache_in_use
+from bench.cache.users import recorded
+from bench.cache.uses import note_paths
 from bench.experiment.parts import Experiment, Part, System, models_named
 from bench.experiment.reader import experiment_of
 from bench.money.budget import Budget
@@ -130,10 +132,12 @@ def write_retriever(result: Result, wish: Wish, emit: Emit) -> Written:
         finally:
             if copied is not None:
                 copied.drop()
+        paths = [folder, *(path for piece in pieces_in(part) for path in piece.files.values())]
+        opens = tuple(dict.fromkeys(paths)) if wish.data is None else (wish.data,)
+        with recorded(wish.cache, wish.output.resolve(), system.name):
+            note_paths(wish.cache, opens)
     _check_file_name(wish.output, text)
     write_atomically(wish.output, text.encode("utf-8"))
-    paths = [folder, *(path for piece in pieces_in(part) for path in piece.files.values())]
-    opens = tuple(dict.fromkeys(paths)) if wish.data is None else (wish.data,)
     return Written(wish.output, class_name, system.name, part, opens)
 
 

@@ -69,7 +69,7 @@ def export_training(
     the options or `max_cost` do not allow it, AdapterError when the encoder fails or its bill would pass `max_cost` on
     the way; what was paid for is kept.
     """
-    with cache_in_use(cache) as unmarked:
+    with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
         dataset = load_data(experiment, cache)

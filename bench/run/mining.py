@@ -94,7 +94,7 @@ def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -
     """Mine for the pairs of the train split. Raises ConfigFaults for what can be known before, and what the models
     raise."""
     seed = experiment.settings.seed
-    with cache_in_use(cache) as unmarked:
+    with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
         test = load_data(experiment, cache)

@@ -58,7 +58,7 @@ def plan(experiment: Experiment, cache: Path, *, emit: Emit, remeasure: bool = F
 
     Raises ConfigFaults, CacheBusy as a run would.
     """
-    with cache_in_use(cache) as unmarked, hub_offline():
+    with cache_in_use(cache, experiment.user) as unmarked, hub_offline():
         if unmarked:
             emit(Warned("cache", unmarked))
         try:

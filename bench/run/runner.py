@@ -57,7 +57,7 @@ def run(
     KeyboardInterrupt leaves a result with status "cancelled" and passes on.
     """
     with ExitStack() as stack:
-        unmarked = stack.enter_context(cache_in_use(places.cache))
+        unmarked = stack.enter_context(cache_in_use(places.cache, experiment.user))
         early: list[Event] = []
         relay = Relay([early.append, *listeners])
         warnings = Warnings(relay)

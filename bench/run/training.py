@@ -60,7 +60,7 @@ def _checked(
         hints = [f"{file}: models.{name} is not there. {suggestion(name, experiment.models)}" for name in unknown]
         raise ConfigFaults(hints)
     budget = budget_of(experiment)
-    with cache_in_use(cache) as unmarked:
+    with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
         training = Training(experiment, load_data(experiment, cache), Cache(cache), emit, budget, retrain=retrain)

@@ -30,6 +30,7 @@ from bench.cache.artifacts import Cache, new_folder, sync_folder, write_atomical
 from bench.cache.digests import DIGEST_BYTES, text_digests
 from bench.cache.mark import named_by_us
 from bench.cache.own_files import NOT_ITSELF, is_own_folder, open_own, own_folder, read_own
+from bench.cache.uses import note
 from bench.train.card import model_card
 from bench.train.provenance import FileDigest, ModelProvenance, read_provenance
 from bench.train.trainings import record_trainings
@@ -101,7 +102,10 @@ class KeptModels:
     def find(self, key: str) -> KeptModel | None:
         """The model with that key; None where it is absent or damaged, which `damage` tells apart. Its files are
         compared with their digests, each once per process."""
-        return None if self._fault(key) else self._read(key)
+        if self._fault(key):
+            return None
+        self._used(key)
+        return self._read(key)
 
     def damage(self, key: str) -> str | None:
         """Why what stands at the key's place cannot be used; None where it can, and where nothing stands there."""
@@ -138,6 +142,7 @@ class KeptModels:
         if os.path.lexists(place):
             _delete(place)
         draft.rename(place)
+        self._used(key)
         sync_folder(self.folder)
         record_trainings(self.folder, [kept.provenance for kept in self.all()])
         return KeptModel(place, whole)
@@ -146,6 +151,7 @@ class KeptModels:
         """The folder of a training's checkpoints, kept between runs; made where it is absent."""
         folder = self._place(key).with_suffix(_CHECKPOINTS)
         own_folder(folder)
+        self._used(key)
         return folder
 
     def drop_checkpoints(self, key: str) -> None:
@@ -169,6 +175,9 @@ class KeptModels:
         self.drop_checkpoints(key)
         if os.path.lexists(self._place(key)):
             _delete(self._place(key))
+
+    def _used(self, key: str) -> None:
+        note(self.folder.parent, self.folder.name, key)
 
     def _place(self, key: str) -> Path:
         if not is_key(key):

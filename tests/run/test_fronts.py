@@ -430,7 +430,7 @@ def test_cleaning_takes_the_cache_that_an_experiment_names(workplace: Path, tmp_
     assert [(tmp_path / name / "vectors").exists() for name in ("elsewhere", "other")] == [False, True]
     assert bench("clean", str(tmp_path), "--cache", str(tmp_path / "other"), "--all", "--yes").exit_code == 0
     assert not (tmp_path / "other" / "vectors").exists()
-    assert "whose key `cache` names the folder" in " ".join(bench("clean", "--help").stdout.split())
+    assert "key `cache` names the folder" in " ".join(bench("clean", "--help").stdout.split())
     assert bench("clean", str(tmp_path / "absent.yaml")).exit_code == 2
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from bench.cache.artifacts import write_atomically
 from bench.cache.digests import DIGEST_BYTES, content_key
 from bench.cache.own_files import NOT_ITSELF, own_folder, read_own
+from bench.cache.uses import note
 from bench.train.mining.mined import MiningReport
 
 FOLDER = "negatives"
@@ -48,6 +49,7 @@ def keep(cache: Path, key: str, table: pa.Table, report: MiningReport) -> None:
 def kept(cache: Path, key: str) -> tuple[pa.Table, MiningReport] | str | None:
     """What is kept under a key: None where nothing is, and a sentence where it is damaged."""
     path = place_of(cache, key)
+    note(cache, FOLDER, key)
     record, data = _read(path.with_suffix(".json")), _read(path)
     if record is None and data is None:
         return None
