@@ -14,6 +14,7 @@ import pytest
 from langchain_core.retrievers import BaseRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
+from bench.cache.users import users
 from bench.results.rankings import Rankings, run_file
 from bench.retriever.refusal import RetrieverRefused
 from tests import small
@@ -231,3 +232,10 @@ def test_a_retriever_needs_nothing_but_what_its_header_names(run: Run, written: 
         proved = small.bench("verify-retriever", written("rrf"), "--fresh", "--cache", run.home / "cache", "--quiet")
         assert proved.exit_code == 0, proved.stdout + proved.stderr
     assert len(list((run.home / "cache" / "environments").iterdir())) == 1
+
+
+def test_a_retriever_is_a_user_of_what_it_opens_in_the_cache(run: Run, written: Callable[[str], Path]) -> None:
+    """So that `bench clean` of the experiment leaves it."""
+    file = written("german")
+    known = {user.file: user for user in users(run.home / "cache")[0]}
+    assert {entry.partition("/")[0] for entry in known[file.resolve()].used} == {"indexes", "retrievers"}
