@@ -58,6 +58,7 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
         "mnrl": "mnrl:MnrlTrainer",
         "gist": "gist:GistTrainer",
         "static": "static:StaticTrainer",
+        "ranked_list": "ranked_list:RankedListTrainer",
         "cross_encoder": "cross_encoder:CrossEncoderTrainer",
     },
     "generators": {

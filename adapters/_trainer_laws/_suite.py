@@ -279,10 +279,9 @@ class TrainerConformance:
         spoilt = _spoilt(data.of(trainer.learns_from), trainer.learns_from, fault)
         if spoilt is None:
             pytest.skip("there is no similarity that could lie outside its range")
+        where = trainer.learns_from if trainer.learns_from in ("scored", "documents") else "pairs"
         with pytest.raises(InvalidOptions) as refused:
-            self.train_briefly(
-                tmp_path, trainer=trainer, data=TrainingData(**{trainer.learns_from: spoilt}, teacher=data.teacher)
-            )
+            self.train_briefly(tmp_path, trainer=trainer, data=TrainingData(**{where: spoilt}, teacher=data.teacher))
         assert len(str(refused.value).split()) > 6, "The message does not say what to do."
         assert not (tmp_path / "model").exists() or not any((tmp_path / "model").iterdir())
 
@@ -364,7 +363,7 @@ def _answers(model: EncodesTexts | ScoresPairs) -> Floats:
 
 def _spoilt(table: pa.Table, kind: str, fault: str) -> pa.Table | None:
     """Training data with one fault; None where it cannot have it."""
-    first, second = {"pairs": ("query", "positive"), "scored": ("first", "second"), "documents": ("text", "text")}[kind]
+    first, second = {"scored": ("first", "second"), "documents": ("text", "text")}.get(kind, ("query", "positive"))
     if fault in ("none", "one"):
         return table.slice(0, int(fault == "one"))
     if fault == "outside":

@@ -18,7 +18,9 @@ from adapters.base.errors import InvalidOptions
 from adapters.base.reranker import Reranker
 
 Makes: TypeAlias = Literal["encoder", "reranker"]
-LearnsFrom: TypeAlias = Literal["pairs", "scored", "documents"]
+LearnsFrom: TypeAlias = Literal["pairs", "scored", "documents", "structure"]
+"""pairs: of the judgements. scored: pairs of texts with a similarity. documents: texts alone. structure: pairs that the
+structure of the documents gives, such as a title and its text; they come as pairs do."""
 
 TRAINED = "trained:"
 """How options name a model that the experiment trains: `trained:NAME`, and within a run `trained:NAME#SEED`."""
@@ -42,7 +44,9 @@ class TrainingData:
     """What a model learns from, each table in an order that depends on its content alone.
 
     pairs: columns query_id, document_id (string), query, positive (string), negatives (list of string, the same number
-        in each row, none where no negatives were asked for); None where the data has no judgements.
+        in each row, none where no negatives were asked for); None where the data has no judgements. Perhaps a
+        column group (string): pairs of one group speak of the same thing, and no text of one is a negative of another.
+        Perhaps columns of the queries that the recipe asks for (`query_columns`), by their names.
     scored: columns first, second (string), score (float32 in 0..1); None where the data has no pairs with a similarity.
     documents: columns document_id, text (string), each text once; None where the data has no documents.
     queries: columns query_id, text (string), of the train split, each text once and none of an evaluated query; None
@@ -58,12 +62,13 @@ class TrainingData:
 
     def of(self, kind: LearnsFrom) -> pa.Table:
         """The table that a recipe learns from. Raises InvalidOptions where the data lacks it."""
-        table = {"pairs": self.pairs, "scored": self.scored, "documents": self.documents}[kind]
+        table = {"scored": self.scored, "documents": self.documents}.get(kind, self.pairs)
         if table is None:
             needs = {
                 "pairs": "queries with relevant documents (judgements of the train split)",
                 "scored": "pairs of texts with a similarity. Name such a file: data: {path: FILE.tsv}",
                 "documents": "documents, without any labels",
+                "structure": "pairs that the structure of the documents gives, such as a title and its text",
             }
             raise InvalidOptions(f"this recipe learns from {needs[kind]}; the data has none.", key="recipe")
         return table
@@ -172,6 +177,11 @@ class Trainer(Adapter):
         """Whether the model encodes queries alone: documents stay embedded by `teacher`, an encoder, in whose space the
         queries are."""
         return False
+
+    @property
+    def query_columns(self) -> tuple[str, ...]:
+        """Columns of the queries, `meta.<name>`, that this recipe, with its options, learns from beside their texts."""
+        return ()
 
     @property
     @abstractmethod

@@ -43,7 +43,11 @@ def plan_batches(rows: Rows, options: TrainingOptions, seed: int) -> Batches:
     ends: list[int] = []  # batches kept at the end of each pass
     while len(batches) < wanted if wanted else len(ends) < options.epochs:
         taken = 0
-        for batch in _one_pass(len(rows), options.batch_size, keys, np.random.default_rng([seed, len(ends)])):
+        rng = np.random.default_rng([seed, len(ends)])
+        order: list[int] = rng.permutation(len(rows)).tolist()
+        if rows.together is not None:
+            order = _by_class(order, rows.together, rows.at_once, rng)
+        for batch in _one_pass(order, options.batch_size, keys):
             taken += len(batch)
             if len(batch) > 1 or not rows.alone_teaches_nothing:
                 batches.append(batch)
@@ -72,14 +76,24 @@ def _keys(rows: Rows) -> list[frozenset[int]] | None:
         return None
     numbers: dict[Any, int] = {}
     columns = [rows.columns[name] for name in rows.apart]
+    if rows.groups is not None:
+        columns.append([("group", group) for group in rows.groups])
     return [frozenset(numbers.setdefault(text, len(numbers)) for text in texts) for texts in zip(*columns, strict=True)]
 
 
-def _one_pass(
-    count: int, size: int, keys: list[frozenset[int]] | None, rng: np.random.Generator
-) -> Iterator[list[int]]:
+def _by_class(order: list[int], classes: Sequence[Any], at_once: int, rng: np.random.Generator) -> list[int]:
+    """The rows in another order, in which so many of a class stand in a row, and no two such runs of a class follow one
+    another but by chance."""
+    members: dict[Any, list[int]] = {}
+    for row in order:
+        members.setdefault(classes[row], []).append(row)
+    runs = [each[at : at + at_once] for each in members.values() for at in range(0, len(each), at_once)]
+    return [row for run in rng.permutation(len(runs)).tolist() for row in runs[run]]
+
+
+def _one_pass(order: list[int], size: int, keys: list[frozenset[int]] | None) -> Iterator[list[int]]:
     """Every row once. A row whose texts stand in the batch already waits for the next one, and comes first there."""
-    order: list[int] = rng.permutation(count).tolist()
+    count = len(order)
     if keys is None:
         yield from (order[start : start + size] for start in range(0, count, size))
         return

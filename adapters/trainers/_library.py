@@ -69,6 +69,15 @@ def arguments(task: Task, options: TrainingOptions, batches: Batches, folder: Pa
     return made
 
 
+_OF_LOSS = "loss.pt"
+
+
+def own_parameters(loss: Any, model: Any) -> dict[str, Any]:
+    """What learns beside the model and is thrown away at the end: a second model, a decoder. By name."""
+    theirs = {id(each) for each in model.parameters()}
+    return {name: each for name, each in loss.named_parameters() if each.requires_grad and id(each) not in theirs}
+
+
 def _warmup(warmup: float, steps: int) -> int:
     return int(warmup) if warmup >= 1 else round(warmup * steps)
 
@@ -116,6 +125,7 @@ class _Followed:
 
     follower: ClassVar[Follower]
     model: Any
+    loss: Any
     args: Any
     state: Any
 
@@ -137,9 +147,20 @@ class _Followed:
         folder = Path(output_dir)
         folder.mkdir(exist_ok=True)
         self.write_weights(folder / WEIGHTS)
+        if own := own_parameters(self.loss, self.model):
+            import torch
+
+            torch.save({name: value.data for name, value in own.items()}, folder / _OF_LOSS)
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
         self.read_weights(Path(checkpoint_path) / WEIGHTS)
+        if own := own_parameters(self.loss, self.model):
+            import torch
+
+            values = torch.load(Path(checkpoint_path) / _OF_LOSS, map_location="cpu", weights_only=True)
+            with torch.no_grad():
+                for name, parameter in own.items():
+                    parameter.copy_(values[name])
 
     def write_weights(self, path: Path) -> None:
         import torch

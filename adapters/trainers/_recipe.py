@@ -27,7 +27,7 @@ from adapters.base import (
 )
 from adapters.models import library_versions, locate, resolve_device
 from adapters.trainers._batches import plan_batches
-from adapters.trainers._library import resolve_precision
+from adapters.trainers._library import own_parameters, resolve_precision
 from adapters.trainers._loop import parameters, seconds_per_step, train
 from adapters.trainers._options import WITHOUT_WEIGHT, TrainingOptions
 from adapters.trainers._rows import Rows
@@ -70,6 +70,7 @@ class LocalTrainer(Trainer):
         batches = plan_batches(rows, self.options, seed=0)
         task = self._task(rows, seed=0)
         total, learning = parameters(task.model)
+        beside = sum(each.numel() for each in own_parameters(task.loss, task.model).values())
         tokens = self._tokens(task.model, rows)
         seconds = None
         if timed:
@@ -82,7 +83,8 @@ class LocalTrainer(Trainer):
             epochs=batches.epoch_at[-1],
             parameters=total,
             trainable_parameters=learning,
-            memory_bytes=4 * total + 12 * learning,  # float32: weights; gradients and two moments of what learns
+            # float32: weights; gradients and two moments of what learns
+            memory_bytes=4 * (total + beside) + 12 * (learning + beside),
             device=task.device,
             seconds=seconds,
         )
@@ -144,6 +146,14 @@ class LocalTrainer(Trainer):
     def _loss(self, model: Any, rows: Rows) -> Any:
         """The library's loss. Raises InvalidOptions for examples that it cannot take."""
 
+    def _drawn_loss(self, model: Any, rows: Rows, seed: int) -> Any:
+        """The loss; parts of it that are drawn at random are drawn by the seed."""
+        import torch
+
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            return self._loss(model, rows).to(model.device)
+
     @abstractmethod
     def _view(self, model: Any) -> EncodesTexts | ScoresPairs:
         """The model as the measure on the dev split asks it, whatever it stands in."""
@@ -170,7 +180,7 @@ class LocalTrainer(Trainer):
         return Task(
             model=model,
             rows=rows,
-            loss=self._loss(model, rows),
+            loss=self._drawn_loss(model, rows, seed),
             view=self._view(model),
             library=self.library,
             precision=resolve_precision(self.options.precision, device, transformer=has_transformer(model)),

@@ -30,11 +30,16 @@ class Rows:
 
     columns: by name, in the order of the loss; texts, lists of texts, or under `label` numbers. apart: columns whose
         texts may stand only once in a batch, taken together. prompts: what stands before the texts of a column.
+        groups: of each example, a value that may stand only once in a batch as well. together: of each example, a class
+        of which a batch holds several, `at_once`, where there are as many.
     """
 
     columns: Mapping[str, Column]
     apart: tuple[str, ...] = ()
     prompts: Mapping[str, str] = field(default_factory=dict)
+    groups: Column | None = None
+    together: Column | None = None
+    at_once: int = 1
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -42,7 +47,7 @@ class Rows:
     @property
     def alone_teaches_nothing(self) -> bool:
         """Whether an example needs others in its batch: its negatives are their texts, and it has none of its own."""
-        return bool(self.apart) and len(self.columns) == 2
+        return bool(self.apart) and len(self.columns) <= 2
 
     def texts(self) -> list[tuple[str, Column]]:
         """The columns of texts with their names."""
@@ -58,7 +63,23 @@ def pairs_in_batch(table: pa.Table, prompts: Mapping[Role, str]) -> Rows:
     columns: dict[str, Column] = {"query": _list(table, "query"), "positive": _list(table, "positive")}
     columns |= negatives_by_place(table)
     roles = {name: prompts.get("query" if name == "query" else "document", "") for name in columns}
-    return Rows(columns, apart=tuple(columns), prompts={name: text for name, text in roles.items() if text})
+    before = {name: text for name, text in roles.items() if text}
+    groups = _list(table, "group") if "group" in table.column_names else None
+    return Rows(columns, apart=tuple(columns), prompts=before, groups=groups)
+
+
+def single_texts(table: pa.Table, prompts: Mapping[Role, str]) -> Rows:
+    """Documents, for losses that need no labels. Raises InvalidOptions for texts that nothing can be learnt from."""
+    _check_count(len(table), "documents", "documents")
+    texts = _list(table, "text")
+    _check_texts(texts, "text", None)
+    if len(set(texts)) == 1:
+        raise InvalidOptions(
+            f"All {len(texts):,} documents have the same text, so there is nothing to tell apart. Check the documents.",
+            key="recipe",
+        )
+    prompt = prompts.get("document", "")
+    return Rows({"text": texts}, apart=("text",), prompts={"text": prompt} if prompt else {})
 
 
 def scored_pairs(table: pa.Table, prompts: Mapping[Role, str]) -> Rows:

@@ -75,6 +75,12 @@ class TrainedPart:
     scored: ScoredData | None = None
 
     @property
+    def query_columns(self) -> tuple[str, ...]:
+        """Columns of the queries that its recipe learns from beside their texts, with any of its sets of options."""
+        asked = (column for variant in self.variants for column in self.kind(variant.options).query_columns)
+        return tuple(sorted(set(asked)))
+
+    @property
     def trainers(self) -> tuple[Part, ...]:
         """Its trainers as parts, one for each variant."""
         return tuple(Part(self.name, self.recipe, self.kind, each.options, self.key_path) for each in self.variants)

@@ -11,7 +11,7 @@ from bench.messages.wording import counted
 from bench.train.training import Training
 
 _CHINCHILLA = 20  # training tokens for each parameter (Hoffmann et al. 2022, arXiv 2203.15556)
-_LEARNT = {"pairs": "training pair", "scored": "training pair", "documents": "query"}
+_LEARNT = {"pairs": "training pair", "scored": "training pair", "documents": "query", "structure": "training pair"}
 
 
 def forecast(training: Training, models: Sequence[TrainedPart]) -> list[str]:

@@ -17,7 +17,7 @@ from bench.train.collection import Splits, load_splits
 from bench.train.documents import DocumentsReport, TrainingDocuments, training_documents
 from bench.train.mining.mine import mine
 from bench.train.mining.mined import Mined
-from bench.train.pairs import PairsReport, TrainingPairs, training_pairs
+from bench.train.pairs import PairsReport, TrainingPairs, training_pairs, with_columns
 from bench.train.scored import ScoredPairs, scored_pairs
 
 PAIR_COLUMNS = ("query_id", "document_id", "query", "positive")
@@ -32,7 +32,7 @@ class Lessons:
         self._cache = cache
         self._emit = emit
         self._budget = budget
-        self._pairs: dict[tuple[str, int | None], TrainingPairs] = {}
+        self._pairs: dict[tuple[str, int | None, tuple[str, ...]], TrainingPairs] = {}
         self._scored: dict[str, ScoredPairs] = {}
         self._documents: dict[str, TrainingDocuments] = {}
 
@@ -43,15 +43,17 @@ class Lessons:
 
     def pairs(self, model: TrainedPart) -> TrainingPairs:
         """The pairs of a model, without those whose query is evaluated."""
-        key = model.leaks, model.pairs
+        columns = model.query_columns
+        key = model.leaks, model.pairs, columns
         if key not in self._pairs:
-            self._pairs[key] = training_pairs(
+            found = training_pairs(
                 self.splits.train,
                 [self.splits.dev, self.test],
                 leaks=model.leaks,
                 limit=model.pairs,
                 seed=self._experiment.settings.seed,
             )
+            self._pairs[key] = with_columns(found, self.splits.train, columns)
         return self._pairs[key]
 
     def scored(self, model: TrainedPart) -> ScoredPairs | None:

@@ -4,17 +4,18 @@ that is evaluated."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from adapters.base import InvalidOptions
+from adapters.base import InvalidOptions, listed
 from bench.data.dataset import Dataset
 from bench.data.normal import normalised, plain_query
 from bench.data.splits import hashed
-from bench.data.tables import table_digest
+from bench.data.tables import scalars, table_digest
 from bench.messages.wording import counted
 from bench.train.near_copies import Near, near_copies
 
@@ -182,6 +183,18 @@ def training_pairs(
 
 
 _COLUMNS = ("query_id", "document_id", "query", "positive")
+
+
+def with_columns(pairs: TrainingPairs, train: Dataset, columns: Sequence[str]) -> TrainingPairs:
+    """The pairs with columns of their queries, as text. Raises InvalidOptions for a column that is not there."""
+    table, there = pairs.table, [name for name in train.queries.column_names if name.startswith("meta.")]
+    for name in columns:
+        if name not in there:
+            known = f"They have: {listed(there, [name])}" if there else "They have no meta columns"
+            raise InvalidOptions(f"the queries have no column {name}. {known}.", key="label")
+        places = pc.index_in(table.column("query_id"), value_set=train.queries.column("id"))
+        table = table.append_column(name, pc.cast(scalars(train.queries.column(name)).take(places), pa.string()))
+    return replace(pairs, table=table)
 
 
 class _Query(NamedTuple):

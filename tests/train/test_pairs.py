@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from adapters.base import InvalidOptions
 from bench.data.dataset import Dataset
 from bench.data.normal import plain_query
 from bench.train.near_copies import LETTERS, RUN, Near, near_copies
-from bench.train.pairs import FEWEST_PAIRS, TrainingPairs, training_pairs
+from bench.train.pairs import FEWEST_PAIRS, TrainingPairs, training_pairs, with_columns
 
 HAN = "一二三四五六七八九十甲乙丙丁戊己"
 DOCUMENTS = {f"d{i}": f"a text about thing {i}" for i in range(40)}
@@ -270,3 +271,16 @@ def test_near_copies_of_any_texts_name_texts_that_are_there(one: str, other: str
     plain, others = plain_query(one), [plain_query(other)]
     for text, near in near_copies([plain], others).items():
         assert text == plain and near.text in others
+
+
+def test_columns_of_the_queries_go_with_their_pairs() -> None:
+    train = train_of()
+    topics = pa.array([f"topic {i % 3}" for i in range(train.judged)])
+    labelled = replace(train, queries=train.queries.append_column("meta.topic", topics))
+    pairs = training_pairs(labelled, [])
+    found = with_columns(pairs, labelled, ["meta.topic"])
+    expected = [f"topic {int(name[1:]) % 3}" for name in found.table.column("query_id").to_pylist()]
+    assert found.table.column("meta.topic").to_pylist() == expected
+    assert found.digest != pairs.digest and with_columns(pairs, labelled, []).digest == pairs.digest
+    with pytest.raises(InvalidOptions, match=r"no column meta\.tpic\. They have: meta\.topic"):
+        with_columns(pairs, labelled, ["meta.tpic"])

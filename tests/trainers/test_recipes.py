@@ -99,3 +99,18 @@ class TestStatic(_Recipe):
     learns: ClassVar[dict[str, Any]] = {"epochs": 8, "batch_size": 32, "learning_rate": 0.2, "dimension": 16}
     changes = (*IN_BATCH, {"both_directions": True}, {"dimension": 12})
     same = ()
+
+
+class TestRankedList(_Recipe):
+    recipe = "ranked_list"
+    learns: ClassVar[dict[str, Any]] = {"epochs": 8, "batch_size": 16, "learning_rate": 6e-3}
+    changes = (
+        *OF_TRANSFORMERS,
+        {"boundary": 1.0},
+        {"margin": 0.2},
+        {"negative_temperature": 0},
+        {"negative_share": 0.3},
+        {"label": "meta.topic"},
+        {"with_documents": False},
+        {"per_class": 2},
+    )
