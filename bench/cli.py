@@ -25,6 +25,7 @@ from bench.commands.command_line import (
     CONFIG_NAME,
     RESULTS,
     CacheOption,
+    EventsOption,
     Overrides,
     TrustOption,
     cache_folder,
@@ -121,9 +122,12 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     trust: TrustOption = False,
     restricted: RestrictedOption = False,
+    events: EventsOption = None,
 ) -> None:
     """Run an experiment and print its table."""
     file = config_path(config)
+    if restricted and events is not None:
+        refuse(["--events and --restricted exclude each other: behind the fence only results and cache are written."])
     if restricted and fence.standing() is None:
         flags = {"--dry-run": dry_run, "--remeasure": remeasure, "--retrain": retrain, "--json": as_json}
         flags |= {"--quiet": quiet}
@@ -143,7 +147,7 @@ def run(
             return
         agree_to_keys_of(experiment, trust)
         folder, result = _measured(
-            experiment, output, place, quiet=quiet, again={"remeasure": remeasure, "retrain": retrain}
+            experiment, output, place, events, quiet=quiet, again={"remeasure": remeasure, "retrain": retrain}
         )
     print_result(folder, result, as_json=as_json)
     if result.status != "success":
@@ -169,15 +173,16 @@ def _planned(experiment: Experiment, cache: Path, *, quiet: bool, remeasure: boo
 
 
 def _measured(
-    experiment: Experiment, output: Path, cache: Path, *, quiet: bool, again: Mapping[str, bool]
+    experiment: Experiment, output: Path, cache: Path, events: Path | None, *, quiet: bool, again: Mapping[str, bool]
 ) -> tuple[Path, Result]:
     """again: what is done anew though it is kept."""
     from bench.progress import Progress
     from bench.run.folder import Places
+    from bench.run.following import followed
     from bench.run.runner import run as run_experiment
 
-    with Progress(enabled=not quiet) as progress:
-        return run_experiment(experiment, Places(output, cache), listeners=[progress], **again)
+    with followed(events) as followers, Progress(enabled=not quiet) as progress:
+        return run_experiment(experiment, Places(output, cache), listeners=[progress, *followers], **again)
 
 
 app.command()(init)

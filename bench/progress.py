@@ -84,14 +84,14 @@ class Progress:
         now = time.monotonic()
         self._started[key] = (now, now, event.total, event.unit)
         if event.stage == "wait":
-            self._line(_describe(event.stage, event.label))
+            self._line(described(event.stage, event.label))
         if self._bars:
-            self._tasks[key] = self._display.add_task(shown(_describe(event.stage, event.label)), total=event.total)
+            self._tasks[key] = self._display.add_task(shown(described(event.stage, event.label)), total=event.total)
 
     def _advance(self, event: StageAdvanced) -> None:
         key = (event.stage, event.label)
         if self._bars:
-            told = f"{_describe(event.stage, event.label)}{f', {event.note}' if event.note else ''}"
+            told = f"{described(event.stage, event.label)}{f', {event.note}' if event.note else ''}"
             self._display.update(self._tasks[key], completed=event.done, description=shown(told))
             return
         began, last, total, unit = self._started[key]
@@ -99,7 +99,7 @@ class Progress:
         if now - last >= _LINE_EVERY_SECONDS and total and event.done:
             left = (now - began) / event.done * (total - event.done)
             done = f"{event.done:,} of {total:,} {unit}{f', {event.note}' if event.note else ''}"
-            self._line(f"{_describe(event.stage, event.label)}: {done}, {_duration(left)} left")
+            self._line(f"{described(event.stage, event.label)}: {done}, {duration(left)} left")
             self._started[key] = (began, now, total, unit)
 
     def _finish(self, event: StageFinished) -> None:
@@ -108,10 +108,10 @@ class Progress:
         if self._bars:
             self._display.remove_task(self._tasks.pop(key))
         if event.stage == "wait":
-            self._line(f"waited {_duration(event.seconds)}")
+            self._line(f"waited {duration(event.seconds)}")
             return
         done = counted(event.computed, singular(unit))
-        self._line(f"{_describe(event.stage, event.label)}: {done} in {_duration(event.seconds)}")
+        self._line(f"{described(event.stage, event.label)}: {done} in {duration(event.seconds)}")
 
     def _warn(self, text: str, frames: Sequence[str] = ()) -> None:
         """Only once: a failed system is reported when it fails and again when all have finished."""
@@ -136,11 +136,13 @@ def _shortened(frames: Sequence[str]) -> list[str]:
     return [*frames[:half], f"… {counted(left_out, 'frame')} between", *frames[-half:]]
 
 
-def _describe(stage: str, label: str) -> str:
+def described(stage: str, label: str) -> str:
+    """What goes on, such as "embedding with minilm"."""
     return f"{_VERBS.get(stage, stage)} {label}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

@@ -49,7 +49,7 @@ ROOMS: dict[str, set[str]] = {
     "progress": {"messages"},
     "new_adapter": set(),
     "chat": {"experiment", "messages", "money"},
-    "ui": {"cache", "comparing", "experiment", "messages", "report", "results"},
+    "ui": {"cache", "comparing", "experiment", "machine", "messages", "progress", "report", "results"},
     "commands": {
         "cache", "chat", "comparing", "experiment", "messages", "money", "progress", "report", "results", "retriever",
         "run", "train", "ui",

@@ -42,6 +42,15 @@ CacheOption = Annotated[
 TrustOption = Annotated[
     bool, typer.Option("--trust", help="Send keys to the addresses that the file names with a variable, unasked.")
 ]
+EventsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--events",
+        metavar="FILE",
+        parser=given_path,
+        help="Write what happens as lines of JSON, at once, for a program that follows.",
+    ),
+]
 ResultArgument = Annotated[
     Path | None,
     typer.Argument(

@@ -11,6 +11,7 @@ from bench.commands.asking import agree_to_keys_of, refusing, resumable
 from bench.commands.command_line import (
     CONFIG_NAME,
     CacheOption,
+    EventsOption,
     Overrides,
     TrustOption,
     cache_folder,
@@ -39,6 +40,7 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     trust: TrustOption = False,
+    events: EventsOption = None,
 ) -> None:
     """Train the models of an experiment, without measuring its systems."""
     from bench.experiment.reader import load_experiment
@@ -50,7 +52,7 @@ def train(
             show(_planned(experiment, names or [], place, quiet=quiet))
             return
         agree_to_keys_of(experiment, trust)
-        models = _trained(experiment, names or [], place, quiet=quiet, retrain=retrain)
+        models = _trained(experiment, names or [], place, events, quiet=quiet, retrain=retrain)
     if as_json:
         show_json({"models": [model.model_dump(mode="json") for model in models]})
     else:
@@ -70,10 +72,12 @@ def _planned(experiment: Experiment, names: list[str], cache: Path, *, quiet: bo
 
 
 def _trained(
-    experiment: Experiment, names: list[str], cache: Path, *, quiet: bool, retrain: bool
+    experiment: Experiment, names: list[str], cache: Path, events: Path | None, *, quiet: bool, retrain: bool
 ) -> list[TrainedModel]:
     from bench.progress import Progress
+    from bench.run.folder import Relay
+    from bench.run.following import followed
     from bench.run.training import train_models
 
-    with Progress(enabled=not quiet) as progress:
-        return train_models(experiment, names, cache, emit=progress, retrain=retrain)
+    with followed(events) as followers, Progress(enabled=not quiet) as progress:
+        return train_models(experiment, names, cache, emit=Relay([progress, *followers]), retrain=retrain)

@@ -108,14 +108,14 @@ def refusal(door: Door, scope: Scope, headers: Mapping[str, str]) -> tuple[int, 
     if door.login is not None and not door.login.fits(headers.get("authorization")):
         return 401, "Name and password, please."
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
         return 403, f"{origin}: requests of other sites are refused."
     page = path == "/" and method in ("GET", "HEAD")
     if headers.get("sec-fetch-site") not in (None, "same-origin", "none") and not page:
         return 403, "Requests of other sites are refused."
     if page or (method in ("GET", "HEAD") and path.startswith(_OPEN)):
         return 0, ""
-    if not path.startswith(_TABS) or path.startswith("/gradio_api/file=http"):
+    if not path.startswith(_TABS) or path.lower().startswith("/gradio_api/file=http"):
         return 404, "There is no such page."
     if not hmac.compare_digest(_cookies(headers).get(door.cookie, "").encode(), door.token.encode()):
         return 403, "Load the page again: this tab was opened before the page was started."
