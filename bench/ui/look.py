@@ -8,7 +8,8 @@ SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 CSS = """
-.gradio-container { max-width: 1180px !important; margin: 0 auto; }
+.gradio-container { max-width: 1180px !important; margin: 0 auto; width: 100%; min-width: 0; }
+.gradio-container .main, .gradio-container .wrap, .gradio-container main { min-width: 0; max-width: 100%; }
 .same { color: var(--body-text-color-subdued); font-size: var(--text-sm); margin: 0; }
 .same code, .note code { overflow-wrap: anywhere; }
 .note { margin: .25rem 0; overflow-wrap: anywhere; white-space: pre-wrap; }
