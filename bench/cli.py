@@ -44,6 +44,7 @@ from bench.commands.retriever import retriever, verify_retriever
 from bench.commands.show import explain, print_result
 from bench.commands.show import show as show_command
 from bench.commands.train import train
+from bench.commands.try_ import try_
 from bench.commands.ui import ui
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
@@ -271,6 +272,7 @@ app.command()(mine)
 app.command()(retriever)
 app.command("verify-retriever")(verify_retriever)
 app.command()(chat)
+app.command("try")(try_)
 app.command("export-training")(export_training)
 app.command()(report)
 app.command()(ui)

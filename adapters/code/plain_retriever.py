@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.code.contract import RetrieverError
+from adapters.code.contract import Part, RetrieverError
 from adapters.code.pipeline import Call, Candidate, Pipeline
 
 
@@ -49,6 +49,10 @@ class PlainRetriever(ABC):
         """As `find`, without holding up the event loop."""
         pipeline = self._pipeline()
         return _found_documents(pipeline, await pipeline.afind(Call(query, frozenset(exclude)), self._asked(k)))
+
+    def parts(self) -> list[Part]:
+        """Its encoders, engines and scorers, each once, as they are used until it is closed."""
+        return self._pipeline().parts()
 
     def close(self) -> None:
         """Close indexes and connections. The next query opens them again."""
