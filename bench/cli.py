@@ -34,6 +34,7 @@ from bench.commands.command_line import (
 )
 from bench.commands.compare import compare
 from bench.commands.encode import encode
+from bench.commands.generate import generate
 from bench.commands.init import init
 from bench.commands.mining import export_training, mine
 from bench.commands.models import app as models_app
@@ -269,6 +270,7 @@ def new_adapter(
 
 app.command()(compare)
 app.command()(mine)
+app.command()(generate)
 app.command()(retriever)
 app.command("verify-retriever")(verify_retriever)
 app.command()(chat)

@@ -32,9 +32,10 @@ ROOMS: dict[str, set[str]] = {
     "experiment": {"cache", "messages", "statistics"},
     "quality": {"cache", "data", "experiment", "machine", "messages", "money", "results", "statistics"},
     "latency": {"cache", "data", "experiment", "machine", "messages", "quality", "results", "statistics"},
+    "synthetic": {"cache", "data", "experiment", "messages", "money", "quality"},
     "run": {
         "cache", "data", "experiment", "latency", "machine", "messages", "money", "quality", "results", "statistics",
-        "train",
+        "synthetic", "train",
     },
     "train": {
         "cache", "data", "experiment", "machine", "messages", "money", "quality", "results", "statistics",
@@ -43,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "frames": {"results"},
     "comparing": {"cache", "messages", "report", "results", "statistics"},
     "retriever": {
-        "cache", "data", "experiment", "messages", "money", "quality", "report", "results", "train",
+        "cache", "data", "experiment", "messages", "money", "quality", "report", "results", "synthetic", "train",
     },
     "doctor": {"cache", "machine", "messages"},
     "progress": {"messages"},

@@ -64,6 +64,11 @@ class DatasetSource(Adapter):
         the evaluated queries do not apply to it. The default sets the option `split`."""
         return type(self)(self.options.model_copy(update={"split": split}), self.context)
 
+    def documents_alone(self) -> Self:
+        """The same collection for somebody who needs its documents alone: queries and judgements may be empty, and need
+        not be there. The default reads the whole collection."""
+        return self
+
     @abstractmethod
     def load(self) -> Tables:
         """Read the collection. It only parses: the caller checks the collection as a whole.

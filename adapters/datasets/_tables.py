@@ -239,3 +239,8 @@ def _joined(parts: list[tuple[tuple[MetaKind, pa.Array] | None, int]]) -> pa.Chu
         else:
             chunks.append(pa.array([_rendered(value) for value in part[1].to_pylist()], pa.string()))
     return pa.chunked_array(chunks)
+
+
+def no_queries() -> pa.Table:
+    """A table of queries with no row, of a collection that is read for its documents alone."""
+    return pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 from pydantic import Field
@@ -15,7 +15,7 @@ from adapters.base.records import ending, records, required_text
 from adapters.datasets._links import leads_out
 from adapters.datasets._qrels import JUDGEMENTS, read_qrels
 from adapters.datasets._reading import identifier, optional_text
-from adapters.datasets._tables import TextTable
+from adapters.datasets._tables import TextTable, no_queries
 
 _TEXTS = (".jsonl", ".ndjson", ".parquet")
 _SPLIT_FORMS = ("{}", "qrels.{}", "{}.qrels")  # how a split's file is called, without its ending
@@ -39,6 +39,12 @@ class BeirFolder(DatasetSource):
 
     name: ClassVar[str] = "beir"
     Options = BeirOptions
+    _needs_queries = True
+
+    def documents_alone(self) -> Self:
+        other = type(self)(self.options, self.context)
+        other._needs_queries = False
+        return other
 
     def check(self) -> None:
         super().check()
@@ -49,8 +55,9 @@ class BeirFolder(DatasetSource):
         folder = self._folder()
         if not folder.is_dir():
             raise DatasetInvalid(str(folder), "there is no such folder. Set `path` to a folder with corpus.jsonl.")
-        files = [_standing(folder, (stem,), _TEXTS) for stem in ("corpus", "queries")]
-        if self.options.qrels == "split":
+        stems = ("corpus", "queries") if self._needs_queries else ("corpus",)
+        files = [_standing(folder, (stem,), _TEXTS) for stem in stems]
+        if self.options.qrels == "split" and self._needs_queries:
             files.append(self._judgements(folder))
         for file in files:
             if not self.options.follow_links and leads_out(file, folder):
@@ -66,6 +73,9 @@ class BeirFolder(DatasetSource):
         return _splits(self._folder() / "qrels")
 
     def load(self) -> Tables:
+        if not self._needs_queries:
+            (corpus,) = self.sources()
+            return Tables(corpus=read_texts(corpus, titled=True), queries=no_queries(), qrels=None)
         corpus, queries, *judgements = self.sources()
         folder = self._folder()
         expected = ("corpus.jsonl", "queries.jsonl", f"qrels/{self.options.split}.tsv")

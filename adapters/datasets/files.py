@@ -8,19 +8,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import pyarrow as pa
 from pydantic import Field
 
-from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed, read_text
+from adapters.base import DatasetInvalid, DatasetSource, FilePath, InvalidOptions, Tables, listed, read_text
 from adapters.base.records import is_text, required_text
 from adapters.base.sheets import table_rows
 from adapters.datasets._layout import LayoutOptions
 from adapters.datasets._links import leads_out
 from adapters.datasets._reading import optional_text, whole_grade
 from adapters.datasets._records import Numbering, empty_note, merged_note
-from adapters.datasets._tables import QrelsTable, TextTable
+from adapters.datasets._tables import QrelsTable, TextTable, no_queries
 
 _HTML = (".html", ".htm")
 _SUFFIXES = (".md", ".txt", *_HTML)
@@ -39,9 +39,10 @@ class TextFilesOptions(LayoutOptions):
     follow_links: bool = Field(
         False, description="Whether links that lead out of the folder, and those to folders, are read too."
     )
-    questions: FilePath = Field(
+    questions: FilePath | None = Field(
+        None,
         description="File of questions, .csv, .tsv, .jsonl, .parquet or .xlsx, with query, document and perhaps grade, "
-        "or with query and answer."
+        "or with query and answer; left out only where the queries are synthetic.",
     )
     query: str = Field("query", description="Column of the questions file that holds the queries.")
     document: str = Field("document", description="Column that holds names of files below the folder.")
@@ -57,6 +58,12 @@ class TextFiles(DatasetSource):
 
     name: ClassVar[str] = "files"
     Options = TextFilesOptions
+    _needs_queries = True
+
+    def documents_alone(self) -> Self:
+        other = type(self)(self.options, self.context)
+        other._needs_queries = False
+        return other
 
     def check(self) -> None:
         super().check()
@@ -64,23 +71,31 @@ class TextFiles(DatasetSource):
 
     def sources(self) -> tuple[Path, ...]:
         """The documents in order of their ids, then the questions. Raises DatasetInvalid for what is not there."""
-        folder, questions = self._folder(), self.context.path(self.options.questions)
+        folder, questions = self._folder(), self._questions()
         if not folder.is_dir():
             raise DatasetInvalid(str(folder), "there is no such folder. Set `path` to a folder of text files.")
-        if not questions.is_file():
+        if questions is None and self._needs_queries:
+            raise InvalidOptions(
+                "is missing: name a file of questions, .csv or .jsonl. Where there are none, they can be written: "
+                "queries: synthetic",
+                key="questions",
+            )
+        if questions is not None and not questions.is_file() and self._needs_queries:
             raise DatasetInvalid(str(questions), "there is no such file. Set `questions` to a .csv or .jsonl file.")
         below = _below(folder, self.options.follow_links)
         documents = [
             file
             for file in sorted(below.files, key=lambda file: file.relative_to(folder).as_posix())
-            if file.suffix.lower() in _SUFFIXES and not file.samefile(questions)
+            if file.suffix.lower() in _SUFFIXES and not _same(file, questions)
         ]
         if not documents:
             raise DatasetInvalid(str(folder), f"holds no document: no file ends in {', '.join(_SUFFIXES)}.")
-        return (*documents, questions)
+        return (*documents, questions) if self._needs_queries and questions is not None else tuple(documents)
 
     def load(self) -> Tables:
-        *documents, questions = self.sources()
+        documents, questions = list(self.sources()), None
+        if self._needs_queries:
+            questions = documents.pop()
         table = TextTable(titled=True)
         for file in documents:
             name = file.relative_to(self._folder()).as_posix()
@@ -91,17 +106,19 @@ class TextFiles(DatasetSource):
             title, text = _read(file)
             table.add(name, text, title=title)
         corpus = table.finish()
+        if questions is None:
+            return Tables(corpus, no_queries(), None)
         queries, qrels, notes = _judged(questions, corpus, self.options)
         return Tables(corpus, queries, qrels, notes=notes)
 
     def remarks(self) -> tuple[str, ...]:
         """The files in the folder that are no documents, by ending or cause."""
         below = _below(self._folder(), self.options.follow_links)
-        questions = self.context.path(self.options.questions)
+        questions = self._questions()
         endings = Counter(
             file.suffix.lower() or "without ending"
             for file in below.files
-            if file.suffix.lower() not in _SUFFIXES and not file.samefile(questions)
+            if file.suffix.lower() not in _SUFFIXES and not _same(file, questions)
         )
         parts = [f"{count:,} {name}" for name, count in endings.most_common(_SHOWN)]
         if further := sum(count for _, count in endings.most_common()[_SHOWN:]):
@@ -115,6 +132,13 @@ class TextFiles(DatasetSource):
 
     def _folder(self) -> Path:
         return self.context.path(self.options.path)
+
+    def _questions(self) -> Path | None:
+        return None if self.options.questions is None else self.context.path(self.options.questions)
+
+
+def _same(file: Path, questions: Path | None) -> bool:
+    return questions is not None and questions.exists() and file.samefile(questions)
 
 
 class _Below(NamedTuple):

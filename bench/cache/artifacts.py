@@ -8,6 +8,7 @@
     <cache>/datasets/                        parsed collections
     <cache>/models/<key>/                    trained models; provenance.json holds the digests of their files
     <cache>/negatives/<key>.parquet          mined negatives as n-tuples; <key>.json has the report and makes it whole
+    <cache>/synthetic/<key>/                 what a generator wrote, a file for each piece of its work
     <cache>/retrievers/<key>/                what written retrievers open beside indexes and models: documents, vectors
     <cache>/environments/<key>/              virtual environments in which retrievers were checked
     <cache>/users/                           who uses which of them: `bench.cache.users`

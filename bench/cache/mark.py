@@ -26,7 +26,9 @@ _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 _OURS = b"# A cache of retrieval-bench. `bench clean` deletes what it holds."
 
 _PARTS = ("vectors", "scores", "candidates", "timings")
-PARTS = (*_PARTS, "datasets", "indexes", "models", "negatives", "retrievers", "environments", USERS)
+PARTS = (
+    *_PARTS, "datasets", "indexes", "models", "negatives", "synthetic", "retrievers", "environments", USERS,
+)  # fmt: skip
 """The folders that a cache consists of; nothing else in it is touched."""
 
 _KEY = "[0-9a-f]{32}"
@@ -37,8 +39,8 @@ _MODEL = re.compile(rf"{_KEY}(\.checkpoints)?|\.{_KEY}-\w+|trainings(\.damaged-\
 _MINED = re.compile(rf"{_KEY}\.(parquet|json)|{drafts.FILE}")
 _RETRIEVER = re.compile(rf"{_KEY}|{drafts.FILE}")
 _NAMES = {
-    "datasets": _TABLES, "indexes": _INDEX, "models": _MODEL, "negatives": _MINED, "retrievers": _RETRIEVER,
-    "environments": _RETRIEVER, USERS: re.compile(rf"{_KEY}\.json|{drafts.FILE}"),
+    "datasets": _TABLES, "indexes": _INDEX, "models": _MODEL, "negatives": _MINED, "synthetic": _RETRIEVER,
+    "retrievers": _RETRIEVER, "environments": _RETRIEVER, USERS: re.compile(rf"{_KEY}\.json|{drafts.FILE}"),
 }  # fmt: skip
 _RECORDS = {"datasets": ("manifest.json",), "indexes": ("ref.json", "begun.json"), "models": ("provenance.json",)}
 _SCRATCH = re.compile(rf"{re.escape(SCRATCH)}\w+")

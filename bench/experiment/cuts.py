@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
 from adapters.base import Options
+from bench.experiment.synthetic import Use
 
 
 def _whole_from_one(size: float) -> float:
@@ -17,6 +19,12 @@ def _whole_from_one(size: float) -> float:
 
 Size: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_whole_from_one)]
 """A number of queries from 1 on, a share of them below."""
+
+
+class TrainingQueries(Options):
+    """Synthetic queries train, and the collection's own are evaluated."""
+
+    train: Literal["synthetic"] = Field(description="synthetic: models learn from synthetic queries.")
 
 
 class Cuts(Options):
@@ -38,6 +46,23 @@ class Cuts(Options):
         description="How many queries decide between models as they are trained, or which share below 1; left out, the "
         "collection's own dev split, or a tenth of the training queries, 50 to 500.",
     )
+
+    queries: Literal["synthetic"] | TrainingQueries | None = Field(
+        None,
+        description="synthetic: the queries are those that `synthetic` describes, in training and in evaluation; "
+        "{train: synthetic}: models learn from these, and the collection's own queries are evaluated. Left out, the "
+        "collection's own alone.",
+    )
+
+    @staticmethod
+    def means_queries(value: Any) -> bool:
+        """Whether a value of `queries` is meant for the harness, where an adapter has an option of that name too."""
+        return value == "synthetic" or isinstance(value, Mapping)
+
+    @property
+    def synthetic(self) -> Use | None:
+        """What synthetic queries are used for; None where there are none."""
+        return None if self.queries is None else "all" if self.queries == "synthetic" else "train"
 
     @model_validator(mode="after")
     def _leaves_some(self) -> Self:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from adapters.base import FolderOrUri, Options
+from bench.experiment.synthetic import Synthetic
 
 DEFAULT_MEASURES = ("nDCG@10", "Recall@1", "Recall@3", "Recall@5", "Recall@10", "MRR@1", "MRR@3", "MRR@5", "MRR@10")
 DEFAULT_DEPTH = 100
@@ -227,6 +228,11 @@ class ExperimentFile(Options):
     )
     generators: dict[Name, dict[str, Any]] = Field(
         {}, description="Generators by name: what writes texts, such as the answers of bench chat."
+    )
+    synthetic: Synthetic | None = Field(
+        None,
+        description="Questions that a generator writes for documents: for dataset with queries: synthetic, and for "
+        "bench generate.",
     )
     models: dict[Name, dict[str, Any]] = Field(
         {},

@@ -12,6 +12,7 @@ from bench.experiment.cuts import Cuts
 from bench.experiment.file import ExperimentFile, LoadPoint
 from bench.experiment.negatives import Negatives
 from bench.experiment.scored import ScoredData
+from bench.experiment.synthetic import Questions, Written
 from bench.statistics.measures import Measure
 
 _SEED = "#"  # between a part's name and the seed of its model; no name in a file holds it
@@ -297,6 +298,8 @@ class Experiment:
     can change a result (so not the cache's place). own_addresses: what --set gave for addresses and variables of keys;
     all others are the file's, which somebody else may have written. alone: this is a dry run, which asks nobody but
     servers of the user's own on this machine that take no key. cuts: which of the dataset's queries are used for what.
+    questions: how synthetic queries are written, None where the file says nothing of them. written: those that the
+    dataset has, once they are there.
     """
 
     name: str
@@ -321,6 +324,8 @@ class Experiment:
     own_addresses: frozenset[str] = frozenset()
     alone: bool = False
     cuts: Cuts = field(default_factory=Cuts)
+    questions: Questions | None = None
+    written: Written | None = None
 
     @property
     def user(self) -> tuple[Path, str]:
@@ -375,6 +380,11 @@ class Experiment:
         # Vectors of another seed make another index anyway.
         index = 0 if searched.store.kind.reproducible else build if seeded else min(build, self.settings.builds - 1)
         return replace(searched, encoders=pair, build=index)
+
+    @property
+    def needs_written(self) -> bool:
+        """Whether it needs synthetic queries: to evaluate, or to train models with."""
+        return self.cuts.synthetic == "all" or (self.cuts.synthetic == "train" and bool(self.models))
 
     @property
     def kinds(self) -> tuple[type[Any], ...]:

@@ -26,6 +26,7 @@ from bench.experiment.models import check_seeds, read_models, with_encoders_of_b
 from bench.experiment.overrides import addresses_given, override
 from bench.experiment.parts import Experiment, Part, System
 from bench.experiment.places import BESIDE_ADAPTER, of_parts
+from bench.experiment.questions import read_questions
 from bench.experiment.restriction import Restriction
 from bench.experiment.yaml_text import LONGEST, parse_yaml
 from bench.messages.secrets import is_secret, looks_secret, secret_in_address
@@ -105,13 +106,18 @@ class _Reader:
         rerankers = with_seeds(self._faults, rerankers, models, settings.models, "reranker")
         rerankers = with_encoders_of_builds(rerankers, encoders)
         systems = expand_systems(self._faults, settings, measures)
+        questions = read_questions(self._faults, settings, cuts, generators, systems)
         targets, loads = self._targets(settings.targets), self._loads(settings)
         self._cross_checks(settings, systems)
         for system in systems:
             check_seeds(self._faults, system, encoders, rerankers, settings.builds)
         if self._restriction is not None:
             parts = [*([dataset] if dataset else []), *encoders.values(), *rerankers.values()]
-            for at, what in self._restriction.faults(settings, parts, settings.trackers, systems, models.values()):
+            searching = list(systems)
+            if questions is not None:
+                parts.append(questions.generator)
+                searching += questions.systems
+            for at, what in self._restriction.faults(settings, parts, settings.trackers, searching, models.values()):
                 self._faults.fault(at, what)
         self._faults.stop()
         assert dataset is not None
@@ -138,6 +144,7 @@ class _Reader:
             hash=content_key({**resolved, "cache": None, "base": str(self._faults.base)})[:12],
             own_addresses=self._own_addresses,
             cuts=cuts,
+            questions=questions,
         )
         return replace(experiment, systems=tuple(experiment.at(system, 0) for system in systems))
 
@@ -164,6 +171,7 @@ class _Reader:
         has a use for it."""
         kind = self._faults.adapter("datasets", spec, "dataset")
         own = {key for key in Cuts.model_fields if key in spec and not (kind is not None and kind.takes(key, spec))}
+        own |= {"queries"} if Cuts.means_queries(spec.get("queries")) else set()
         adapters = {key: value for key, value in spec.items() if key not in own}
         part = self._faults.part("datasets", "dataset", adapters, "dataset", {BESIDE_ADAPTER: [*Cuts.model_fields]})
         cuts = self._faults.options(Cuts, {key: spec[key] for key in own}, "dataset")

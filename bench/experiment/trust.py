@@ -80,7 +80,11 @@ def contacts_of(experiment: Experiment) -> dict[str, Sequence[Contact]]:
     """Whom the parts of an experiment talk to, by their key paths. The run reports a part that cannot be made."""
     parts = [experiment.dataset, *experiment.encoders.values(), *experiment.rerankers.values()]
     parts += [trainer for model in experiment.models.values() for trainer in model.trainers]
-    choices = [system.store for system in experiment.systems if system.store]
+    systems = list(experiment.systems)
+    if experiment.questions is not None and experiment.needs_written:
+        parts.append(experiment.questions.generator)
+        systems += experiment.questions.systems
+    choices = [system.store for system in systems if system.store]
     return contacts([*parts, *experiment.trackers.values()], choices, experiment.context())
 
 

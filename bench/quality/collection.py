@@ -12,6 +12,8 @@ from adapters.base import DatasetSource, InvalidOptions
 from bench.data.dataset import Choose, Chosen, Dataset, load_parts
 from bench.data.integrity import DatasetFaults
 from bench.data.splits import cut
+from bench.data.tables import load_tables
+from bench.data.written import BOTH, EVALUATING, TRAINING, WrittenSource
 from bench.experiment.cuts import Cuts
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
@@ -38,16 +40,39 @@ def naming(file: str, key_path: str, faults: list[str], broken: set[str]) -> Ite
 
 
 @contextmanager
-def source_of(experiment: Experiment, emit: Emit) -> Iterator[DatasetSource]:
-    """The dataset's source, checked, and closed afterwards. Raises what the adapter raises."""
+def source_of(
+    experiment: Experiment, emit: Emit, cache_folder: Path, *, training: bool = False
+) -> Iterator[DatasetSource]:
+    """The source of the queries that are evaluated, or of those that models learn from, checked, and closed afterwards.
+    Raises what the adapter raises."""
+    use = experiment.cuts.synthetic
+    if use != "all" and not (training and use == "train"):
+        with own_source(experiment, emit) as source:
+            yield source
+        return
+    if (written := experiment.written) is None:
+        raise InvalidOptions(
+            "the synthetic queries are not written yet. Write them: bench generate FILE", key="queries"
+        )
+    with own_source(experiment, emit, documents_alone=use == "all") as source:
+        tables, _ = load_tables(source, cache_folder / "datasets", waiting(emit))
+        shares = TRAINING if use == "train" else BOTH if experiment.models else EVALUATING
+        title = f"{source.title or experiment.dataset.adapter}, synthetic queries"
+        yield WrittenSource(source, tables, written.table, shares, title=title, notes=written.about["notes"])
+
+
+@contextmanager
+def own_source(experiment: Experiment, emit: Emit, *, documents_alone: bool = False) -> Iterator[DatasetSource]:
+    """The dataset's own source, checked, and closed afterwards. Raises what the adapter raises."""
     part, context = experiment.dataset, experiment.context()
     others = [each for each in contacts_with(part.kind, [part.options], context) or () if not each.own]
     if experiment.alone and others:
         raise InvalidOptions(
             f"a dry run does not ask {others[0].host} for it. Run it without --dry-run.", key="adapter"
         )
-    with checked(part.kind(part.options, context), emit) as source:
-        yield source
+    source: DatasetSource = part.kind(part.options, context)
+    with checked(source.documents_alone() if documents_alone else source, emit) as opened:
+        yield opened
 
 
 @contextmanager
@@ -88,7 +113,7 @@ def parts_of(
 def evaluated_data(experiment: Experiment, cache_folder: Path, emit: Emit) -> Dataset:
     """The collection with the queries that are evaluated. Raises DatasetFaults, and what the adapter raises."""
     needed = experiment.primary.needs_judgements
-    with source_of(experiment, emit) as source:
+    with source_of(experiment, emit, cache_folder) as source:
         parts = {source.judged_split: _evaluated(experiment.cuts)}
         (dataset,) = parts_of(source, experiment, cache_folder, parts, emit, needs_judgements=needed)
     return dataset

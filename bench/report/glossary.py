@@ -265,6 +265,10 @@ only positives are judged: The judgements name relevant documents and no irrelev
 target: A recall that the experiment asks for, such as .95. Each engine shows its cheapest setting that reaches it.
 fastest setting: The setting with the shortest own p50 among all engines that are shown to reach the target. It was
   chosen on one half of the queries and measured again afterwards.
+synthetic | synthetic query | synthetic queries: Questions that a language model wrote for documents, because nobody's
+  own were there or too few. Systems may stand in another order with the questions of users.
+round trip: Only those synthetic queries are kept whose document a named system finds. That removes nonsense, and
+  favours the system that was named and those like it.
 stand-in: Something that answered in a provider's place, such as a local server. Its figures are not the provider's.
 """
 

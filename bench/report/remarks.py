@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from bench.messages.wording import counted
-from bench.report import equal_recall, latency, models
+from bench.report import equal_recall, latency, models, synthetic
 from bench.report.cells import build_peak, number
 from bench.results.model import Result, SystemResult
 
@@ -39,6 +39,8 @@ def _remarks(result: Result) -> Iterator[Remark]:
         yield Remark("!", text)
     if result.status == "cancelled":
         yield Remark("!", "the run was cut off; the same command goes on where it stopped")
+    for mark, text in synthetic.notes(result):
+        yield Remark(mark, text, "synthetic")
     for system in result.systems:
         yield from (Remark("!", note, system.name) for note in _system_notes(system, result))
     yield from (_warning(warning) for warning in result.warnings)

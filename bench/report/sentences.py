@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.messages.wording import counted, listed
+from bench.report import synthetic
 from bench.report.answer import Answer, Price, Rival
 from bench.report.cells import milliseconds, number, ratio, signed
 from bench.report.engines import AtTarget, own_ms
@@ -45,6 +46,8 @@ class _Telling:
             yield from self._targets()
         if not by_target or self.answer.grounds != "target":  # else the highest mean is that of exact search
             yield from self._best(self.answer.best)
+        if (told := synthetic.sentence(self.result)) is not None:
+            yield told
         if not by_target:
             yield from self._cost(self.answer.best)
             yield from self._open()

@@ -233,4 +233,17 @@ HISTORY = (
             "DetectableBasis": "deviation system systems",
         },
     ),
+    Added(
+        1,
+        "0.1.0",
+        "2026-11-26",
+        "Queries that a generator wrote.",
+        {
+            "DatasetInfo": "synthetic",
+            "SyntheticQueries": (
+                "used_for generator provider model address language documents queries dropped round_trip_system "
+                "round_trip_top tokens output_tokens usd notes"
+            ),
+        },
+    ),
 )

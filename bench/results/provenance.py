@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from bench.results.fields import Fields, Options
+
+
+class SyntheticQueries(Fields):
+    """Queries that a generator wrote."""
+
+    used_for: Literal["all", "train"] = Field(
+        description="What they were used for: `all`, to train and to evaluate; `train`, to train alone."
+    )
+    generator: str = Field(description="Name of the generator in the experiment.")
+    provider: str = Field(description="Whose model it is.")
+    model: str = Field(description="Model that wrote them.")
+    address: str | None = Field(None, description="What answered in the provider's place; null where nothing did.")
+    language: str | None = Field(None, description="Language of the prompt; null for a prompt of the user's, or none.")
+    documents: int = Field(description="Documents that were given to the generator.")
+    queries: int = Field(description="Queries that were kept, of all splits.")
+    dropped: dict[str, int] = Field({}, description="Texts that were left out, by the reason.")
+    round_trip_system: str | None = Field(
+        None, description="System that had to find the document of each query; null where none had to."
+    )
+    round_trip_top: int | None = Field(None, description="Among how many documents it had to find it.")
+    tokens: int = Field(0, description="Tokens that the generator read, in whichever run.")
+    output_tokens: int = Field(0, description="Tokens that it wrote, in whichever run.")
+    usd: float | None = Field(
+        None, description="US dollars that it cost, in whichever run; null where no price is known."
+    )
+    notes: list[str] = Field([], description="The same in sentences.")
 
 
 class DatasetInfo(Fields):
@@ -22,6 +50,9 @@ class DatasetInfo(Fields):
     own_documents_left_out: int = Field(0, description="Queries whose own document, of the same id, no ranking holds.")
     notes: list[str] = Field([], description="How it was read, where a reader must know.")
     warnings: list[str] = Field([], description="What is doubtful about it, a sentence each.")
+    synthetic: SyntheticQueries | None = Field(
+        None, description="Where its queries, or those that models learned from, were written; null where none were."
+    )
     provenance: Options = Field(
         {}, description="Versions and origins of what it was made from, as its adapter names them."
     )

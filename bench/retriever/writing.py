@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from adapters.base import CodePiece
+from adapters.base import CodePiece, InvalidOptions
 from bench.cache.artifacts import Cache, check_writable, write_atomically
 from bench.cache.mark import cache_in_use
 from bench.cache.users import recorded
@@ -50,6 +50,7 @@ from bench.retriever.parts import (
     with_nested,
 )
 from bench.retriever.refusal import RetrieverRefused
+from bench.synthetic.writing import with_kept
 from bench.train.kept import KeptModels
 
 _LONGEST_CLASS = 60
@@ -249,6 +250,10 @@ def opened(result: Result, folder: Path, cache: Path, emit: Emit) -> Iterator[Me
     base = Path(result.provenance.base or folder)
     experiment = experiment_of(result.experiment, base, str(folder / RESULT_FILE))
     with cache_in_use(cache):
+        try:
+            experiment = with_kept(experiment, cache, emit)
+        except InvalidOptions as error:
+            raise RetrieverRefused(f"{folder}: {error}") from error
         dataset = load_data(experiment, cache)
         if dataset.fingerprint != result.dataset.fingerprint:
             raise RetrieverRefused(

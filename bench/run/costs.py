@@ -52,11 +52,30 @@ class BillLine:
     usd: float | None
 
 
-class Costs:
-    """Prices of one experiment, applied to its pipeline before, during and after a run."""
+def over_limit(lines: Sequence[BillLine], budget: Budget) -> list[str]:
+    """Why what is to be billed may not be begun: it would pass `max_cost`, or cannot be known."""
+    if budget.limit is None:
+        return []
+    unknown = sorted({f"{line.provider} {line.model}" for line in lines if line.usd is None})
+    if unknown:
+        return [f"max_cost cannot be kept: no price is known of {', '.join(unknown)}. Add it under `prices`."]
+    total = budget.spent + sum(line.usd or 0.0 for line in lines)
+    if total > budget.limit:
+        return [
+            f"max_cost ({budget.limit:g} USD) would be passed: this is estimated at {total:,.4f} USD, "
+            f"± {RECKONING_ERROR:.0%}. See the bill with bench run --dry-run; raise max_cost, or lower the samples "
+            "of the latency pass."
+        ]
+    return []
 
-    def __init__(self, pipeline: Pipeline, budget: Budget) -> None:
+
+class Costs:
+    """Prices of one experiment, applied to its pipeline before, during and after a run. ahead: what is billed before
+    the systems are."""
+
+    def __init__(self, pipeline: Pipeline, budget: Budget, ahead: Sequence[BillLine] = ()) -> None:
         self._pipeline = pipeline
+        self._ahead = tuple(ahead)
         settings = pipeline.experiment.settings
         self._budget = budget
         self._prices, self._limit = budget.prices, budget.limit
@@ -67,7 +86,7 @@ class Costs:
 
     def bill(self, *, remeasure: bool = False) -> list[BillLine]:
         """What a run would be billed: texts not embedded yet, pairs to score at most, live queries."""
-        lines: list[BillLine] = []
+        lines = list(self._ahead)
         for (name, role), encoder in encoders_in_use(self._pipeline).items():
             if encoder.bills:
                 sizes = self._pipeline.materials.embedding.sizes_pending(encoder, role)
@@ -84,20 +103,7 @@ class Costs:
 
     def faults(self, *, remeasure: bool = False) -> list[str]:
         """Why a run may not start: its bill would pass `max_cost`, or cannot be known."""
-        if self._limit is None:
-            return []
-        lines = self.bill(remeasure=remeasure)
-        unknown = sorted({f"{line.provider} {line.model}" for line in lines if line.usd is None})
-        if unknown:
-            return [f"max_cost cannot be kept: no price is known of {', '.join(unknown)}. Add it under `prices`."]
-        total = sum(line.usd or 0.0 for line in lines)
-        if total > self._limit:
-            return [
-                f"max_cost ({self._limit:g} USD) would be passed: this is estimated at {total:,.4f} USD, "
-                f"± {RECKONING_ERROR:.0%}. See the bill with bench run --dry-run; raise max_cost, or lower the samples "
-                "of the latency pass."
-            ]
-        return []
+        return over_limit(self.bill(remeasure=remeasure), self._budget) if self._limit is not None else []
 
     def _depths(self, system: System, reranker: str) -> list[int]:
         """How many candidates a reranker scores for a system: one number for each use by the system or one of its

@@ -16,15 +16,19 @@ from bench.messages.failures import failure_of
 from bench.quality.embedding import PLURAL
 from bench.quality.pipeline import Pipeline
 from bench.results.model import DatasetInfo, Machine, Provenance
+from bench.results.provenance import SyntheticQueries
 from bench.run.costs import encoders_in_use
 from bench.run.folder import Listener
 
 NAMED = 5  # ids that a sentence names
 
 
-def dataset_info(dataset: Dataset) -> DatasetInfo:
+def dataset_info(dataset: Dataset, experiment: Experiment) -> DatasetInfo:
     """The dataset as result.json holds it."""
-    only_positives = None
+    synthetic, only_positives = None, None
+    if experiment.written is not None:
+        about = {"used_for": experiment.cuts.synthetic, **experiment.written.about}
+        synthetic = SyntheticQueries.model_validate(about)
     if dataset.qrels is not None:
         only_positives = not bool((dataset.qrels_coded().grades <= 0).any())
     return DatasetInfo(
@@ -38,6 +42,7 @@ def dataset_info(dataset: Dataset) -> DatasetInfo:
         own_documents_left_out=0 if dataset.own_rows is None else int((dataset.own_rows >= 0).sum()),
         notes=list(dataset.notes),
         warnings=list(dataset.warnings),
+        synthetic=synthetic,
         provenance=dict(dataset.provenance),
     )
 

@@ -24,6 +24,7 @@ from bench.experiment.parts import Experiment
 from bench.quality.collection import load_data
 from bench.quality.stages import Emit
 from bench.run.mining import miners, wish_of_options
+from bench.run.queries import with_queries
 
 MINIMUM_EXAMPLES = 256  # docs.cohere.com/docs/rerank-improving-the-results
 SERVICE_IS_GONE = (
@@ -72,6 +73,7 @@ def export_training(
     with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
+        experiment, _ = with_queries(experiment, cache, emit)
         dataset = load_data(experiment, cache)
         if dataset.qrels is None or not dataset.has_text:
             raise ConfigFaults([f"{experiment.file}: dataset: training needs texts and judgements."])

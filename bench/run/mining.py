@@ -24,6 +24,7 @@ from bench.money.budget import Budget
 from bench.quality.collection import load_data, naming
 from bench.quality.stages import Emit
 from bench.run.preflight import budget_of, prepare_over
+from bench.run.queries import with_queries
 from bench.train.collection import load_splits
 from bench.train.mining.mine import check, mine
 from bench.train.mining.mined import Mined, relevant_elsewhere
@@ -97,6 +98,7 @@ def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -
     with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
+        experiment, _ = with_queries(experiment, cache, emit)
         test = load_data(experiment, cache)
         splits = load_splits(experiment, cache, emit, evaluated=test)
         pairs = training_pairs(splits.train, [splits.dev, test], leaks=wish.leaks, limit=wish.pairs, seed=seed)

@@ -40,6 +40,7 @@ from bench.quality.stages import Emit
 from bench.run.build_time import BuildTimes
 from bench.run.costs import Costs, encoders_in_use
 from bench.run.preflight import prepare
+from bench.run.queries import Foreseen, foreseen
 from bench.statistics.detectable import PRIOR_SPREAD_OF_SEEDS
 from bench.statistics.equal_recall import attainable
 from bench.train.forecast import forecast
@@ -61,20 +62,25 @@ def plan(experiment: Experiment, cache: Path, *, emit: Emit, remeasure: bool = F
     with cache_in_use(cache, experiment.user) as unmarked, hub_offline():
         if unmarked:
             emit(Warned("cache", unmarked))
+        experiment = replace(experiment, alone=True)
         try:
-            pipeline, costs = prepare(replace(experiment, alone=True), cache, emit, remeasure=remeasure)
+            queries = foreseen(experiment, cache, emit)
+            experiment = experiment if queries is None else queries.experiment
+            ahead = () if queries is None else queries.bill
+            pipeline, costs = prepare(experiment, cache, emit, remeasure=remeasure, ahead=ahead)
         except ConfigFaults as error:
             if any(re.search(r"\bhub\b", fault) for fault in error.faults):
                 raise ConfigFaults([*error.faults, _HUB_NOT_ASKED]) from error
             raise
         try:
-            return _Plan(pipeline, costs, remeasure).text()
+            return _Plan(pipeline, costs, remeasure, queries).text()
         finally:
             pipeline.close()
 
 
 class _Plan:
-    def __init__(self, pipeline: Pipeline, costs: Costs, remeasure: bool) -> None:
+    def __init__(self, pipeline: Pipeline, costs: Costs, remeasure: bool, queries: Foreseen | None) -> None:
+        self.queries = queries
         self.remeasure = remeasure
         self.pipeline = pipeline
         self.costs = costs
@@ -91,6 +97,7 @@ class _Plan:
         lines += self._detectable()
         lines += self._targets()
         lines += self._run_files()
+        lines += [] if self.queries is None else ["", "synthetic queries", *self.queries.lines()]
         lines += self._training()
         lines += ["", "quality pass", *self._embedding(), *self._indexes(), *self._searches(), *self._reranking()]
         lines += ["", "latency pass", *self._latency(), *self._bill(), "", "systems"]

@@ -6,7 +6,7 @@ All faults are collected and named together; nothing is billed and no result fol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,16 +51,23 @@ from bench.quality.materials import Models, NoModels
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
 from bench.quality.trec import read_run_file
-from bench.run.costs import Costs
+from bench.run.costs import BillLine, Costs
 from bench.train.training import Training
 
 
 def prepare(
-    experiment: Experiment, cache_folder: Path, emit: Emit, *, remeasure: bool = False, retrain: bool = False
+    experiment: Experiment,
+    cache_folder: Path,
+    emit: Emit,
+    *,
+    remeasure: bool = False,
+    retrain: bool = False,
+    ahead: Sequence[BillLine] = (),
+    spent: float = 0.0,
 ) -> tuple[Pipeline, Costs]:
     """Load the dataset, check every adapter in use, check the systems against both, and the bill against `max_cost`.
 
-    Raises ConfigFaults.
+    ahead: what will be billed before the systems are. spent: US dollars that are gone already. Raises ConfigFaults.
     """
     check = _Preflight(experiment, emit)
     dataset = check.dataset(cache_folder)
@@ -70,7 +77,9 @@ def prepare(
         check.run_files()
         pipeline.close()
         raise ConfigFaults(check.faults)
-    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure, retrain=retrain)
+    return prepare_over(
+        dataset, experiment, cache_folder, emit, remeasure=remeasure, retrain=retrain, ahead=ahead, spent=spent
+    )
 
 
 def prepare_over(
@@ -81,16 +90,19 @@ def prepare_over(
     *,
     remeasure: bool = False,
     retrain: bool = False,
+    ahead: Sequence[BillLine] = (),
+    spent: float = 0.0,
 ) -> tuple[Pipeline, Costs]:
     """As `prepare`, over a dataset that is loaded."""
     check = _Preflight(experiment, emit)
     budget = check.budget()
+    budget.spent += spent
     cache = Cache(cache_folder)
     models: Models = NoModels()
     if experiment.models:
         models = check.models(Training(experiment, dataset, cache, emit, budget, retrain=retrain))
     pipeline = Pipeline(experiment, dataset, cache, emit, budget, models)
-    costs = Costs(pipeline, budget)
+    costs = Costs(pipeline, budget, ahead)
     check.adapters(pipeline)
     check.run_files()
     check.systems(pipeline)

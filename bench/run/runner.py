@@ -37,6 +37,7 @@ from bench.run.folder import EventLog, Listener, Places, Relay, Warnings, opened
 from bench.run.latency_pass import LatencyPass
 from bench.run.preflight import prepare
 from bench.run.quality_pass import QualityPass
+from bench.run.queries import with_queries
 from bench.run.records import TABLES, RunFiles, scored_queries, write_tables
 from bench.run.tracking import Tracking
 
@@ -63,7 +64,8 @@ def run(
         warnings = Warnings(relay)
         if unmarked:
             warnings(Warned("cache", unmarked))
-        pipeline, costs = prepare(experiment, places.cache, warnings, remeasure=remeasure, retrain=retrain)
+        experiment, spent = with_queries(experiment, places.cache, warnings)
+        pipeline, costs = prepare(experiment, places.cache, warnings, remeasure=remeasure, retrain=retrain, spent=spent)
         stack.callback(pipeline.close)
         folder, resumed = stack.enter_context(opened_folder(experiment, places.output))
         remove_drafts(folder)
@@ -130,7 +132,7 @@ class _Run:
         return self.result
 
     def _started(self) -> Result:
-        dataset = dataset_info(self.pipeline.dataset)
+        dataset = dataset_info(self.pipeline.dataset, self.experiment)
         return Result(
             status="started",
             experiment=dict(self.experiment.resolved),

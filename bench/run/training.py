@@ -18,6 +18,7 @@ from bench.quality.collection import load_data
 from bench.quality.stages import Emit
 from bench.results.training import TrainedModel
 from bench.run.preflight import budget_of
+from bench.run.queries import foreseen, with_queries
 from bench.train.forecast import forecast
 from bench.train.training import Training
 
@@ -63,6 +64,12 @@ def _checked(
     with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
+        if experiment.alone:
+            queries = foreseen(experiment, cache, emit, timed=False)
+            experiment = experiment if queries is None else queries.experiment
+        else:
+            experiment, spent = with_queries(experiment, cache, emit)
+            budget.spent += spent
         training = Training(experiment, load_data(experiment, cache), Cache(cache), emit, budget, retrain=retrain)
         wanted = training.with_needed(names or list(experiment.models))
         faults: list[str] = []

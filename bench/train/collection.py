@@ -60,11 +60,13 @@ def load_splits(
     with naming(experiment.file, "dataset", faults, set()):
         test = evaluated_data(experiment, cache_folder, emit) if evaluated is None else evaluated
         barred = frozenset(keys_of(test.queries))
-        with source_of(experiment, emit) as source:
+        with source_of(experiment, emit, cache_folder, training=True) as source:
             splits = _Loading(experiment, cache_folder, emit, barred).splits(source)
         for dataset in (splits.train, splits.dev):
             if not dataset.has_text:
                 raise InvalidOptions("models learn from texts, and the data has none.")
+        if experiment.written is not None and experiment.cuts.synthetic is not None:
+            splits = replace(splits, notes=(*splits.notes, *experiment.written.about["notes"]))
         if not splits.train.corpus.equals(test.corpus):
             told = f"The training queries have a corpus of their own, {counted(splits.train.documents, 'document')}."
             return replace(splits, notes=(*splits.notes, told))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from bench.report import synthetic
 from bench.report.cells import priced
 from bench.report.document.parts import Block, Bullets, Cell, Inline, Line, Paragraph, Section, Strong, Table
 from bench.report.document.source import Source
@@ -89,8 +90,8 @@ def _doubts(source: Source) -> Iterator[_Doubt]:
         yield from _of_system(source, system.name)
     if result.systems and 0 < result.dataset.judged < _FEW_QUERIES:
         yield _Doubt("few", "the test set is small, so only large differences can be seen")
-    if result.experiment.get("queries"):
-        yield _Doubt("synthetic", "a model wrote the queries, so real ones may rank the systems otherwise")
+    for _, text in synthetic.notes(result):
+        yield _Doubt("synthetic", text)
     for sentence in (*result.dataset.warnings, *result.dataset.notes):
         yield _Doubt("dataset", sentence)
     if result.dataset.only_positives and result.primary.partition("@")[0] != "ANN":

@@ -1,0 +1,115 @@
+"""The command `bench generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands.asking import agree_to_keys_of, refuse, refusing, resumable
+from bench.commands.command_line import (
+    CONFIG_NAME,
+    CacheOption,
+    Overrides,
+    TrustOption,
+    cache_folder,
+    config_path,
+    given_path,
+)
+from bench.messages.terminal import show, show_json
+from bench.messages.wording import counted
+
+if TYPE_CHECKING:
+    from bench.experiment.parts import Experiment
+    from bench.run.queries import Generated
+
+LOOKED_AT = 10  # questions that are shown where nothing else is asked for
+LONGEST_SHOWN = 120  # characters of a document
+
+
+def generate(
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            parser=given_path, help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}]."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", parser=given_path, help="New folder [default: EXPERIMENT-synthetic]."
+        ),
+    ] = None,
+    look: Annotated[int, typer.Option(help="Questions that are shown.", min=0)] = LOOKED_AT,
+    set_: Overrides = None,
+    cache: CacheOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    trust: TrustOption = False,
+) -> None:
+    """Have questions written for documents, into a folder that is a collection."""
+    from bench.experiment.reader import load_experiment
+    from bench.run.queries import alone_with_queries
+    from bench.synthetic.folder import FolderInUse
+
+    with refusing(), resumable():
+        experiment = load_experiment(config_path(config), set_ or [])
+        if experiment.questions is None:
+            refuse(
+                [
+                    f"{experiment.file}: synthetic is missing: say who writes questions, such as generators: {{writer: "
+                    "{adapter: transformers, model: doc2query/all-t5-base-v1}} and synthetic: {by: writer}"
+                ]
+            )
+        place = cache_folder(cache, experiment.settings.cache, experiment.base)
+        if dry_run:
+            show(_planned(experiment, place, quiet=quiet))
+            return
+        agree_to_keys_of(alone_with_queries(experiment), trust)
+        folder = output or Path(f"{experiment.name}-synthetic")
+        try:
+            found = _generated(experiment, folder, place, quiet=quiet)
+        except FolderInUse as error:
+            refuse([str(error)])
+    _print(found, look, as_json=as_json)
+
+
+def _planned(experiment: Experiment, cache: Path, *, quiet: bool) -> str:
+    from bench.progress import Progress
+    from bench.run.queries import plan_generate
+
+    with Progress(enabled=not quiet) as progress:
+        return plan_generate(experiment, cache, progress)
+
+
+def _generated(experiment: Experiment, folder: Path, cache: Path, *, quiet: bool) -> Generated:
+    from bench.progress import Progress
+    from bench.run.queries import generate
+
+    with Progress(enabled=not quiet) as progress:
+        return generate(experiment, folder, cache, progress)
+
+
+def _print(found: Generated, look: int, *, as_json: bool) -> None:
+    about, examples = found.written.about, found.examples(look)
+    if as_json:
+        shown = [{"query": question, "document": text} for question, text in examples]
+        show_json({**about, "folder": str(found.folder), "examples": shown})
+        return
+    for note in about["notes"]:
+        show(f"{note}\n")
+    if examples:
+        show("\nTo look at:\n")
+    for question, text in examples:
+        show(f"  {_short(question)}\n    {_short(text)}\n")
+    show(
+        f"\n{found.folder}: {counted(about['queries'], 'query')}; read them, edit them, and use them as\n"
+        f"dataset: {{adapter: beir, path: {found.folder}}}\n"
+    )
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]} …"

@@ -1,0 +1,98 @@
+"""Reads how an experiment's synthetic queries are written, and joins it with the parts that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from adapters.base import TRAINED
+from bench.experiment.cuts import Cuts
+from bench.experiment.faults import Faults
+from bench.experiment.file import ExperimentFile, SystemEntry
+from bench.experiment.matrix import expand_systems
+from bench.experiment.parts import Part, System, plain_name
+from bench.experiment.synthetic import Questions, RoundTrip
+from bench.messages.suggestions import suggestion
+
+ROUND_TRIP = "round trip"
+_LEXICAL = "bm25"
+
+
+def read_questions(
+    faults: Faults,
+    settings: ExperimentFile,
+    cuts: Cuts,
+    generators: Mapping[str, Part],
+    systems: Sequence[System],
+) -> Questions | None:
+    """How the synthetic queries are written; None where the file says nothing of them. What is wrong goes to the
+    faults."""
+    spec = settings.synthetic
+    if spec is None:
+        if cuts.synthetic is not None:
+            faults.fault(
+                "synthetic",
+                "is missing: dataset.queries asks for synthetic queries. Say who writes them: generators: {writer: "
+                "{adapter: transformers, model: doc2query/all-t5-base-v1}} and synthetic: {by: writer}",
+            )
+        return None
+    if cuts.synthetic == "train" and not settings.models:
+        faults.fault("dataset.queries.train", "has no effect without models to train.")
+    if spec.by not in settings.generators:
+        faults.not_there("synthetic.by", spec.by, "among the generators", suggestion(spec.by, settings.generators))
+    generator = generators.get(spec.by)
+    finder = None if spec.round_trip is None else _finder(faults, settings, spec.round_trip, systems)
+    return None if generator is None else Questions(spec, generator, finder)
+
+
+def _finder(
+    faults: Faults, settings: ExperimentFile, round_trip: RoundTrip, systems: Sequence[System]
+) -> System | None:
+    """The system that must find the document of a question."""
+    name, path = round_trip.system, "synthetic.round_trip.system"
+    found = next((system for system in systems if system.name == name), None)
+    if found is None:
+        entry = _entry(settings, name)
+        if entry is None:
+            known = [*(system.name for system in systems), *settings.encoders, *settings.stores]
+            faults.not_a_system(path, name, known)
+            return None
+        stores = {_LEXICAL: {"adapter": _LEXICAL}, **settings.stores}
+        alone = settings.model_copy(update={"systems": [entry], "stores": stores, "targets": {}})
+        several = expand_systems(faults, alone, [])
+        if len(several) > 1:
+            faults.fault(path, f"({name}) stands for {len(several)} systems. Name one of them.")
+        found = several[0] if several else None
+    if found is not None and found.run_file is not None:
+        faults.fault(
+            path, f"({name}) is a run file, which ranks nothing for new questions. Name a system that searches."
+        )
+        return None
+    if found is not None and (trained := _trained(settings, found)):
+        faults.fault(
+            path,
+            f"({name}) needs the model {trained}, which is trained before anything is measured with it. Name a system "
+            "without trained models.",
+        )
+        return None
+    return found
+
+
+def _entry(settings: ExperimentFile, name: str) -> SystemEntry | None:
+    """A system of one part."""
+    if name in settings.encoders:
+        return SystemEntry(name=ROUND_TRIP, encoder=name)
+    if name in settings.stores or name == _LEXICAL:
+        return SystemEntry(name=ROUND_TRIP, store=name)
+    return None
+
+
+def _trained(settings: ExperimentFile, finder: System) -> str | None:
+    """The first trained model that a system needs."""
+    for node in finder.nodes():
+        pair, reranker = node.system.encoders, node.system.reranker
+        specs = [settings.encoders.get(plain_name(name), {}) for name, _ in pair.roles] if pair else []
+        specs += [settings.rerankers.get(plain_name(reranker), {})] if reranker else []
+        for value in (value for spec in specs for value in spec.values()):
+            if isinstance(value, str) and value.startswith(TRAINED):
+                return value.removeprefix(TRAINED)
+    return None
