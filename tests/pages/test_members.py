@@ -22,6 +22,7 @@ CONTRACTS = (
 DONE_BY_THE_BASE = {
     "missing", "distributions", "encode", "build", "insert", "no_rows", "settle", "session", "effective", "compares",
     "drop", "search", "score", "generate", "stream",
+    "several",
 }  # fmt: skip
 # Where an author's part has another name, the table gives that.
 PARTS = {"_insert", "_settle", "_drop"}

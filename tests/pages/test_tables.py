@@ -32,6 +32,8 @@ CONTRACTS = {
 KEYS = {
     "ExperimentFile": "The keys of the file",
     "SystemEntry": "Keys of a system",
+    "Synthetic": "Keys of synthetic",
+    "RoundTrip": "Keys of round_trip",
     "LoadPoint": "Keys of a load point",
     "IngestPlan": "Keys of ingest",
     "Margins": "Keys of margin",
