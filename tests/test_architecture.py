@@ -53,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "ui": {"cache", "comparing", "experiment", "machine", "messages", "progress", "report", "results"},
     "commands": {
         "cache", "chat", "comparing", "experiment", "messages", "money", "progress", "report", "results", "retriever",
-        "run", "train", "ui",
+        "run", "synthetic", "train", "ui",
     },
     "cli": {
         "cache", "commands", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "results",

@@ -59,8 +59,8 @@ def generate(
         if experiment.questions is None:
             refuse(
                 [
-                    f"{experiment.file}: synthetic is missing: say who writes questions, such as generators: {{writer: "
-                    "{adapter: transformers, model: doc2query/all-t5-base-v1}} and synthetic: {by: writer}"
+                    f"{experiment.file}: synthetic is missing: say which generator of the file writes questions, such "
+                    "as synthetic: {by: NAME, per_document: 3, sample: 100}"
                 ]
             )
         place = cache_folder(cache, experiment.settings.cache, experiment.base)

@@ -12,7 +12,7 @@ from bench.experiment.cuts import Cuts
 from bench.experiment.file import ExperimentFile, LoadPoint
 from bench.experiment.negatives import Negatives
 from bench.experiment.scored import ScoredData
-from bench.experiment.synthetic import Questions, Written
+from bench.experiment.synthetic import Synthetic, Written
 from bench.statistics.measures import Measure
 
 _SEED = "#"  # between a part's name and the seed of its model; no name in a file holds it
@@ -288,6 +288,21 @@ class Node:
         yield self
         for leg in self.legs:
             yield from leg.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The synthetic queries of an experiment that are not written yet. generator: who writes them. finder: the system
+    that must find their documents, None where none must."""
+
+    spec: Synthetic
+    generator: Part
+    finder: System | None
+
+    @property
+    def systems(self) -> list[System]:
+        """The finder with all that it fuses; none where there is no finder."""
+        return [] if self.finder is None else [node.system for node in self.finder.nodes()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from bench.experiment.cuts import Cuts
 from bench.experiment.faults import Faults
 from bench.experiment.file import ExperimentFile, SystemEntry
 from bench.experiment.matrix import expand_systems
-from bench.experiment.parts import Part, System, plain_name
-from bench.experiment.synthetic import Questions, RoundTrip
+from bench.experiment.parts import Part, Questions, System, plain_name
+from bench.experiment.synthetic import RoundTrip
 from bench.messages.suggestions import suggestion
 
 ROUND_TRIP = "round trip"
@@ -31,8 +31,8 @@ def read_questions(
         if cuts.synthetic is not None:
             faults.fault(
                 "synthetic",
-                "is missing: dataset.queries asks for synthetic queries. Say who writes them: generators: {writer: "
-                "{adapter: transformers, model: doc2query/all-t5-base-v1}} and synthetic: {by: writer}",
+                "is missing: dataset.queries asks for synthetic queries. Say which generator of the file writes them: "
+                "synthetic: {by: NAME}",
             )
         return None
     if cuts.synthetic == "train" and not settings.models:

@@ -24,7 +24,7 @@ from bench.experiment.file import LONGEST_RANKING, ExperimentFile, LoadPoint
 from bench.experiment.matrix import expand_systems
 from bench.experiment.models import check_seeds, read_models, with_encoders_of_builds, with_seeds
 from bench.experiment.overrides import addresses_given, override
-from bench.experiment.parts import Experiment, Part, System
+from bench.experiment.parts import Experiment, Part, Questions, System, TrainedPart
 from bench.experiment.places import BESIDE_ADAPTER, of_parts
 from bench.experiment.questions import read_questions
 from bench.experiment.restriction import Restriction
@@ -111,14 +111,8 @@ class _Reader:
         self._cross_checks(settings, systems)
         for system in systems:
             check_seeds(self._faults, system, encoders, rerankers, settings.builds)
-        if self._restriction is not None:
-            parts = [*([dataset] if dataset else []), *encoders.values(), *rerankers.values()]
-            searching = list(systems)
-            if questions is not None:
-                parts.append(questions.generator)
-                searching += questions.systems
-            for at, what in self._restriction.faults(settings, parts, settings.trackers, searching, models.values()):
-                self._faults.fault(at, what)
+        parts = [*([dataset] if dataset else []), *encoders.values(), *rerankers.values()]
+        self._restrict(settings, parts, systems, models, questions)
         self._faults.stop()
         assert dataset is not None
         resolved = {**settings.model_dump(mode="json", exclude_unset=True), "measures": [str(m) for m in measures]}
@@ -147,6 +141,22 @@ class _Reader:
             questions=questions,
         )
         return replace(experiment, systems=tuple(experiment.at(system, 0) for system in systems))
+
+    def _restrict(
+        self,
+        settings: ExperimentFile,
+        parts: Sequence[Part],
+        systems: Sequence[System],
+        models: Mapping[str, TrainedPart],
+        questions: Questions | None,
+    ) -> None:
+        """Name what a restricted run refuses, where this is one."""
+        if self._restriction is None:
+            return
+        if questions is not None:
+            parts, systems = [*parts, questions.generator], [*systems, *questions.systems]
+        for at, what in self._restriction.faults(settings, parts, settings.trackers, systems, models.values()):
+            self._faults.fault(at, what)
 
     def _settings(self, raw: dict[str, Any]) -> ExperimentFile:
         """The file as a model. An unknown key is named, and then read as the key that was meant, or left out. So

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from adapters.base import Options
-
-if TYPE_CHECKING:
-    from bench.experiment.parts import Part, System
 
 PASSAGE = "{passage}"
 Use: TypeAlias = Literal["all", "train"]
@@ -68,21 +65,6 @@ class Synthetic(Options):
             raise ValueError("the prompt has no {passage}, so that the generator would not see the document")
         self.refuse_idle("language", "a prompt of ours (yours is in its own language)", heeded=self.prompt is None)
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Questions:
-    """The synthetic queries of an experiment that are not written yet. generator: who writes them. finder: the system
-    that must find their documents, None where none must."""
-
-    spec: Synthetic
-    generator: Part
-    finder: System | None
-
-    @property
-    def systems(self) -> list[System]:
-        """The finder with all that it fuses; none where there is no finder."""
-        return [] if self.finder is None else [node.system for node in self.finder.nodes()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ def generate(experiment: Experiment, folder: Path, cache: Path, emit: Emit) -> G
     and OSError."""
     experiment = alone_with_queries(experiment)
     check_folder(folder)
-    with cache_in_use(cache) as unmarked:
+    with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
         with checked_queries(experiment, cache, emit) as writing:
@@ -223,7 +223,7 @@ def generate(experiment: Experiment, folder: Path, cache: Path, emit: Emit) -> G
 
 def plan_generate(experiment: Experiment, cache: Path, emit: Emit) -> str:
     """What `generate` would do, as plain text. Raises ConfigFaults."""
-    with cache_in_use(cache), hub_offline():
+    with cache_in_use(cache, experiment.user), hub_offline():
         found = foreseen(replace(alone_with_queries(experiment), alone=True), cache, emit)
     assert found is not None
     return "\n".join(["synthetic queries", *found.lines(alone=True)]) + "\n"

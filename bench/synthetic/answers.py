@@ -21,6 +21,7 @@ from bench.cache.digests import content_key
 from bench.cache.locks import entry_locked
 from bench.cache.machine_lock import at_work
 from bench.cache.own_files import NOT_ITSELF, own_folder, read_own
+from bench.cache.uses import note
 from bench.money.budget import Budget
 from bench.money.cost import AT_MOST, Tokens, Usages, text_bytes, writing_usage
 from bench.quality.stages import Emit, Stage, waiting
@@ -73,6 +74,7 @@ class Answers:
     def of(self, prompts: Sequence[Prompt]) -> list[Answer]:
         """An answer for every prompt, asked where none is kept. Raises what the generator raises, and BudgetExceeded;
         what was answered before is kept."""
+        note(self.cache, FOLDER, self.key)
         pieces = self.pieces(prompts)
         found: dict[int, Answer] = {}
         with (

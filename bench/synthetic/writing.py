@@ -19,8 +19,8 @@ from bench.data.normal import plain_query
 from bench.data.tables import load_tables
 from bench.data.written import SCHEMA
 from bench.experiment.languages import language_of
-from bench.experiment.parts import Experiment
-from bench.experiment.synthetic import Questions, Written
+from bench.experiment.parts import Experiment, Questions
+from bench.experiment.synthetic import Written
 from bench.messages.wording import counted
 from bench.money.budget import Budget
 from bench.money.cost import NO_PRICES, price_of
@@ -247,9 +247,7 @@ def opened(experiment: Experiment, cache: Path, emit: Emit, budget: Budget) -> I
     """The synthetic queries of an experiment. Raises InvalidOptions where its file says nothing of them, and what its
     dataset raises."""
     if experiment.questions is None:
-        raise InvalidOptions(
-            "synthetic is missing: say who writes questions, such as synthetic: {by: NAME OF A GENERATOR}"
-        )
+        raise InvalidOptions("synthetic is missing: say who writes questions, such as synthetic: {by: NAME}")
     with own_source(experiment, emit, documents_alone=experiment.cuts.synthetic != "train") as source:
         tables, _ = load_tables(source, cache / "datasets", waiting(emit))
         writing = Writing(experiment, experiment.questions, source, tables, cache, emit, budget)
