@@ -49,8 +49,11 @@ ROOMS: dict[str, set[str]] = {
     "doctor": {"cache", "machine", "messages"},
     "progress": {"messages"},
     "new_adapter": set(),
-    "chat": {"experiment", "messages", "money"},
-    "ui": {"cache", "comparing", "experiment", "machine", "messages", "progress", "report", "results"},
+    "chat": {"experiment", "messages", "money", "results"},
+    "ui": {
+        "cache", "chat", "comparing", "experiment", "machine", "messages", "progress", "report",
+        "results", "retriever",
+    },
     "commands": {
         "cache", "chat", "comparing", "experiment", "messages", "money", "progress", "report", "results", "retriever",
         "run", "synthetic", "train", "ui",

@@ -51,12 +51,14 @@ def chosen(
     name: str | None = None,
     spec: str | None = None,
     changes: Sequence[str] = (),
+    ours: bool = True,
 ) -> Answerer:
     """Who answers. experiment, base: of the result. name: of one of its generators. spec: ADAPTER:MODEL instead.
-    changes: OPTION=VALUE. Raises NobodyAnswers, InvalidOptions."""
+    changes: OPTION=VALUE. ours: whether who gives them owns the keys that may go to an address among them. Raises
+    NobodyAnswers, InvalidOptions."""
     given = dict(_change(change) for change in changes)
     seed = experiment.get("seed")
-    own = frozenset(str(value) for value in given.values() if isinstance(value, str))
+    own = frozenset(str(value) for value in given.values() if isinstance(value, str) and ours)
     seed = seed if isinstance(seed, int) else 0
     context = Context(base, seed=seed, own_addresses=own)
     if spec is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from langchain_core.documents import Document
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
-from langchain_core.retrievers import BaseRetriever
 
 from adapters.base import Message, Usage
 from bench.chat.citations import Citations, without_citations
@@ -17,6 +17,8 @@ from bench.chat.passages import Passage, fenced, passages_of
 from bench.chat.spending import Purse
 from bench.messages.wording import writable
 
+NOT_TOLD = "The answer cites no passage: as far as was found, the documents do not tell this."
+NOTHING = "Nothing was found: the documents do not tell this."
 _REMEMBERED = 6  # earlier turns that a question is read with
 _LONGEST_QUESTION = 1000  # characters of a stand-alone question
 
@@ -62,10 +64,17 @@ class Turn:
         return bool(self.cited)
 
 
+class Searching(Protocol):
+    """What finds passages: a retriever of LangChain, or what asks one."""
+
+    def invoke(self, input: str, /, *, k: int) -> list[Document]:
+        """The best k documents."""
+
+
 class Conversation:
     """Turns one after another. k: passages that are read for each question."""
 
-    def __init__(self, retriever: BaseRetriever, model: BaseChatModel, purse: Purse, *, k: int) -> None:
+    def __init__(self, retriever: Searching, model: BaseChatModel, purse: Purse, *, k: int) -> None:
         self._retriever = retriever
         self._model = model
         self._purse = purse

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from bench.results.system import SystemResult
 
 PASSAGES = 5  # that are read for each question
-_NOT_TOLD = "The answer cites no passage: as far as was found, the documents do not tell this."
-_NOTHING = "Nothing was found: the documents do not tell this."
 
 
 def chat(
@@ -194,45 +192,13 @@ def _written(
 
 
 def _purse(wish: _Wish, result: Result | None, generator: Generator, system: SystemResult | None) -> Purse:
-    from bench.chat.spending import Purse
-    from bench.money.cost import PriceFaults, load_prices
+    from bench.chat.paying import CannotPay, purse_of
 
     experiment: Mapping[str, Any] = {} if result is None else result.experiment
-    identity = generator.identity
-    own = [] if wish.price is None else [_price(wish.price, identity.provider, identity.model)]
     try:
-        prices = load_prices([*(experiment.get("prices") or ()), *own])
-    except PriceFaults as error:
+        return purse_of(experiment, generator, system, max_cost=wish.max_cost, price=wish.price)
+    except CannotPay as error:
         refuse(list(error.faults))
-    limit = wish.max_cost if wish.max_cost is not None else experiment.get("max_cost")
-    purse = Purse(generator, prices, limit, searching=_search_usd(system))
-    if not purse.keeps_limit:
-        refuse(
-            [
-                f"max_cost cannot be kept: no price is known of {identity.provider} {identity.model}, or of a search. "
-                "Give the model's in US dollars per million tokens: --price READ,WRITTEN"
-            ]
-        )
-    return purse
-
-
-def _search_usd(system: SystemResult | None) -> float | None:
-    """US dollars that services bill for a search, as measured; 0 where none does, None where that is not known."""
-    parts = system.cost.parts if system is not None and system.cost is not None else []
-    billed = [part for part in parts if part.of == "queries" and part.provider is not None]
-    if any(part.usd is None or not part.count for part in billed):
-        return None
-    return sum((part.usd or 0.0) / part.count for part in billed)
-
-
-def _price(text: str, provider: str, model: str) -> dict[str, Any]:
-    numbers = text.split(",")
-    try:
-        read, written = (float(number) for number in numbers)
-    except ValueError:
-        refuse([f"--price {text}: write US dollars per million tokens read and written, such as --price 0.25,2.00"])
-    about = {"provider": provider, "model": model, "source": "the command line"}
-    return {**about, "unit": "per_million_tokens", "usd": read, "output_usd": written}
 
 
 # -- turns -----------------------------------------------------------------------------------------------------------
@@ -333,6 +299,8 @@ def _turn(conversation: Conversation, question: str, *, aloud: bool) -> Turn | N
 
 def _show_rest(turn: Turn) -> None:
     """What follows an answer: what is to be known of it, then the passages."""
+    from bench.chat.conversation import NOT_TOLD, NOTHING
+
     if turn.answer:
         show("\n")
     if turn.unfinished:
@@ -340,10 +308,10 @@ def _show_rest(turn: Turn) -> None:
     if turn.invented:
         say(f"Taken out, because there is no such passage: {' '.join(dict.fromkeys(turn.invented))}")
     if not turn.passages:
-        show(f"{_NOTHING}\n")
+        show(f"{NOTHING}\n")
         return
     if not turn.told:
-        show(f"{_NOT_TOLD}\n")
+        show(f"{NOT_TOLD}\n")
     show("\n")
     for passage in turn.passages:
         if passage.number in turn.cited or not turn.told:
