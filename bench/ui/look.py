@@ -24,6 +24,7 @@ CSS = """
 progress { width: 100%; height: .7rem; accent-color: var(--color-accent); }
 .log { white-space: pre-wrap; overflow-wrap: anywhere; font-family: var(--font-mono); font-size: var(--text-sm);
   max-height: 22rem; overflow-y: auto; }
+.yaml textarea { font-family: var(--font-mono); font-size: var(--text-sm); white-space: pre; overflow-x: auto; }
 .sure { min-width: 0 !important; }
 @media (max-width: 640px) { .gradio-container { padding: .5rem !important; } }
 """

@@ -1,0 +1,174 @@
+"""The part of a page that shows runs: the queue, how far the chosen one is, its log, and what can be done with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.cache.digests import content_key
+from bench.messages.wording import counted
+from bench.ui.desk import Desk
+from bench.ui.runs.board import LIVE, RESUMABLE, Kind, Run, board
+from bench.ui.runs.following import Told
+from bench.ui.telling import reasons
+from bench.ui.text import command, escaped, lines, note, plain
+
+_SECONDS = 1.5  # between two looks
+_MOST = 100  # runs of the list
+_COLOURS = {"finished": "good", "running": "good", "failed": "bad", "refused": "bad", "killed": "bad"}
+_LATEST = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """For the buttons of a page that start something: `.then(panel.look, panel.inputs, panel.outputs)`."""
+
+    look: Callable[..., list[Any]]
+    inputs: list[Any]
+    outputs: list[Any]
+
+
+def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
+    """Put the panel together, inside a page. kinds: of the runs that are chosen from; the queue shows all."""
+    import gradio
+
+    seen = gradio.State("")
+    queue = gradio.HTML(elem_classes="queue")
+    chosen = gradio.Dropdown([("the latest", _LATEST)], value=_LATEST, label="Run to look at")
+    progress = gradio.HTML(elem_classes="progress")
+    with gradio.Row():
+        cancel = gradio.Button("Cancel", interactive=False, variant="stop", elem_classes="sure")
+        resume = gradio.Button("Resume", interactive=False, elem_classes="sure")
+        results = gradio.Button("Open its result", interactive=False, elem_classes="sure")
+    said = gradio.HTML()
+    with gradio.Accordion("What the command prints", open=False):
+        log = gradio.HTML()
+    timer = gradio.Timer(_SECONDS)
+    outputs = [seen, queue, chosen, progress, cancel, resume, results, log]
+
+    def look(name: str | None, before: str) -> list[Any]:
+        every = board(desk).listing()[:_MOST]
+        runs = [run for run in every if run.kind in kinds]
+        run = _picked(runs, name)
+        told = board(desk).told(run) if run is not None else None
+        parts = [queue_part(every), progress_part(desk, run, told), log_part(desk, run)]
+        options = [("the latest", _LATEST), *((_named(each), each.id) for each in runs)]
+        now = content_key([parts, options, name])
+        if now == before:
+            return [gradio.skip()] * len(outputs)
+        known = {value for _, value in options}
+        return [
+            now,
+            parts[0],
+            gradio.Dropdown(choices=options, value=name if name in known else _LATEST),
+            parts[1],
+            gradio.Button(interactive=run is not None and run.state in LIVE),
+            gradio.Button(interactive=run is not None and run.state in RESUMABLE),
+            gradio.Button(interactive=told is not None and told.folder is not None),
+            parts[2],
+        ]
+
+    def do(what: Callable[[Run], object], name: str | None) -> str:
+        run = _picked([each for each in board(desk).listing() if each.kind in kinds], name)
+        try:
+            return "" if run is None else str(what(run) or "")
+        except Exception as error:
+            return lines(reasons(error), "bad")
+
+    def stopped(run: Run) -> str:
+        board(desk).cancel(run)
+        return note("It was asked to stop; what was paid for is kept.")
+
+    def cancelled(name: str | None) -> str:
+        return do(stopped, name)
+
+    def resumed(name: str | None) -> tuple[str, str]:
+        return do(lambda run: note(_resumed(desk, run)), name), _LATEST
+
+    inputs = [chosen, seen]
+    hidden = {"show_progress": "hidden"}
+    timer.tick(look, inputs, outputs, queue=False, **hidden)
+    chosen.input(look, inputs, outputs, **hidden)
+    cancel.click(cancelled, chosen, said).then(look, inputs, outputs, **hidden)
+    resume.click(resumed, chosen, [said, chosen]).then(look, inputs, outputs, **hidden)
+    tabs = _tabs()
+    results.click(lambda: gradio.Tabs(selected="Results"), None, tabs, **hidden)
+    return Panel(look, inputs, outputs)
+
+
+def _tabs() -> Any:
+    """The tabs of all pages, from within one of them."""
+    from gradio.context import Context
+
+    block = Context.block
+    while block is not None and type(block).__name__ != "Tabs":
+        block = block.parent
+    return block
+
+
+def _picked(runs: Sequence[Run], name: str | None) -> Run | None:
+    """The run of a name; else the one that runs now, else the one that was asked for last."""
+    named = [run for run in runs if run.id == name] or [run for run in runs if run.state == "running"] or list(runs)
+    return named[0] if named else None
+
+
+def _resumed(desk: Desk, run: Run) -> str:
+    again = board(desk).resume(run)
+    if run.changed:
+        return f"{run.file} is another file than it was, so this is a new run; what the cache holds is not made again."
+    return "It waits for its turn." if again.state == "waiting" else "It goes on where it stopped."
+
+
+def _named(run: Run) -> str:
+    return plain(f"{run.kind} {run.file}, {run.state}, asked for {run.asked_at}")
+
+
+def queue_part(runs: Sequence[Run]) -> str:
+    """Who runs, and who waits for it."""
+    live = [run for run in reversed(runs) if run.state in LIVE]
+    if not live:
+        return note("Nothing runs." if runs else "Nothing has been run here yet.")
+    first = f"{live[0].kind} {live[0].file} runs" if live[0].state == "running" else f"{live[0].file} begins"
+    waiting = "".join(f"<li>{escaped(f'{run.kind} {run.file}, asked for {run.asked_at}')}</li>" for run in live[1:])
+    rest = f'<p class="note">Waiting, first come first served:</p><ol>{waiting}</ol>' if waiting else ""
+    return note(f"{first}.") + rest
+
+
+def progress_part(desk: Desk, run: Run | None, told: Told | None) -> str:
+    """How a run stands: what goes on, with the time left, what ended, and what must be known."""
+    if run is None or told is None:
+        return ""
+    now = time.time()
+    cause = f": {run.cause}" if run.cause else ""
+    parts = [f"<h3>{escaped(f'{run.kind} {run.file}')}</h3>"]
+    parts.append(f'<div role="status">{note(f"{run.state}{cause}", _COLOURS.get(run.state, "plain"))}</div>')
+    if run.state == "running":
+        parts += [_bar(stage.told(now), stage.done, stage.total) for stage in told.stages.values()]
+    if told.systems:
+        parts.append(note(f"{len(told.finished):,} of {counted(len(told.systems), 'system')} ended"))
+        parts += [note(f"{name}: {how}", "bad") for name, how in told.finished.items() if how != "success"]
+    if told.folder:
+        parts.append(note(f"Result: {told.folder}"))
+    parts.append(lines(told.warnings[:20], "warn"))
+    if len(told.warnings) > 20:
+        parts.append(note(f"and {len(told.warnings) - 20:,} more; the log has them."))
+    if told.lines:
+        items = escaped("\n".join(told.lines[-30:]))
+        parts.append(f'<div class="log" tabindex="0" role="region" aria-label="What happened">{items}</div>')
+    parts.append(command(board(desk).command_of(run.kind, run.file, run.flags)))
+    return "".join(parts)
+
+
+def _bar(text: str, done: int, total: int | None) -> str:
+    name = escaped(text)
+    value = f' value="{done}" max="{total}"' if total else ""
+    return f'<p class="note">{name}</p><progress aria-label="{name}"{value}></progress>'
+
+
+def log_part(desk: Desk, run: Run | None) -> str:
+    """The end of what the command printed."""
+    text = board(desk).log(run) if run is not None else ""
+    body = escaped(text) if text else "Nothing yet."
+    return f'<div class="log" tabindex="0" role="region" aria-label="Log">{body}</div>'
