@@ -51,8 +51,8 @@ ROOMS: dict[str, set[str]] = {
     "new_adapter": set(),
     "chat": {"experiment", "messages", "money", "results"},
     "ui": {
-        "cache", "chat", "comparing", "experiment", "machine", "messages", "progress", "report",
-        "results", "retriever",
+        "cache", "chat", "comparing", "experiment", "machine", "messages", "progress", "report", "results",
+        "retriever",
     },
     "commands": {
         "cache", "chat", "comparing", "experiment", "messages", "money", "progress", "report", "results", "retriever",
