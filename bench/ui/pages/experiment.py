@@ -136,23 +136,12 @@ class _Page:
 def _form(kind: Any, text: Any, faults: Any) -> None:
     """The form for one part: its adapter, its name, and a field for each option."""
     import gradio
+    from gradio.context import Context
 
     adapter = gradio.Dropdown([], label="Adapter", visible=False)
     called = gradio.Textbox("", label="Name", info="of a-z, 0-9, _ and -", max_lines=1, visible=False)
 
-    def offered(section: str) -> list[Any]:
-        names = adapters_of(SECTIONS.get(section, "settings"))
-        named = SECTIONS.get(section) not in ("dataset", "latency", "systems", "settings")
-        label = "Recipe" if section == "Model to train" else "Adapter"
-        first = _usual(names)
-        return [
-            gradio.Dropdown(choices=names, value=first, visible=bool(names), label=label),
-            gradio.Textbox(value="", visible=named),
-        ]
-
-    from gradio.context import Context
-
-    gradio.on([Context.root_block.load, kind.change], offered, kind, [adapter, called], **_HIDDEN)
+    gradio.on([Context.root_block.load, kind.change], _offered, kind, [adapter, called], **_HIDDEN)
 
     def fields(section: str, chosen: str | None, written: str) -> None:
         where = SECTIONS.get(section, "settings")
@@ -186,6 +175,20 @@ def _form(kind: Any, text: Any, faults: Any) -> None:
 
     triggers = [Context.root_block.load, kind.change, adapter.change]
     gradio.render([kind, adapter, text], triggers=triggers, show_progress="hidden")(fields)
+
+
+def _offered(section: str) -> list[Any]:
+    """The adapters of a section, and whether a part of it has a name."""
+    import gradio
+
+    names = adapters_of(SECTIONS.get(section, "settings"))
+    named = SECTIONS.get(section) not in ("dataset", "latency", "systems", "settings")
+    label = "Recipe" if section == "Model to train" else "Adapter"
+    first = _usual(names)
+    return [
+        gradio.Dropdown(choices=names, value=first, visible=bool(names), label=label),
+        gradio.Textbox(value="", visible=named),
+    ]
 
 
 def _usual(names: list[str]) -> str | None:

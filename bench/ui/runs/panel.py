@@ -46,56 +46,66 @@ def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
     with gradio.Accordion("What the command prints", open=False):
         log = gradio.HTML()
     timer = gradio.Timer(_SECONDS)
-    outputs = [seen, queue, chosen, progress, cancel, resume, results, log]
+    acts = _Acts(desk, kinds)
+    inputs, outputs = [chosen, seen], [seen, queue, chosen, progress, cancel, resume, results, log]
+    hidden = {"show_progress": "hidden"}
+    timer.tick(acts.look, inputs, outputs, queue=False, **hidden)
+    chosen.input(acts.look, inputs, outputs, **hidden)
+    cancel.click(acts.cancel, chosen, said).then(acts.look, inputs, outputs, **hidden)
+    resume.click(acts.resume, chosen, [said, chosen]).then(acts.look, inputs, outputs, **hidden)
+    results.click(lambda: gradio.Tabs(selected="Results"), None, _tabs(), **hidden)
+    return Panel(acts.look, inputs, outputs)
 
-    def look(name: str | None, before: str) -> list[Any]:
-        every = board(desk).listing()[:_MOST]
-        runs = [run for run in every if run.kind in kinds]
+
+class _Acts:
+    """What the panel shows, and what its buttons do."""
+
+    def __init__(self, desk: Desk, kinds: Sequence[Kind]) -> None:
+        self._desk = desk
+        self._kinds = kinds
+
+    def look(self, name: str | None, before: str) -> list[Any]:
+        """All parts of the panel, or nothing new. before: a digest of what the tab shows."""
+        import gradio
+
+        every = board(self._desk).listing()[:_MOST]
+        runs = [run for run in every if run.kind in self._kinds]
         run = _picked(runs, name)
-        told = board(desk).told(run) if run is not None else None
-        parts = [queue_part(every), progress_part(desk, run, told), log_part(desk, run)]
+        told = board(self._desk).told(run) if run is not None else None
+        queue, log = queue_part(every), log_part(self._desk, run)
+        progress = progress_part(self._desk, run, told)
         options = [("the latest", _LATEST), *((_named(each), each.id) for each in runs)]
-        now = content_key([parts, options, name])
-        if now == before:
-            return [gradio.skip()] * len(outputs)
         known = {value for _, value in options}
+        now = content_key([queue, log, progress, options, name])
+        if now == before:
+            return [gradio.skip()] * 8
         return [
             now,
-            parts[0],
+            queue,
             gradio.Dropdown(choices=options, value=name if name in known else _LATEST),
-            parts[1],
+            progress,
             gradio.Button(interactive=run is not None and run.state in LIVE),
             gradio.Button(interactive=run is not None and run.state in RESUMABLE),
             gradio.Button(interactive=told is not None and told.folder is not None),
-            parts[2],
+            log,
         ]
 
-    def do(what: Callable[[Run], object], name: str | None) -> str:
-        run = _picked([each for each in board(desk).listing() if each.kind in kinds], name)
+    def cancel(self, name: str | None) -> str:
+        return self._do(self._stopped, name)
+
+    def resume(self, name: str | None) -> tuple[str, str]:
+        return self._do(lambda run: _resumed(self._desk, run), name), _LATEST
+
+    def _stopped(self, run: Run) -> str:
+        board(self._desk).cancel(run)
+        return "It was asked to stop; what was paid for is kept."
+
+    def _do(self, what: Callable[[Run], str], name: str | None) -> str:
+        run = _picked([each for each in board(self._desk).listing() if each.kind in self._kinds], name)
         try:
-            return "" if run is None else str(what(run) or "")
+            return "" if run is None else note(what(run))
         except Exception as error:
             return lines(reasons(error), "bad")
-
-    def stopped(run: Run) -> str:
-        board(desk).cancel(run)
-        return note("It was asked to stop; what was paid for is kept.")
-
-    def cancelled(name: str | None) -> str:
-        return do(stopped, name)
-
-    def resumed(name: str | None) -> tuple[str, str]:
-        return do(lambda run: note(_resumed(desk, run)), name), _LATEST
-
-    inputs = [chosen, seen]
-    hidden = {"show_progress": "hidden"}
-    timer.tick(look, inputs, outputs, queue=False, **hidden)
-    chosen.input(look, inputs, outputs, **hidden)
-    cancel.click(cancelled, chosen, said).then(look, inputs, outputs, **hidden)
-    resume.click(resumed, chosen, [said, chosen]).then(look, inputs, outputs, **hidden)
-    tabs = _tabs()
-    results.click(lambda: gradio.Tabs(selected="Results"), None, tabs, **hidden)
-    return Panel(look, inputs, outputs)
 
 
 def _tabs() -> Any:
