@@ -60,6 +60,7 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
         "static": "static:StaticTrainer",
         "ranked_list": "ranked_list:RankedListTrainer",
         "cross_encoder": "cross_encoder:CrossEncoderTrainer",
+        "distill": "distill:DistillTrainer",
     },
     "generators": {
         "openai": "openai:OpenAIGenerator",

@@ -20,7 +20,7 @@ import pytest
 
 from adapters._generator_laws import GeneratorConformance
 from adapters._store_laws import Sample, StoreConformance
-from adapters._trainer_laws import TrainerConformance, planted_base, planted_data
+from adapters._trainer_laws import TrainerConformance, planted_base, planted_data, planted_teacher
 from adapters.base import (
     Corpus,
     DatasetSource,
@@ -57,6 +57,7 @@ __all__ = [
     "TrainerConformance",
     "planted_base",
     "planted_data",
+    "planted_teacher",
 ]
 
 ROLES: tuple[Role, Role] = ("query", "document")

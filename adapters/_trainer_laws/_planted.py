@@ -106,6 +106,25 @@ def planted_base(folder: Path) -> Path:
     return folder
 
 
+def planted_teacher(folder: Path) -> Path:
+    """A table of vectors that knows which word answers which: both have the same vector, one direction for each topic.
+    It is written once."""
+    if (folder / "modules.json").is_file():
+        return folder
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    words = [*_FILLERS, *map(_asked, range(TOPICS)), *map(_told, range(TOPICS))]
+    tokenizer = _tokenizer(words).backend_tokenizer
+    table = np.zeros((tokenizer.get_vocab_size(), TOPICS), np.float32)
+    for topic in range(TOPICS):
+        for word in (_asked(topic), _told(topic)):
+            table[tokenizer.token_to_id(word), topic] = 1.0
+    module = StaticEmbedding(tokenizer, embedding_weights=table)
+    SentenceTransformer(modules=[module], device="cpu").save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
 def _tokenizer(words: Sequence[str]) -> Any:
     """Every word is one token, all others are unknown."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors

@@ -257,7 +257,7 @@ class TrainerConformance:
         trainer = self.brief(place)
         data = self._data(trainer)
         plan = trainer.plan(data, timed=True)
-        assert plan.examples == len(data.of(trainer.learns_from))
+        assert plan.examples == self.examples(trainer, data)
         assert plan.steps >= 1 and plan.epochs > 0 and plan.tokens > plan.examples
         assert 0 < plan.trainable_parameters <= plan.parameters
         assert plan.memory_bytes >= 4 * plan.parameters
@@ -281,7 +281,7 @@ class TrainerConformance:
             pytest.skip("there is no similarity that could lie outside its range")
         where = trainer.learns_from if trainer.learns_from in ("scored", "documents") else "pairs"
         with pytest.raises(InvalidOptions) as refused:
-            self.train_briefly(tmp_path, trainer=trainer, data=TrainingData(**{where: spoilt}, teacher=data.teacher))
+            self.train_briefly(tmp_path, trainer=trainer, data=TrainingData(**{where: spoilt}, answers=data.answers))
         assert len(str(refused.value).split()) > 6, "The message does not say what to do."
         assert not (tmp_path / "model").exists() or not any((tmp_path / "model").iterdir())
 
@@ -300,6 +300,10 @@ class TrainerConformance:
         trainer = self._changed(self.brief(place), learning_rate=3e38)  # near float32's largest number
         with pytest.raises(AdapterRejected, match="learning_rate"):
             self.train_briefly(tmp_path, trainer=trainer)
+
+    def examples(self, trainer: Trainer, data: TrainingData) -> int:
+        """How many rows the recipe learns from, of this data."""
+        return len(data.of(trainer.learns_from))
 
     # -- helpers -------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -26,17 +26,31 @@ TRAINED = "trained:"
 """How options name a model that the experiment trains: `trained:NAME`, and within a run `trained:NAME#SEED`."""
 
 
-class Teaches(Protocol):
-    """What a teacher says of the texts that another model learns from. Whoever gives it to a trainer keeps the answers,
-    so that no question is asked twice."""
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What a recipe asks its teacher before it trains.
 
-    def scores(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[Floats]:
-        """A reranker's scores of each query's documents, float32, finite."""
-        ...
+    texts: by role, of which an encoder gives vectors. queries, documents: of which a reranker gives scores, each query
+    with documents of its own; an encoder's similarities are taken where it is one.
+    """
 
-    def vectors(self, texts: Sequence[str], role: Role) -> Floats:
-        """An encoder's vectors of texts, float32 (n, dimension), finite."""
-        ...
+    texts: Mapping[Role, Sequence[str]] = field(default_factory=dict)
+    queries: Sequence[str] = ()
+    documents: Sequence[Sequence[str]] = ()
+
+    @property
+    def count(self) -> int:
+        """How many texts or pairs are asked for."""
+        return sum(map(len, self.texts.values())) + sum(map(len, self.documents))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a teacher says, in the order of the questions: vectors float32 (n, dimension) by role, scores float32 (n,)
+    of each query's documents. All are finite."""
+
+    vectors: Mapping[Role, Floats] = field(default_factory=dict)
+    scores: Sequence[Floats] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +65,14 @@ class TrainingData:
     documents: columns document_id, text (string), each text once; None where the data has no documents.
     queries: columns query_id, text (string), of the train split, each text once and none of an evaluated query; None
         where there are none.
-    teacher: what answers for the trainer's `teacher`; None: the trainer asks it itself.
+    answers: the teacher's to the trainer's `questions`; None: the trainer asks it itself.
     """
 
     pairs: pa.Table | None = None
     scored: pa.Table | None = None
     documents: pa.Table | None = None
     queries: pa.Table | None = None
-    teacher: Teaches | None = None
+    answers: Answers | None = None
 
     def of(self, kind: LearnsFrom) -> pa.Table:
         """The table that a recipe learns from. Raises InvalidOptions where the data lacks it."""
@@ -171,6 +185,11 @@ class Trainer(Adapter):
     def teacher(self) -> Encoder | Reranker | None:
         """The model whose answers are learnt, as an adapter of its own; None where the recipe has none."""
         return None
+
+    def questions(self, data: TrainingData) -> Questions:
+        """What `teacher` is asked of this data. Whoever asks it keeps its answers, so that nothing is asked twice, and
+        gives them with the data. Raises InvalidOptions for data that nothing can be learnt from."""
+        return Questions()
 
     @property
     def queries_alone(self) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import tempfile
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,9 +16,11 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from adapters.base import (
+    Answers,
     EncodesTexts,
     Evaluate,
     InvalidOptions,
+    Questions,
     ScoresPairs,
     Trained,
     Trainer,
@@ -32,9 +35,12 @@ from adapters.trainers._loop import parameters, seconds_per_step, train
 from adapters.trainers._options import WITHOUT_WEIGHT, TrainingOptions
 from adapters.trainers._rows import Rows
 from adapters.trainers._task import Library, Task
+from adapters.trainers._teacher import answered
 
 SAMPLED = 2_000
 """Examples whose tokens are counted, evenly over the data; the others are taken to be like them."""
+
+_TIMED_QUESTIONS = 9
 
 
 class LocalTrainer(Trainer):
@@ -46,6 +52,11 @@ class LocalTrainer(Trainer):
     Options: ClassVar[type[TrainingOptions]] = TrainingOptions
     library: ClassVar[Library] = "SentenceTransformer"
     organization: ClassVar[str] = "sentence-transformers"  # where the hub looks for a base without one
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        """Sentences on what it learnt from, once it has."""
+        return ()
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -66,16 +77,18 @@ class LocalTrainer(Trainer):
         self._write(self._model(seed, "cpu"), folder)
 
     def plan(self, data: TrainingData, *, timed: bool) -> TrainingPlan:
-        rows = self._rows(data.of(self.learns_from))
+        rows = self._rows(self._table(data))
         batches = plan_batches(rows, self.options, seed=0)
         task = self._task(rows, seed=0)
         total, learning = parameters(task.model)
         beside = sum(each.numel() for each in own_parameters(task.loss, task.model).values())
         tokens = self._tokens(task.model, rows)
+        questions = self.questions(data)
         seconds = None
         if timed:
             with tempfile.TemporaryDirectory() as folder:
                 seconds = batches.steps * seconds_per_step(task, self.options, batches, Path(folder), seed=0)
+            seconds += self._asking_seconds(questions) if questions.count else 0.0
         return TrainingPlan(
             examples=len(rows),
             tokens=tokens,
@@ -87,6 +100,7 @@ class LocalTrainer(Trainer):
             memory_bytes=4 * (total + beside) + 12 * (learning + beside),
             device=task.device,
             seconds=seconds,
+            asked=questions.count,
         )
 
     def train(
@@ -99,8 +113,8 @@ class LocalTrainer(Trainer):
         evaluate: Evaluate | None,
         tell: Callable[[TrainingStep], None],
     ) -> Trained:
-        table = data.of(self.learns_from)
-        rows = self._complete(self._rows(table))
+        table = self._table(data)
+        rows = self._complete(self._rows(table), self._answers(data))
         batches = plan_batches(rows, self.options, seed)
         task = self._task(rows, seed)
         total, learning = parameters(task.model)
@@ -128,6 +142,7 @@ class LocalTrainer(Trainer):
             tokens=self._tokens(task.model, rows),
             resumed_from=resumed,
             versions=_versions(),
+            notes=self._notes,
         )
 
     @abstractmethod
@@ -138,9 +153,37 @@ class LocalTrainer(Trainer):
     def _rows(self, table: pa.Table) -> Rows:
         """The examples, checked. Raises InvalidOptions."""
 
-    def _complete(self, rows: Rows) -> Rows:
-        """The examples with what only the training itself is worth finding out, such as a teacher's scores."""
+    def _table(self, data: TrainingData) -> pa.Table:
+        """The table that the examples are made of. Raises InvalidOptions."""
+        return data.of(self.learns_from)
+
+    def _complete(self, rows: Rows, answers: Answers) -> Rows:
+        """The examples with what the teacher says of them."""
         return rows
+
+    def _answers(self, data: TrainingData) -> Answers:
+        """The teacher's answers: those that come with the data, else it is asked here."""
+        if data.answers is not None:
+            return data.answers
+        teacher = self.teacher
+        return Answers() if teacher is None else answered(teacher, self.questions(data))
+
+    def _asking_seconds(self, questions: Questions) -> float:
+        """How long the teacher takes for its answers, from some; loading it is no part of what grows with them."""
+        taken = []
+        for count in (1, _TIMED_QUESTIONS):
+            some = Questions(
+                {role: texts[:count] for role, texts in questions.texts.items()},
+                questions.queries[:count],
+                questions.documents[:count],
+            )
+            teacher = self.teacher
+            assert teacher is not None
+            started = time.monotonic()
+            answered(teacher, some)
+            taken.append((time.monotonic() - started, some.count))
+        (once, one), (longer, several) = taken
+        return once + max(0.0, longer - once) / max(1, several - one) * questions.count
 
     @abstractmethod
     def _loss(self, model: Any, rows: Rows) -> Any:

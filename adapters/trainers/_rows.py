@@ -138,6 +138,16 @@ def check_scored(table: pa.Table) -> None:
         )
 
 
+def check_documents(table: pa.Table) -> None:
+    """Raise InvalidOptions for documents that nothing can be learnt from."""
+    _check_count(len(table), "documents", "documents to the collection")
+    _check_texts(_list(table, "text"), "text", None)
+    if pc.count_distinct(table["text"]).as_py() == 1:
+        raise InvalidOptions(
+            f"All {len(table):,} documents have the same text, so there is nothing to tell apart.", key="recipe"
+        )
+
+
 def _check_count(count: int, what: str, where: str) -> None:
     if count < FEWEST:
         raise InvalidOptions(

@@ -1,14 +1,27 @@
-"""A teacher: a model whose scores of pairs are what a reranker learns to give."""
+"""A teacher: a model whose scores or vectors are what another one learns to give."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adapters.base import AdapterRejected, Context, Corpus, Floats, Queries, Rows, TextRows, exact_scores
+from adapters.base import (
+    AdapterRejected,
+    Answers,
+    Context,
+    Corpus,
+    Encoder,
+    Floats,
+    InvalidOptions,
+    Queries,
+    Questions,
+    Reranker,
+    Rows,
+    TextRows,
+    exact_scores,
+)
 from adapters.cross_encoders import is_cross_encoder
 from adapters.models import Device, Model, locate
 
@@ -38,39 +51,26 @@ class Teacher:
         """What its scores are divided by where the options do not say."""
         return _LOGITS if is_cross_encoder(self.files) else _COSINES
 
-    def check(self) -> None:
-        """Raises ModelNotFound, or InvalidOptions for a model that can neither score pairs nor encode."""
-        (self._reranker() if is_cross_encoder(self.files) else self._encoder()).check()
+    def check(self, *, encodes: bool | None = None) -> None:
+        """Raises ModelNotFound, or InvalidOptions for a model that can neither score pairs nor encode. encodes: whether
+        it must be an encoder, or must be a cross-encoder; None: either will do."""
+        if encodes and is_cross_encoder(self.files):
+            raise InvalidOptions(
+                f"{self._reference} is a cross-encoder, which has no vectors to learn. Name an encoder, or take the "
+                "recipe gpl, which learns a cross-encoder's scores.",
+                key="teacher",
+            )
+        if encodes is False and not is_cross_encoder(self.files):
+            raise InvalidOptions(
+                f"{self._reference} is no cross-encoder. Name one, such as a model of the file with recipe: "
+                "cross_encoder, or take the recipe distill, which learns an encoder's vectors.",
+                key="teacher",
+            )
+        self.adapter().check()
 
-    def scores(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[Floats]:
-        """Its scores of each query's documents."""
-        places: dict[str, int] = {}
-        rows = [[places.setdefault(text, len(places)) for text in texts] for texts in documents]
-        candidates = np.full((len(rows), max(map(len, rows))), -1, dtype=np.int32)
-        for i, row in enumerate(rows):
-            candidates[i, : len(row)] = row
-        score = self._logits if is_cross_encoder(self.files) else self._similarities
-        found = score(list(queries), list(places), candidates)
-        if not np.isfinite(found[candidates >= 0]).all():
-            raise AdapterRejected(f"the teacher {self._reference} gives scores that are no numbers. Take another one.")
-        return [found[i, : len(row)] for i, row in enumerate(rows)]
-
-    def _logits(self, queries: list[str], documents: list[str], candidates: Rows) -> Floats:
-        model = self._reranker()
-        model.prepare(Corpus(documents))
-        try:
-            return model.score(Queries(texts=queries), candidates).scores
-        finally:
-            model.close()
-
-    def _similarities(self, queries: list[str], documents: list[str], candidates: Rows) -> Floats:
-        model = self._encoder()
-        try:
-            asked = model.encode(TextRows(queries), "query").vectors
-            known = model.encode(TextRows(documents), "document").vectors
-            return exact_scores(asked, known, candidates, model.similarity)
-        finally:
-            model.close()
+    def adapter(self) -> SentenceTransformersEncoder | CrossEncoderReranker:
+        """A new adapter of it."""
+        return self._reranker() if is_cross_encoder(self.files) else self.encoder()
 
     def _reranker(self) -> CrossEncoderReranker:
         from adapters.rerankers.cross_encoder import CrossEncoderOptions, CrossEncoderReranker
@@ -79,8 +79,48 @@ class Teacher:
         options = CrossEncoderOptions(model=self._reference, device=self._device, activation="identity")
         return CrossEncoderReranker(options, self._context)
 
-    def _encoder(self) -> SentenceTransformersEncoder:
+    def encoder(self) -> SentenceTransformersEncoder:
+        """A new adapter of a teacher that encodes."""
         from adapters.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersOptions
 
         options = SentenceTransformersOptions(model=self._reference, device=self._device)
         return SentenceTransformersEncoder(options, self._context)
+
+
+def answered(teacher: Encoder | Reranker, questions: Questions) -> Answers:
+    """What a model answers, asked at once and kept nowhere. Raises AdapterRejected for what is no number."""
+    with teacher:
+        vectors, scores = {}, list[Floats]()
+        if isinstance(teacher, Encoder):
+            vectors = {role: teacher.encode(TextRows(texts), role).vectors for role, texts in questions.texts.items()}
+        if questions.queries:
+            rows, texts = candidates(questions)
+            found = _scored(teacher, list(questions.queries), texts, rows)
+            scores = [line[: len(each)] for line, each in zip(found, questions.documents, strict=True)]
+    return checked(Answers(vectors, scores), teacher.identity.model)
+
+
+def candidates(questions: Questions) -> tuple[Rows, list[str]]:
+    """The documents of each query as rows of a list of distinct texts, -1 where it has fewer than others."""
+    places: dict[str, int] = {}
+    lines = [[places.setdefault(text, len(places)) for text in texts] for texts in questions.documents]
+    rows = np.full((len(lines), max(map(len, lines))), -1, dtype=np.int32)
+    for i, line in enumerate(lines):
+        rows[i, : len(line)] = line
+    return rows, list(places)
+
+
+def checked(answers: Answers, model: str) -> Answers:
+    """The answers, all of which are numbers. Raises AdapterRejected."""
+    if not all(np.isfinite(each).all() for each in (*answers.vectors.values(), *answers.scores)):
+        raise AdapterRejected(f"the teacher {model} gives answers that are no numbers. Take another one.")
+    return answers
+
+
+def _scored(teacher: Encoder | Reranker, queries: list[str], documents: list[str], rows: Rows) -> Floats:
+    if isinstance(teacher, Encoder):
+        asked = teacher.encode(TextRows(queries), "query").vectors
+        known = teacher.encode(TextRows(documents), "document").vectors
+        return exact_scores(asked, known, rows, teacher.similarity)
+    teacher.prepare(Corpus(documents))
+    return teacher.score(Queries(texts=queries), rows).scores

@@ -7,7 +7,6 @@ teacher: Hofstätter et al. 2020, https://arxiv.org/abs/2010.02666.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -16,7 +15,20 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from adapters.base import Context, Floats, LearnsFrom, Makes, PathText, ScoresPairs, TrainingData, TrainingPlan
+from adapters.base import (
+    Answers,
+    Context,
+    Encoder,
+    Floats,
+    LearnsFrom,
+    Makes,
+    PathText,
+    Questions,
+    Reranker,
+    ScoresPairs,
+    TrainingData,
+    TrainingPlan,
+)
 from adapters.cross_encoders import is_cross_encoder
 from adapters.models import Model, locate, resolve_device
 from adapters.trainers._encoder import as_option
@@ -32,7 +44,6 @@ from adapters.trainers._untrained import Head, check_base, untrained
 Loss: TypeAlias = Literal["list_net", "binary_cross_entropy", "lambda", "multiple_negatives", "margin_mse"]
 
 _READ_AT_ONCE = 32  # pairs, where the model is asked for scores
-_TIMED_LISTS = 9
 
 
 class CrossEncoderTrainingOptions(TrainingOptions):
@@ -174,20 +185,17 @@ class CrossEncoderTrainer(LocalTrainer):
 
     def plan(self, data: TrainingData, *, timed: bool) -> TrainingPlan:
         plan = super().plan(data, timed=timed)
-        plan = replace(plan, examples=len(data.of(self.learns_from)))  # pairs; several may stand in one list
-        if plan.seconds is None or self._teacher is None:
-            return plan
-        return replace(plan, seconds=plan.seconds + self._teaching_seconds(self._rows(data.of(self.learns_from))))
+        return replace(plan, examples=len(data.of(self.learns_from)))  # pairs; several may stand in one list
 
-    def _teaching_seconds(self, rows: Rows) -> float:
-        """How long the teacher takes for all lists, from some; loading it is no part of what grows with them."""
-        assert self._teacher is not None
-        taken = []
-        for count in (1, _TIMED_LISTS):
-            started = time.monotonic()
-            self._teacher.scores(rows.columns["query"][:count], _documents(rows)[:count])
-            taken.append(time.monotonic() - started)
-        return taken[0] + max(0.0, taken[1] - taken[0]) * len(rows) / _TIMED_LISTS
+    @property
+    def teacher(self) -> Encoder | Reranker | None:
+        return None if self._teacher is None else self._teacher.adapter()
+
+    def questions(self, data: TrainingData) -> Questions:
+        if self._teacher is None:
+            return Questions()
+        rows = self._rows(data.of(self.learns_from))
+        return Questions(queries=rows.columns["query"], documents=_documents(rows))
 
     def _rows(self, table: pa.Table) -> Rows:
         if self.options.loss == "multiple_negatives":
@@ -204,12 +212,11 @@ class CrossEncoderTrainer(LocalTrainer):
         queries, documents = [each.query for each in lists], [list(each.documents) for each in lists]
         return Rows({"query": queries, "documents": documents, LABEL: labels})
 
-    def _complete(self, rows: Rows) -> Rows:
-        """The examples with what the teacher says of them."""
+    def _complete(self, rows: Rows, answers: Answers) -> Rows:
         if self._teacher is None:
             return rows
         options = self.options
-        scores = self._teacher.scores(rows.columns["query"], _documents(rows))
+        scores = answers.scores
         warmth = options.teacher_temperature or self._teacher.temperature
         if options.loss == "margin_mse":
             labels = [((each[0] - each[1:]) / warmth).tolist() for each in scores]

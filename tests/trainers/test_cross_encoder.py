@@ -117,7 +117,7 @@ def test_the_teachers_scores_stand_in_the_labels(plain: Path, ready: Path) -> No
 
     subject = recipe(plain, teacher=str(ready), loss="margin_mse", teacher_temperature=2.0)
     assert DATA.pairs is not None
-    labels = subject._complete(subject._rows(DATA.pairs)).columns["label"]
+    labels = subject._complete(subject._rows(DATA.pairs), subject._answers(DATA)).columns["label"]
     row = DATA.pairs.to_pylist()[5]
     bare = CrossEncoder(str(ready), device="cpu", activation_fn=nn.Identity())
     own, *others = bare.predict([(row["query"], text) for text in (row["positive"], *row["negatives"])])

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import pytest
 
 from adapters import registry
-from adapters.base import Context, Trained, Trainer
-from adapters.testing import TrainerConformance, planted_base
+from adapters.base import Context, Trained, Trainer, TrainingData
+from adapters.testing import TrainerConformance, planted_base, planted_data, planted_teacher
 
 # Few steps, float32 and one device, so that the laws hold on every machine in seconds.
 PLAIN: dict[str, Any] = {"device": "cpu", "precision": "float32"}
@@ -114,3 +114,21 @@ class TestRankedList(_Recipe):
         {"with_documents": False},
         {"per_class": 2},
     )
+
+
+class TestDistill(_Recipe):
+    recipe = "distill"
+    learns: ClassVar[dict[str, Any]] = {"epochs": 4, "batch_size": 16, "learning_rate": 6e-3}
+    changes = (*OF_TRANSFORMERS, {"loss": "cosine"}, {"side": "query"}, {"projection": True})
+
+    def made(self, folder: Path, **options: Any) -> Trainer:
+        return super().made(folder, **{"teacher": str(planted_teacher(folder / "teacher")), **options})
+
+    def examples(self, trainer: Trainer, data: TrainingData) -> int:
+        return 96 + 96  # documents and queries
+
+    def test_it_asks_its_teacher_for_each_text_and_tells_how_many(self, place: Path) -> None:
+        trainer = self.brief(place)
+        questions = trainer.questions(planted_data())
+        assert {role: len(texts) for role, texts in questions.texts.items()} == {"query": 96, "document": 96}
+        assert trainer.plan(planted_data(), timed=False).asked == 192

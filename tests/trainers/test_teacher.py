@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.base import Context, InvalidOptions, ModelNotFound
-from adapters.trainers._teacher import Teacher
+from adapters.base import Context, InvalidOptions, ModelNotFound, Questions
+from adapters.trainers._teacher import Teacher, answered
 from tests.models import TOPICS, tiny_cross_encoder
 
 QUERIES = ["fruit", "metal"]
 DOCUMENTS = [["the apple of", "a iron in", "of water the"], ["a iron in", "the apple of"]]
+ASKED = Questions(queries=QUERIES, documents=DOCUMENTS)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def test_a_cross_encoder_teaches_its_bare_logits(ready: Path) -> None:
     teacher = Teacher(str(ready), Context(), device="cpu")
     teacher.check()
     bare = CrossEncoder(str(ready), device="cpu", activation_fn=nn.Identity())
-    for query, documents, found in zip(QUERIES, DOCUMENTS, teacher.scores(QUERIES, DOCUMENTS), strict=True):
+    for query, documents, found in zip(QUERIES, DOCUMENTS, answered(teacher.adapter(), ASKED).scores, strict=True):
         expected = bare.predict([(query, document) for document in documents], show_progress_bar=False)
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert found.argmax() == 0  # the document of the query's topic
@@ -41,7 +42,7 @@ def test_an_encoder_teaches_the_similarities_of_its_vectors(static_model: Path) 
     teacher = Teacher(str(static_model), Context(), device="cpu")
     teacher.check()
     bare = SentenceTransformer(str(static_model), device="cpu")
-    for query, documents, found in zip(QUERIES, DOCUMENTS, teacher.scores(QUERIES, DOCUMENTS), strict=True):
+    for query, documents, found in zip(QUERIES, DOCUMENTS, answered(teacher.adapter(), ASKED).scores, strict=True):
         vectors = bare.encode([query, *documents], show_progress_bar=False, normalize_embeddings=True)
         np.testing.assert_allclose(found, vectors[1:] @ vectors[0], atol=1e-5)
     assert teacher.temperature == 0.05
