@@ -85,7 +85,9 @@ def smaller(file: Path, data: Path, model: Path | None = None, server: dict[str,
         settings |= {f"models.{name}.{key}": value for key, value in SHORT.items()}
         if "data" in part:
             settings[f"models.{name}.data.path"] = str(data)
-        if part["recipe"] != "sts":
+        if part["recipe"] == "distill":
+            settings[f"models.{name}.epochs"] = 0.02  # of all documents
+        if part["recipe"] not in ("sts", "distill"):
             settings[f"models.{name}.pairs"] = PAIRS
     if told["latency"] is False:
         return _as_arguments(settings)
@@ -249,6 +251,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (CONFIGS / "mining_models.yaml", 5, 4),
         (CONFIGS / "data_efficiency.yaml", 9, 8),
         (CONFIGS / "sts.yaml", 3, 2),
+        (CONFIGS / "query_side.yaml", 4, 3),
     ],
     ids=lambda value: value.stem if isinstance(value, Path) else None,
 )

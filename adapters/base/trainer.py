@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
 from adapters.base.adapter import Adapter, NoOptions
-from adapters.base.arrays import Context, Floats, Role
+from adapters.base.arrays import EMPTY_ROW, Context, Floats, Role, Rows
 from adapters.base.encoder import Encoder
-from adapters.base.errors import InvalidOptions
+from adapters.base.errors import AdapterRejected, InvalidOptions
 from adapters.base.reranker import Reranker
 
 Makes: TypeAlias = Literal["encoder", "reranker"]
@@ -43,11 +44,29 @@ class Questions:
         """How many texts or pairs are asked for."""
         return sum(map(len, self.texts.values())) + sum(map(len, self.documents))
 
+    def candidates(self) -> tuple[Rows, list[str]]:
+        """The documents of each query as rows of a list of distinct texts, int32 (queries, most documents), -1 where a
+        query has fewer than others."""
+        places: dict[str, int] = {}
+        lines = [[places.setdefault(text, len(places)) for text in texts] for texts in self.documents]
+        rows = np.full((len(lines), max(map(len, lines), default=0)), EMPTY_ROW, dtype=np.int32)
+        for i, line in enumerate(lines):
+            rows[i, : len(line)] = line
+        return rows, list(places)
+
+    def answers(self, vectors: Mapping[Role, Floats], scores: Floats | None, teacher: str) -> Answers:
+        """Answers to them. scores: of `candidates`, None where none were asked for. Raises AdapterRejected for what is
+        no number."""
+        lines = [] if scores is None else [s[: len(each)] for s, each in zip(scores, self.documents, strict=True)]
+        if not all(np.isfinite(each).all() for each in (*vectors.values(), *lines)):
+            raise AdapterRejected(f"the teacher {teacher} gives answers that are no numbers. Take another one.")
+        return Answers(vectors, lines)
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What a teacher says, in the order of the questions: vectors float32 (n, dimension) by role, scores float32 (n,)
-    of each query's documents. All are finite."""
+    of each query's documents. All are finite, as `Questions.answers` sees to."""
 
     vectors: Mapping[Role, Floats] = field(default_factory=dict)
     scores: Sequence[Floats] = ()

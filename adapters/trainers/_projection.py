@@ -37,7 +37,6 @@ def projected(model: Any, width: int | None, *, unit_length: bool, seed: int) ->
         return model
     made = SentenceTransformer(modules=modules, device="cpu", prompts=model.prompts)
     made.default_prompt_name = model.default_prompt_name
-    made.max_seq_length = model.max_seq_length
     return made
 
 

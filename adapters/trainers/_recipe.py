@@ -252,19 +252,38 @@ def has_transformer(model: Any) -> bool:
 
 def freeze(model: Any, layers: int, base: str) -> None:
     """Keep the lowest layers of the model's transformer, and its embeddings, as they are. Raises InvalidOptions."""
-    from torch import nn
-    from transformers import PreTrainedModel
-
-    transformer = next((module for module in model.modules() if isinstance(module, PreTrainedModel)), None)
-    stacks = [] if transformer is None else [m for m in transformer.modules() if isinstance(m, nn.ModuleList)]
-    if transformer is None or not stacks:
+    transformer, stack = _layers(model)
+    if transformer is None or stack is None:
         raise InvalidOptions(f"{base} has no layers that could stay as they are.", key="frozen_layers")
-    stack = max(stacks, key=len)
     if layers >= len(stack):
         raise InvalidOptions(f"{base} has {len(stack)} layers; at least one must learn.", key="frozen_layers")
     embeddings = getattr(transformer.base_model, "embeddings", None) or transformer.get_input_embeddings()
     for module in (embeddings, *stack[:layers]):
         module.requires_grad_(False)
+
+
+def keep_layers(model: Any, count: int, base: str) -> None:
+    """Keep so many layers of the model's transformer, evenly from the first to the last. Raises InvalidOptions."""
+    transformer, stack = _layers(model)
+    if transformer is None or stack is None or not hasattr(transformer.config, "num_hidden_layers"):
+        raise InvalidOptions(f"{base} has no layers of which some could be kept.", key="layers")
+    if count > len(stack):
+        raise InvalidOptions(f"{base} has {len(stack)} layers, fewer than {count}.", key="layers")
+    last = len(stack) - 1
+    kept = [stack[round(place * last / max(1, count - 1))] for place in range(count)]
+    del stack[:]
+    stack.extend(kept)
+    transformer.config.num_hidden_layers = count
+
+
+def _layers(model: Any) -> tuple[Any, Any]:
+    """The model's transformer and the list of its layers; None where there is none."""
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    transformer = next((module for module in model.modules() if isinstance(module, PreTrainedModel)), None)
+    stacks = [] if transformer is None else [m for m in transformer.modules() if isinstance(m, nn.ModuleList)]
+    return transformer, max(stacks, key=len) if stacks else None
 
 
 def _versions() -> Mapping[str, str]:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from adapters.base import (
-    AdapterRejected,
     Answers,
     Context,
     Corpus,
@@ -90,31 +87,13 @@ class Teacher:
 def answered(teacher: Encoder | Reranker, questions: Questions) -> Answers:
     """What a model answers, asked at once and kept nowhere. Raises AdapterRejected for what is no number."""
     with teacher:
-        vectors, scores = {}, list[Floats]()
+        vectors, scores = {}, None
         if isinstance(teacher, Encoder):
             vectors = {role: teacher.encode(TextRows(texts), role).vectors for role, texts in questions.texts.items()}
         if questions.queries:
-            rows, texts = candidates(questions)
-            found = _scored(teacher, list(questions.queries), texts, rows)
-            scores = [line[: len(each)] for line, each in zip(found, questions.documents, strict=True)]
-    return checked(Answers(vectors, scores), teacher.identity.model)
-
-
-def candidates(questions: Questions) -> tuple[Rows, list[str]]:
-    """The documents of each query as rows of a list of distinct texts, -1 where it has fewer than others."""
-    places: dict[str, int] = {}
-    lines = [[places.setdefault(text, len(places)) for text in texts] for texts in questions.documents]
-    rows = np.full((len(lines), max(map(len, lines))), -1, dtype=np.int32)
-    for i, line in enumerate(lines):
-        rows[i, : len(line)] = line
-    return rows, list(places)
-
-
-def checked(answers: Answers, model: str) -> Answers:
-    """The answers, all of which are numbers. Raises AdapterRejected."""
-    if not all(np.isfinite(each).all() for each in (*answers.vectors.values(), *answers.scores)):
-        raise AdapterRejected(f"the teacher {model} gives answers that are no numbers. Take another one.")
-    return answers
+            rows, texts = questions.candidates()
+            scores = _scored(teacher, list(questions.queries), texts, rows)
+    return questions.answers(vectors, scores, teacher.identity.model)
 
 
 def _scored(teacher: Encoder | Reranker, queries: list[str], documents: list[str], rows: Rows) -> Floats:

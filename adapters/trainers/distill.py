@@ -28,6 +28,7 @@ from adapters.encoders.sentence_transformers import SentenceTransformersEncoder
 from adapters.trainers._encoder import EncoderTrainer, as_option
 from adapters.trainers._options import EncoderTrainingOptions
 from adapters.trainers._projection import fitted, projected
+from adapters.trainers._recipe import keep_layers
 from adapters.trainers._rows import LABEL, Rows, check_documents
 from adapters.trainers._task import Task
 from adapters.trainers._teacher import Teacher
@@ -50,6 +51,12 @@ class DistillOptions(EncoderTrainingOptions):
         "both",
         description="What is learnt: both, the vectors of documents and queries; query, those of queries alone, so "
         "that documents stay embedded by the teacher.",
+    )
+    layers: int | None = Field(
+        None,
+        ge=1,
+        description="Layers of the base's transformer that are kept, evenly from the first to the last, which makes a "
+        "small model of a large one; left out, all.",
     )
     loss: Literal["mse", "cosine"] = Field(
         "mse",
@@ -77,6 +84,8 @@ class DistillTrainer(EncoderTrainer):
         super().check()
         with as_option("teacher"):
             self._teacher.check(encodes=True)
+        if self._base.static:
+            self._refuse_idle("layers", f"{self.options.base} is a table of vectors")
         own, wanted = self._base.dimension, self._taught_by.dimension
         if self.options.projection is False and own != wanted:
             raise InvalidOptions(
@@ -93,7 +102,7 @@ class DistillTrainer(EncoderTrainer):
 
     @property
     def starts_from_base(self) -> bool:
-        return not self._projects
+        return not self._projects and self.options.layers is None
 
     @property
     def queries_alone(self) -> bool:
@@ -161,6 +170,8 @@ class DistillTrainer(EncoderTrainer):
 
     def _model(self, seed: int, device: str) -> Any:
         model = super()._model(seed, device)
+        if self.options.layers is not None:
+            keep_layers(model, self.options.layers, self.options.base)
         cosine = self._similarity is Similarity.COSINE
         width = self._taught_by.dimension if self._projects else None
         made = projected(model, width, unit_length=cosine, seed=seed)

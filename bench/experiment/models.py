@@ -20,6 +20,7 @@ from bench.experiment.scored import ScoredData
 from bench.messages.suggestions import suggestion
 
 _MOST_VARIANTS = 100
+_RUNS_ALIKE = {"model", "batch_size", "device"}  # options that leave the answers of a model as they are
 
 
 class ModelEntry(Options):
@@ -114,6 +115,8 @@ class _Reading:
             if not isinstance(value, str):
                 continue
             part = self._named(value)
+            if part is not None and option != "base":
+                self._check_help(part, f"{path}.{option}")
             if part is not None and (model := getattr(part.options, "model", None)) is None:
                 self._faults.fault(
                     f"{path}.{option}", f"({value}) is an encoder without a model in this process to start from."
@@ -127,6 +130,24 @@ class _Reading:
             elif value.startswith(TRAINED) and value.removeprefix(TRAINED) not in self._settings.models:
                 self._unknown(f"{path}.{option}", value)
         return found
+
+    def _check_help(self, part: Part, key_path: str) -> None:
+        """Whether a part that helps to train, such as a teacher, is a model on this machine, as its folder says."""
+        local = {registry.LOCAL["encoders"], registry.LOCAL["rerankers"]}
+        if part.adapter not in local:
+            self._faults.fault(
+                key_path,
+                f"({part.name}) is no model on this machine but a part of adapter {part.adapter}. Name one of adapter "
+                f"{listed(sorted(local))}, or a model itself.",
+            )
+            return
+        own = sorted(set(part.options.model_fields_set) - _RUNS_ALIKE)
+        if own:
+            self._faults.fault(
+                key_path,
+                f"({part.name}) has options of its own ({listed(own)}), and a model that helps to train runs as its "
+                f"folder says. Name the model itself: {part.options.model}",
+            )
 
     def _named(self, value: str) -> Part | None:
         return next((parts[value] for parts in self._parts.values() if value in parts), None)
@@ -338,6 +359,26 @@ def check_seeds(
         faults.fault(
             "builds", f"({builds}) must be 1 or as many as the seeds of {name} ({count}): seed i goes with build i."
         )
+
+
+def check_sides(
+    faults: Faults, system: System, encoders: Mapping[str, Part], models: Mapping[str, TrainedPart]
+) -> None:
+    """Name a system that embeds documents with a model that learnt queries alone."""
+    for node in system.nodes():
+        pair = node.system.encoders
+        part = encoders.get(plain_name(pair.document)) if pair else None
+        for name in models_named(part.options) if part is not None else ():
+            options = models[name].variants[0].options if name in models else None
+            if options is None or not models[name].kind(options).queries_alone:
+                continue
+            assert pair is not None
+            faults.fault(
+                node.system.key_path,
+                f"embeds documents with {plain_name(pair.document)}, whose model learnt to encode queries alone. Write "
+                f"encoder: {{document: NAME, query: {plain_name(pair.query)}}} and shared_space: true, where NAME is "
+                f"the encoder of its teacher ({options.teacher}).",
+            )
 
 
 def _with_article(what: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -127,13 +127,29 @@ class OnQueries:
 
     measure = str(DECIDING)
 
-    def __init__(self, dev: DevSet, before: Measured, loader: Loader, embedding: Embedding, *, reranks: bool) -> None:
+    def __init__(
+        self,
+        dev: DevSet,
+        before: Measured,
+        loader: Loader,
+        embedding: Embedding,
+        *,
+        reranks: bool,
+        documents: Floats | None = None,
+    ) -> None:
+        """documents: vectors of the whole corpus where the model encodes queries alone."""
         self.before = before
         self._dev = dev
         self._loader = loader
         self._embedding = embedding
         self._reranks = reranks
-        self.evaluate = dev.evaluate
+        self._documents = documents
+
+    def evaluate(self, model: Model) -> float:
+        if self._documents is None or isinstance(model, ScoresPairs):
+            return self._dev.evaluate(model)
+        queries = model.encode(list(self._dev.dataset.query_texts), "query")
+        return self._dev.over_pool(queries, self._documents[self._dev.pool])
 
     def outputs(self, model: Model) -> Floats:
         queries, texts = list(self._dev.dataset.query_texts[:_PROBES]), self._dev.dataset.document_texts
@@ -148,7 +164,10 @@ class OnQueries:
                 measured = self._dev.of_reranker(model)
                 return After(measured, measured.values[self.measure] or 0.0, self.outputs(model))
         with self._loader.encoder(folder) as encoder:
-            queries, documents = _vectors(self._embedding, self._loader.reference, encoder)
+            queries = self._embedding.vectors(self._loader.reference, encoder, "query").array
+            documents = self._documents
+            if documents is None:
+                documents = self._embedding.vectors(self._loader.reference, encoder, "document").array
         value = self._dev.over_pool(queries, documents[self._dev.pool])
         return After(self._dev.of_vectors(queries, documents), value, _of_length_one(queries[:_PROBES]))
 
@@ -210,9 +229,12 @@ def on_queries(
     reranks: bool,
     seed: int,
     services: tuple[Cache, Emit, Budget],
+    teacher: Encoder | None = None,
+    queries_alone: bool = False,
 ) -> OnQueries:
-    """What decides for a model that learns from queries. The candidates are the first documents of the base where it is
-    an encoder, else of the mining model, else of BM25."""
+    """What decides for a model that is measured on queries. The candidates are the first documents of the base where it
+    is an encoder, else of the mining model, else of BM25. teacher: the encoder whose space the model is to be in; with
+    `queries_alone` it embeds the documents."""
     cache, emit, budget = services
     embedding = Embedding(dev, cache, Count(), emit, budget)
     encoder = base if isinstance(base, Encoder) else miner
@@ -225,7 +247,12 @@ def on_queries(
     hits = exact_top_k(queries, documents, FIRST + 1, encoder.similarity)
     known = DevSet(dev, _first(dev, hits), seed, encoder.similarity)
     before = known.unranked() if reranks else known.of_vectors(queries, documents)
-    return OnQueries(known, before, loader, embedding, reranks=reranks)
+    if teacher is None:
+        return OnQueries(known, before, loader, embedding, reranks=reranks)
+    with teacher:
+        known = replace(known, similarity=teacher.similarity)
+        theirs = embedding.vectors(teacher.identity.model, teacher, "document").array if queries_alone else None
+    return OnQueries(known, before, loader, embedding, reranks=reranks, documents=theirs)
 
 
 def _of_length_one(vectors: Floats) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from adapters.base import TrainingPlan
+from adapters.base import Trainer, TrainingData, TrainingPlan
 from bench.experiment.parts import TrainedPart
 from bench.messages.failures import failure_of
 from bench.messages.wording import counted
@@ -42,10 +42,13 @@ def _of_model(training: Training, model: TrainedPart) -> Iterator[str]:
     for warning in training.lessons.report(model).warnings:
         yield f"    ! {warning}"
     for variant in model.variants:
-        plan = training.trainer(model, variant, 1).plan(training.lessons.foreseen(model), timed=True)
+        trainer, data = training.trainer(model, variant, 1), training.lessons.foreseen(model)
+        plan = trainer.plan(data, timed=True)
         swept = ", ".join(f"{name}={value}" for name, value in variant.swept.items())
         yield f"    {f'{swept}: ' if swept else ''}{_plan(plan)}"
         yield f"    {_tokens(plan)}"
+        if plan.asked:
+            yield f"    {_teacher(training, trainer, data, known=model.negatives is None)}"
     if model.negatives is not None:
         wanted = counted(model.negatives.per_query, "document")
         yield f"    negatives: {wanted} for each pair, {model.negatives.strategy}"
@@ -70,6 +73,19 @@ def _tokens(plan: TrainingPlan) -> str:
         f"{plan.trainable_parameters:,} of {plan.parameters:,} parameters learn, {share:.2g} tokens for each; "
         f"Chinchilla's {_CHINCHILLA} was found for pre-training and says little of fine-tuning"
     )
+
+
+def _teacher(training: Training, trainer: Trainer, data: TrainingData, *, known: bool) -> str:
+    """What the teacher is asked for. known: whether the texts are those that it will be asked for, so that it can be
+    told which it was asked before."""
+    teacher, questions = trainer.teacher, trainer.questions(data)
+    assert teacher is not None
+    what = counted(questions.count, "text" if questions.texts else "pair")
+    told = f"teacher {teacher.identity.model}: asked for {what}, once for all seeds and runs"
+    if not known:
+        return told
+    missing = training.teaching(teacher).missing(questions)
+    return told if missing else f"{told}; all are kept"
 
 
 def _duration(seconds: float) -> str:

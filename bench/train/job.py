@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from adapters.base import (
+    Encoder,
     EncodesTexts,
     Floats,
     ScoresPairs,
     Trained,
     Trainer,
+    TrainingData,
     TrainingStep,
     Warned,
     WrongAnswer,
@@ -40,6 +42,7 @@ from bench.train.provenance import (
     NegativeFacts,
     SplitFacts,
 )
+from bench.train.teaching import Teaching
 
 _SAME_OUTPUT = 1e-3  # between the model in memory and the one loaded back, of vectors of length 1 or of a score
 _SAME_MEASURE = 2e-3  # a tie that rounding decides may move a document by a place
@@ -92,7 +95,9 @@ class Job:
     ) -> SeedOutcome:
         """Train, check that the model is kept as it was trained, measure it beside its base, and keep it. mined: its
         negatives, None where it learns without."""
-        deciding = self._deciding(lessons, (cache, emit, budget))
+        services = cache, emit, budget
+        deciding = self._deciding(lessons, services)
+        data, asked = self._taught(lessons.data(self.model, mined), services)
         watched = _Watched(deciding)
         draft = kept.draft(self.key)
         curve: list[TrainingStep] = []
@@ -102,7 +107,7 @@ class Job:
             at_work(waiting(emit)),
         ):
             trained = self.trainer.train(
-                lessons.data(self.model, mined),
+                data,
                 folder=draft,
                 checkpoints=kept.checkpoints(self.key),
                 seed=self.seed,
@@ -113,10 +118,19 @@ class Job:
             emit(Warned(self.model.key_path, f"{log.fault}."))
         after = deciding.after(draft)
         self._check(watched, deciding.measure, after)
+        trained = replace(trained, notes=(*trained.notes, *asked))
         found = self._provenance(lessons, mined, trained, deciding.before, after.measured, deciding.measure)
         whole = kept.keep(self.key, draft, found, curve=trained.curve, queries=lessons.learned(self.model))
         kept.drop_checkpoints(self.key)
         return SeedOutcome(self.number, whole, reused=False)
+
+    def _taught(self, data: TrainingData, services: tuple[Cache, Emit, Budget]) -> tuple[TrainingData, tuple[str, ...]]:
+        """The data with what the recipe's teacher says of it, and sentences on how much it was asked."""
+        teacher = self.trainer.teacher
+        if teacher is None:
+            return data, ()
+        teaching = Teaching(teacher, f"{self.label} (teacher)", *services)
+        return replace(data, answers=teaching.answers(self.trainer.questions(data))), (teaching.told,)
 
     def _deciding(self, lessons: Lessons, services: tuple[Cache, Emit, Budget]) -> Deciding:
         loader = Loader(self.model.reference(self.number), self.trainer.context)
@@ -124,7 +138,18 @@ class Job:
             return OnScoredPairs(scored.dev, scored.test, self.base, loader)
         reranks = self.trainer.makes == "reranker"
         dev, seed = lessons.splits.dev, self.experiment.settings.seed
-        return on_queries(dev, self.base, self.miner, loader, reranks=reranks, seed=seed, services=services)
+        teacher = self.trainer.teacher
+        return on_queries(
+            dev,
+            self.base,
+            self.miner,
+            loader,
+            reranks=reranks,
+            seed=seed,
+            services=services,
+            teacher=teacher if isinstance(teacher, Encoder) and not reranks else None,
+            queries_alone=self.trainer.queries_alone,
+        )
 
     def _check(self, watched: _Watched, measure: str, after: After) -> None:
         """Raise WrongAnswer where the model that was written is not the one that was trained."""
@@ -154,7 +179,7 @@ class Job:
             recipe=self.model.recipe,
             options=self.variant.options.model_dump(mode="json"),
             base=BaseModelOf(reference=_reference(self.model), identity=_identity(self.base)),
-            data=self._data(lessons),
+            data=self._data(lessons, trained.notes),
             negatives=None if mined is None else _negatives(self.model, mined, lessons.test),
             seed=self.seed,
             seed_number=self.number,
@@ -182,9 +207,10 @@ class Job:
             ),
         )
 
-    def _data(self, lessons: Lessons) -> DataFacts:
+    def _data(self, lessons: Lessons, more: tuple[str, ...]) -> DataFacts:
+        """more: notes of the training itself."""
         scored = lessons.scored(self.model)
-        test, report, notes = _split(lessons.test), lessons.report(self.model), lessons.notes(self.model)
+        test, report, notes = _split(lessons.test), lessons.report(self.model), (*lessons.notes(self.model), *more)
         if scored is not None:
             return DataFacts(
                 name=scored.name,

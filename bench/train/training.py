@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.base import Context, InvalidOptions, ModelNotFound, Trainer, Warned
+from adapters.base import Context, Encoder, InvalidOptions, ModelNotFound, Reranker, Trainer, Warned
 from bench.cache.artifacts import SCRATCH, Cache, new_folder
 from bench.cache.digests import content_key
 from bench.cache.locks import entry_locked
@@ -37,6 +37,7 @@ from bench.train.kept import KeptModel, KeptModels
 from bench.train.lessons import Lessons
 from bench.train.mining.mine import check as check_mining
 from bench.train.outcomes import Outcome, VariantOutcome, failed_model, known, trained_model
+from bench.train.teaching import Teaching
 
 LAYOUT = 1  # of what training means beyond recipes; a higher number trains again what an earlier version trained
 
@@ -202,6 +203,10 @@ class Training:
     def part_of(self, part: Part, seed: int) -> Any:
         """An encoder or reranker that a model's training works with, for one seed."""
         return part.kind(of_seed(part.options, seed, self.experiment.models), self.context)
+
+    def teaching(self, teacher: Encoder | Reranker) -> Teaching:
+        """A teacher, asked through the cache."""
+        return Teaching(teacher, teacher.identity.model, self._cache, self._emit, self._budget)
 
     def key(self, model: TrainedPart, variant: Variant, seed: int) -> str:
         """The key of one training: what it learns from, its recipe with the base, what decides, and the seed. Neither

@@ -119,7 +119,7 @@ class TestRankedList(_Recipe):
 class TestDistill(_Recipe):
     recipe = "distill"
     learns: ClassVar[dict[str, Any]] = {"epochs": 4, "batch_size": 16, "learning_rate": 6e-3}
-    changes = (*OF_TRANSFORMERS, {"loss": "cosine"}, {"side": "query"}, {"projection": True})
+    changes = (*OF_TRANSFORMERS, {"loss": "cosine"}, {"side": "query"}, {"projection": True}, {"layers": 1})
 
     def made(self, folder: Path, **options: Any) -> Trainer:
         return super().made(folder, **{"teacher": str(planted_teacher(folder / "teacher")), **options})
@@ -132,3 +132,11 @@ class TestDistill(_Recipe):
         questions = trainer.questions(planted_data())
         assert {role: len(texts) for role, texts in questions.texts.items()} == {"query": 96, "document": 96}
         assert trainer.plan(planted_data(), timed=False).asked == 192
+
+    def test_a_base_that_lost_layers_is_kept_as_small_as_it_is(self, place: Path, tmp_path: Path) -> None:
+        import json
+
+        trainer = self.made(place, layers=1, steps=2)
+        self.train_briefly(tmp_path, trainer=trainer)
+        config = json.loads(next((tmp_path / "model").rglob("config.json")).read_text())
+        assert config["num_hidden_layers"] == 1

@@ -36,7 +36,7 @@ class Judging:
             label=f"negatives ({spec.filter or judge.name})",
             segments=cache.segments("scores", content_key([judge.identity.as_dict(), *depends]), scores_fit),
             digests=(text_digests(asked.texts)[asked.query_of], text_digests(texts)),
-            scorer=_Scoring(asked, judge, budget),
+            scorer=Scoring([asked.texts[i] for i in asked.query_of.tolist()], texts, judge, budget),
             count=Count(),
             emit=emit,
         )
@@ -60,11 +60,12 @@ class Judging:
         return self.scores(self._positive_rows[:, None])[:, 0]
 
 
-class _Scoring:
-    """The reranker at work, within the budget. Queries are named by the position of the pair."""
+class Scoring:
+    """A reranker at work on texts, within the budget. queries: by position; several may be equal."""
 
-    def __init__(self, asked: Asked, judge: Reranker, budget: Budget) -> None:
-        self._asked = asked
+    def __init__(self, queries: Sequence[str], documents: Sequence[str], judge: Reranker, budget: Budget) -> None:
+        self._queries = queries
+        self._documents = documents
         self._judge = judge
         self._budget = budget
         self._prepared = False
@@ -83,9 +84,9 @@ class _Scoring:
 
     def score_each(self, positions: Positions, rows: Rows) -> Iterator[tuple[Sequence[int], Scored]]:
         if not self._prepared:
-            self._judge.prepare(Corpus(self._asked.dataset.document_texts))
+            self._judge.prepare(Corpus(self._documents))
             self._prepared = True
-        texts = [self._asked.texts[i] for i in self._asked.query_of[positions]]
+        texts = [self._queries[i] for i in positions.tolist()]
         for places, scored in self._judge.score_each(Queries(texts=texts), rows):
             yield places, scored
             if self._judge.bills:
@@ -97,9 +98,8 @@ class _Scoring:
         return self._usage(np.array([query]), rows[None], ABOUT).total().search_units
 
     def _usage(self, positions: Positions, rows: Rows, tokens: Tokens) -> Usages:
-        texts = self._asked.dataset.document_texts
         present = rows >= 0
         sizes = np.full(rows.shape, -1, np.int64)
-        sizes[present] = tokens.sizes(texts[row] for row in rows[present].tolist())
-        queries = tokens.sizes(self._asked.texts[i] for i in self._asked.query_of[positions])
+        sizes[present] = tokens.sizes(self._documents[row] for row in rows[present].tolist())
+        queries = tokens.sizes(self._queries[i] for i in positions.tolist())
         return reranking_usage(queries, sizes, tokens)

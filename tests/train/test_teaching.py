@@ -1,0 +1,163 @@
+"""Recipes with a teacher, as a stage of an experiment: what is learnt, whom it asks, and what a result says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from adapters.base import Event, StageStarted
+from bench.cache.artifacts import Cache
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.parts import Experiment
+from bench.experiment.reader import load_experiment
+from bench.results.model import Result
+from bench.run.folder import Places
+from bench.run.plan import plan
+from bench.run.runner import run
+from bench.run.training import train_models
+from bench.train.kept import KeptModels
+from tests.train import planted
+
+
+def written(folder: Path, spec: dict[str, Any]) -> Experiment:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "bench.yaml"
+    file.write_text(yaml.safe_dump(spec, sort_keys=False))
+    return load_experiment(file)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return planted.collection(tmp_path_factory.mktemp("planted") / "data")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared: what one test trained the next need not."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def of_a_teacher(data: Path, model: Path) -> dict[str, Any]:
+    """A static model learns the planted task, and another one learns its query side from it."""
+    spec = planted.experiment(data, model)
+    static = {"adapter": "sentence_transformers"}
+    return {
+        **spec,
+        "models": {
+            **spec["models"],
+            "side": {
+                "recipe": "distill",
+                "base": "static",
+                "teacher": "tuned",
+                "side": "query",
+                "batch_size": 16,
+                "learning_rate": 0.05,
+                "epochs": 6,
+            },
+        },
+        "encoders": {**spec["encoders"], "side": {**static, "model": "trained:side"}},
+        "systems": [
+            {"name": "static", "encoder": "static"},
+            {"name": "tuned", "encoder": "tuned"},
+            {"name": "side", "encoder": {"document": "tuned", "query": "side"}, "shared_space": True},
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def distilled(
+    data: Path, static_model: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Result, list[Event]]:
+    events: list[Event] = []
+    folder = tmp_path_factory.mktemp("distilled")
+    experiment = written(folder, of_a_teacher(data, static_model))
+    return run(experiment, Places(folder / "results", cache), listeners=[events.append])[1], events
+
+
+def quality(result: Result, name: str) -> float:
+    value: float = next(each for each in result.systems if each.name == name).measures["nDCG@10"].mean
+    return value
+
+
+def test_a_query_side_answers_in_front_of_the_documents_of_its_teacher(distilled: tuple[Result, list[Event]]) -> None:
+    result, _ = distilled
+    assert quality(result, "static") < 0.6
+    assert quality(result, "tuned") > 0.9
+    assert quality(result, "side") > 0.9
+
+
+def test_a_result_tells_of_texts_and_of_a_teacher_where_no_judgement_was_learnt(
+    distilled: tuple[Result, list[Event]],
+) -> None:
+    """16 documents and 8 queries for each of them, 144 texts; of a document the query side learns the beginning."""
+    model = next(each for each in distilled[0].models if each.name == "side")
+    assert model.pairs == 16 + 8 * 16
+    told = " ".join(model.notes)
+    assert "It learns from 16 documents and 128 queries, and from no judgement." in told
+    assert "documents are embedded by trained:tuned" in told
+    assert "was asked for 144 texts" in told
+
+
+def test_dev_judges_a_query_side_by_the_documents_of_its_teacher(distilled: tuple[Result, list[Event]]) -> None:
+    model = next(each for each in distilled[0].models if each.name == "side")
+    assert model.seeds[0].dev is not None and model.seeds[0].dev > 0.9
+
+
+def test_what_a_teacher_answered_is_kept(
+    distilled: tuple[Result, list[Event]], data: Path, static_model: Path, cache: Path, tmp_path: Path
+) -> None:
+    spec = of_a_teacher(data, static_model)
+    spec["models"]["side"]["epochs"] = 1  # another training of the same texts
+    events: list[Event] = []
+    train_models(written(tmp_path, spec), ["side"], cache, emit=events.append)
+    encoded = [event.label for event in events if isinstance(event, StageStarted) and "teacher" in event.label]
+    assert not encoded
+
+
+def test_a_dry_run_tells_what_a_teacher_is_asked(data: Path, static_model: Path, cache: Path, tmp_path: Path) -> None:
+    spec = of_a_teacher(data, static_model)
+    spec["models"]["side"]["epochs"] = 2
+    told = plan(written(tmp_path, spec), cache, emit=lambda event: None)
+    assert "It learns from 16 documents and 128 queries, and from no judgement." in told
+    assert "asked for 144 texts, once for all seeds and runs" in told
+
+
+def test_a_query_side_is_no_encoder_of_documents(data: Path, static_model: Path, tmp_path: Path) -> None:
+    spec = of_a_teacher(data, static_model)
+    spec["systems"].append({"name": "both", "encoder": "side"})
+    with pytest.raises(ConfigFaults, match="learnt to encode queries alone") as refused:
+        written(tmp_path, spec)
+    assert "shared_space: true" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"teacher": "nowhere"}, "nowhere"),
+        ({"teacher": None}, "teacher"),
+        ({"teacher": "cut"}, r"\(cut\) has options of its own \(truncate_dim\)"),
+        ({"teacher": "lexical"}, r"\(lexical\) is no model on this machine but a part of adapter bm25"),
+        ({"pairs": 8}, "pairs has no effect: recipe distill learns from the documents"),
+        ({"negatives": {"strategy": "random"}}, "does not learn from negatives"),
+        ({"data": {"path": "x.tsv"}}, "learns from the documents"),
+    ],
+)
+def test_what_cannot_teach_is_refused_with_what_to_do(
+    data: Path, static_model: Path, tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    spec = of_a_teacher(data, static_model)
+    spec["encoders"]["cut"] = {"adapter": "sentence_transformers", "model": str(static_model), "truncate_dim": 4}
+    spec["rerankers"] = {"lexical": {"adapter": "bm25"}}
+    spec["models"]["side"] = {k: v for k, v in {**spec["models"]["side"], **change}.items() if v is not None}
+    with pytest.raises(ConfigFaults, match=told):
+        train_models(written(tmp_path, spec), ["side"], tmp_path / "cache", emit=lambda event: None)
+
+
+def test_the_card_of_a_query_side_says_who_embeds_its_documents(
+    distilled: tuple[Result, list[Event]], cache: Path
+) -> None:
+    found = next(each for each in KeptModels(Cache(cache)).all() if each.provenance.name == "side")
+    assert "documents are embedded by trained:tuned" in (found.folder / "README.md").read_text()
