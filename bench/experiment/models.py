@@ -337,7 +337,21 @@ def with_encoders_of_builds(rerankers: Mapping[str, Part], encoders: Mapping[str
     return found
 
 
-def check_seeds(
+def check_models(
+    faults: Faults,
+    systems: Sequence[System],
+    encoders: Mapping[str, Part],
+    rerankers: Mapping[str, Part],
+    models: Mapping[str, TrainedPart],
+    builds: int,
+) -> None:
+    """Name the systems whose models cannot stand where they do, or not together."""
+    for system in systems:
+        _check_seeds(faults, system, encoders, rerankers, builds)
+        _check_sides(faults, system, encoders, models)
+
+
+def _check_seeds(
     faults: Faults, system: System, encoders: Mapping[str, Part], rerankers: Mapping[str, Part], builds: int
 ) -> None:
     """Name a system whose seeds and builds do not go together: seed i goes with seed i and with build i."""
@@ -361,7 +375,7 @@ def check_seeds(
         )
 
 
-def check_sides(
+def _check_sides(
     faults: Faults, system: System, encoders: Mapping[str, Part], models: Mapping[str, TrainedPart]
 ) -> None:
     """Name a system that embeds documents with a model that learnt queries alone."""

@@ -22,7 +22,7 @@ from bench.experiment.cuts import Cuts
 from bench.experiment.faults import ConfigFaults, Faults, steps
 from bench.experiment.file import LONGEST_RANKING, ExperimentFile, LoadPoint
 from bench.experiment.matrix import expand_systems
-from bench.experiment.models import check_seeds, check_sides, read_models, with_encoders_of_builds, with_seeds
+from bench.experiment.models import check_models, read_models, with_encoders_of_builds, with_seeds
 from bench.experiment.overrides import addresses_given, override
 from bench.experiment.parts import Experiment, Part, Questions, System, TrainedPart
 from bench.experiment.places import BESIDE_ADAPTER, of_parts
@@ -109,9 +109,7 @@ class _Reader:
         questions = read_questions(self._faults, settings, cuts, generators, systems)
         targets, loads = self._targets(settings.targets), self._loads(settings)
         self._cross_checks(settings, systems)
-        for system in systems:
-            check_seeds(self._faults, system, encoders, rerankers, settings.builds)
-            check_sides(self._faults, system, encoders, models)
+        check_models(self._faults, systems, encoders, rerankers, models, settings.builds)
         parts = [*([dataset] if dataset else []), *encoders.values(), *rerankers.values()]
         self._restrict(settings, parts, systems, models, questions)
         self._faults.stop()
