@@ -52,7 +52,7 @@ ROOMS: dict[str, set[str]] = {
     "chat": {"experiment", "messages", "money", "results"},
     "ui": {
         "cache", "chat", "comparing", "experiment", "machine", "messages", "progress", "report", "results",
-        "retriever",
+        "retriever", "train",
     },
     "commands": {
         "cache", "chat", "comparing", "experiment", "messages", "money", "progress", "report", "results", "retriever",
