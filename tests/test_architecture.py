@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "cache": {"messages"},
     "data": {"cache"},
     "results": {"cache", "messages", "statistics"},
-    "experiment": {"cache", "messages", "statistics"},
+    "experiment": {"cache", "messages", "money", "statistics"},
     "quality": {"cache", "data", "experiment", "machine", "messages", "money", "results", "statistics"},
     "latency": {"cache", "data", "experiment", "machine", "messages", "quality", "results", "statistics"},
     "synthetic": {"cache", "data", "experiment", "messages", "money", "quality"},
@@ -73,9 +73,9 @@ PURE = {
 FLAT_FILES = 12
 LONGEST_FILE = 450
 LONGEST_FUNCTION = 50  # a screen, from `def` to the end
-# All that bench knows of adapters: the contracts, the registry, where models are published, and how engines and
-# processes are kept quiet.
-KNOWN_ADAPTERS = {"base", "registry", "hub", "quieten_process", "printable", "unprintable"}
+# All that bench knows of adapters: the contracts, the registry, what a machine has ready, where models are published,
+# and how engines and processes are kept quiet.
+KNOWN_ADAPTERS = {"at_hand", "base", "registry", "hub", "quieten_process", "printable", "unprintable"}
 
 
 class Sources:

@@ -25,7 +25,8 @@ VENDORS = (
 )  # fmt: skip
 WORD = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(VENDORS)})(?![A-Za-z])", re.IGNORECASE)
 EXAMPLES = {
-    "bench/experiment/starter.py",  # writes an experiment file that names adapters
+    "bench/experiment/proposal.py",  # writes an experiment file that names adapters
+    "bench/experiment/starter.py",  # and the place of one
     "bench/train/card.py",  # the heading and the example of a model card name the library that loads the model
     "bench/run/export.py",  # the format of a vendor's file, named as such
 }

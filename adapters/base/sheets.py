@@ -10,6 +10,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,19 +46,32 @@ class Row(NamedTuple):
     cells: Mapping[str, Any]
 
 
-def table_rows(path: Path, layout: Layout = Layout()) -> Iterator[Row]:
-    """The rows that are not blank. Raises DatasetInvalid, and MissingDependency where Excel cannot be read here."""
+def table_rows(path: Path, layout: Layout = Layout(), *, blank: list[int] | None = None) -> Iterator[Row]:
+    """The rows that are not blank. blank: takes the lines of blank ones between them. Of JSON Lines and Parquet fields
+    of a field are columns too: `user.text`. Raises DatasetInvalid, and MissingDependency where Excel cannot be read
+    here."""
     kind = ending(path)
     if kind in OLD_EXCEL:
         raise DatasetInvalid(str(path), "is a spreadsheet that cannot be read here. Save it as .xlsx or .csv.")
     if kind in EXCEL:
-        yield from _below_heading(path, _excel(path, layout.sheet), layout.headings)
+        yield from _below_heading(path, _excel(path, layout.sheet), layout.headings, blank)
     elif kind in (".csv", ".txt") or (kind == ".tsv" and (layout.separator or layout.encoding)):
         quoting = csv.QUOTE_NONE if kind == ".tsv" else csv.QUOTE_MINIMAL
         separator = layout.separator or ("\t" if kind == ".tsv" else ",")
-        yield from _below_heading(path, _cells(path, separator, layout.encoding, quoting), layout.headings)
+        yield from _below_heading(path, _cells(path, separator, layout.encoding, quoting), layout.headings, blank)
     else:
-        yield from (Row(line, line, cells) for line, cells in records(path))
+        yield from (Row(line, line, _flat(cells)) for line, cells in records(path))
+
+
+def _flat(cells: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row whose fields hold no fields of their own."""
+    if not any(isinstance(value, dict) for value in cells.values()):
+        return cells
+    found: dict[str, Any] = {}
+    for name, value in cells.items():
+        found |= {f"{name}.{below}": each for below, each in _flat(value).items()} if isinstance(value, dict) else {}
+        found |= {} if isinstance(value, dict) else {name: value}
+    return found
 
 
 def _cells(path: Path, separator: str, encoding: str | None, quoting: int) -> Iterator[tuple[int, int, list[str]]]:
@@ -81,11 +95,18 @@ def _cells(path: Path, separator: str, encoding: str | None, quoting: int) -> It
             yield start, number, cells
 
 
-def _below_heading(path: Path, rows: Iterable[tuple[int, int, list[str]]], headings: bool) -> Iterator[Row]:
+def _below_heading(
+    path: Path, rows: Iterable[tuple[int, int, list[str]]], headings: bool, blank: list[int] | None
+) -> Iterator[Row]:
     heading: list[str] | None = None
+    empty: list[int] = []  # those at the end are none: a spreadsheet shows them for ever
     for line, number, cells in rows:
         if not any(cell.strip() for cell in cells):
+            empty += [] if heading is None else [line]
             continue
+        if blank is not None:
+            blank += empty
+        empty = []
         if heading is None and line == 1 and cells[0].startswith("sep="):  # a line by which Excel knows the separator
             continue
         if heading is None and not headings:
@@ -107,6 +128,14 @@ def _below_heading(path: Path, rows: Iterable[tuple[int, int, list[str]]], headi
 
 
 def _excel(path: Path, sheet: str | None) -> Iterator[tuple[int, int, list[str]]]:
+    with _opened(path) as book:
+        for number, values in enumerate(_sheet(path, book, sheet), start=1):
+            yield number, number, [_as_text(value) for value in values]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An Excel file. Raises MissingDependency, and DatasetInvalid for what it cannot be read for."""
     try:
         import openpyxl
     except ImportError as error:
@@ -118,8 +147,7 @@ def _excel(path: Path, sheet: str | None) -> Iterator[tuple[int, int, list[str]]
             warnings.simplefilter("ignore")  # of styles and extensions, which no cell's value needs
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             try:
-                for number, values in enumerate(_sheet(path, book, sheet), start=1):
-                    yield number, number, [_as_text(value) for value in values]
+                yield book
             finally:
                 book.close()
     except FileNotFoundError as error:
@@ -136,12 +164,23 @@ def _sheet(path: Path, book: Any, name: str | None) -> Iterator[tuple[Any, ...]]
         sheet = book[each]
         if not hasattr(sheet, "iter_rows"):  # a chart
             continue
-        sheet.reset_dimensions()  # some programs write a wrong size
-        rows = sheet.iter_rows(values_only=True)
-        first = [row for row in rows if any(value is not None for value in row)][:1] if name is None else [()]
-        if first:
-            yield from _padded(book[each].iter_rows(values_only=True))
+        if name is not None or any(any(value is not None for value in row) for row in _all(sheet)):
+            yield from _padded(_all(book[each]))
             return
+
+
+def sheet_names(path: Path) -> list[str]:
+    """The sheets of an Excel file that hold anything. Raises as `table_rows` does."""
+    if ending(path) not in EXCEL:
+        return []
+    with _opened(path) as book:
+        sheets = [(name, book[name]) for name in book.sheetnames if hasattr(book[name], "iter_rows")]
+        return [name for name, sheet in sheets if any(any(cell is not None for cell in row) for row in _all(sheet))]
+
+
+def _all(sheet: Any) -> Iterator[tuple[Any, ...]]:
+    sheet.reset_dimensions()  # some programs write a wrong size
+    yield from sheet.iter_rows(values_only=True)
 
 
 def _padded(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

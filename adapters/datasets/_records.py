@@ -119,8 +119,11 @@ def lines_told(lines: Sequence[int]) -> str:
     return f"line{'s' if words[1:] else ''} {told}"
 
 
-def empty_note(lines: Sequence[int]) -> tuple[str, ...]:
-    """The note on rows that were left out."""
+def empty_notes(lines: Sequence[int], blank: Sequence[int]) -> tuple[str, ...]:
+    """The notes on rows that were left out. blank: lines of those that hold nothing at all."""
+    if blank:
+        rows = "1 row is" if len(blank) == 1 else f"{len(blank):,} rows are"
+        return (*empty_notes(lines, ()), f"{rows} empty ({lines_told(blank)}).")
     if not lines:
         return ()
     rows = "1 row lacks" if len(lines) == 1 else f"{len(lines):,} rows lack"

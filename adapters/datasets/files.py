@@ -19,7 +19,7 @@ from adapters.base.sheets import table_rows
 from adapters.datasets._layout import LayoutOptions
 from adapters.datasets._links import leads_out
 from adapters.datasets._reading import optional_text, whole_grade
-from adapters.datasets._records import Numbering, empty_note, merged_note
+from adapters.datasets._records import Numbering, empty_notes, merged_note
 from adapters.datasets._tables import QrelsTable, TextTable, no_queries
 
 _HTML = (".html", ".htm")
@@ -243,8 +243,8 @@ def _judged(path: Path, corpus: pa.Table, options: TextFilesOptions) -> tuple[pa
     contents: list[tuple[str, str]] | None = None
     unanswered = by_answer = 0
     again: dict[int, list[int]] = {}
-    empty: list[int] = []
-    for line, _, row in table_rows(path, options.layout):
+    empty, blank = list[int](), list[int]()
+    for line, _, row in table_rows(path, options.layout, blank=blank):
         where = f"{path}:{line}"
         query = required_text(row, options.query, where)
         if not query.strip():
@@ -280,7 +280,7 @@ def _judged(path: Path, corpus: pa.Table, options: TextFilesOptions) -> tuple[pa
         (
             *_notes(by_answer, unanswered),
             *merged_note(again),
-            *empty_note(empty),
+            *empty_notes(empty, blank),
         ),
     )
 

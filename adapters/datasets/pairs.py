@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed
 from adapters.base.sheets import Row, table_rows
 from adapters.datasets._layout import LayoutOptions
-from adapters.datasets._records import PairColumns, empty_note, pair_tables
+from adapters.datasets._records import PairColumns, empty_notes, pair_tables
 
 _PASSAGES = ("passage", "positive", "document", "text")
 _LABELS = ("label", "category")
@@ -74,7 +74,8 @@ class Pairs(DatasetSource):
 
     def load(self) -> Tables:
         (path,) = self.sources()
-        rows = table_rows(path, self.options.layout)
+        blank: list[int] = []
+        rows = table_rows(path, self.options.layout, blank=blank)
         first = next(rows, None)
         if first is None:
             raise DatasetInvalid(str(path), "holds no row.")
@@ -84,7 +85,7 @@ class Pairs(DatasetSource):
         by_row = self.options.number_by == "row"
         filled = _filled(chain([first], rows), columns, empty, numbers if by_row else None)
         tables = pair_tables(filled, columns, path, numbers if by_row else None)
-        return replace(tables, notes=(*tables.notes, *empty_note(empty)))
+        return replace(tables, notes=(*tables.notes, *empty_notes(empty, blank)))
 
     def _columns(self, path: Path, there: list[str]) -> PairColumns:
         options = self.options

@@ -45,6 +45,7 @@ _LABEL = (
     *("类别", "分类", "カテゴリ", "категория", "type", "group", "department", "queue"),
 )
 _ID = ("id", "nr", "no", "number", "nummer", "key", "#", "uid", "uuid", "qid", "pid", "docid", "code", "ref")
+_ID_WORDS = ("id", "ids", "uid", "uuid", "qid", "pid", "docid", "key", "ref")  # that end the heading of such a column
 _TITLE = ("title", "headline", "titel", "título", "titre", "name", "heading", "标题", "タイトル", "заголовок")
 _GRADE = ("grade", "score", "relevance", "rating", "rel", "relevanz", "note")
 _FILE = re.compile(r"[^\s/\\][^\n]*\.(md|txt|html?|pdf|docx?)", re.IGNORECASE)
@@ -73,9 +74,15 @@ class Column:
         return self.filled > 0 and self.numbers < 0.5
 
     @property
+    def ids(self) -> bool:
+        """Whether its cells are ids by which another table knows its rows, such as `article_id`."""
+        return self.words < 1.5 and self.filelike < 0.5 and bool({*_plain(self.name).split()[-1:]} & {*_ID_WORDS})
+
+    @property
     def seen(self) -> str:
         """What it looks like, in words."""
-        parts = [f"{_percent(self.distinct)} different values", f"{self.words:.0f} words on average"]
+        words = f"{self.words:.0f} {'word' if f'{self.words:.0f}' == '1' else 'words'} on average"
+        parts = [f"{_percent(self.distinct)} different values", words]
         parts += [f"{_percent(self.asked)} end with a question mark"] if self.asked else []
         parts += [f"{_percent(self.files)} are files that are there"] if self.files else []
         return ", ".join(parts)
@@ -96,6 +103,7 @@ class Roles(NamedTuple):
     title: str | None
     grade: str | None
     sure: bool
+    decided: bool = True  # whether anything speaks for it rather than for the next best guess
 
     def of_kind(self, kind: Kind) -> Roles:
         """The same columns, where a user says what the target holds."""
@@ -150,7 +158,11 @@ def roles(columns: Sequence[Column], *, query: str | None = None, target: str | 
         for other in columns
         if one is not other
         and (one.name == query if query is not None else one.texts)
-        and (other.name == target if target is not None else other.texts or _heading(other.name, _LABEL) > 0)
+        and (
+            other.name == target
+            if target is not None
+            else not other.ids and (other.texts or _heading(other.name, _LABEL) > 0)
+        )
     ]
     if not pairs:
         return None
@@ -171,6 +183,7 @@ def roles(columns: Sequence[Column], *, query: str | None = None, target: str | 
             (each.name for each in others if each.numbers == each.filled == 1 and _heading(each.name, _GRADE)), None
         ),
         sure=best >= 3 and (len(pairs) == 1 or best - pairs[1][0] >= 0.5),
+        decided=len(pairs) == 1 or best - pairs[1][0] >= 0.2,
     )
 
 

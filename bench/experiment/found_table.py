@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from adapters.base import AdapterError, DatasetInvalid
 from adapters.base.records import ending
-from adapters.base.sheets import EXCEL, OLD_EXCEL, Layout, layout_of, table_rows
+from adapters.base.sheets import EXCEL, OLD_EXCEL, Layout, layout_of, sheet_names, table_rows
 from bench.experiment.columns import LOOKED_AT, Column, Kind, Roles, headless, looked_at, roles
 from bench.messages.wording import counted
 
@@ -58,6 +58,7 @@ class FoundTable:
     def options(self) -> dict[str, Any]:
         """What a dataset of pairs or of files needs to know of the table, beside its path."""
         plain: dict[str, Any] = {"encoding": self.layout.encoding, "separator": self.layout.separator}
+        plain["sheet"] = self.layout.sheet
         plain["headings"] = None if self.layout.headings else False
         return {name: value for name, value in plain.items() if value is not None}
 
@@ -78,6 +79,7 @@ class FoundTable:
         """What was taken for what, a sentence each."""
         taken, by_name = self.roles, {column.name: column for column in self.columns}
         layout = [
+            *([f"sheet {self.layout.sheet}"] if self.layout.sheet else []),
             *([f"encoding {self.layout.encoding}"] if self.layout.encoding else []),
             *([f"separator {_named(self.layout.separator)}"] if self.layout.separator else []),
             *([] if self.layout.headings else ["no headings in the first row"]),
@@ -102,7 +104,25 @@ def table_at(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> Found
 
     Raises DatasetInvalid for a file that is no table that can be read, or lacks a column of the choice.
     """
-    layout = layout_of(path)
+    if len(sheets := sheet_names(path)) > 1:
+        found = [table for name in sheets if (table := _on_sheet(path, name, folder, choice)) is not None]
+        best = next((table for table in found if table.roles.sure), found[0] if found else None)
+        if best is None or best.roles.sure or ask is None:
+            return best
+        return _table_in(path, best.layout, folder, choice, ask)
+    return _table_in(path, layout_of(path), folder, choice, ask)
+
+
+def _on_sheet(path: Path, sheet: str, folder: Path, choice: Choice) -> FoundTable | None:
+    """The table on a sheet, which may hold anything else."""
+    try:
+        return _table_in(path, Layout(sheet=sheet), folder, choice, None)
+    except DatasetInvalid:
+        return None
+
+
+def _table_in(path: Path, layout: Layout, folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
+    """The table in a file that is written so."""
     samples = _rows(path, layout)
     if samples and headless(list(samples[0]), samples) and ending(path) in ROW_NUMBERED:
         layout = layout._replace(headings=False)
@@ -140,11 +160,12 @@ def _chosen(
         if name is not None and name not in names:
             raise DatasetInvalid(str(path), f'has no column "{name}". It has: {", ".join(names)}.')
     if choice == Choice():
-        if ask is None or guess is None or guess.sure:
-            return guess
-        query = ask(f"{path.name}: which column holds the questions?", names, guess.query)
+        if ask is None or len(names) < 2 or (guess is not None and guess.sure):
+            return guess if guess is None or guess.sure or guess.decided else None
+        likely = names[0] if guess is None else guess.query
+        query = ask(f"{path.name}: which column holds the questions?", names, likely)
         others = [name for name in names if name != query]
-        default = guess.target if guess.target in others else others[0]
+        default = guess.target if guess is not None and guess.target in others else others[0]
         target = ask("And which one holds what answers them?", others, default)
         choice, kind = Choice(query, target, None), None
     else:
@@ -161,11 +182,23 @@ def _named(separator: str | None) -> str:
     return {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}.get(str(separator), str(separator))
 
 
-def seen(path: Path, folder: Path) -> str:
-    """What a table holds in whose columns no questions were found, in one sentence."""
+class Seen(NamedTuple):
+    """A table in whose columns no questions were found. columns: their names; texts: whether any holds texts; told:
+    what they hold, in one sentence."""
+
+    columns: list[str]
+    texts: bool
+    told: str
+
+
+def seen(path: Path, folder: Path) -> Seen:
+    """What a table holds in which no questions were found."""
     columns = looked_at(_rows(path, layout_of(path))[:LOOKED_AT], folder)
     told = "; ".join(f'"{column.name}": {column.seen}' for column in columns[:12])
-    return f"{path.name} has {counted(len(columns), 'column')} ({told})."
+    texts = any(column.texts for column in columns)
+    return Seen(
+        [column.name for column in columns], texts, f"{path.name} has {counted(len(columns), 'column')} ({told})."
+    )
 
 
 def is_table(path: Path) -> bool:
@@ -174,8 +207,9 @@ def is_table(path: Path) -> bool:
 
 
 def tables_in(folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
-    """The table of a folder whose columns leave least doubt. Raises nothing for files that are no tables."""
-    found = []
+    """The table of a folder whose columns leave least doubt; None where several are there and all are in doubt. Raises
+    nothing for files that are no tables."""
+    found, others = [], 0
     for path in sorted(folder.iterdir()):
         if is_table(path) and not re.match(r"~\$|\.", path.name):  # an open spreadsheet leaves ~$name.xlsx
             try:
@@ -184,7 +218,10 @@ def tables_in(folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | Non
                 continue  # no table, then
             if table is not None:
                 found.append(table)
+            others += table is None
     best = next((table for table in found if table.roles.sure), found[0] if found else None)
-    if best is None or best.roles.sure or ask is None:
+    if best is None or best.roles.sure:
         return best
+    if ask is None:
+        return best if len(found) + others == 1 else None
     return table_at(best.path, folder, choice, ask)

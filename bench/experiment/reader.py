@@ -28,6 +28,7 @@ from bench.experiment.parts import Experiment, Part, Questions, System, TrainedP
 from bench.experiment.places import BESIDE_ADAPTER, of_parts
 from bench.experiment.questions import read_questions
 from bench.experiment.restriction import Restriction
+from bench.experiment.to_fill import places_to_fill
 from bench.experiment.yaml_text import LONGEST, parse_yaml
 from bench.messages.secrets import is_secret, looks_secret, secret_in_address
 from bench.statistics.measures import Measure
@@ -93,6 +94,7 @@ class _Reader:
 
     def read(self, raw: dict[str, Any]) -> Experiment:
         self._refuse_secrets(raw, "")
+        self._refuse_places(raw)
         settings = self._settings(raw)
         measures = self._measures(settings.measures, "measures")
         dataset, cuts = self._dataset(settings.dataset)
@@ -185,6 +187,13 @@ class _Reader:
         part = self._faults.part("datasets", "dataset", adapters, "dataset", {BESIDE_ADAPTER: [*Cuts.model_fields]})
         cuts = self._faults.options(Cuts, {key: spec[key] for key in own}, "dataset")
         return part, cuts or Cuts()
+
+    def _refuse_places(self, raw: dict[str, Any]) -> None:
+        """Name the places that a user must fill. What else is wrong depends on what will stand there."""
+        if places := list(places_to_fill(raw)):
+            for at, what in places:
+                self._faults.fault(at, f"is still to be filled in: {what}.")
+            self._faults.stop()
 
     def _refuse_secrets(self, node: Any, path: str) -> None:
         if isinstance(node, dict):

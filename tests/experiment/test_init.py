@@ -167,7 +167,7 @@ def test_vectors_that_cannot_be_read_are_named(tmp_path: Path, ending: str) -> N
     assert f"corpus.{ending}: is no readable" in outcome.stderr or f"corpus.{ending} is no readable" in outcome.stderr
 
 
-@pytest.mark.parametrize("content", [{}, {"a.md": "text"}, {"table.csv": "a,b\n1,2\n"}, {"broken.jsonl": "{"}])
+@pytest.mark.parametrize("content", [{}, {"table.csv": "a,b\n1,2\n"}, {"broken.jsonl": "{"}])
 def test_nothing_usable_is_said_with_what_was_looked_for(tmp_path: Path, content: dict[str, str]) -> None:
     for name, text in content.items():
         (tmp_path / name).write_text(text)

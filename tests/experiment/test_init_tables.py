@@ -19,7 +19,7 @@ import pytest
 
 from adapters.base import Tables
 from bench.experiment.columns import looked_at, roles
-from bench.experiment.languages import tokenizer_for
+from bench.experiment.languages import lexical_language
 from bench.experiment.reader import load_experiment
 from tests import small
 
@@ -276,18 +276,22 @@ def test_what_is_in_doubt_is_asked_on_a_terminal_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "tokenizer"),
+    ("texts", "options"),
     [
-        (["how do I reset it?"], None),
-        (["怎么重置密码？", "iPhone 在哪里"], "jieba"),
-        (["パスワードを忘れました"], "characters"),
-        (["ฉันลืมรหัสผ่าน"], "characters"),
-        (["Wo ist die Straße?"], None),
-        ([], None),
+        (["how do I reset it?"], {"tokenizer": "stem"}),
+        (["怎么重置密码？", "iPhone 在哪里"], {"tokenizer": "jieba"}),
+        (["パスワードを忘れました"], {"tokenizer": "characters"}),
+        (["ฉันลืมรหัสผ่าน"], {"tokenizer": "characters"}),
+        (["비밀번호를 잊었어요"], {"tokenizer": "characters"}),
+        (["Wo ist die Straße?"], {"tokenizer": "stem", "language": "german"}),
+        (["Où est la carte et comment la trouver ?"], {"tokenizer": "stem", "language": "french"}),
+        (["Где моя карта и как её найти?"], {"tokenizer": "stem", "language": "russian"}),
+        (["RTX 4090 24GB"], {}),
+        ([], {}),
     ],
 )
-def test_a_script_without_spaces_gets_a_tokenizer_that_fits(texts: list[str], tokenizer: str | None) -> None:
-    assert tokenizer_for(texts) == tokenizer
+def test_bm25_gets_a_tokenizer_that_fits_the_language(texts: list[str], options: dict[str, Any]) -> None:
+    assert lexical_language(texts).bm25 == options
 
 
 def test_a_heading_is_read_however_it_is_written() -> None:

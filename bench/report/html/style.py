@@ -161,7 +161,6 @@ article[hidden] { display: none; }
   table { width: 100%; }
   th, td { overflow-wrap: anywhere; }
   td:not(.num), th:first-child { min-width: 0; }
-  td .term { white-space: nowrap; }
   tr, article, .terms div { break-inside: avoid; }
   h2, h3, h4 { break-after: avoid; }
   .term { text-decoration: none; }

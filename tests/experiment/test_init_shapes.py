@@ -1,0 +1,206 @@
+"""Laws: tables of many shapes are tried in two commands with nothing edited, and what cannot be decided is a place to
+fill."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from adapters.at_hand import Offer
+from bench.experiment.languages import Language
+from bench.experiment.proposal import AtHand, Subject, experiment_text, partitions_for
+from tests import small
+from tests.experiment.test_init_tables import ANSWERS, LABELS, QUESTIONS, table
+
+PAIRS = list(zip(QUESTIONS, ANSWERS, strict=True))
+BM25 = ("--set", "systems=[{name: bm25, store: bm25}]", "--set", "latency=false", "--quiet", "--json")
+
+
+def nested(folder: Path) -> str:
+    rows = [{"ts": i, "request": {"user": {"text": q}}, "resolution": {"body": a}} for i, (q, a) in enumerate(PAIRS)]
+    small.write_jsonl(folder / "log.jsonl", rows)
+    return "log.jsonl"
+
+
+def utf_16(folder: Path) -> str:
+    (folder / "export.tsv").write_bytes(
+        ("Frage\tAntwort\n" + "".join(f"{q}\t{a}\n" for q, a in PAIRS)).encode("utf-16")
+    )
+    return "export.tsv"
+
+
+def second_sheet(folder: Path) -> str:
+    book = openpyxl.Workbook()
+    book.active.append(["This workbook holds what customers asked"])
+    sheet = book.create_sheet("Questions")
+    for row in (["Customer asks", "Solution"], *map(list, PAIRS)):
+        sheet.append(row)
+    book.save(folder / "support.xlsx")
+    return "support.xlsx"
+
+
+def parquet(folder: Path) -> str:
+    pq.write_table(pa.table({"utterance": QUESTIONS, "intent": LABELS, "sure": [0.9] * 4}), folder / "train.parquet")
+    return "train.parquet"
+
+
+def faq(folder: Path) -> str:
+    (folder / "faq.csv").write_text(table(",", LABELS, *zip(*PAIRS, strict=True), headings=["Category", "Q", "Answer"]))
+    return "faq.csv"
+
+
+def german(folder: Path) -> str:
+    asked = [
+        "Wie setze ich mein Passwort zurück?",
+        "Wo ist meine Karte?",
+        "Wann öffnet es?",
+        "Ist die Karte verschickt?",
+    ]
+    labels = ["Passwort zurücksetzen", "Karte bestellen", "Öffnungszeiten", "Karte bestellen"]
+    text = table(";", range(4), asked, labels, headings=["Nr.", "Kundenanfrage", "Passender Artikel"])
+    (folder / "anfragen.csv").write_bytes(text.encode("cp1252"))
+    return "anfragen.csv"
+
+
+def files(folder: Path) -> str:
+    for i, answer in enumerate(ANSWERS):
+        (folder / f"{i}.md").write_text(answer)
+    names = [f"{i}.md" for i in range(4)]
+    (folder / "asked.csv").write_text(table(",", QUESTIONS, names, headings=["what people ask", "where it is"]))
+    return "."
+
+
+def lines_in_cells(folder: Path) -> str:
+    asked = [f"{question}\nPlease; now" for question in QUESTIONS]
+    answered = [answer.replace(", ", ",\n\n") for answer in ANSWERS]
+    (folder / "tickets.csv").write_text(table(",", asked, answered, headings=["Subject; or text", "Reply, as sent"]))
+    return "tickets.csv"
+
+
+def repeated(folder: Path) -> str:
+    rows = [*PAIRS, ("", ""), ("Who?", ""), (QUESTIONS[0], ANSWERS[1]), ("Is it open?", ANSWERS[2]), ("", "")]
+    out = io.StringIO()
+    csv.writer(out).writerows([("user_question", "best_answer"), *rows])
+    (folder / "qa.csv").write_text(out.getvalue())
+    return "qa.csv"
+
+
+def several(folder: Path) -> str:
+    (folder / "prices.csv").write_text("sku,price\na,1\nb,2\n")
+    (folder / "users.csv").write_text("id,name\n1,Ann\n2,Bob\n")
+    (folder / "questions 2025.csv").write_text(table(",", *zip(*PAIRS, strict=True), headings=["question", "answer"]))
+    return "."
+
+
+@pytest.mark.parametrize(
+    "shape", [nested, utf_16, second_sheet, parquet, faq, german, files, lines_in_cells, repeated, several]
+)
+def test_a_table_of_any_shape_is_found_and_measured_with_nothing_edited(
+    shape: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrote = small.bench("init", shape(tmp_path), "--output", "bench.yaml")
+    assert (wrote.exit_code, wrote.stdout) == (0, "bench run bench.yaml\n"), wrote.stderr
+    ran = small.bench("run", *BM25)
+    assert ran.exit_code == 0, ran.stderr
+    result = json.loads((Path(json.loads(ran.stdout)["result"]) / "result.json").read_text())
+    assert result["systems"][0]["measures"]["nDCG@10"]["mean"] > 0.5
+    if shape is repeated:  # 1 heading, 2 to 5, 6 empty, 7 without an answer, 8 again, 9; 10 is the end
+        for told in ("(again in line 8)", "left out (line 7).", "1 row is empty (line 6)."):
+            assert told in wrote.stderr and told in " ".join(result["dataset"]["notes"])
+
+
+def test_what_nobody_can_decide_is_a_place_to_fill_and_the_file_says_so_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text(table(",", ANSWERS, ANSWERS[::-1], headings=["x", "y"]))
+    wrote = small.bench("init", "t.csv")
+    assert (wrote.exit_code, wrote.stdout) == (2, "")
+    assert (
+        't.csv has 2 columns ("x": ' in wrote.stderr
+        and "places to fill: dataset.query, dataset.passage" in wrote.stderr
+    )
+    refused = small.bench("run", *BM25)
+    assert refused.exit_code == 2
+    assert "dataset.query is still to be filled in: the column of the questions, one of x and y." in refused.stderr
+    assert "dataset.passage is still to be filled in" in refused.stderr
+    filled = small.bench("run", *BM25, "--set", "dataset.query=x", "--set", "dataset.passage=y")
+    assert filled.exit_code == 0, filled.stderr
+
+
+def test_questions_that_name_their_answers_by_ids_of_another_table_are_not_guessed_at(tmp_path: Path) -> None:
+    ids = [f"a{i}" for i in range(4)]
+    (tmp_path / "articles.csv").write_text(table(",", ids, LABELS, ANSWERS, headings=["article_id", "title", "body"]))
+    (tmp_path / "questions.csv").write_text(table(",", QUESTIONS, ids, headings=["question", "article_id"]))
+    refused = small.bench("init", tmp_path)
+    assert refused.exit_code == 2 and "Name the table and its columns" in refused.stderr
+
+
+def test_documents_without_questions_have_them_written_by_a_model_at_hand() -> None:
+    subject = Subject("s", "text", ("adapter: files", "path: ."), 900, Language(None, {}), questions=False)
+    writer = Offer(
+        "t5", {"adapter": "transformers", "model": "doc2query/all-t5-base-v1"}, "of the hub", downloaded=True
+    )
+    written = yaml.safe_load(experiment_text(subject, AtHand(writers=[writer])))
+    assert written["dataset"]["queries"] == "synthetic"
+    assert written["generators"] == {"writer": dict(writer.options)}
+    assert written["synthetic"]["by"] == "writer" and written["synthetic"]["sample"] == 200
+
+
+def offer(name: str, **options: Any) -> Offer:
+    return Offer(name, {"adapter": "sentence_transformers", "model": name, **options}, "here")
+
+
+def proposed(documents: int, **hand: Any) -> dict[str, Any]:
+    subject = Subject("s", "text", ("adapter: files", "path: ."), documents, Language("english", {}))
+    found: dict[str, Any] = yaml.safe_load(experiment_text(subject, AtHand(**hand)))
+    return found
+
+
+def test_no_proposed_system_does_what_another_does() -> None:
+    """A model that found the candidates does not rerank them, and an index that is too small for codes has none."""
+    one, two = offer("org/one"), offer("org/two", prompts={"query": "query: ", "document": "passage: "})
+    by_count = {n: proposed(9000, encoders=[one, two][:n], rerankers=[]) for n in (0, 1, 2)}
+    names = {n: [system["name"] for system in found["systems"]] for n, found in by_count.items()}
+    assert names[0] == ["bm25"]
+    assert names[1] == ["bm25", "dense", "dense-ivf-pq", "hybrid", "bm25-reranked"]
+    assert names[2] == ["bm25", "dense", "dense-org/two", "dense-ivf-pq", "hybrid", "dense-reranked"]
+    assert by_count[2]["rerankers"]["rescore"] == {"adapter": "bi_encoder", "encoder": "org/two"}
+    assert by_count[2]["encoders"]["org/two"]["prompts"] == {"query": "query: ", "document": "passage: "}
+    assert "dense-ivf-pq" not in str(proposed(255, encoders=[one]))
+    judge = Offer("ce", {"adapter": "cross_encoder", "model": "org/ce"}, "here")
+    assert proposed(9, encoders=[one], rerankers=[judge])["rerankers"] == {"rescore": dict(judge.options)}
+    server = Offer("hnsw", {"adapter": "weaviate", "index": {"type": "hnsw"}}, "it answers")
+    served = proposed(9, encoders=[one], servers=[server])
+    assert served["systems"][2] == {"name": "dense-hnsw", "encoder": "org/one", "store": "hnsw"}
+
+
+@pytest.mark.parametrize(
+    ("documents", "partitions", "probes"),
+    [(256, 1, 1), (2_560, 10, 8), (20_000, 78, 9), (100_000, 256, 32), (10_000_000, 256, 32)],
+)
+def test_partitions_follow_the_count_and_each_has_rows_enough(documents: int, partitions: int, probes: int) -> None:
+    """20,000 documents: the root is 141, but 20,000 / 256 = 78 partitions have enough rows; an eighth of 78 is 9."""
+    assert partitions_for(documents) == (partitions, probes)
+
+
+def test_services_that_bill_stand_in_the_file_as_comments_with_their_prices(tmp_path: Path) -> None:
+    (tmp_path / "faq.csv").write_text(table(",", *zip(*PAIRS, strict=True), headings=["question", "answer"]))
+    assert small.bench("init", tmp_path).exit_code == 0
+    text = (tmp_path / "bench.yaml").read_text()
+    assert (
+        "# openai: {adapter: openai, model: text-embedding-3-small}   # asks a service: $0.02 per million tokens"
+        in text
+    )
+    assert set(yaml.safe_load(text)["encoders"]) == {"minilm"}
