@@ -33,6 +33,7 @@ from bench.commands.command_line import (
     given_path,
 )
 from bench.commands.compare import compare
+from bench.commands.data import data
 from bench.commands.encode import encode
 from bench.commands.generate import generate
 from bench.commands.init import init
@@ -269,6 +270,7 @@ def new_adapter(
 
 
 app.command()(compare)
+app.command()(data)
 app.command()(mine)
 app.command()(generate)
 app.command()(retriever)

@@ -38,6 +38,12 @@ def ui(
             metavar="USER", help=f"Ask for this name and the password in {PASSWORD}, or typed where it is not set."
         ),
     ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR", parser=given_path, help="A further folder that experiments may read, as of models."
+        ),
+    ] = None,
     cache: CacheOption = None,
 ) -> None:
     """Open a page in the browser to look at data, run experiments, train, compare results and try systems."""
@@ -57,7 +63,13 @@ def ui(
     known = _login(login) if login is not None else None
     listening = bound("127.0.0.1" if host == "localhost" else host, port)
     try:
-        serve(Desk.at(place, cache=cache), listening, known, host, lambda address: show(f"{address}\n"))
+        serve(
+            Desk.at(place, cache=cache, further=also or []),
+            listening,
+            known,
+            host,
+            lambda address: show(f"{address}\n"),
+        )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     finally:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from adapters.base import TRAINED, Adapter, Context, holds_path, resolve_path
 from bench.experiment.file import ExperimentFile
-from bench.experiment.parts import Part, StoreChoice, System, TrainedPart
+from bench.experiment.parts import Experiment, Part, StoreChoice, System, TrainedPart
 from bench.experiment.trust import contacts
 
 _PACKAGE = "package:"
@@ -130,6 +130,46 @@ class Restriction:
             return path.resolve().is_relative_to(self.folder)
         except (OSError, RuntimeError):  # links that lead in a circle
             return False
+
+
+def outside(experiment: Experiment, folders: Sequence[Path]) -> list[str]:
+    """What of an experiment leads out of some folders, by a link too, a sentence each. Names of models and packages are
+    no paths, but those that are there as one."""
+    models = [trainer for model in experiment.models.values() for trainer in model.trainers]
+    roles = (experiment.encoders, experiment.rerankers, experiment.generators, experiment.trackers)
+    parts = [experiment.dataset, *(part for role in roles for part in role.values()), *models]
+    options: list[tuple[str, Any]] = [(part.key_path, part.options) for part in parts]
+    options += [(f"{model.key_path}.data", model.scored) for model in experiment.models.values()]
+    for system in experiment.systems:
+        if (store := system.store) is not None:
+            options += [(store.key_path, each) for each in (store.connection, store.index, store.query)]
+    named = [each for key_path, value in options for each in _paths(value, key_path)]
+    named += [(f"{each.key_path}.run", "path", str(each.run_file)) for each in experiment.systems if each.run_file]
+    if experiment.settings.cache is not None:
+        named.append(("cache", "path", str(experiment.settings.cache)))
+    held = [Restriction(folder.resolve()) for folder in folders]
+    told = "leads out of the folders that this page was started for"
+    return [
+        f"{experiment.file}: {key_path}: {value} {told}."
+        for key_path, kind, value in dict.fromkeys(named)
+        if _leads_out(experiment.base, kind, value, held)
+    ]
+
+
+def _leads_out(base: Path, kind: str, value: str, held: Sequence[Restriction]) -> bool:
+    if "://" in value and not value.startswith("file:"):
+        return False
+    if kind == "text" and value.startswith((_PACKAGE, TRAINED)):
+        return False
+    try:
+        path = resolve_path(base, value)
+    except ValueError:
+        return True
+    if kind == "text" and not os.path.lexists(path):
+        return False
+    return not any(
+        root._holds(path) and all(any(other._holds(link) for other in held) for link in _links(path)) for root in held
+    )
 
 
 def _paths(options: Any, key_path: str) -> Iterator[tuple[str, str, str]]:

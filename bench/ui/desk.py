@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.experiment.parts import Experiment
 
 RUNS = ".bench-ui"
 
@@ -17,17 +21,22 @@ class OutsideFolder(ValueError):
 @dataclass(frozen=True, slots=True)
 class Desk:
     """folder: what the page was started for; nothing outside is read or written for a browser. results: where runs
-    write. cache: that of the command line, None for the usual one. read_only: nothing is run, trained or written."""
+    write. cache: that of the command line, None for the usual one. read_only: nothing is run, trained or written.
+    further: folders that experiments may read as well."""
 
     folder: Path
     results: Path
     cache: Path | None = None
     read_only: bool = False
+    further: tuple[Path, ...] = ()
 
     @classmethod
-    def at(cls, folder: Path, *, results: Path | None = None, cache: Path | None = None) -> Desk:
+    def at(
+        cls, folder: Path, *, results: Path | None = None, cache: Path | None = None, further: Sequence[Path] = ()
+    ) -> Desk:
         folder = folder.resolve()
-        return cls(folder, (results or folder / "results").resolve(), cache)
+        more = tuple(each.resolve() for each in further)
+        return cls(folder, (results or folder / "results").resolve(), cache, further=more)
 
     @property
     def runs(self) -> Path:
@@ -44,6 +53,16 @@ class Desk:
         if not any(path == root or root in path.parents for root in (self.folder, self.results)):
             raise OutsideFolder(f"{text}: is outside of {self.folder}, and this page reads and writes nothing there.")
         return path
+
+    def admit(self, experiment: Experiment) -> Experiment:
+        """An experiment, whose paths stay in the folders of this page. Raises OutsideFolder."""
+        from bench.experiment.restriction import outside
+
+        folders = [self.folder, self.results, *self.further, *([self.cache] if self.cache else [])]
+        if found := outside(experiment, folders):
+            hint = "Start the page for a folder that holds it, or name the folder: bench ui --also DIR"
+            raise OutsideFolder("\n".join([*found, hint]))
+        return experiment
 
     def named(self, path: Path) -> str:
         """How a path is shown: from the folder on."""

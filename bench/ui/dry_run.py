@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+from bench.experiment.reader import load_experiment
 from bench.machine.children import command, environment
 from bench.ui.desk import Desk
 
@@ -12,8 +13,9 @@ _LONGEST = 600  # seconds
 
 def dry_run(desk: Desk, file: str, kind: str = "run") -> tuple[bool, str]:
     """Whether the experiment could begin, and what the command tells. file: an experiment file of the desk. Raises
-    OutsideFolder."""
+    OutsideFolder, ConfigFaults."""
     path = desk.inside(file)
+    desk.admit(load_experiment(path))
     cache = ["--cache", str(desk.cache)] if desk.cache else []
     try:
         done = subprocess.run(

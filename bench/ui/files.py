@@ -84,8 +84,9 @@ def save(desk: Desk, name: str, text: str, *, known: str | None) -> Path:
 
 
 def checked(desk: Desk, name: str, text: str) -> Experiment:
-    """The experiment that a text describes, as if it lay in the file of that name. Raises ConfigFaults, ValueError."""
+    """The experiment that a text describes, as if it lay in the file of that name. Raises ConfigFaults, ValueError, and
+    OutsideFolder where it leads out of the folders of this page."""
     values = parse_yaml(text)
     if not isinstance(values, dict):
         raise ValueError(f"{name}: expected a mapping that starts with `experiment: NAME`.")
-    return experiment_of(values, place_of(desk, name).parent, name)
+    return desk.admit(experiment_of(values, place_of(desk, name).parent, name))

@@ -52,3 +52,8 @@ def telling(part: Callable[Arguments, str]) -> Callable[Arguments, str]:
 def nothing(text: str) -> str:
     """What stands where there is nothing to show yet."""
     return note(text)
+
+
+def refusal(error: Exception) -> str:
+    """Why something is not done, as the page shows it; what YAML cannot read is told as it is."""
+    return lines([str(error)] if type(error) is ValueError else reasons(error), "bad")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bench.experiment.reader import load_experiment
 from bench.ui.desk import Desk, OutsideFolder
 from bench.ui.runs.board import Board, NotAsked, Run, board
 from bench.ui.runs.files import ENDED, EVENTS, LOCK, REQUEST, STARTED, write_record
@@ -84,6 +85,33 @@ def test_a_run_of_elsewhere_is_not_asked_for(desk: Desk) -> None:
     with pytest.raises(NotAsked, match="is not given that"):
         board(desk).start("run", "bench.yaml", ["--output=/"])
     assert board(desk).listing() == []
+
+
+@pytest.mark.parametrize("keys", [
+    {"dataset": {"adapter": "beir", "path": "/etc"}},
+    {"dataset": {"adapter": "beir", "path": "../elsewhere"}},
+    {"dataset": {"adapter": "beir", "path": "link"}},
+    {"cache": "/var/tmp/cache"},
+    {"systems": [{"run": "/etc/passwd"}]},
+    {"stores": {"bm25": {"adapter": "bm25"}, "l": {"adapter": "lancedb", "uri": "/var/tmp/lance"}},
+     "encoders": {"e": {"adapter": "sentence_transformers", "model": "/etc"}},
+     "systems": [{"store": "l", "encoder": "e"}]},
+])  # fmt: skip
+def test_an_experiment_that_leads_outside_is_not_run(desk: Desk, keys: dict[str, Any]) -> None:
+    (desk.folder / "link").symlink_to("/etc")
+    small.write(desk.folder, {**small.spec([{"name": "bm25", "store": "bm25"}]), **keys})
+    with pytest.raises(OutsideFolder, match="leads out of the folders"):
+        board(desk).start("run", "bench.yaml")
+    assert board(desk).listing() == []
+
+
+def test_a_further_folder_is_read(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = small.collection(tmp_path_factory.mktemp("further") / "data")
+    spec = small.spec([{"name": "bm25", "store": "bm25"}]) | {"dataset": {"adapter": "beir", "path": str(data)}}
+    loaded = load_experiment(small.write(desk.folder, spec))
+    assert Desk.at(desk.folder, further=[data.parent]).admit(loaded) is loaded
+    with pytest.raises(OutsideFolder):
+        desk.admit(loaded)
 
 
 def test_a_command_that_a_folder_names_is_not_obeyed(desk: Desk) -> None:

@@ -8,11 +8,12 @@ from adapters.registry import LOCAL
 from bench.ui import editing, files
 from bench.ui.desk import Desk
 from bench.ui.dry_run import dry_run
-from bench.ui.fields import SECTIONS, Field, adapters_of, fields_of, names_for, part_of
+from bench.ui.fields import SECTIONS, adapters_of, fields_of, part_of
+from bench.ui.pages.form import component
 from bench.ui.runs.board import FLAGS, board
 from bench.ui.runs.panel import panel
-from bench.ui.telling import reasons
-from bench.ui.text import command, escaped, lines, note, plain
+from bench.ui.telling import refusal
+from bench.ui.text import command, escaped, note, plain
 
 _OPTIONS = {
     "Measure latencies again": "--remeasure",
@@ -84,7 +85,7 @@ class _Page:
         try:
             name, text = files.opened(self._desk, chosen)
         except Exception as error:
-            return [*[gradio.skip()] * 4, _refusal(error)]
+            return [*[gradio.skip()] * 4, refusal(error)]
         return [name, text, (name, text), self.faults(name, text), ""]
 
     def faults(self, name: str, text: str) -> str:
@@ -94,7 +95,7 @@ class _Page:
         try:
             found = files.checked(self._desk, name, text)
         except Exception as error:
-            return _refusal(error)
+            return refusal(error)
         systems = ", ".join(system.name for system in found.systems[:12])
         more = f" and {len(found.systems) - 12} more" if len(found.systems) > 12 else ""
         models = f" Models to train: {', '.join(found.models)}." if found.models else ""
@@ -104,7 +105,7 @@ class _Page:
         try:
             path = self._saved(name, text, known)
         except Exception as error:
-            return _refusal(error), known
+            return refusal(error), known
         return note(f"Saved: {self._desk.named(path)}", "good"), (name, text)
 
     def dry(self, name: str, text: str, known: tuple[str, str]) -> tuple[str, tuple[str, str]]:
@@ -113,7 +114,7 @@ class _Page:
             file = self._desk.named(self._saved(name, text, known))
             whole, told = dry_run(self._desk, file)
         except Exception as error:
-            return _refusal(error), known
+            return refusal(error), known
         head = note("" if whole else "It cannot begin:", "bad")
         body = f'<div class="log" tabindex="0" role="region" aria-label="Dry run">{escaped(told)}</div>'
         return head + body + command(f"bench run {file} --dry-run"), (name, text)
@@ -126,7 +127,7 @@ class _Page:
             flags = [_OPTIONS[each] for each in options if each in _OPTIONS and _OPTIONS[each] in FLAGS["run"]]
             board(self._desk).start("run", file, flags)
         except Exception as error:
-            return _refusal(error), known
+            return refusal(error), known
         return command(board(self._desk).command_of("run", file, flags)), (name, text)
 
     def _saved(self, name: str, text: str, known: tuple[str, str]) -> Any:
@@ -151,14 +152,14 @@ def _form(kind: Any, text: Any, faults: Any) -> None:
         try:
             found = fields_of(where, chosen or "")
         except Exception as error:
-            gradio.HTML(_refusal(error))
+            gradio.HTML(refusal(error))
             return
         values = _values(written)
         first = [field for field in found if field.default is None] or found[:_FIRST]
         later = [field for field in found if field not in first]
-        inputs = [_component(field, values) for field in first]
+        inputs = [component(field, values) for field in first]
         with gradio.Accordion(f"{len(later)} more options", open=False, visible=bool(later)):
-            inputs += [_component(field, values) for field in later]
+            inputs += [component(field, values) for field in later]
         put = gradio.Button("Put it into the file", variant="secondary")
 
         def edited(before: str, part_name: str, *typed: str | None) -> tuple[Any, str]:
@@ -167,9 +168,7 @@ def _form(kind: Any, text: Any, faults: Any) -> None:
                     before, where, part_name.strip(), part_of(where, chosen or "", [*first, *later], typed)
                 ), ""
             except Exception as error:
-                return gradio.skip(), lines(
-                    reasons(error) if not isinstance(error, ValueError) else [str(error)], "bad"
-                )
+                return gradio.skip(), refusal(error)
 
         put.click(edited, [text, called, *inputs], [text, faults], **_HIDDEN)
 
@@ -194,24 +193,6 @@ def _offered(section: str) -> list[Any]:
 def _usual(names: list[str]) -> str | None:
     """What most people want first: what runs on this machine."""
     return next((name for name in names if name in LOCAL.values()), names[0] if names else None)
-
-
-def _component(field: Field, values: dict[str, Any]) -> Any:
-    """An input for an option. Whoever wants several values at once types a list."""
-    import gradio
-
-    names = names_for(field, values)
-    shown: dict[str, Any] = {"label": field.label, "info": plain(field.description) or None}
-    if field.choices or names:
-        return gradio.Dropdown(["", *(names or field.choices)], value="", allow_custom_value=True, **shown)
-    return gradio.Textbox(
-        "", placeholder="" if field.default in (None, "null") else field.default, max_lines=1, **shown
-    )
-
-
-def _refusal(error: Exception) -> str:
-    """Why something is not done; what YAML cannot read is told as it is."""
-    return lines([str(error)] if type(error) is ValueError else reasons(error), "bad")
 
 
 def _values(text: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias
 from bench.cache.digests import content_key
 from bench.cache.locks import opened, tried
 from bench.cache.own_files import own_folder
+from bench.experiment.reader import load_experiment
 from bench.machine.children import command, environment
 from bench.machine.clock import utc_now
 from bench.ui.desk import Desk, OutsideFolder
@@ -127,7 +128,8 @@ class Board:
     # -- doing ---------------------------------------------------------------------------------------------------
 
     def start(self, kind: Kind, file: str, flags: Sequence[str] = ()) -> Run:
-        """Ask for a run. file: an experiment file of the desk. Raises NotAsked, OutsideFolder, OSError."""
+        """Ask for a run. file: an experiment file of the desk. Raises NotAsked, OutsideFolder, ConfigFaults,
+        OSError."""
         if self._desk.read_only:
             raise NotAsked("This page is read-only: nothing is run here.")
         path = self._desk.inside(file)
@@ -135,6 +137,7 @@ class Board:
             raise NotAsked(f"{file}: there is no such file in {self._desk.folder}.")
         if unknown := [flag for flag in flags if flag not in FLAGS[kind]]:
             raise NotAsked(f"{', '.join(unknown)}: bench {kind} is not given that from here.")
+        self._desk.admit(load_experiment(path))
         name = self._desk.named(path)
         with self._lock:
             live = [run for run in self.listing() if run.state in LIVE]
