@@ -51,12 +51,12 @@ ROOMS: dict[str, set[str]] = {
     "new_adapter": set(),
     "chat": {"experiment", "messages", "money", "results"},
     "ui": {
-        "cache", "chat", "comparing", "experiment", "machine", "messages", "progress", "report", "results",
-        "retriever", "train",
+        "cache", "chat", "comparing", "experiment", "machine", "messages", "progress", "quality", "report",
+        "results", "retriever", "train",
     },
     "commands": {
-        "cache", "chat", "comparing", "experiment", "messages", "money", "progress", "report", "results", "retriever",
-        "run", "synthetic", "train", "ui",
+        "cache", "chat", "comparing", "experiment", "messages", "money", "progress", "quality", "report",
+        "results", "retriever", "run", "synthetic", "train", "ui",
     },
     "cli": {
         "cache", "commands", "doctor", "experiment", "machine", "messages", "new_adapter", "progress", "results",

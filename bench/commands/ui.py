@@ -48,19 +48,13 @@ def ui(
 ) -> None:
     """Open a page in the browser to look at data, run experiments, train, compare results and try systems."""
     from bench.ui.desk import Desk
-    from bench.ui.guard import LOOPBACK
     from bench.ui.serving import bound, serve
 
     _ask_for_gradio()
     place = (folder or Path()).resolve()
     if not place.is_dir():
         refuse([f"{place}: there is no such folder."])
-    if host not in LOOPBACK and login is None:
-        refuse([
-            f"--host {host}: beyond this machine the page is served only with a login: --login USER, the password "
-            f"in the variable {PASSWORD}."
-        ])  # fmt: skip
-    known = _login(login) if login is not None else None
+    known = _login(host, login)
     listening = bound("127.0.0.1" if host == "localhost" else host, port)
     try:
         serve(
@@ -83,10 +77,17 @@ def _ask_for_gradio() -> None:
         refuse(["bench ui needs Gradio, which is not installed: pip install 'retrieval-bench[ui]'"])
 
 
-def _login(user: str) -> Login:
+def _login(host: str, user: str | None) -> Login | None:
     """The login, its password from the environment or typed: one on a command line stands in the list of processes."""
-    from bench.ui.guard import Login
+    from bench.ui.guard import LOOPBACK, Login
 
+    if user is None and host in LOOPBACK:
+        return None
+    if user is None:
+        refuse([
+            f"--host {host}: beyond this machine the page is served only with a login: --login USER, the password "
+            f"in the variable {PASSWORD}."
+        ])  # fmt: skip
     password = os.environ.pop(PASSWORD, "")
     if not password and sys.stdin is not None and sys.stdin.isatty():
         password = getpass.getpass(f"Password of {user}: ")

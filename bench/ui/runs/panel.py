@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.cache.digests import content_key
@@ -160,7 +161,7 @@ def progress_part(desk: Desk, run: Run | None, told: Told | None) -> str:
         parts.append(note(f"{len(told.finished):,} of {counted(len(told.systems), 'system')} ended"))
         parts += [note(f"{name}: {how}", "bad") for name, how in told.finished.items() if how != "success"]
     if told.folder:
-        parts.append(note(f"Result: {told.folder}"))
+        parts.append(note(f"Result: {desk.named(Path(told.folder))}"))
     parts.append(lines(told.warnings[:20], "warn"))
     if len(told.warnings) > 20:
         parts.append(note(f"and {len(told.warnings) - 20:,} more; the log has them."))
