@@ -51,9 +51,21 @@ from bench.commands.ui import ui
 from bench.machine import fence
 from bench.messages.terminal import guard_tracebacks, say, show, show_json
 
+_WHOLE = 1_000  # characters: no sentence is cut
+
 if TYPE_CHECKING:
     from bench.experiment.parts import Experiment
     from bench.results.model import Result
+
+
+SECTIONS = {
+    "To begin": ("init", "run", "doctor", "ui"),
+    "To read results": ("show", "results", "queries", "compare", "report", "explain"),
+    "To use what was measured": ("try", "chat", "retriever", "verify-retriever", "encode"),
+    "To train": ("train", "models", "mine", "generate", "export-training"),
+    "To look after it all": ("clean", "track", "schema", "new-adapter"),
+}
+"""The commands, as --help lists them."""
 
 
 class _Commands(TyperGroup):
@@ -65,6 +77,13 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         return self._telling(super().invoke, ctx)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Every command with its whole first sentence, by purpose."""
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                told = [(name, self.commands[name].get_short_help_str(limit=_WHOLE)) for name in names]
+                formatter.write_dl(told)
 
     def _telling(self, step: Callable[..., Any], *args: Any, **extra: Any) -> Any:
         try:

@@ -10,8 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from adapters.servers import weaviate as weaviate_server
+from bench.cli import SECTIONS, app
 from tests import small
 from tests.conftest import REPOSITORY
 
@@ -155,3 +158,11 @@ def test_schema_prints_json() -> None:
 def test_an_unknown_option_is_refused_with_2(tmp_path: Path) -> None:
     outcome = small.bench("run", tmp_path / "x.yaml", "--jsn")
     assert (outcome.exit_code, outcome.stdout) == (2, "")
+
+
+def test_help_lists_every_command_once_with_its_whole_sentence() -> None:
+    named = [name for names in SECTIONS.values() for name in names]
+    assert sorted(named) == sorted(get_command(app).commands)  # type: ignore[attr-defined]
+    done = CliRunner().invoke(app, ["--help"], prog_name="bench")
+    assert done.exit_code == 0
+    assert "..." not in done.output.replace("[ARGS]...", "")
