@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 
 SECTIONS = {
-    "To begin": ("init", "run", "doctor", "ui"),
+    "To begin": ("init", "data", "run", "doctor", "ui"),
     "To read results": ("show", "results", "queries", "compare", "report", "explain"),
     "To use what was measured": ("try", "chat", "retriever", "verify-retriever", "encode"),
     "To train": ("train", "models", "mine", "generate", "export-training"),
