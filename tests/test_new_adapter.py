@@ -31,6 +31,7 @@ def ran(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_package_passes_as_it_is_written(tmp_path: Path) -> None:
     folders = [write_package(role, f"my_{role}", tmp_path) for role in ROLES]
     told = ran(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", *(folder.name for folder in folders))
@@ -45,6 +46,7 @@ def test_a_package_is_formatted_and_linted_whatever_its_name(tmp_path: Path, rol
     ran(folder, "ruff", "format", "--no-cache", "--diff", ".")
 
 
+@pytest.mark.slow
 def test_every_package_satisfies_strict_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = [write_package(role, f"my_{role}", tmp_path) for role in ROLES]
     files = [str(file) for folder in folders for file in folder.glob("*my_*.py")]

@@ -89,7 +89,7 @@ def test_killed_at_random_moments_every_embedded_engine_ends_with_the_same_figur
         started,
         tmp_path,
         lambda folder: place(folder, STORES, further, rerankers=rerankers, latency=latency),
-        kills=enough(6, 20),
+        kills=enough(4, 20),
         in_writing=enough(1, 2),
         seed=50,
         check=lambda here, undisturbed: check_same(here, undisturbed, ignored=sizes_of_partitions),
