@@ -13,12 +13,28 @@ import typer
 from bench.commands.asking import refuse
 from bench.commands.command_line import CacheOption, given_path
 from bench.messages.terminal import say, show
+from bench.messages.wording import counted
 
 if TYPE_CHECKING:
+    from bench.ui.desk import Desk
     from bench.ui.guard import Login
 
 PASSWORD = "BENCH_UI_PASSWORD"
 _SHORTEST = 8
+
+SpaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--space",
+        metavar="DIR",
+        parser=given_path,
+        help="Serve nothing: write a folder that runs as a Space of the model hub, with results and small systems.",
+    ),
+]
+SystemsOption = Annotated[
+    list[str] | None,
+    typer.Option("--system", metavar="NAME", help="With --space: systems to try [default: all that can be]."),
+]
 
 
 def ui(
@@ -44,6 +60,8 @@ def ui(
             metavar="DIR", parser=given_path, help="A further folder that experiments may read, as of models."
         ),
     ] = None,
+    space: SpaceOption = None,
+    system: SystemsOption = None,
     cache: CacheOption = None,
 ) -> None:
     """Open a page in the browser to look at data, run experiments, train, compare results and try systems."""
@@ -54,6 +72,11 @@ def ui(
     place = (folder or Path()).resolve()
     if not place.is_dir():
         refuse([f"{place}: there is no such folder."])
+    if space is not None:
+        _write_space(Desk.at(place, cache=cache), space, system or [])
+        return
+    if system:
+        refuse(["--system goes with --space DIR."])
     known = _login(host, login)
     listening = bound("127.0.0.1" if host == "localhost" else host, port)
     try:
@@ -68,6 +91,18 @@ def ui(
         raise typer.Exit(130) from None
     finally:
         listening.close()
+
+
+def _write_space(desk: Desk, target: Path, names: list[str]) -> None:
+    from bench.ui.space import SpaceRefused, write_space
+
+    try:
+        done = write_space(desk, target, names)
+    except SpaceRefused as error:
+        refuse([str(error)])
+    for sentence in done.left_out:
+        say(f"Left out: {sentence}")
+    show(f"{done.folder}: {counted(done.results, 'result')}, {counted(len(done.systems), 'system')} to try\n")
 
 
 def _ask_for_gradio() -> None:

@@ -18,6 +18,7 @@ PAGES: tuple[tuple[str, Callable[[Desk], None]], ...] = (
     ("Results", results.build),
     ("Try it", try_it.build),
 )
+_READING = ("Results", "Try it")  # what a read-only desk shows
 LARGEST_UPLOAD = "200mb"
 
 
@@ -27,6 +28,8 @@ def pages(desk: Desk) -> Any:
 
     with gradio.Blocks(title="bench", analytics_enabled=False) as blocks, gradio.Tabs():
         for name, build in PAGES:
+            if desk.read_only and name not in _READING:
+                continue
             with gradio.Tab(name, id=name):
                 build(desk)
     blocks.queue(default_concurrency_limit=8, max_size=200, api_open=False)

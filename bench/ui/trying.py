@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +23,26 @@ if TYPE_CHECKING:
 
 OPEN = 4  # systems that stay open where nobody asks them
 _LONGEST = 300  # characters of a document
+KEPT = "systems.json"
+"""In a Space: which systems came along, and where their retrievers lie."""
 _QUESTIONS = 100  # judged ones that are offered
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSystem:
+    """A system that came along. result: the name of its result's folder; place: the folder of its retriever, from that
+    of the Space on."""
+
+    result: str
+    system: str
+    place: str
+    class_name: str
+
+
+def kept_systems(desk: Desk) -> dict[tuple[str, str], KeptSystem]:
+    """The systems that came along to a read-only desk, by result and name."""
+    found = [KeptSystem(**each) for each in json.loads((desk.folder / KEPT).read_text(encoding="utf-8"))]
+    return {(each.result, each.system): each for each in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +103,9 @@ def offered(desk: Desk, sent: str | None) -> tuple[list[str], list[str], str, li
     try:
         folder, result = result_at(desk, sent)
         why = {system.name: _why_not(system) for system in result.systems}
+        if desk.read_only:
+            along = kept_systems(desk)
+            why |= {name: "it did not come along to this page." for name in why if (folder.name, name) not in along}
         usable = [name for name, fault in why.items() if not fault]
         usual: list[str] = []
         with suppress(Exception):  # a result that proposes nothing: the first ones are taken
@@ -134,9 +157,12 @@ def asked_parts(trying: Trying, sent: str | None, names: Sequence[str], question
 
 def _ready(trying: Trying, result: Result, folder: Path, name: str) -> Any:
     """The system, borrowed from those that are open."""
-    from bench.retriever.asking import made_ready
+    from bench.retriever.asking import loaded, made_ready
 
     def make() -> MeasuredSystem:
+        if trying.desk.read_only:
+            along = kept_systems(trying.desk)[folder.name, name]
+            return loaded(trying.desk.folder / along.place / "retriever.py", along.class_name, name)
         cache = cache_of(trying.desk, result, folder)
         return made_ready(
             result, folder, name, cache=cache, place=trying.engines.folder, agree=agree, emit=lambda event: None

@@ -25,7 +25,7 @@ def build(desk: Desk) -> None:
     with gradio.Tabs():
         with gradio.Tab("Side by side"):
             systems, judged = _side_by_side(trying, chosen)
-        with gradio.Tab("Chat"):
+        with gradio.Tab("Chat", visible=not desk.read_only):
             system, answers = _chat(trying, chosen)
 
     def look(sent: str | None) -> Any:
