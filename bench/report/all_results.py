@@ -101,12 +101,16 @@ def listed_result(folder: Path) -> Listed:
 
 def in_order(results: Sequence[Listed], by: str) -> list[Listed]:
     """In the order of one of SORTS; those that are equal in it stand newest first."""
-    newest = sorted(results, key=lambda each: (each.started, each.folder.name), reverse=True)
+    newest = sorted(results, key=_by_time, reverse=True)
     if by == "started":
         return newest
     if by == "measure":
         return sorted(newest, key=_by_measure)
     return sorted(newest, key=lambda each: str(getattr(each, by)).casefold())
+
+
+def _by_time(each: Listed) -> tuple[str, str]:
+    return each.result.started_at if each.result is not None else "", each.folder.name
 
 
 def _by_measure(each: Listed) -> tuple[bool, str, float]:

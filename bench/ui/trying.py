@@ -17,6 +17,7 @@ from bench.ui.text import command, escaped, lines, note, plain
 
 if TYPE_CHECKING:
     from adapters.base import Contact
+    from bench.report.all_results import Listed
     from bench.results.model import Result, SystemResult
     from bench.retriever.asking import Asked, FoundDocument, Judged, MeasuredSystem
     from bench.retriever.engines import Closing, Engines
@@ -102,10 +103,7 @@ def offered(desk: Desk, sent: str | None) -> tuple[list[str], list[str], str, li
 
     try:
         folder, result = result_at(desk, sent)
-        why = {system.name: _why_not(system) for system in result.systems}
-        if desk.read_only:
-            along = kept_systems(desk)
-            why |= {name: "it did not come along to this page." for name in why if (folder.name, name) not in along}
+        why = _reasons_not_to(desk, folder, result)
         usable = [name for name, fault in why.items() if not fault]
         usual: list[str] = []
         with suppress(Exception):  # a result that proposes nothing: the first ones are taken
@@ -114,6 +112,23 @@ def offered(desk: Desk, sent: str | None) -> tuple[list[str], list[str], str, li
         return usable, usual or usable[:2], faults, [text.whole for text in judged_questions(folder, _QUESTIONS)]
     except Exception as error:
         return [], [], lines(reasons(error), "bad"), []
+
+
+def first_to_try(desk: Desk, found: Sequence[Listed]) -> str | None:
+    """The newest result that has a system to ask, else the newest; None where there is none."""
+    read = [(each.folder, each.result) for each in found if each.result is not None]
+    usable = (folder for folder, result in read if not all(_reasons_not_to(desk, folder, result).values()))
+    newest = next(usable, read[0][0] if read else None)
+    return None if newest is None else str(newest)
+
+
+def _reasons_not_to(desk: Desk, folder: Path, result: Result) -> dict[str, str]:
+    """Why each system cannot be asked; empty for one that can."""
+    why = {system.name: _why_not(system) for system in result.systems}
+    if desk.read_only:
+        along = kept_systems(desk)
+        why |= {name: "it did not come along to this page." for name in why if (folder.name, name) not in along}
+    return why
 
 
 def _why_not(system: SystemResult) -> str:

@@ -9,7 +9,7 @@ from bench.ui import chatting
 from bench.ui.desk import Desk
 from bench.ui.shown_results import choices, results_of
 from bench.ui.text import command, plain
-from bench.ui.trying import Trying, asked_parts, offered, questions_offered
+from bench.ui.trying import Trying, asked_parts, first_to_try, offered, questions_offered
 
 _SECONDS = 1800  # that a conversation is kept behind the last question
 
@@ -29,9 +29,10 @@ def build(desk: Desk) -> None:
             system, answers = _chat(trying, chosen)
 
     def look(sent: str | None) -> Any:
-        options = choices(desk, results_of(desk))
+        found = results_of(desk)
+        options = choices(desk, found)
         known = [value for _, value in options]
-        return gradio.Dropdown(choices=options, value=sent if sent in known else next(iter(known), None))
+        return gradio.Dropdown(choices=options, value=sent if sent in known else first_to_try(desk, found))
 
     def offer(sent: str | None) -> list[Any]:
         usable, usual, faults, questions = offered(desk, sent)
