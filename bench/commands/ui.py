@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 PASSWORD = "BENCH_UI_PASSWORD"
 _SHORTEST = 8
 
+AlsoOption = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="DIR", parser=given_path, help="A further folder that experiments may read, as of models."),
+]
 SpaceOption = Annotated[
     Path | None,
     typer.Option(
@@ -54,12 +58,7 @@ def ui(
             metavar="USER", help=f"Ask for this name and the password in {PASSWORD}, or typed where it is not set."
         ),
     ] = None,
-    also: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DIR", parser=given_path, help="A further folder that experiments may read, as of models."
-        ),
-    ] = None,
+    also: AlsoOption = None,
     space: SpaceOption = None,
     system: SystemsOption = None,
     cache: CacheOption = None,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Contact
+from bench.experiment.parts import Experiment
 from bench.experiment.reader import experiment_of
 from bench.experiment.trust import contacts_of
 from bench.messages.failures import failure_of
@@ -216,10 +217,15 @@ def made_ready(
     return loaded(file, done.class_name, system, done.keys)
 
 
+def experiment_in(result: Result, folder: Path) -> Experiment:
+    """The experiment of a result. Raises ConfigFaults where it cannot be read here."""
+    base = Path(result.provenance.base or folder)
+    return experiment_of(result.experiment, base, str(folder / RESULT_FILE))
+
+
 def contacts_in(result: Result, folder: Path) -> dict[str, Sequence[Contact]]:
     """Whom the encoders, stores and rerankers of a result's experiment talk to."""
-    base = Path(result.provenance.base or folder)
-    found = contacts_of(experiment_of(result.experiment, base, str(folder / RESULT_FILE)))
+    found = contacts_of(experiment_in(result, folder))
     return {path: contacts for path, contacts in found.items() if not path.startswith(_NOT_ASKED)}
 
 

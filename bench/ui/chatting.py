@@ -14,7 +14,7 @@ from bench.ui.desk import Desk
 from bench.ui.shown_results import result_at
 from bench.ui.telling import nothing, reasons
 from bench.ui.text import escaped, lines, note
-from bench.ui.trying import Trying, agree, cache_of
+from bench.ui.trying import Trying, admitted_cache, agree
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -84,7 +84,7 @@ class _Shared:
         from bench.retriever.writing import Wish, write_retriever
 
         file = Path(mkdtemp(dir=self.trying.engines.folder)) / "retriever.py"
-        cache = cache_of(self.trying.desk, self.result, self.folder)
+        cache = admitted_cache(self.trying.desk, self.result, self.folder)
         done = write_retriever(self.result, Wish(self.folder, self.system, file, cache), lambda event: None)
         if done.keys:
             check_keys(self.system, done.keys)

@@ -77,6 +77,14 @@ def cache_of(desk: Desk, result: Result, folder: Path) -> Path:
     return usual_place(Path()).folder
 
 
+def admitted_cache(desk: Desk, result: Result, folder: Path) -> Path:
+    """The cache of a result whose experiment reads nothing outside of the page's folders. Raises OutsideFolder."""
+    from bench.retriever.asking import experiment_in
+
+    desk.admit(experiment_in(result, folder))
+    return cache_of(desk, result, folder)
+
+
 def agree(contacts: Mapping[str, Sequence[Contact]]) -> None:
     """Raise KeyNotAgreed for a key that would go to an address of a file: on a page nobody is asked."""
     import typer
@@ -178,7 +186,7 @@ def _ready(trying: Trying, result: Result, folder: Path, name: str) -> Any:
         if trying.desk.read_only:
             along = kept_systems(trying.desk)[folder.name, name]
             return loaded(trying.desk.folder / along.place / "retriever.py", along.class_name, name)
-        cache = cache_of(trying.desk, result, folder)
+        cache = admitted_cache(trying.desk, result, folder)
         return made_ready(
             result, folder, name, cache=cache, place=trying.engines.folder, agree=agree, emit=lambda event: None
         )
