@@ -61,6 +61,8 @@ _BUILT_IN: Mapping[RoleName, Mapping[str, str]] = {
         "ranked_list": "ranked_list:RankedListTrainer",
         "cross_encoder": "cross_encoder:CrossEncoderTrainer",
         "distill": "distill:DistillTrainer",
+        "gpl": "gpl:GplTrainer",
+        "augmented_sbert": "augmented_sbert:AugmentedSbertTrainer",
     },
     "generators": {
         "openai": "openai:OpenAIGenerator",

@@ -105,7 +105,7 @@ class TrainerConformance:
         trainer = trainer or self.brief(folder)
         with trainer:
             return trainer.train(
-                data or self._data(trainer),
+                self.answered(trainer, data or self._data(trainer)),
                 folder=folder / "model",
                 checkpoints=folder / "checkpoints",
                 seed=seed,
@@ -300,6 +300,10 @@ class TrainerConformance:
         trainer = self._changed(self.brief(place), learning_rate=3e38)  # near float32's largest number
         with pytest.raises(AdapterRejected, match="learning_rate"):
             self.train_briefly(tmp_path, trainer=trainer)
+
+    def answered(self, trainer: Trainer, data: TrainingData) -> TrainingData:
+        """The data with a teacher's answers, where they are not to come from the trainer's own."""
+        return data
 
     def examples(self, trainer: Trainer, data: TrainingData) -> int:
         """How many rows the recipe learns from, of this data."""

@@ -79,6 +79,7 @@ class TrainingData:
     pairs: columns query_id, document_id (string), query, positive (string), negatives (list of string, the same number
         in each row, none where no negatives were asked for); None where the data has no judgements. Perhaps a
         column group (string): pairs of one group speak of the same thing, and no text of one is a negative of another.
+        Perhaps a column judged (list of bool): which negatives are judged to be none, and not only found.
         Perhaps columns of the queries that the recipe asks for (`query_columns`), by their names.
     scored: columns first, second (string), score (float32 in 0..1); None where the data has no pairs with a similarity.
     documents: columns document_id, text (string), each text once; None where the data has no documents.

@@ -10,6 +10,7 @@ import pyarrow as pa
 from adapters.base import Encoder, Reranker, TrainingData
 from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset
+from bench.data.normal import plain_query
 from bench.experiment.parts import Experiment, TrainedPart
 from bench.money.budget import Budget
 from bench.quality.stages import Emit
@@ -120,9 +121,27 @@ class Lessons:
         if (found := self.documents(model)) is not None:
             return TrainingData(documents=found.documents, queries=found.queries)
         if mined is not None:
-            return TrainingData(pairs=mined.complete.select([*PAIR_COLUMNS, "negatives"]))
+            complete = mined.complete
+            table = complete.select([*PAIR_COLUMNS, "negatives"])
+            return TrainingData(pairs=table.append_column("judged", self._judged(complete)))
         pairs = self.pairs(model).table
         return TrainingData(pairs=pairs.append_column("negatives", _no_negatives(pairs.num_rows)))
+
+    def _judged(self, mined: pa.Table) -> pa.Array:
+        """Which negatives the train split's judgements know to be none, by the query or an equal one."""
+        train = self.splits.train
+        texts = dict(zip(train.query_ids, map(plain_query, train.query_texts), strict=True))
+        known: dict[str, set[str]] = {}
+        if train.qrels is not None:
+            names = (train.qrels.column(name).to_pylist() for name in ("query_id", "document_id"))
+            for query, document in zip(*names, strict=True):
+                known.setdefault(texts[query], set()).add(document)
+        asked = (known.get(plain_query(text), set()) for text in mined.column("query").to_pylist())
+        found = [
+            [name in those for name in names]
+            for names, those in zip(mined.column("negative_ids").to_pylist(), asked, strict=True)
+        ]
+        return pa.array(found, pa.list_(pa.bool_()))
 
     def foreseen(self, model: TrainedPart) -> TrainingData:
         """As `data`, for a plan: documents drawn at random stand for negatives that are not mined yet."""

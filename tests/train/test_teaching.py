@@ -19,6 +19,7 @@ from bench.run.plan import plan
 from bench.run.runner import run
 from bench.run.training import train_models
 from bench.train.kept import KeptModels
+from tests.models import tiny_cross_encoder
 from tests.train import planted
 
 
@@ -161,3 +162,73 @@ def test_the_card_of_a_query_side_says_who_embeds_its_documents(
 ) -> None:
     found = next(each for each in KeptModels(Cache(cache)).all() if each.provenance.name == "side")
     assert "documents are embedded by trained:tuned" in (found.folder / "README.md").read_text()
+
+
+# -- margins and labels of a cross-encoder -----------------------------------------------------------------------------
+
+
+def of_a_judge(data: Path, model: Path, judge: Path, recipe: str, **options: Any) -> dict[str, Any]:
+    spec = planted.experiment(data, model)
+    pupil = {
+        "recipe": recipe,
+        "base": "static",
+        "teacher": "ce",
+        "negatives": {"strategy": "random", "per_query": 3},
+        "batch_size": 16,
+        "learning_rate": 0.05,
+        "epochs": 2,
+        **options,
+    }
+    return {
+        **spec,
+        "models": {"tuned": pupil},
+        "rerankers": {"ce": {"adapter": "cross_encoder", "model": str(judge)}},
+    }
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_cross_encoder(tmp_path_factory.mktemp("judge"), train=False)
+
+
+@pytest.mark.parametrize("recipe", ["gpl", "augmented_sbert"])
+def test_a_cross_encoder_is_asked_for_each_pair_once_for_all_seeds(
+    data: Path, static_model: Path, judge: Path, tmp_path: Path, recipe: str
+) -> None:
+    """128 pairs with 3 documents each. With other options the same pairs are asked for: none is scored again."""
+    stages: list[StageStarted] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, StageStarted) and event.stage == "rerank":
+            stages.append(event)
+
+    spec = of_a_judge(data, static_model, judge, recipe, seeds=1)
+    [trained] = train_models(written(tmp_path, spec), ["tuned"], tmp_path / "cache", emit=hear)
+    assert trained.error is None
+    assert trained.pairs == 128
+    scored = sum(stage.total or 0 for stage in stages)
+    assert 0 < scored <= 128 * (4 if recipe == "gpl" else 3)
+    assert f"was asked for {scored:,} pairs" in " ".join(trained.notes)
+    stages.clear()
+    again = of_a_judge(data, static_model, judge, recipe, epochs=1)
+    [other] = train_models(written(tmp_path, again), ["tuned"], tmp_path / "cache", emit=hear)
+    assert other.error is None and not stages
+    assert f"{scored:,} of them before" in " ".join(other.notes)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "told"),
+    [
+        ("gpl", {"teacher": "static"}, "is no cross-encoder"),
+        ("augmented_sbert", {"teacher": "static"}, "is no cross-encoder"),
+        ("gpl", {"negatives": None}, "negatives is missing: recipe gpl learns from negatives"),
+        ("distill", {"teacher": "ce", "negatives": None}, "is a cross-encoder, which has no vectors to learn"),
+    ],
+)
+def test_a_teacher_of_another_kind_is_refused(
+    data: Path, static_model: Path, judge: Path, tmp_path: Path, recipe: str, change: dict[str, Any], told: str
+) -> None:
+    spec = of_a_judge(data, static_model, judge, recipe, **change)
+    spec["models"]["tuned"] = {key: value for key, value in spec["models"]["tuned"].items() if value is not None}
+    with pytest.raises(ConfigFaults, match=told):
+        train_models(written(tmp_path, spec), ["tuned"], tmp_path / "cache", emit=lambda event: None)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from adapters import registry
-from adapters.base import Context, Trained, Trainer, TrainingData
+from adapters._trainer_laws._planted import share_found
+from adapters.base import Answers, Context, Trained, Trainer, TrainingData
 from adapters.testing import TrainerConformance, planted_base, planted_data, planted_teacher
+from tests.models import tiny_cross_encoder
 
 # Few steps, float32 and one device, so that the laws hold on every machine in seconds.
 PLAIN: dict[str, Any] = {"device": "cpu", "precision": "float32"}
@@ -140,3 +145,92 @@ class TestDistill(_Recipe):
         self.train_briefly(tmp_path, trainer=trainer)
         config = json.loads(next((tmp_path / "model").rglob("config.json")).read_text())
         assert config["num_hidden_layers"] == 1
+
+
+class _Taught(_Recipe):
+    """A recipe with a cross-encoder. What the laws have it say is the truth of the planted task."""
+
+    def made(self, folder: Path, **options: Any) -> Trainer:
+        judge = folder / "judge"
+        if not judge.exists():
+            tiny_cross_encoder(judge, train=False)
+        return super().made(folder, **{"teacher": str(judge), **options})
+
+    def answered(self, trainer: Trainer, data: TrainingData) -> TrainingData:
+        questions = trainer.questions(data)
+        scores = [
+            np.array([5.0 if topic_of(query) == topic_of(text) else -5.0 for text in texts], np.float32)
+            for query, texts in zip(questions.queries, questions.documents, strict=True)
+        ]
+        return replace(data, answers=Answers(scores=scores))
+
+
+def topic_of(text: str) -> str:
+    """The number of the topic that a text of the planted task speaks of."""
+    return next(word.removeprefix("ask").removeprefix("tell") for word in text.split() if word[-1].isdigit())
+
+
+class TestGpl(_Taught):
+    recipe = "gpl"
+    learns: ClassVar[dict[str, Any]] = {"epochs": 8, "batch_size": 16, "learning_rate": 6e-3}
+    changes = (
+        *OF_TRANSFORMERS,
+        {"form": "mean"},
+        {"temperature": 0.1},
+        {"teacher_temperature": 2.0},
+    )
+
+    def examples(self, trainer: Trainer, data: TrainingData) -> int:
+        return 96 * 2  # pairs, each with two documents
+
+    def test_margins_are_the_teachers(self, place: Path) -> None:
+        """5 for what answers and -5 for what does not: a margin of 10, over a temperature of 2."""
+        trainer: Any = self.made(place, teacher_temperature=2.0)
+        data = self.answered(trainer, planted_data(negatives=2))
+        for form, examples in (("each", 192), ("mean", 96)):
+            trainer = self.made(place, teacher_temperature=2.0, form=form)
+            labels = trainer._complete(trainer._rows(data.pairs), data.answers).columns["label"]
+            assert labels == [5.0] * examples
+
+    def test_the_mean_form_learns_too(self, place: Path, tmp_path: Path) -> None:
+        seen: list[float] = []
+
+        def evaluate(model: Any) -> float:
+            seen.append(share_found(model))
+            return seen[-1]
+
+        trainer = self.made(place, **{**self.learns, "form": "mean", "epochs": 12})
+        self.train_briefly(tmp_path, trainer=trainer, data=planted_data(negatives=2), evaluate=evaluate)
+        assert max(seen) >= self.found_after, seen
+
+
+class TestAugmentedSbert(_Taught):
+    recipe = "augmented_sbert"
+    learns: ClassVar[dict[str, Any]] = {"epochs": 9, "batch_size": 16, "learning_rate": 6e-3}
+    changes = (*OF_TRANSFORMERS, {"loss": "cosent"}, {"loss": "cosent", "temperature": 0.1}, {"balance": 1.0})
+
+    def examples(self, trainer: Trainer, data: TrainingData) -> int:
+        assert data.pairs is not None
+        rows = data.pairs.to_pylist()
+        return len({(row["query"], text) for row in rows for text in (row["positive"], *row["negatives"])})
+
+    def test_a_judged_pair_keeps_its_judgement(self, place: Path) -> None:
+        """Of 96 pairs with two documents each, the first document of each is judged not to answer."""
+        trainer: Any = self.made(place)
+        pairs = planted_data(negatives=2).pairs
+        assert pairs is not None
+        judged = pairs.append_column("judged", pa.array([[True, False]] * 96))
+        found = trainer._pairs(judged)
+        rows = pairs.to_pylist()
+        assert all(found.gold[row["query"], row["positive"]] == 1.0 for row in rows)
+        assert all(found.gold[row["query"], row["negatives"][0]] == 0.0 for row in rows)
+        assert not set(found.gold) & set(found.silver)
+
+    def test_both_kinds_are_balanced_and_what_was_dropped_is_told(self, place: Path) -> None:
+        trainer: Any = self.made(place, balance=1.0)
+        data = self.answered(trainer, planted_data(negatives=3))
+        labels = np.array(trainer._complete(trainer._rows(data.pairs), data.answers).columns["label"])
+        assert (labels >= 0.5).sum() == (labels < 0.5).sum()
+        gold, silver = len(trainer._pairs(data.pairs).gold), len(trainer._pairs(data.pairs).silver)
+        assert f"{gold:,} judged pairs and {silver:,} that" in trainer._notes[0]
+        assert f"{silver - gold:,} pairs were dropped" in trainer._notes[0]
