@@ -16,10 +16,10 @@ CSS = """
 .note.good, .note.bad, .note.warn { border-left: 4px solid; padding-left: .6rem; }
 .note.good { border-color: #15803d; } .note.bad { border-color: #b91c1c; } .note.warn { border-color: #b45309; }
 .scroll { overflow-x: auto; max-width: 100%; }
-.scroll table { border-collapse: collapse; font-size: var(--text-sm); width: 100%; }
+.scroll table { border: 0 !important; border-collapse: collapse; font-size: var(--text-sm); width: 100%; }
 .scroll caption { text-align: left; font-weight: 600; padding: .4rem 0; }
-.scroll th, .scroll td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--border-color-primary);
-  vertical-align: top; overflow-wrap: anywhere; }
+.scroll th, .scroll td { text-align: left; padding: .3rem .6rem; border: 0 solid var(--border-color-primary) !important;
+  border-bottom-width: 1px !important; vertical-align: top; overflow-wrap: anywhere; }
 .scroll th { white-space: nowrap; } .scroll td.number { text-align: right; font-variant-numeric: tabular-nums; }
 progress { width: 100%; height: .7rem; accent-color: var(--color-accent); }
 .log { white-space: pre-wrap; overflow-wrap: anywhere; font-family: var(--font-mono); font-size: var(--text-sm);

@@ -113,9 +113,14 @@ class _Page:
     def files(self, chosen: str | None) -> Any:
         import gradio
 
+        names, value = self.names(chosen)
+        return gradio.Dropdown(choices=names, value=value)
+
+    def names(self, chosen: str | None) -> tuple[list[tuple[str, str]], str | None]:
+        """The experiment files of the folder, and the chosen one, else the first."""
         names = [self.desk.named(path) for path in self.desk.experiment_files()]
         value = chosen if chosen in names else next(iter(names), None)
-        return gradio.Dropdown(choices=[(plain(name), name) for name in names], value=value)
+        return [(plain(name), name) for name in names], value
 
     def of_file(self, file: str | None) -> list[Any]:
         if not file:
@@ -184,5 +189,5 @@ def _overview(seen: Overview) -> str:
         if heading == "Notes":
             parts.append(lines([value for _, value in rows]))
         else:
-            parts.append(table(["", heading], rows, heading))
+            parts.append(table(["What", "How much"], rows, heading))
     return "".join(parts)
