@@ -16,6 +16,8 @@ CSS = """
 .note.good, .note.bad, .note.warn { border-left: 4px solid; padding-left: .6rem; }
 .note.good { border-color: #15803d; } .note.bad { border-color: #b91c1c; } .note.warn { border-color: #b45309; }
 .scroll { overflow-x: auto; max-width: 100%; }
+.scroll table, .scroll table * { border-color: var(--border-color-primary) !important; }
+.scroll thead, .scroll tbody, .scroll tr { border: 0 !important; }
 .scroll table { border: 0 !important; border-collapse: collapse; font-size: var(--text-sm); width: 100%; }
 .scroll caption { text-align: left; font-weight: 600; padding: .4rem 0; }
 .scroll th, .scroll td { text-align: left; padding: .3rem .6rem; border: 0 solid var(--border-color-primary) !important;

@@ -116,7 +116,11 @@ def rows(seen: Overview, kind: str, words: str, first: int, size: int) -> Page:
     table: pa.Table | None = getattr(seen.dataset, KINDS.get(kind, "corpus"))
     if table is None:
         return Page([], [], 0, 0)
-    shown = [name for name in table.column_names if name not in ("vector", "meta")]
+    shown = [
+        name
+        for name in table.column_names
+        if name not in ("vector", "meta") and (name == "id" or table.column(name).null_count < table.num_rows)
+    ]
     table = table.select(shown)
     if words.strip():
         import pyarrow as pa

@@ -135,6 +135,28 @@ def test_the_result_is_opened_from_its_run(tab: Any) -> None:
     picture(tab, "result-1280")
 
 
+def test_ten_thousand_rows_of_a_hostile_table_scroll_as_text(
+    browser: Any, address: str, told: list[str], home: Path
+) -> None:
+    rows = "".join(f"<b>question</b> {i}?,answer {i} <img src=x onerror=alert(1)>\n" for i in range(10_000))
+    (home / "pairs.csv").write_text("question,answer\n" + rows)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = opened(context, address, told, "Data")
+    page.get_by_role("tab", name="Files or a folder").click()
+    page.get_by_label("File or folder").filter(visible=True).fill("pairs.csv")
+    button(page, "Find out what is there").click()
+    sees(page, "Rows 1 to 1,000 of 10,000")
+    choose(page, "Rows at once", "10000")
+    sees(page, "Rows 1 to 10,000 of 10,000")
+    sees(page, "answer 1 <img src=x onerror=alert(1)>")
+    table = page.locator(".virtual-table-viewport, .table-wrap, [role=grid]").filter(visible=True).last
+    table.hover()
+    page.mouse.wheel(0, 5_000_000)
+    picture(page, "data-1280")
+    sees(page, "answer 9999 <img src=x onerror=alert(1)>")
+    context.close()
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_page_is_readable_by_everybody(
     browser: Any, address: str, told: list[str], width: int, scheme: str, tab: Any
