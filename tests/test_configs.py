@@ -15,7 +15,7 @@ import yaml
 
 from tests import small
 from tests.conftest import REPOSITORY
-from tests.models import tiny_bert
+from tests.models import tiny_bert, tiny_writer
 from tests.standin import StandIn
 from tests.weaviate.conftest import running
 
@@ -262,6 +262,24 @@ def test_experiments_that_train_run(
     written = run_small(tmp_path, file, [*smaller(file, scored, transformer), *fewer])
     assert len(written["systems"]) == systems
     assert len(written["models"]) == models
+
+
+@pytest.mark.slow
+def test_documents_without_labels_come_to_a_model_and_a_verdict_on_real_questions(
+    tmp_path: Path, transformer: Path
+) -> None:
+    """With a writer that knows nothing: no round trip finds what it writes."""
+    file = CONFIGS / "no_labels.yaml"
+    writer = tiny_writer(tmp_path / "writer", seq2seq=True)
+    fewer = {
+        "dataset.packages": ["numpy"], "generators.writer.model": str(writer), "synthetic.sample": 40,
+        "synthetic.round_trip": None,
+    }  # fmt: skip
+    written = run_small(tmp_path, file, [*smaller(file, tmp_path, transformer), *_as_arguments(fewer)])
+    assert written["dataset"]["synthetic"]["used_for"] == "train"
+    assert written["dataset"]["judged"] == QUERIES  # real ones
+    assert written["models"][0]["pairs"] == PAIRS
+    assert any("synthetic" in note for note in written["models"][0]["notes"])
 
 
 def test_every_experiment_is_run_by_a_test_of_this_file() -> None:

@@ -49,13 +49,17 @@ def generate(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     trust: TrustOption = False,
 ) -> None:
-    """Have questions written for documents, into a folder that is a collection."""
+    """Have questions written for documents, or make labelled examples, into a folder that is a collection."""
     from bench.experiment.reader import load_experiment
     from bench.run.queries import alone_with_queries
     from bench.synthetic.folder import FolderInUse
 
     with refusing(), resumable():
         experiment = load_experiment(config_path(config), set_ or [])
+        folder = output or Path(f"{experiment.name}-synthetic")
+        if experiment.settings.synthetic is not None and experiment.questions is None:
+            _examples(experiment, folder, look, dry_run=dry_run, as_json=as_json)
+            return
         if experiment.questions is None:
             refuse(
                 [
@@ -68,12 +72,41 @@ def generate(
             show(_planned(experiment, place, quiet=quiet))
             return
         agree_to_keys_of(alone_with_queries(experiment), trust)
-        folder = output or Path(f"{experiment.name}-synthetic")
         try:
             found = _generated(experiment, folder, place, quiet=quiet)
         except FolderInUse as error:
             refuse([str(error)])
     _print(found, look, as_json=as_json)
+
+
+def _examples(experiment: Experiment, folder: Path, look: int, *, dry_run: bool, as_json: bool) -> None:
+    """Labelled examples of a template."""
+    from adapters.base import InvalidOptions
+    from bench.run.queries import make_examples
+    from bench.synthetic.folder import FolderInUse
+
+    try:
+        found = make_examples(experiment, None if dry_run else folder)
+    except (FolderInUse, InvalidOptions) as error:
+        refuse([f"{experiment.file}: synthetic: {error}" if isinstance(error, InvalidOptions) else str(error)])
+    step = max(1, len(found.rows) // look) if look else 1
+    shown = found.rows[::step][:look]
+    if as_json:
+        rows = [{"query": text, "label": label} for text, label in shown]
+        show_json({"folder": str(folder), "queries": len(found.rows), "notes": list(found.notes()), "examples": rows})
+        return
+    for note in found.notes():
+        show(f"{note}\n")
+    for text, label in shown:
+        show(f"  {_short(text)}\n    {label}\n")
+    made = counted(len(found.rows), "example")
+    if dry_run:
+        show(f"{made} would be written into {folder}.\n")
+        return
+    show(
+        f"\n{folder}: {made}; read them, edit them, and use them as\n"
+        f"dataset: {{adapter: files, path: {folder / 'documents'}, questions: {folder / 'questions.csv'}}}\n"
+    )
 
 
 def _planned(experiment: Experiment, cache: Path, *, quiet: bool) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from adapters.base import FolderOrUri, Options
+from bench.experiment.structured import Structured
 from bench.experiment.synthetic import Synthetic
 
 DEFAULT_MEASURES = ("nDCG@10", "Recall@1", "Recall@3", "Recall@5", "Recall@10", "MRR@1", "MRR@3", "MRR@5", "MRR@10")
@@ -216,6 +217,10 @@ class SystemEntry(Options):
         return self
 
 
+def _has_template(value: Any) -> bool:
+    return isinstance(value, Structured) or (isinstance(value, Mapping) and "template" in value)
+
+
 class ExperimentFile(Options):
     """The face of the product: parts are named once, systems combine them, lists multiply."""
 
@@ -229,10 +234,16 @@ class ExperimentFile(Options):
     generators: dict[Name, dict[str, Any]] = Field(
         {}, description="Generators by name: what writes texts, such as the answers of bench chat."
     )
-    synthetic: Synthetic | None = Field(
+    synthetic: (
+        Annotated[
+            Annotated[Synthetic, Tag("dict[questions]")] | Annotated[Structured, Tag("dict[examples]")],
+            Discriminator(lambda value: "dict[examples]" if _has_template(value) else "dict[questions]"),
+        ]
+        | None
+    ) = Field(
         None,
         description="Questions that a generator writes for documents: for dataset with queries: synthetic, and for "
-        "bench generate.",
+        "bench generate. With a template, labelled examples instead, for bench generate alone.",
     )
     models: dict[Name, dict[str, Any]] = Field(
         {},

@@ -10,6 +10,7 @@ from bench.experiment.faults import Faults
 from bench.experiment.file import ExperimentFile, SystemEntry
 from bench.experiment.matrix import expand_systems
 from bench.experiment.parts import Part, Questions, System, plain_name
+from bench.experiment.structured import Structured
 from bench.experiment.synthetic import RoundTrip
 from bench.messages.suggestions import suggestion
 
@@ -33,6 +34,14 @@ def read_questions(
                 "synthetic",
                 "is missing: dataset.queries asks for synthetic queries. Say which generator of the file writes them: "
                 "synthetic: {by: NAME}",
+            )
+        return None
+    if isinstance(spec, Structured):
+        if cuts.synthetic is not None:
+            faults.fault(
+                "dataset.queries",
+                "asks for questions for its documents, and synthetic.template makes labelled examples. Write those "
+                "with bench generate, and name their folder as a dataset.",
             )
         return None
     if cuts.synthetic == "train" and not settings.models:

@@ -14,6 +14,7 @@ from bench.cache.mark import cache_in_use
 from bench.data.integrity import full_texts
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
+from bench.experiment.structured import Structured
 from bench.experiment.synthetic import Written
 from bench.messages.failures import failure_of
 from bench.messages.wording import counted
@@ -23,6 +24,7 @@ from bench.quality.collection import naming
 from bench.quality.stages import Emit
 from bench.run.costs import BillLine, over_limit
 from bench.run.preflight import budget_of, prepare, prepare_over
+from bench.synthetic.examples import Examples, check_examples_folder, drawn_examples, write_examples
 from bench.synthetic.finding import alone
 from bench.synthetic.folder import check_folder, write_folder
 from bench.synthetic.writing import Writing, opened
@@ -236,3 +238,16 @@ def _check_alone(writing: Writing, emit: Emit) -> None:
     faults += _faults_of_finder(writing, emit)
     if faults:
         raise ConfigFaults(faults)
+
+
+def make_examples(experiment: Experiment, folder: Path | None) -> Examples:
+    """The labelled examples of a template, written into a folder where one is given. Raises FolderInUse, InvalidOptions
+    and OSError."""
+    spec = experiment.settings.synthetic
+    assert isinstance(spec, Structured)
+    if folder is not None:
+        check_examples_folder(folder)
+    found = drawn_examples(spec, experiment.settings.seed if spec.seed is None else spec.seed)
+    if folder is not None:
+        write_examples(folder, found, spec.labels)
+    return found

@@ -34,6 +34,8 @@ KEYS = {
     "SystemEntry": "Keys of a system",
     "Synthetic": "Keys of synthetic",
     "RoundTrip": "Keys of round_trip",
+    "Structured": "Keys of synthetic with a template",
+    "NumberRange": "Keys of a range of numbers",
     "LoadPoint": "Keys of a load point",
     "IngestPlan": "Keys of ingest",
     "Margins": "Keys of margin",
