@@ -12,7 +12,7 @@ import pytest
 from tests.ui.serving import served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-LONG = 120_000  # milliseconds, however slow the machine is
+LONG = 300_000  # milliseconds, however slow the machine is
 SLOW = """\
 experiment: slow
 dataset: {adapter: api_docs, packages: [numpy], split: test, limit: 20}
