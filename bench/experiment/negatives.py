@@ -112,8 +112,8 @@ class Negatives(Options):
     def _known(cls, value: Any) -> Any:
         if value == "adversarial":
             raise ValueError(
-                "adversarial negatives are written by a language model, and none can be asked here yet. Take hybrid, "
-                "top, cluster, bm25 or random."
+                "negatives are documents of the collection, and adversarial ones, which a language model writes, are "
+                "none. Take hybrid, top, cluster, bm25 or random."
             )
         return value
 
