@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.messages.wording import counted
 from bench.ui.desk import Desk
 from bench.ui.shown_results import preformatted
 from bench.ui.telling import nothing, telling
@@ -134,12 +135,14 @@ def _drawn(title: str, points: Sequence[tuple[float, float]]) -> str:
         for step, value in chosen
     )
     told = f"{values[0]:.4g} ► {values[-1]:.4g}, from {low:.4g} to {high:.4g}, "
-    told += f"{len(points):,} values to step {steps[-1]:,.0f}"
+    told += f"{counted(len(points), 'value')} to step {steps[-1]:,.0f}"
     return (
         f'<figure style="margin:.6rem 0"><figcaption class="note"><strong>{escaped(title)}</strong> {escaped(told)}'
         f'</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escaped(f"{title}: {told}")}" '
         'style="width:100%;max-width:640px;height:auto;border:1px solid var(--border-color-primary)">'
-        f'<polyline points="{path}" fill="none" stroke="currentColor" stroke-width="2"/></svg></figure>'
+        f'<polyline points="{path}" fill="none" stroke="currentColor" stroke-width="2"/>'
+        f'<circle cx="{path.rpartition(" ")[2].partition(",")[0]}" cy="{path.rpartition(",")[2]}" r="4" '
+        'fill="currentColor"/></svg></figure>'
     )
 
 

@@ -27,7 +27,7 @@ def build(desk: Desk) -> None:
             gradio.HTML(note("The page Experiment writes such a part by a form, under: Model to train."))
             about = gradio.HTML()
             recipe.change(parts.recipe_part, recipe, about, show_progress="hidden")
-        with gradio.Tab("Trained models"):
+        with gradio.Tab("Trained models") as trained:
             model, other, listed = _models(desk)
 
     def look(sent: str | None, one: str | None) -> list[Any]:
@@ -46,7 +46,11 @@ def build(desk: Desk) -> None:
         ]
 
     gradio.on(
-        [Context.root_block.load, tab.select], look, [file, model], [file, model, other, listed], show_progress="hidden"
+        [Context.root_block.load, tab.select, trained.select],
+        look,
+        [file, model],
+        [file, model, other, listed],
+        show_progress="hidden",
     )
 
 
