@@ -28,7 +28,7 @@ from bench.quality.stages import Emit, Stage, waiting
 
 FOLDER = "synthetic"
 LAYOUT = 1  # a higher number asks again what an earlier version asked
-_BATCH = 32  # documents that a generator which draws is asked for at once: its texts depend on which they are
+_BATCH = 16  # documents that a generator which draws is asked for at once: its texts depend on which they are
 _BLOCK = 64  # requests between two looks at what may be spent
 _OF_A_MESSAGE = 16  # tokens that a template may put around a message
 
