@@ -82,12 +82,14 @@ def smaller(file: Path, data: Path, model: Path | None = None, server: dict[str,
         if "training_limit" in part.get("index", {}):
             settings[f"stores.{name}.index.training_limit"] = 400
     for name, part in told.get("models", {}).items():
-        settings |= {f"models.{name}.{key}": value for key, value in SHORT.items()}
+        # Who says steps says no epochs.
+        short = {**SHORT, "steps": 2, "epochs": None} if "steps" in part else SHORT
+        settings |= {f"models.{name}.{key}": value for key, value in short.items() if value is not None}
         if "data" in part:
             settings[f"models.{name}.data.path"] = str(data)
         if part["recipe"] == "distill":
             settings[f"models.{name}.epochs"] = 0.02  # of all documents
-        if part["recipe"] not in ("sts", "distill"):
+        if part["recipe"] not in ("sts", "distill", "contrastive_tension", "tsdae"):
             settings[f"models.{name}.pairs"] = PAIRS
     if told["latency"] is False:
         return _as_arguments(settings)
@@ -252,6 +254,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (CONFIGS / "data_efficiency.yaml", 9, 8),
         (CONFIGS / "sts.yaml", 3, 2),
         (CONFIGS / "query_side.yaml", 4, 3),
+        (CONFIGS / "recipes.yaml", 6, 5),
     ],
     ids=lambda value: value.stem if isinstance(value, Path) else None,
 )

@@ -31,6 +31,12 @@ def _text(word: str, rng: np.random.Generator) -> str:
     return " ".join(words)
 
 
+def _both(topic: int, rng: np.random.Generator) -> str:
+    """A document that holds the words of a question and of its answer, twice each."""
+    words = [*[_asked(topic), _told(topic)] * 2, *rng.choice(_FILLERS, size=2).tolist()]
+    return " ".join(words[place] for place in rng.permutation(len(words)))
+
+
 def planted_data(*, negatives: int = 0) -> TrainingData:
     """Queries of eight topics with texts that answer them, the same as pairs with a similarity of 1 or 0, and documents
     that hold the words of a question and of its answer."""
@@ -57,7 +63,7 @@ def planted_data(*, negatives: int = 0) -> TrainingData:
             "score": pa.array([1.0] * len(rows) + [0.0] * len(rows), pa.float32()),
         }
     )
-    both = [_text(f"{_asked(topic)} {_told(topic)}", rng) for topic, _ in rows]
+    both = [_both(topic, rng) for topic, _ in rows]
     documents = pa.table({"document_id": pairs["document_id"], "text": both})
     return TrainingData(pairs, scored, documents, pa.table({"query_id": pairs["query_id"], "text": queries}))
 

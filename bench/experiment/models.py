@@ -17,10 +17,17 @@ from bench.experiment.file import ExperimentFile
 from bench.experiment.negatives import Negatives
 from bench.experiment.parts import Part, System, TrainedPart, Variant, models_named, plain_name
 from bench.experiment.scored import ScoredData
+from bench.experiment.structure import ALL_PAIRS, PairsFrom
 from bench.messages.suggestions import suggestion
 
 _MOST_VARIANTS = 100
 _RUNS_ALIKE = {"model", "batch_size", "device"}  # options that leave the answers of a model as they are
+_SOURCES = {
+    "pairs": "the judgements",
+    "scored": "pairs with a similarity",
+    "documents": "the documents",
+    "structure": "the structure of the documents",
+}
 
 
 class ModelEntry(Options):
@@ -43,6 +50,18 @@ class ModelEntry(Options):
     )
     data: ScoredData | None = Field(
         None, description="Pairs of texts with a similarity, for recipes that learn from them; left out, none."
+    )
+    pairs_from: tuple[PairsFrom, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Pairs that the structure of the documents gives, instead of judgements: title, a title and its "
+        "text; neighbours, passages of one document that follow one another; halves, the two halves of a text. Left "
+        "out, judgements; for the recipe contrastive_pretrain, all three.",
+    )
+    passages_of: str | None = Field(
+        None,
+        description="Column of the documents whose value passages of one document share, such as meta.page; left out, "
+        "what their ids say (d1#0, d1#1).",
     )
 
 
@@ -89,6 +108,8 @@ class _Reading:
             miner=self._miner(entry.negatives, base, base_is, path),
             filter=None if entry.negatives is None else self._parts["reranker"].get(str(entry.negatives.filter)),
             scored=entry.data,
+            pairs_from=entry.pairs_from or (ALL_PAIRS if kind.learns_from == "structure" else None),
+            passages_of=entry.passages_of,
         )
 
     def _variants(self, kind: Any, options: Mapping[str, Any], path: str) -> list[Variant]:
@@ -211,8 +232,9 @@ class _Reading:
                 "data: {path: FILE.tsv}",
             )
         if kind.learns_from != "scored" and entry.data is not None:
-            source = "the documents" if kind.learns_from == "documents" else "the judgements"
+            source = _SOURCES[kind.learns_from]
             self._faults.fault(f"{path}.data", f"has no effect: recipe {entry.recipe} learns from {source}.")
+        self._check_structure(kind, entry, path)
         if kind.learns_from == "documents" and entry.pairs is not None:
             self._faults.fault(f"{path}.pairs", f"has no effect: recipe {entry.recipe} learns from the documents.")
         if kind.learns_from == "scored" and entry.pairs is not None and entry.data is None:
@@ -224,6 +246,15 @@ class _Reading:
                 self._faults.not_there(
                     f"{path}.negatives.{option}", name, f"among the {what}s", suggestion(name, self._parts[what])
                 )
+
+    def _check_structure(self, kind: Any, entry: ModelEntry, path: str) -> None:
+        """Whether pairs of the documents' structure are heeded."""
+        by_structure = kind.learns_from == "structure" or entry.pairs_from is not None
+        if entry.pairs_from is not None and kind.learns_from not in ("pairs", "structure"):
+            source = _SOURCES[kind.learns_from]
+            self._faults.fault(f"{path}.pairs_from", f"has no effect: recipe {entry.recipe} learns from {source}.")
+        if entry.passages_of is not None and not by_structure:
+            self._faults.fault(f"{path}.passages_of", "has no effect without pairs_from.")
 
     def in_order(self, models: dict[str, TrainedPart]) -> dict[str, TrainedPart]:
         """The models, each after those that it starts from. A circle is a fault."""

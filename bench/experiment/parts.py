@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from adapters.base import TRAINED, Context, Filter, Role
+from adapters.base import TRAINED, Context, Filter, LearnsFrom, Role
 from bench.experiment.cuts import Cuts
 from bench.experiment.file import ExperimentFile, LoadPoint
 from bench.experiment.negatives import Negatives
 from bench.experiment.scored import ScoredData
+from bench.experiment.structure import PairsFrom
 from bench.experiment.synthetic import Synthetic, Written
 from bench.statistics.measures import Measure
 
@@ -57,7 +58,8 @@ class TrainedPart:
     kind: the trainer's class. variants: its options, several where lists multiply; the dev split chooses among them.
     base: the encoder or reranker that it starts from, as a part; seed i starts from seed i of a base with seeds. miner:
     the encoder that finds its negatives, filter: the reranker that throws out some of them. negatives, scored: the
-    harness's own options, None where the file has none. pairs: how many it learns from at most.
+    harness's own options, None where the file has none. pairs: how many it learns from at most. pairs_from: the pairs
+    of the documents' structure that it learns from; None: it learns from something else.
     """
 
     name: str
@@ -74,6 +76,19 @@ class TrainedPart:
     miner: Part | None = None
     filter: Part | None = None
     scored: ScoredData | None = None
+    pairs_from: tuple[PairsFrom, ...] | None = None
+    passages_of: str | None = None
+
+    @property
+    def learns_from(self) -> LearnsFrom:
+        """What its rows are, whatever its recipe would learn from by itself."""
+        found: LearnsFrom = self.kind.learns_from
+        return found if self.pairs_from is None else "structure"
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether it learns without judgements: from documents, or from pairs that their structure gives."""
+        return self.kind.learns_from == "documents" or self.pairs_from is not None
 
     @property
     def query_columns(self) -> tuple[str, ...]:

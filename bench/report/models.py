@@ -36,11 +36,18 @@ def table(models: Sequence[TrainedModel]) -> list[list[str]]:
                 number(model.dev),
                 _change(model.dev_base, model.dev),
                 _each(devs) if len(devs) > 1 else DASH,
-                DASH if model.pairs is None else f"{model.pairs:,}",
+                _learned(model),
                 DASH if model.pairs is None else f"{model.leaks.count:,}",
             ]
         )
     return rows
+
+
+def _learned(model: TrainedModel) -> str:
+    """How many pairs a model learned from, or what else."""
+    if model.pairs is None:
+        return DASH
+    return counted(model.pairs, "text") if model.learns_from == "documents" else f"{model.pairs:,}"
 
 
 def held_out(models: Sequence[TrainedModel]) -> list[list[str]]:

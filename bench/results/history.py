@@ -246,4 +246,13 @@ HISTORY = (
             ),
         },
     ),
+    Added(
+        1,
+        "0.1.0",
+        "2026-11-26",
+        "What trained models learned from, where that is not judgements.",
+        {
+            "TrainedModel": "learns_from",
+        },
+    ),
 )

@@ -100,6 +100,11 @@ class TrainedModel(Fields):
     pairs: int | None = Field(
         None, description="How many pairs it learned from, leaks left out; null where it was not trained."
     )
+    learns_from: Literal["pairs", "scored", "documents", "structure"] | None = Field(
+        None,
+        description="What `pairs` counts: pairs of the judgements, pairs with a similarity, documents (and queries) "
+        "without labels, or pairs that the structure of the documents gives; null where not known.",
+    )
     leaks: Leaks = Field(
         Leaks(), description="Training pairs that were left out because an evaluation query equals theirs."
     )

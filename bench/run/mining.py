@@ -101,7 +101,7 @@ def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -
         experiment, _ = with_queries(experiment, cache, emit)
         test = load_data(experiment, cache)
         splits = load_splits(experiment, cache, emit, evaluated=test)
-        pairs = training_pairs(splits.train, [splits.dev, test], leaks=wish.leaks, limit=wish.pairs, seed=seed)
+        pairs = training_pairs(splits.train, splits.evaluated(test), leaks=wish.leaks, limit=wish.pairs, seed=seed)
         trained = _after_training(experiment, wish, test, cache, emit)
         with trained if wish.trained else miners(experiment, wish, splits.train, cache, emit) as ready:
             mined = ready.mine(wish.spec, pairs.table, splits.train, seed=seed, cache=cache, emit=emit)

@@ -16,6 +16,7 @@ from bench.train.provenance import IMPORTED, ModelProvenance, options_as_columns
 # What hubs take as an id; a card with another one is refused there.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _NOT_KNOWN = "–"
+_ROWS = {"pairs": "pair", "scored": "pair", "documents": "text", "structure": "pair"}
 _ZERO = re.compile(r"^([+-]?)0\.")
 
 
@@ -88,6 +89,8 @@ def _measures(provenance: ModelProvenance) -> str:
         for held in provenance.held_out
     ]  # fmt: skip
     table = _table(("measure", "split", "of", "before", "after", "change"), rows)
+    if provenance.dev_measure is None and provenance.recipe != IMPORTED:
+        return f"Nothing decided, because no judged queries did: the weights are those of the last step.\n\n{table}"
     if provenance.dev_measure is None or provenance.dev_after is None:
         return table
     decided = (
@@ -108,7 +111,7 @@ def _data(provenance: ModelProvenance) -> str:
     ]
     lines = [f"Collection: {code(data.name)}."] if data.name else []
     if data.rows is not None:
-        lines.append(f"The model learnt from {counted(data.rows, 'row')}.")
+        lines.append(f"The model learnt from {counted(data.rows, _ROWS.get(data.learns_from or '', 'row'))}.")
     if data.leaks is not None:
         lines.append(f"{counted(data.leaks, 'pair')} with a query of dev or test were left out.")
     if data.near_copies:

@@ -35,12 +35,18 @@ class Splits:
     """What a model learns from (train) and what decides while it learns (dev): collections with texts and judgements.
 
     The corpus is that of the evaluated queries, unless the collection's splits bring documents of their own. notes:
-    sentences on where the splits come from.
+    sentences on where the splits come from. lacks: where no judged queries train, why and what to write; train then has
+    documents alone, and dev is None where no judged queries decide either.
     """
 
     train: Dataset
-    dev: Dataset
+    dev: Dataset | None
     notes: tuple[str, ...]
+    lacks: str | None = None
+
+    def evaluated(self, test: Dataset) -> list[Dataset]:
+        """The collections whose queries nobody learns from."""
+        return [test] if self.dev is None else [self.dev, test]
 
 
 def load_splits(
@@ -49,8 +55,9 @@ def load_splits(
     emit: Emit = lambda event: None,
     *,
     evaluated: Dataset | None = None,
+    labels: bool = True,
 ) -> Splits:
-    """Load the train and dev splits.
+    """Load the train and dev splits. labels: whether there must be judged queries to train on.
 
     evaluated: the collection with the queries that are evaluated, loaded here where it is not given. A query that
     equals one of them does not decide; among the training queries it stays, and is dropped where pairs are made.
@@ -61,8 +68,12 @@ def load_splits(
         test = evaluated_data(experiment, cache_folder, emit) if evaluated is None else evaluated
         barred = frozenset(keys_of(test.queries))
         with source_of(experiment, emit, cache_folder, training=True) as source:
-            splits = _Loading(experiment, cache_folder, emit, barred).splits(source)
-        for dataset in (splits.train, splits.dev):
+            loading = _Loading(experiment, cache_folder, emit, barred)
+            lacks = loading.lacks(source)
+            if lacks is not None and not labels:
+                return loading.unlabelled(source, test, lacks)
+            splits = loading.splits(source)
+        for dataset in splits.evaluated(splits.train):
             if not dataset.has_text:
                 raise InvalidOptions("models learn from texts, and the data has none.")
         if experiment.written is not None and experiment.cuts.synthetic is not None:
@@ -83,11 +94,29 @@ class _Loading:
     emit: Emit
     barred: Collection[str]
 
+    def lacks(self, source: DatasetSource) -> str | None:
+        """Why there are no judged queries to train on, if there are none."""
+        evaluated, there = source.judged_split, source.splits()
+        if _named(there, TRAIN_NAMES, evaluated) is not None or self.experiment.cuts.test_size is not None:
+            return None
+        return _nothing_to_train_on(evaluated, there)
+
+    def unlabelled(self, source: DatasetSource, test: Dataset, lacks: str) -> Splits:
+        """The documents alone, and the collection's dev split where it has one."""
+        dev = _named(source.splits(), DEV_NAMES, source.judged_split)
+        qrels = None if test.qrels is None else test.qrels.slice(0, 0)
+        train = replace(test, split=None, queries=test.queries.slice(0, 0), qrels=qrels, own_rows=None)
+        if dev is None:
+            told = "No judged queries decide while it learns, without a dev split: the last step's weights are kept."
+            return Splits(train, None, (told,), lacks)
+        (deciding,) = self._load(source, dev, {"dev": _of_dev(self.experiment.cuts.dev_size, self.barred)})
+        return Splits(train, deciding, (f"{counted(deciding.judged, 'query')} of split {dev} decide.",), lacks)
+
     def splits(self, source: DatasetSource) -> Splits:
         cuts, evaluated, there = self.experiment.cuts, source.judged_split, source.splits()
         train, dev = (_named(there, names, evaluated) for names in (TRAIN_NAMES, DEV_NAMES))
-        if train is None and cuts.test_size is None:
-            raise InvalidOptions(_nothing_to_train_on(evaluated, there))
+        if (lacks := self.lacks(source)) is not None:
+            raise InvalidOptions(lacks)
         if train is not None:  # what is cut from the evaluated split does not concern it
             cuts = Cuts(dev_size=cuts.dev_size)
         of = train or evaluated

@@ -51,10 +51,10 @@ class After:
 
 
 class Deciding(Protocol):
-    """What decides between steps, seeds and options. measure: its name. before: measures of what a training starts
-    from."""
+    """What decides between steps, seeds and options. measure: its name; None where nothing does. before: measures of
+    what a training starts from."""
 
-    measure: str
+    measure: str | None
     before: Measured
 
     def evaluate(self, model: Model) -> float:
@@ -125,7 +125,7 @@ class OnQueries:
     """Decides by nDCG@10 of the dev queries: for an encoder over the pool while it learns and over the whole corpus at
     the end, for a reranker over the base's first candidates."""
 
-    measure = str(DECIDING)
+    measure: str | None = str(DECIDING)
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class OnQueries:
             with self._loader.reranker(folder) as reranker:
                 model = _Scoring(reranker)
                 measured = self._dev.of_reranker(model)
-                return After(measured, measured.values[self.measure] or 0.0, self.outputs(model))
+                return After(measured, measured.values[str(self.measure)] or 0.0, self.outputs(model))
         with self._loader.encoder(folder) as encoder:
             queries = self._embedding.vectors(self._loader.reference, encoder, "query").array
             documents = self._documents
@@ -172,10 +172,38 @@ class OnQueries:
         return After(self._dev.of_vectors(queries, documents), value, _of_length_one(queries[:_PROBES]))
 
 
+class Undecided:
+    """Nothing decides, because no judged queries do: the weights of the last step are kept, and no measure is taken.
+    The model is loaded back all the same."""
+
+    measure: str | None = None
+    before = Measured({})
+
+    def __init__(self, collection: Dataset, loader: Loader, *, reranks: bool) -> None:
+        self._texts = [text for text in collection.document_texts[: 10 * _PROBES] if text.strip()][:_PROBES]
+        self._loader = loader
+        self._reranks = reranks
+
+    def evaluate(self, model: Model) -> float:
+        raise NotImplementedError("nothing decides")
+
+    def outputs(self, model: Model) -> Floats:
+        if isinstance(model, ScoresPairs):
+            return model.score([(text, self._texts[0]) for text in self._texts])
+        return _of_length_one(model.encode(self._texts, "document"))
+
+    def after(self, folder: Path) -> After:
+        if self._reranks:
+            with self._loader.reranker(folder) as reranker:
+                return After(Measured({}), 0.0, self.outputs(_Scoring(reranker)))
+        with self._loader.encoder(folder) as encoder:
+            return After(Measured({}), 0.0, self.outputs(_Encoding(encoder)))
+
+
 class OnScoredPairs:
     """Decides by Spearman's correlation on the dev part of pairs with a similarity; the test part is told besides."""
 
-    measure = SPEARMAN
+    measure: str | None = SPEARMAN
 
     def __init__(self, dev: pa.Table, test: pa.Table | None, base: Encoder, loader: Loader) -> None:
         self._dev = dev

@@ -85,7 +85,7 @@ def evaluation_of(experiment: Experiment, cache: Path) -> tuple[list[Dataset], l
     ConfigFaults."""
     test = load_data(experiment, cache)
     try:
-        return [load_splits(experiment, cache).dev, test], []
+        return load_splits(experiment, cache).evaluated(test), []
     except ConfigFaults:
         return [test], ["The data has no dev split; the queries that are evaluated are looked for alone."]
 

@@ -29,7 +29,7 @@ from bench.machine.clock import utc_now
 from bench.money.budget import Budget
 from bench.quality.stages import Advance, Emit, Stage, waiting
 from bench.train.board import TrainingLog
-from bench.train.deciding import After, Deciding, Loader, OnScoredPairs, on_queries
+from bench.train.deciding import After, Deciding, Loader, OnScoredPairs, Undecided, on_queries
 from bench.train.dev import Measured
 from bench.train.kept import KeptModel, KeptModels
 from bench.train.lessons import Lessons
@@ -111,7 +111,7 @@ class Job:
                 folder=draft,
                 checkpoints=kept.checkpoints(self.key),
                 seed=self.seed,
-                evaluate=watched,
+                evaluate=None if deciding.measure is None else watched,
                 tell=tell,
             )
         if log.fault is not None and self.number == 1:
@@ -137,7 +137,9 @@ class Job:
         if (scored := lessons.scored(self.model)) is not None:
             return OnScoredPairs(scored.dev, scored.test, self.base, loader)
         reranks = self.trainer.makes == "reranker"
-        dev, seed = lessons.splits.dev, self.experiment.settings.seed
+        dev, seed = lessons.splits(self.model).dev, self.experiment.settings.seed
+        if dev is None:
+            return Undecided(lessons.test, loader, reranks=reranks)
         teacher = self.trainer.teacher
         return on_queries(
             dev,
@@ -151,7 +153,7 @@ class Job:
             queries_alone=self.trainer.queries_alone,
         )
 
-    def _check(self, watched: _Watched, measure: str, after: After) -> None:
+    def _check(self, watched: _Watched, measure: str | None, after: After) -> None:
         """Raise WrongAnswer where the model that was written is not the one that was trained."""
         if watched.output is None:
             return
@@ -169,9 +171,9 @@ class Job:
         trained: Trained,
         before: Measured,
         after: Measured,
-        measure: str,
+        measure: str | None,
     ) -> ModelProvenance:
-        first = next(iter(after.values))  # the deciding measure comes first
+        first = next(iter(after.values), "")  # the deciding measure comes first
         return ModelProvenance(
             key=self.key,
             name=self.model.name,
@@ -220,14 +222,15 @@ class Job:
                 leaks=len(report.leaks),
                 notes=notes,
             )
-        source, splits = lessons.source(self.model), lessons.splits
+        source, splits = lessons.source(self.model), lessons.splits(self.model)
         return DataFacts(
             name=lessons.test.name,
             fingerprint=source.digest,
             train=_split(splits.train),
-            dev=_split(splits.dev),
+            dev=None if splits.dev is None else _split(splits.dev),
             test=test,
             rows=source.rows,
+            learns_from=self.model.learns_from,
             leaks=len(report.leaks),
             near_copies=len(report.near_copies),
             notes=notes,

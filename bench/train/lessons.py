@@ -11,7 +11,9 @@ from adapters.base import Encoder, Reranker, TrainingData
 from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset
 from bench.data.normal import plain_query
+from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment, TrainedPart
+from bench.messages.wording import counted
 from bench.money.budget import Budget
 from bench.quality.stages import Emit
 from bench.train.collection import Splits, load_splits
@@ -20,8 +22,7 @@ from bench.train.mining.mine import mine
 from bench.train.mining.mined import Mined
 from bench.train.pairs import PairsReport, TrainingPairs, training_pairs, with_columns
 from bench.train.scored import ScoredPairs, scored_pairs
-
-PAIR_COLUMNS = ("query_id", "document_id", "query", "positive")
+from bench.train.structure import StructurePairs, structure_pairs
 
 
 class Lessons:
@@ -36,25 +37,41 @@ class Lessons:
         self._pairs: dict[tuple[str, int | None, tuple[str, ...]], TrainingPairs] = {}
         self._scored: dict[str, ScoredPairs] = {}
         self._documents: dict[str, TrainingDocuments] = {}
+        self._structure: dict[str, StructurePairs] = {}
 
     @cached_property
-    def splits(self) -> Splits:
-        """The train and the dev split. Raises ConfigFaults where there is nothing to train on."""
-        return load_splits(self._experiment, self._cache.folder, self._emit, evaluated=self.test)
+    def _splits(self) -> Splits:
+        return load_splits(self._experiment, self._cache.folder, self._emit, evaluated=self.test, labels=False)
+
+    def splits(self, model: TrainedPart) -> Splits:
+        """The train and the dev split. Raises ConfigFaults where a model that learns from judgements finds none."""
+        if self._splits.lacks is not None and not model.unlabelled:
+            raise ConfigFaults([f"{self._experiment.file}: dataset: {self._splits.lacks}"])
+        return self._splits
+
+    def undecided(self, model: TrainedPart) -> bool:
+        """Whether nothing decides while a model learns: no judged queries are a dev split."""
+        return model.scored is None and self.splits(model).dev is None
+
+    def mined_in(self, model: TrainedPart) -> Dataset:
+        """The collection in which the negatives of a model are found."""
+        found = self.structure(model)
+        return self.splits(model).train if found is None else found.collection
 
     def pairs(self, model: TrainedPart) -> TrainingPairs:
         """The pairs of a model, without those whose query is evaluated."""
         columns = model.query_columns
         key = model.leaks, model.pairs, columns
         if key not in self._pairs:
+            splits = self.splits(model)
             found = training_pairs(
-                self.splits.train,
-                [self.splits.dev, self.test],
+                splits.train,
+                splits.evaluated(self.test),
                 leaks=model.leaks,
                 limit=model.pairs,
                 seed=self._experiment.settings.seed,
             )
-            self._pairs[key] = with_columns(found, self.splits.train, columns)
+            self._pairs[key] = with_columns(found, splits.train, columns)
         return self._pairs[key]
 
     def scored(self, model: TrainedPart) -> ScoredPairs | None:
@@ -65,19 +82,37 @@ class Lessons:
             self._scored[model.name] = scored_pairs(self._experiment, model)
         return self._scored[model.name]
 
+    def structure(self, model: TrainedPart) -> StructurePairs | None:
+        """The pairs that the structure of the documents gives; None of a model that does not learn from them."""
+        if model.pairs_from is None:
+            return None
+        if model.name not in self._structure:
+            splits = self.splits(model)
+            self._structure[model.name] = structure_pairs(
+                splits.train,
+                splits.evaluated(self.test),
+                pairs_from=model.pairs_from,
+                passages_of=model.passages_of,
+                leaks=model.leaks,
+                limit=model.pairs,
+                seed=self._experiment.settings.seed,
+            )
+        return self._structure[model.name]
+
     def documents(self, model: TrainedPart) -> TrainingDocuments | None:
         """The texts that a model learns from that needs no judgements; None of any other model."""
         if model.kind.learns_from != "documents":
             return None
         if model.leaks not in self._documents:
+            splits = self.splits(model)
             self._documents[model.leaks] = training_documents(
-                self.splits.train, [self.splits.dev, self.test], leaks=model.leaks
+                splits.train, splits.evaluated(self.test), leaks=model.leaks
             )
         return self._documents[model.leaks]
 
-    def source(self, model: TrainedPart) -> TrainingPairs | ScoredPairs | TrainingDocuments:
+    def source(self, model: TrainedPart) -> TrainingPairs | ScoredPairs | TrainingDocuments | StructurePairs:
         """What a model learns from, but for its negatives."""
-        return self.scored(model) or self.documents(model) or self.pairs(model)
+        return self.scored(model) or self.documents(model) or self.structure(model) or self.pairs(model)
 
     def report(self, model: TrainedPart) -> PairsReport | DocumentsReport:
         """What became of the texts that the data gives."""
@@ -85,9 +120,14 @@ class Lessons:
 
     def notes(self, model: TrainedPart) -> tuple[str, ...]:
         """Sentences on where the data comes from and what was left out of it."""
-        scored, documents = self.scored(model), self.documents(model)
-        told = () if documents is None else (f"It learns from {documents.told}, and from no judgement.",)
-        return (*(self.splits.notes if scored is None else scored.notes), *told, *self.report(model).notes)
+        scored, documents, structure = self.scored(model), self.documents(model), self.structure(model)
+        of_splits = self.splits(model).notes if scored is None else scored.notes
+        if model.unlabelled and (dev := self.splits(model).dev) is not None:
+            of_splits = (f"{counted(dev.judged, 'query')} of dev {'decides' if dev.judged == 1 else 'decide'}.",)
+        told: tuple[str, ...] = () if structure is None else structure.notes
+        if documents is not None:
+            told = (f"It learns from {documents.told}, and from no judgement.",)
+        return (*of_splits, *told, *self.report(model).notes)
 
     def digest(self, model: TrainedPart) -> str:
         """Digest of all that a model learns from, but for its negatives."""
@@ -103,8 +143,8 @@ class Lessons:
             return None
         return mine(
             model.negatives,
-            self.pairs(model).table,
-            self.splits.train,
+            (self.structure(model) or self.pairs(model)).table,
+            self.mined_in(model),
             encoder=miner,
             judge=judge,
             seed=seed,
@@ -120,16 +160,16 @@ class Lessons:
             return TrainingData(scored=scored.train)
         if (found := self.documents(model)) is not None:
             return TrainingData(documents=found.documents, queries=found.queries)
+        pairs = (self.structure(model) or self.pairs(model)).table
         if mined is not None:
             complete = mined.complete
-            table = complete.select([*PAIR_COLUMNS, "negatives"])
-            return TrainingData(pairs=table.append_column("judged", self._judged(complete)))
-        pairs = self.pairs(model).table
+            table = complete.select([*pairs.column_names, "negatives"])
+            return TrainingData(pairs=table.append_column("judged", self._judged(model, complete)))
         return TrainingData(pairs=pairs.append_column("negatives", _no_negatives(pairs.num_rows)))
 
-    def _judged(self, mined: pa.Table) -> pa.Array:
+    def _judged(self, model: TrainedPart, mined: pa.Table) -> pa.Array:
         """Which negatives the train split's judgements know to be none, by the query or an equal one."""
-        train = self.splits.train
+        train = self.mined_in(model)
         texts = dict(zip(train.query_ids, map(plain_query, train.query_texts), strict=True))
         known: dict[str, set[str]] = {}
         if train.qrels is not None:
@@ -147,7 +187,7 @@ class Lessons:
         """As `data`, for a plan: documents drawn at random stand for negatives that are not mined yet."""
         if model.negatives is None or model.scored is not None:
             return self.data(model, None)
-        pairs, texts = self.pairs(model).table, self.splits.train.document_texts
+        pairs, texts = (self.structure(model) or self.pairs(model)).table, self.mined_in(model).document_texts
         rng = np.random.default_rng(self._experiment.settings.seed)
         drawn = rng.integers(0, len(texts), (pairs.num_rows, model.negatives.per_query))
         rows = [[texts[int(row)] for row in line] for line in drawn]

@@ -45,6 +45,12 @@ def near_copies(texts: Sequence[str], others: Sequence[str]) -> dict[str, Near]:
     return found
 
 
+def nearly_alike(one: str, other: str) -> bool:
+    """Whether two texts, in plain form, have nearly all their words in common."""
+    words, others = set(_words(one)), set(_words(other))
+    return len(words & others) >= LEAST_ALIKE * max(1, len(words | others))
+
+
 def _words(text: str) -> list[str]:
     return _WORD.findall(text)
 

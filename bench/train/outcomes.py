@@ -94,6 +94,7 @@ def trained_model(outcome: Outcome, lessons: Lessons) -> TrainedModel:
         chosen_seed=outcome.chosen_seed,
         worse_than_base=outcome.worse_than_base,
         pairs=first.data.rows,
+        learns_from=first.data.learns_from,
         leaks=_leaks(report.leaks),
         near_copies=_leaks(report.near_copies),
         negatives=None if first.negatives is None else _mined(model, first.negatives),

@@ -49,8 +49,9 @@ class PairsReport:
 
     found: those that call a document relevant. kept: pairs that are learned from. leaks: one for each pair that was
     dropped because its query is evaluated. near_copies: one for each query that is nearly an evaluated one; its pairs
-    are kept. repeated: pairs whose texts stood before. empty: pairs with an empty text. absent: judged documents that
-    the corpus does not hold. beyond_limit: pairs that a limit left out. wanted: that limit.
+    are kept. repeated: pairs whose texts stood before. identical, nearly_identical: pairs whose two texts are the same,
+    or have nearly all words in common, so that nothing is to be learnt. empty: pairs with an empty text. absent: judged
+    documents that the corpus does not hold. beyond_limit: pairs that a limit left out. wanted: that limit.
     """
 
     found: int
@@ -62,6 +63,8 @@ class PairsReport:
     absent: int = 0
     beyond_limit: int = 0
     wanted: int | None = None
+    identical: int = 0
+    nearly_identical: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -69,6 +72,8 @@ class PairsReport:
         told = [
             (self.repeated, "left out, because the same texts stand in another one"),
             (self.empty, "left out, because a text is empty"),
+            (self.identical, "left out, because both texts are the same"),
+            (self.nearly_identical, "left out, because both texts have nearly all words in common"),
             (self.absent, "left out, because the document is not there"),
             (self.beyond_limit, "not used, because fewer are wanted"),
         ]
@@ -102,6 +107,8 @@ class PairsReport:
             "repeated": self.repeated,
             "empty": self.empty,
             "absent": self.absent,
+            "identical": self.identical,
+            "nearly_identical": self.nearly_identical,
             "beyond_limit": self.beyond_limit,
         }
 

@@ -49,7 +49,12 @@ class DataFacts(_Model):
     train: SplitFacts | None = None
     dev: SplitFacts | None = Field(None, description="Decided when to stop and which weights to keep.")
     test: SplitFacts | None = Field(None, description="Decided nothing.")
-    rows: int | None = Field(None, description="Rows that the model learnt from: pairs, or pairs with a similarity.")
+    rows: int | None = Field(
+        None, description="Rows that the model learnt from: pairs, pairs with a similarity, or documents."
+    )
+    learns_from: Literal["pairs", "scored", "documents", "structure"] | None = Field(
+        None, description="What these rows are; structure: pairs that the structure of the documents gives."
+    )
     leaks: int | None = Field(None, description="Pairs left out because their query is one of dev or test.")
     near_copies: int | None = Field(None, description="Training queries that share long runs of words with such a one.")
     notes: tuple[str, ...] = Field((), description="Sentences on the data for whoever uses the model.")

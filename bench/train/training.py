@@ -161,6 +161,8 @@ class Training:
         for variant in model.variants:
             self.trainer(model, variant, 1).check()
         self.lessons.digest(model)
+        if self.lessons.undecided(model):
+            _check_undecided(model)
         self.make(model.name)
         if model.negatives is not None:
             self._check_negatives(model, model.negatives)
@@ -168,7 +170,7 @@ class Training:
     def _check_negatives(self, model: TrainedPart, spec: Negatives) -> None:
         helpers = [None if part is None else self.part_of(part, 1) for part in (model.miner, model.filter)]
         try:
-            check_mining(spec, self.lessons.splits.train, *helpers)
+            check_mining(spec, self.lessons.mined_in(model), *helpers)
         except InvalidOptions as error:
             raise InvalidOptions(str(error), key=f"negatives.{error.key}" if error.key else "negatives") from error
 
@@ -219,15 +221,15 @@ class Training:
                 if part is not None
             }
             negatives = {"options": model.negatives.deciding(), **_without_versions(helpers)}
-        decided_by = None if model.scored is not None else self.lessons.splits.dev.fingerprint
+        dev = None if model.scored is not None else self.lessons.splits(model).dev
         return content_key(
             {
                 "layout": LAYOUT,
                 "recipe": dict(self.trainer(model, variant, seed).recipe),
                 "data": self.lessons.digest(model),
-                "corpus": None if model.negatives is None else self.lessons.splits.train.fingerprint,
+                "corpus": None if model.negatives is None else self.lessons.mined_in(model).fingerprint,
                 "negatives": negatives,
-                "dev": decided_by,
+                "dev": None if dev is None else dev.fingerprint,
                 "seed": self.seed(seed),
             }
         )
@@ -291,6 +293,17 @@ class Training:
             folder = untrained if kept is None else kept.folder
             assert folder is not None
             self.folders[model.reference(seed)] = folder
+
+
+def _check_undecided(model: TrainedPart) -> None:
+    """Raise InvalidOptions for what dev would decide, where it has no judged queries."""
+    cure = "Give the collection a dev split of judged queries, or test_size and dev_size to cut one"
+    if len(model.variants) > 1:
+        told = f"stands for {len(model.variants)} sets of options, and no judged dev query decides between them"
+        raise InvalidOptions(f"{told}. Write one value. {cure}.")
+    for option in ("evaluate_every", "patience"):
+        if getattr(model.variants[0].options, option, None) is not None:
+            raise InvalidOptions(f"has no effect: no judged dev query decides. Leave it out. {cure}.", key=option)
 
 
 def _plain(options: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from adapters import registry
-from adapters._trainer_laws._planted import share_found
+from adapters._trainer_laws._planted import TOPICS, share_found
 from adapters.base import Answers, Context, Trained, Trainer, TrainingData
 from adapters.testing import TrainerConformance, planted_base, planted_data, planted_teacher
 from tests.models import tiny_cross_encoder
@@ -234,3 +234,58 @@ class TestAugmentedSbert(_Taught):
         gold, silver = len(trainer._pairs(data.pairs).gold), len(trainer._pairs(data.pairs).silver)
         assert f"{gold:,} judged pairs and {silver:,} that" in trainer._notes[0]
         assert f"{silver - gold:,} pairs were dropped" in trainer._notes[0]
+
+
+class TestContrastivePretrain(_Recipe):
+    recipe = "contrastive_pretrain"
+    learns: ClassVar[dict[str, Any]] = {"epochs": 5, "batch_size": 8, "learning_rate": 6e-3}
+    changes = (*OF_TRANSFORMERS, *IN_BATCH, {"both_directions": False})
+
+    @pytest.mark.slow
+    def test_it_learns_from_negatives_too(self, place: Path) -> None:
+        super().test_it_learns_from_negatives_too(place)
+
+
+class TestContrastiveTension(_Recipe):
+    """Of each topic one document, of its words alone: documents of one topic would be the nearest wrong texts of each
+    other, and what else stands in them would tell them apart."""
+
+    recipe = "contrastive_tension"
+    learns: ClassVar[dict[str, Any]] = {"epochs": 40, "batch_size": 8, "learning_rate": 0.01}
+    changes = (*OF_TRANSFORMERS, {"temperature": 0.1}, {"contrast": "pairs"}, {"contrast": "pairs", "negatives": 3})
+
+    def trainer(self, folder: Path) -> Trainer:
+        """A table of vectors: which words stand together tells a small transformer too little in so few steps."""
+        return self.made(folder, base=str(planted_table(folder)), **self.learns)
+
+    def _data(self, trainer: Trainer) -> TrainingData:
+        words = [f"ask{topic} tell{topic}" for topic in range(TOPICS)]
+        documents = pa.table({"document_id": [f"d{topic}" for topic in range(TOPICS)], "text": words})
+        return replace(super()._data(trainer), documents=documents)
+
+
+class TestContrastiveTensionOfPairs(_Recipe):
+    recipe = "contrastive_tension"
+    learns: ClassVar[dict[str, Any]] = {"epochs": 20, "batch_size": 16, "learning_rate": 5e-3, "contrast": "pairs"}
+
+    def trainer(self, folder: Path) -> Trainer:
+        return self.made(folder, base=str(planted_table(folder)), **self.learns)
+
+
+class TestTsdae(_Recipe):
+    recipe = "tsdae"
+    learns: ClassVar[dict[str, Any]] = {"epochs": 20, "batch_size": 16, "learning_rate": 6e-3, "deletion": 0.8}
+    changes = (*OF_TRANSFORMERS, {"deletion": 0.5})
+
+
+def planted_table(folder: Path) -> Path:
+    """A table of vectors for the words of the planted task, drawn at random and so short that what is learnt counts."""
+    place = folder / "table"
+    if not place.exists():
+        kind = registry.load("trainers", "static")
+        options = {**PLAIN, "base": str(planted_base(folder / "base")), "dimension": 32}
+        trainer = kind(kind.Options.model_validate(options), Context())
+        table = trainer._model(1, "cpu")
+        table[0].embedding.weight.data *= 0.01
+        trainer._write(table, place)
+    return place
