@@ -208,6 +208,14 @@ def test_what_the_page_on_training_says_is_kept_is_kept(tmp_path: Path) -> None:
     assert named <= left, named - left
 
 
+def test_commands_that_serve_name_options_that_there_are() -> None:
+    told = small.bench("ui", "--help").stdout
+    for block in pages.blocks("text"):
+        if block.name in ("ui", "space", "ui-login"):
+            [command] = [line for line in block.text.splitlines() if "bench ui" in line]
+            assert [word for word in command.split() if word.startswith("--") and word not in told] == []
+
+
 def test_every_text_on_a_page_is_held_to_what_prints_it() -> None:
     """A text block has a name, and a test of this folder that looks at it."""
     source = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
