@@ -27,9 +27,9 @@ def known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[st
 
 def elsewhere(model: type[BaseModel], location: Sequence[str | int]) -> dict[str, list[str]]:
     """The keys of every other place, by the words for that place in a sentence. The nearest places come first: those of
-    the same options, then those of the file."""
+    the same options, then those of the file, and those within others last."""
     here = known_keys(model, location)
-    found = dict(_nested(model, ""))
+    found = dict(sorted(_nested(model, ""), key=lambda place: place[0].count(".")))
     if model is ExperimentFile:
         found = {"at the top of the file": list(model.model_fields), **found}
     else:

@@ -32,7 +32,7 @@ SYSTEMS = [
     {"name": "fused", "fuse": ["bm25", "exact"]},
     {"name": "reranked", "store": "bm25", "reranker": "again", "depth": 20},
 ]
-MEANT = {"vectors", "scores", "candidates", "timings", "indexes", "datasets", ".locks"}
+MEANT = {"vectors", "scores", "candidates", "timings", "indexes", "datasets", ".locks", "users"}
 SAID = ("warnings",)  # they tell of the damage
 
 

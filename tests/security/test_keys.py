@@ -154,7 +154,9 @@ WITH_NETWORK: Mapping[str, Sequence[str]] = {
 #: Those that ask the hub alone, at the address that its own variable gives: no option of theirs names another.
 OF_THE_HUB = {
     "datasets.hub", "encoders.sentence_transformers", "generators.transformers", "rerankers.cross_encoder",
-    "trainers.cross_encoder", "trainers.gist", "trainers.mnrl", "trainers.static", "trainers.sts",
+    "trainers.augmented_sbert", "trainers.contrastive_pretrain", "trainers.contrastive_tension",
+    "trainers.cross_encoder", "trainers.distill", "trainers.gist", "trainers.gpl", "trainers.mnrl",
+    "trainers.ranked_list", "trainers.static", "trainers.sts", "trainers.tsdae",
 }  # fmt: skip
 WITHOUT_NETWORK = {
     "datasets.beir", "datasets.files", "datasets.pairs", "datasets.vectors", "datasets.api_docs",

@@ -116,7 +116,7 @@ def test_only_relevant_documents_make_pairs_and_what_is_not_there_or_empty_is_co
     # Of 11 + 5 judgements 14 are relevant: 1 document is gone, 1 is blank, 1 query is empty.
     assert pairs.report.as_dict() == {
         "found": 14, "kept": 11, "leaks": 0, "near_copies": 0, "repeated": 0, "empty": 2, "absent": 1,
-        "beyond_limit": 0,
+        "identical": 0, "nearly_identical": 0, "beyond_limit": 0,
     }  # fmt: skip
     assert pairs.table.filter(pa.compute.equal(pairs.table["query_id"], "t0"))["document_id"].to_pylist() == [
         "d0",
