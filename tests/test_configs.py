@@ -173,6 +173,7 @@ def test_every_system_has_a_row_for_every_load_point(tmp_path: Path, arrays: Pat
         assert flooded["saturated"] and flooded["total"]["p95_ms"] is None
 
 
+@pytest.mark.slow
 def test_both_engines_are_compared_at_equal_recall(tmp_path: Path, arrays: Path, weaviate: dict[str, Any]) -> None:
     file = CONFIGS / "engines_at_equal_recall.yaml"
     settings = [

@@ -56,7 +56,7 @@ minutes = [
 @pytest.mark.parametrize(
     "name",
     [
-        "xquad_en",
+        pytest.param("xquad_en", marks=pytest.mark.slow),
         *(
             pytest.param(name, marks=minutes)
             for name in ("hardware_reviews", "klue_nli_retrieval", "banking77", "scifact")

@@ -306,6 +306,7 @@ def test_a_cache_on_a_full_disk_ends_what_does_not_fit(tmp_path: Path) -> None:
 # -- indexes -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ann_recall_rises_with_probes_and_with_refinement(
     tmp_path: Path, collections: Path, static_model: Path
 ) -> None:

@@ -95,6 +95,7 @@ def model(result: Result, name: str) -> Any:
     return next(each for each in result.models if each.name == name)
 
 
+@pytest.mark.slow
 def test_a_collection_without_training_queries_trains_models_from_its_documents(result: Result) -> None:
     means = {each.name: each.measures["nDCG@10"].mean for each in result.systems}
     assert (means["static"] or 0) < 0.5 < (means["pretrained"] or 0), means
@@ -109,6 +110,7 @@ def test_a_plan_tells_what_is_learnt_from_and_that_nothing_decides(foreseen: str
     assert foreseen.count("No judged queries decide while it learns") == 3
 
 
+@pytest.mark.slow
 def test_without_judged_dev_queries_the_last_weights_are_kept_and_nothing_is_measured(result: Result) -> None:
     for name in MODELS:
         found = model(result, name)
@@ -118,6 +120,7 @@ def test_without_judged_dev_queries_the_last_weights_are_kept_and_nothing_is_mea
         assert any("the last step's weights are kept" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_result_and_a_card_say_what_was_learnt_from(result: Result, place: Path) -> None:
     assert (model(result, "pretrained").pairs, model(result, "pretrained").learns_from) == (16, "structure")
     assert (model(result, "titles").pairs, model(result, "titles").learns_from) == (16, "structure")

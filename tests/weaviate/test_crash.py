@@ -27,6 +27,7 @@ def build_at(store: Any, batches: Iterator[pa.RecordBatch], folder: Path) -> Ind
     return ref
 
 
+@pytest.mark.slow
 def test_a_killed_server_fails_the_call_within_seconds_and_comes_back_whole(mortal: Server, tmp_path: Path) -> None:
     vectors, queries = corpus(ROWS)
     connection = {**connection_of(mortal), "query_seconds": 10, "batch_size": 250}

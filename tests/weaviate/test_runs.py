@@ -103,6 +103,7 @@ def rows_held(folder: Path, connection: dict[str, Any]) -> list[int]:
         return sorted(session.search(Queries(query), ROWS).rows[0].tolist())
 
 
+@pytest.mark.slow
 def test_a_server_killed_while_it_takes_rows_loses_one_system_and_the_next_run_goes_on(
     mortal: Server, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_server_killed_while_it_takes_rows_loses_one_system_and_the_next_run_g
     assert rows_held(tmp_path, connection) == list(range(ROWS))  # none is missing, none is doubled
 
 
+@pytest.mark.slow
 def test_a_server_killed_while_it_answers_loses_one_system_and_the_next_run_goes_on(
     mortal: Server, tmp_path: Path
 ) -> None:
@@ -163,6 +165,7 @@ def timed(result: Result, weaviate: str = "success") -> tuple[SystemResult, Syst
     return found["weaviate"], found["lance"]
 
 
+@pytest.mark.slow
 def test_a_server_killed_between_two_turns_is_not_asked_again(mortal: Server, tmp_path: Path) -> None:
     both = {"samples": 30, "seconds": 20, "turn_seconds": 0.001}
     loads = [{"name": name, "workers": n, **both} for n, name in ((1, "first"), (2, "second"))]
@@ -188,6 +191,7 @@ def test_a_server_killed_between_two_turns_is_not_asked_again(mortal: Server, tm
     assert whole.error is None
 
 
+@pytest.mark.slow
 def test_a_server_killed_in_the_middle_of_a_turn_fails_what_is_under_way_and_no_more(
     mortal: Server, tmp_path: Path
 ) -> None:
