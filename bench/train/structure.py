@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from bench.data.tables import scalars, table_digest
 from bench.experiment.structure import PairsFrom
 from bench.messages.wording import counted
 from bench.train.near_copies import nearly_alike
-from bench.train.pairs import FEWEST_PAIRS, Leak, PairsReport, WhenLeaked, refusal
+from bench.train.pairs import FEWEST_PAIRS, Leak, PairsReport, TrainingPairs, WhenLeaked, refusal
 
 _FEWEST_WORDS = 5  # of a half; a text of fewer words says little alone
 _FEWEST_LETTERS = 20  # the same, where words are not told apart by spaces
@@ -56,31 +55,14 @@ class _Found(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StructurePairs:
+class StructurePairs(TrainingPairs):
     """table: columns query_id, document_id, query, positive, group (string), in an order that depends on their content
     alone. collection: the positives as documents and the first texts as queries, in which negatives are looked for.
     counts: pairs kept, by what gave them."""
 
-    table: pa.Table
     collection: Dataset
-    report: PairsReport
     counts: Mapping[PairsFrom, int]
     notes: tuple[str, ...]
-
-    @cached_property
-    def digest(self) -> str:
-        """Of the pairs' content."""
-        return table_digest(self.table)
-
-    @property
-    def rows(self) -> int:
-        """How many pairs there are."""
-        return int(self.table.num_rows)
-
-    @cached_property
-    def plain_queries(self) -> tuple[str, ...]:
-        """The first texts in the plain form by which leaks are found, in order."""
-        return tuple(sorted({plain_query(text) for text in self.table.column("query").to_pylist()}))
 
 
 def structure_pairs(
@@ -124,7 +106,7 @@ def structure_pairs(
     )
     table = _table(chosen)
     notes = (_told(documents, chosen, counts, given), *passages.notes)
-    return StructurePairs(table, _collection(documents, table), report, counts, notes)
+    return StructurePairs(table, report, _collection(documents, table), counts, notes)
 
 
 def _sorted_out(

@@ -3,8 +3,6 @@ and everybody can read it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +10,9 @@ import pytest
 
 from bench.report.document.build import build, open_results
 from bench.report.html import page
-from tests.conftest import absent
 
-CHROMIUM = Path(os.environ.get("BENCH_CHROMIUM", "/usr/bin/chromium"))
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "results"
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        absent(f"no browser at {CHROMIUM}; make browser installs one, or set BENCH_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
