@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bench.messages.fitting import width_of
-from bench.messages.wording import counted
+from bench.messages.wording import counted, no_formula
 from bench.report.cells import DASH, number, signed
 from bench.report.lines import one_line, wrapped
 from bench.report.queries import Found, Queries, Query, Relevant, Selection
@@ -181,7 +181,7 @@ def as_csv(queries: Queries, lists: Sequence[tuple[Selection, Sequence[Query]]])
         header += [f"{kind} {name}" for name in (queries.systems if kind == "value" else systems)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow([no_formula(name) for name in header])
     for selection, found in lists:
         for query in found:
             row: list[Any] = [
@@ -196,8 +196,12 @@ def as_csv(queries: Queries, lists: Sequence[tuple[Selection, Sequence[Query]]])
             row += [query.values[name] for name in queries.systems]
             row += [_first_place(query, name) for name in systems]
             row += [_json([hit.document.id for hit in query.hits.get(name, ())]) for name in systems]
-            writer.writerow(["" if cell is None else cell for cell in row])
+            writer.writerow([_cell(cell) for cell in row])
     return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else no_formula(value) if isinstance(value, str) else value
 
 
 def _first_place(query: Query, system: str) -> int | None:

@@ -181,6 +181,12 @@ def test_a_csv_has_a_row_for_each_query(folder: Path, tmp_path: Path) -> None:
     assert small.bench("queries", folder, "--csv", "-").stdout.splitlines()[1].startswith("worse,q 2,")
 
 
+def test_no_cell_of_a_csv_is_taken_for_a_formula(strange: Path) -> None:
+    rows = list(csv.reader(io.StringIO(small.bench("queries", strange, "--query", "+SUM(1)", "--csv", "-").stdout)))
+    assert "'+SUM(1)" in rows[1]
+    assert [cell for row in rows for cell in row if cell.startswith(("=", "+", "@"))] == []
+
+
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
