@@ -90,7 +90,7 @@ def _cells(path: Path, separator: str, encoding: str | None, quoting: int) -> It
                 return
             except csv.Error as error:
                 raise DatasetInvalid(f"{path}:{start}", f"is not valid CSV: {error}.") from error
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
                 raise DatasetInvalid(f"{path}:{start}", f"is not {encoding}, here or a little below.") from error
             yield start, number, cells
 
@@ -216,7 +216,7 @@ def layout_of(path: Path) -> Layout:
     try:
         with open_text(path, encoding) as file:
             lines = list(itertools.islice(file, _LOOKED_AT))
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise DatasetInvalid(str(path), "is no text in UTF-8, UTF-16 or cp1252.") from error
     if lines and (told := re.fullmatch(r"sep=(.)\s*", lines[0])):
         return Layout(encoding, told[1])

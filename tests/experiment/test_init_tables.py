@@ -309,3 +309,16 @@ def test_a_heading_that_yaml_reads_as_something_else_stays_a_heading(tmp_path: P
     done = small.bench("init", *place, "--query", "question", "--passage", heading)
     assert done.exit_code == 0, done.stderr
     assert given(tmp_path / "bench.yaml") == {"path": "t.csv", "query": "question", "passage": heading}
+
+
+def test_bytes_that_only_look_like_utf_16_are_refused_by_init_and_by_a_run(tmp_path: Path) -> None:
+    """A packed file under the name of a table: null bytes, and no mark of UTF-16 at its start."""
+    (tmp_path / "packed.csv").write_bytes(b"PK\x03\x04\x1f\x8b\x08\x00question,answer\n\x00\x00a,b\n")
+    done = small.bench("init", tmp_path / "packed.csv")
+    assert done.exit_code == 2
+    assert "packed.csv: is no text in UTF-8, UTF-16 or cp1252." in done.stderr
+    spec = small.spec([{"name": "bm25", "store": "bm25"}])
+    spec["dataset"] = {"adapter": "pairs", "path": "packed.csv", "query": "question", "passage": "answer"}
+    done = small.bench("run", small.write(tmp_path, {**spec, "dataset": {**spec["dataset"], "encoding": "utf-16"}}))
+    assert done.exit_code == 2
+    assert "is not utf-16, here or a little below." in done.stderr
