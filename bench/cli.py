@@ -22,11 +22,14 @@ from bench.commands.asking import (
 from bench.commands.chat import chat
 from bench.commands.clean import clean
 from bench.commands.command_line import (
-    CONFIG_NAME,
     RESULTS,
     CacheOption,
+    ConfigArgument,
+    DryRunOption,
     EventsOption,
+    JsonForTable,
     Overrides,
+    QuietOption,
     TrustOption,
     cache_folder,
     config_path,
@@ -128,20 +131,15 @@ RestrictedOption = Annotated[
 
 @app.command()
 def run(
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=given_path, help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}]."
-        ),
-    ] = None,
+    config: ConfigArgument = None,
     set_: Overrides = None,
     output: Annotated[Path, typer.Option(metavar="DIR", parser=given_path, help="Where results go.")] = Path(RESULTS),
     cache: CacheOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
+    dry_run: DryRunOption = False,
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Take the latencies again.")] = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train kept models again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    as_json: JsonForTable = False,
+    quiet: QuietOption = False,
     trust: TrustOption = False,
     restricted: RestrictedOption = False,
     events: EventsOption = None,

@@ -16,10 +16,13 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.standin import StandIn
 
 # No test may rest on how fast or idle its machine is.
 settings.register_profile("any machine", deadline=None)
@@ -136,3 +139,14 @@ def browser() -> Iterator[Any]:
         opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """A server that speaks as the managed services do; their clients are pointed at it."""
+    from tests.standin import StandIn
+
+    with StandIn() as service:
+        for name, value in service.environment().items():
+            monkeypatch.setenv(name, value)
+        yield service

@@ -26,6 +26,16 @@ def given_path(text: str | Path) -> Path:
         raise typer.BadParameter(str(error)) from None
 
 
+ConfigArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        parser=given_path, help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}]."
+    ),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+JsonForTable = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file, e.g. systems[1].depth=50."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.commands.asking import refuse
-from bench.commands.command_line import given_path, terminal_width
+from bench.commands.command_line import JsonOption, given_path, terminal_width
 from bench.messages.terminal import show, show_json, shown
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ Without = Annotated[
     list[str] | None, typer.Option("--without", metavar="SYSTEM", help="Leave a system out. May be repeated.")
 ]
 Queries = Annotated[int, typer.Option("--queries", min=0, max=1_000, help="How many queries to show of each system.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead, for a comment.")]
 Output = Annotated[
     Path | None,
@@ -79,7 +78,7 @@ def compare(
     level: Level = 0.95,
     without: Without = None,
     queries: Queries = 5,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
     as_markdown: AsMarkdown = False,
     output: Output = None,
 ) -> None:

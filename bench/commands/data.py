@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench.commands.asking import agree_to_keys_of, refusing
 from bench.commands.command_line import (
-    CONFIG_NAME,
     CacheOption,
+    ConfigArgument,
     Overrides,
     TrustOption,
     cache_folder,
     config_path,
-    given_path,
 )
 from bench.messages.terminal import show, show_json
 
 
 def data(
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=given_path, help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}]."
-        ),
-    ] = None,
+    config: ConfigArgument = None,
     set_: Overrides = None,
     cache: CacheOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the lines.")] = False,

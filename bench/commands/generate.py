@@ -9,9 +9,12 @@ import typer
 
 from bench.commands.asking import agree_to_keys_of, refuse, refusing, resumable
 from bench.commands.command_line import (
-    CONFIG_NAME,
     CacheOption,
+    ConfigArgument,
+    DryRunOption,
+    JsonOption,
     Overrides,
+    QuietOption,
     TrustOption,
     cache_folder,
     config_path,
@@ -29,12 +32,7 @@ LONGEST_SHOWN = 120  # characters of a document
 
 
 def generate(
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=given_path, help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}]."
-        ),
-    ] = None,
+    config: ConfigArgument = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -44,9 +42,9 @@ def generate(
     look: Annotated[int, typer.Option(help="Questions that are shown.", min=0)] = LOOKED_AT,
     set_: Overrides = None,
     cache: CacheOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     trust: TrustOption = False,
 ) -> None:
     """Have questions written for documents, or make labelled examples, into a folder that is a collection."""

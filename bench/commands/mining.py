@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.commands.asking import agree_to_keys_of, refuse, refusing, resumable, telling_failures
-from bench.commands.command_line import CacheOption, Overrides, TrustOption, cache_folder, config_path, given_path
+from bench.commands.command_line import (
+    CacheOption,
+    JsonOption,
+    Overrides,
+    QuietOption,
+    TrustOption,
+    cache_folder,
+    config_path,
+    given_path,
+)
 from bench.messages.terminal import say, show, show_json
 from bench.messages.wording import counted
 
@@ -44,8 +53,8 @@ def mine(
     look: Annotated[int, typer.Option(help="Pairs whose negatives are shown.", min=0)] = LOOKED_AT,
     set_: Overrides = None,
     cache: CacheOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     trust: TrustOption = False,
 ) -> None:
     """Find hard negatives for the pairs of the train split, and show some of them."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.asking import refuse
-from bench.commands.command_line import ResultArgument, given_path, result_folder, terminal_width
+from bench.commands.command_line import JsonOption, ResultArgument, given_path, result_folder, terminal_width
 from bench.messages.terminal import show, show_json
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ CsvOption = Annotated[
     Path | None,
     typer.Option("--csv", metavar="FILE", parser=given_path, help="Write a row for each query; `-` prints them."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
 
 def queries(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.asking import refuse
-from bench.commands.command_line import RESULTS, given_path
+from bench.commands.command_line import RESULTS, JsonOption, given_path
 from bench.messages.terminal import show, show_json
 from bench.messages.wording import counted
 
@@ -44,7 +44,7 @@ def results(
     find: Find = None,
     sort: Sort = "started",
     csv: CsvOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List all results below a folder, and write the options and figures of all their systems as one table."""
     from bench.report.all_results import SORTS, all_results, as_values, in_order, listed

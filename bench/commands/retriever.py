@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.asking import refuse, refusing, resumable
-from bench.commands.command_line import CacheOption, ResultArgument, cache_folder, given_path, result_folder
+from bench.commands.command_line import (
+    CacheOption,
+    QuietOption,
+    ResultArgument,
+    cache_folder,
+    given_path,
+    result_folder,
+)
 from bench.messages.terminal import say, show
 
 if TYPE_CHECKING:
@@ -130,7 +137,7 @@ def verify_retriever(
         bool, typer.Option("--fresh", help="Run it in a new environment made from its header, which is then kept.")
     ] = False,
     cache: CacheOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Prove that a retriever's file, without this program, finds what was measured."""
     from bench.progress import Progress

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.commands.asking import refuse
-from bench.commands.command_line import ResultArgument, result_folder
+from bench.commands.command_line import JsonForTable, ResultArgument, result_folder
 from bench.messages.terminal import show as show_text
 from bench.messages.terminal import show_json, show_lines, terminal_columns
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def show(
     result: ResultArgument = None,
     full: Annotated[bool, typer.Option("--full", help="Every table and every remark.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+    as_json: JsonForTable = False,
 ) -> None:
     """Print a result again: the answer, the table and what needs saying; with --full everything."""
     from bench.results.model import ResultUnreadable, read_result

@@ -9,14 +9,16 @@ import typer
 
 from bench.commands.asking import agree_to_keys_of, refusing, resumable
 from bench.commands.command_line import (
-    CONFIG_NAME,
     CacheOption,
+    ConfigArgument,
+    DryRunOption,
     EventsOption,
+    JsonForTable,
     Overrides,
+    QuietOption,
     TrustOption,
     cache_folder,
     config_path,
-    given_path,
 )
 from bench.messages.terminal import show, show_json
 
@@ -26,19 +28,14 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=given_path, help=f"Experiment file, or a folder with {CONFIG_NAME} [default: {CONFIG_NAME}]."
-        ),
-    ] = None,
+    config: ConfigArgument = None,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Models [default: all].")] = None,
     set_: Overrides = None,
     cache: CacheOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")] = False,
+    dry_run: DryRunOption = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train kept models again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    as_json: JsonForTable = False,
+    quiet: QuietOption = False,
     trust: TrustOption = False,
     events: EventsOption = None,
 ) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.asking import agree_to_keys, refuse, refusing
-from bench.commands.command_line import CacheOption, TrustOption, given_path, result_folder, terminal_width
+from bench.commands.command_line import CacheOption, JsonOption, TrustOption, given_path, result_folder, terminal_width
 from bench.commands.retriever import read, telling_refusals
 from bench.messages.terminal import say, show, show_json
 
@@ -40,7 +40,7 @@ def try_(
     system: Systems = None,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="How many documents of each.")] = 5,
     cache: CacheOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
     """Ask measured systems a question, and show what each finds, with scores and the time of its stages."""

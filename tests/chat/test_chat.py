@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,6 @@ from tests.standin import StandIn
 WORDS = str(Path(__file__).with_name("words.py"))
 MINI = ("--retriever", WORDS, "--with", "openai:gpt-5-mini")
 Messages = Sequence[Mapping[str, str]]
-
-
-@pytest.fixture
-def standin(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with StandIn() as service:
-        for name, value in service.environment().items():
-            monkeypatch.setenv(name, value)
-        yield service
 
 
 def asked(*arguments: str) -> Any:

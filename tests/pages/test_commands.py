@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -34,14 +34,6 @@ def lines() -> list[tuple[str, str]]:
 def readers(tmp_path_factory: pytest.TempPathFactory, minilm: Path, static_model: Path) -> dict[str, Reader]:
     """Each page's reader, who keeps what the page's earlier commands left."""
     return {page: Reader(tmp_path_factory.mktemp("reader"), static_model) for page, _ in lines()}
-
-
-@pytest.fixture
-def standin(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with StandIn() as service:
-        for name, value in service.environment().items():
-            monkeypatch.setenv(name, value)
-        yield service
 
 
 @pytest.mark.parametrize(("page", "line"), lines())

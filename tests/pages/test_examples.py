@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from tests import small
 from tests.models import tiny_cross_encoder
 from tests.pages import blocks as pages
 from tests.pages.blocks import Block
-from tests.standin import StandIn
 from tests.train.stored import CURVE, keep, provenance
 
 # What an excerpt of an experiment stands in: the parts that its systems name.
@@ -51,14 +49,6 @@ def place(tmp_path_factory: pytest.TempPathFactory, static_model: Path) -> Path:
     tiny_cross_encoder(folder / "cross-encoder", train=False)
     shutil.copytree(static_model, folder / "encoder")
     return folder
-
-
-@pytest.fixture
-def standin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with StandIn() as service:
-        for name, value in service.environment().items():
-            monkeypatch.setenv(name, value)
-        yield
 
 
 # A block with a name is another program's file.

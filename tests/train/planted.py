@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.experiment.parts import Experiment
+from bench.experiment.reader import load_experiment
+from tests import small
+
 ASKED = (
     "river", "engine", "violin", "winter", "pepper", "lawyer", "desert", "mirror",
     "carpet", "rocket", "garden", "copper", "doctor", "island", "pencil", "tunnel",
@@ -58,3 +62,9 @@ def experiment(data: Path, model: Path, **keys: Any) -> dict[str, Any]:
         "latency": False,
         **keys,
     }
+
+
+def written(folder: Path, spec: dict[str, Any]) -> Experiment:
+    """The experiment, read from a file of the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return load_experiment(small.write(folder, spec))

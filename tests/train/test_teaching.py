@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from adapters.base import Event, StageStarted
 from bench.cache.artifacts import Cache
 from bench.experiment.faults import ConfigFaults
-from bench.experiment.parts import Experiment
-from bench.experiment.reader import load_experiment
 from bench.results.model import Result
 from bench.run.folder import Places
 from bench.run.plan import plan
@@ -21,24 +18,7 @@ from bench.run.training import train_models
 from bench.train.kept import KeptModels
 from tests.models import tiny_cross_encoder
 from tests.train import planted
-
-
-def written(folder: Path, spec: dict[str, Any]) -> Experiment:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "bench.yaml"
-    file.write_text(yaml.safe_dump(spec, sort_keys=False))
-    return load_experiment(file)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return planted.collection(tmp_path_factory.mktemp("planted") / "data")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shared: what one test trained the next need not."""
-    return tmp_path_factory.mktemp("cache")
+from tests.train.planted import written
 
 
 def of_a_teacher(data: Path, model: Path) -> dict[str, Any]:

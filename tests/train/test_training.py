@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from adapters.base import Event
 from bench.cache.artifacts import Cache
 from bench.experiment.faults import ConfigFaults
-from bench.experiment.parts import Experiment
-from bench.experiment.reader import load_experiment
 from bench.report.document.source import Source
 from bench.report.document.unjudged import bounds
 from bench.results.model import Result
@@ -24,23 +21,7 @@ from bench.run.runner import run
 from bench.run.training import train_models
 from bench.train.kept import KeptModels
 from tests.train import planted
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return planted.collection(tmp_path_factory.mktemp("planted") / "data")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shared: what one test trained the next need not."""
-    return tmp_path_factory.mktemp("cache")
-
-
-def written(folder: Path, spec: dict[str, Any]) -> Experiment:
-    file = folder / "bench.yaml"
-    file.write_text(yaml.safe_dump(spec, sort_keys=False))
-    return load_experiment(file)
+from tests.train.planted import written
 
 
 def measured(folder: Path, spec: dict[str, Any], cache: Path, **options: Any) -> tuple[Path, Result]:

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from adapters.base import Event
 from bench.experiment.faults import ConfigFaults
-from bench.experiment.reader import load_experiment
 from bench.report.models import table
 from bench.results.model import Result
 from bench.run.folder import Places
 from bench.run.plan import plan
 from bench.run.runner import run
-from tests.train.planted import ANSWERED, ASKED
+from tests.train.planted import ANSWERED, ASKED, written
 
 MODELS: dict[str, dict[str, Any]] = {
     "pretrained": {"recipe": "contrastive_pretrain", "batch_size": 8, "learning_rate": 0.05, "epochs": 15},
@@ -57,12 +55,6 @@ def experiment(data: Path, model: Path, models: dict[str, dict[str, Any]]) -> di
         "measures": ["nDCG@10"],
         "latency": False,
     }
-
-
-def written(folder: Path, spec: dict[str, Any]) -> Any:
-    file = folder / "bench.yaml"
-    file.write_text(yaml.safe_dump(spec, sort_keys=False))
-    return load_experiment(file)
 
 
 @pytest.fixture(scope="module")

@@ -44,14 +44,6 @@ def sent(trying: Trying) -> str:
     return str(next(trying.desk.results.glob("*/*")))
 
 
-@pytest.fixture
-def standin(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with StandIn() as service:
-        for name, value in service.environment().items():
-            monkeypatch.setenv(name, value)
-        yield service
-
-
 def test_what_can_be_asked_is_offered_and_what_cannot_says_why(trying: Trying, sent: str) -> None:
     usable, usual, faults, questions = offered(trying.desk, sent)
     assert usable == ["bm25", "<b>flat</b>"] and usual[0] in usable
