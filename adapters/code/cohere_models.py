@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import binascii
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from adapters.code.clients import ClientPart
 from adapters.code.contract import CandidateScorer, QueryEncoder, RetrieverError
-from adapters.code.event_loops import ClientOfEachLoop
 from adapters.code.exchange import acarried_out, carried_out, key_from
 from adapters.code.managed import (
     ServiceRefusal,
@@ -26,19 +25,17 @@ from adapters.code.managed import (
 )
 
 
-class CohereClients:
+class CohereClients(ClientPart[Any, Any]):
     """Clients of Cohere, or of a server with its interface at base_url.
 
     base_url: left out, what the variable CO_API_URL says, else Cohere itself. key: environment variable of the key.
     """
 
     def __init__(self, base_url: str | None, key: str | None, timeout_seconds: float, max_retries: int) -> None:
+        super().__init__()
         self._base_url = base_url
         self.key = key
         self.options = {"timeout_in_seconds": timeout_seconds, "max_retries": max_retries}
-        self._opening = threading.Lock()
-        self._client: Any = None
-        self.each_loop: ClientOfEachLoop[Any] = ClientOfEachLoop(self._amade)
 
     @property
     def at(self) -> str:
@@ -48,23 +45,11 @@ class CohereClients:
 
     def client(self) -> Any:
         """The client, made at the first use."""
-        import cohere
+        return self._opened()
 
-        with self._opening:
-            if self._client is None:
-                made: Any = cohere.ClientV2(self._sent_key(), base_url=self._address())
-                self._client = made.__enter__()
-            return self._client
-
-    def close(self) -> None:
-        """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.__exit__(None, None, None)
-
-    def __del__(self) -> None:
-        if getattr(self, "_client", None) is not None:
-            self.close()
+    async def aclient(self) -> Any:
+        """The client of the running event loop."""
+        return await self._each_loop.client()
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -87,6 +72,11 @@ class CohereClients:
             raise RetrieverError(f"{self.at} cannot be reached: {one_line(error)}") from error
         except Exception as error:
             raise RetrieverError(f"{self.at} answered with something unusable: {one_line(error)}") from error
+
+    def _made(self, closing: ExitStack) -> Any:
+        import cohere
+
+        return closing.enter_context(cohere.ClientV2(self._sent_key(), base_url=self._address()))
 
     async def _amade(self, closing: AsyncExitStack) -> Any:
         import cohere
@@ -146,7 +136,7 @@ class CohereQueryEncoder(QueryEncoder):
         return self._array(carried_out(encode_exchange(texts, per_request=96, cut=self._cut), ask, (ServiceRefusal,)))
 
     async def aencode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        client = await self._clients.each_loop.client()
+        client = await self._clients.aclient()
 
         async def ask(sent: list[str]) -> list[npt.NDArray[np.float32]]:
             with self._clients.errors():
@@ -160,8 +150,7 @@ class CohereQueryEncoder(QueryEncoder):
         self._clients.close()
 
     async def aclose(self) -> None:
-        self.close()
-        await self._clients.each_loop.aclose()
+        await self._clients.aclose()
 
     def _vectors(self, answer: Any, count: int) -> list[npt.NDArray[np.float32]]:
         found = getattr(answer.embeddings, "float_" if self._kind == "float" else self._kind)
@@ -216,7 +205,7 @@ class CohereScorer(CandidateScorer):
         return carried_out(score_exchange(query, texts, per_request=self._per_request), ask, (ServiceRefusal,))
 
     async def ascore(self, query: str, rows: Sequence[int], texts: Sequence[str]) -> list[float]:
-        client = await self._clients.each_loop.client()
+        client = await self._clients.aclient()
 
         async def ask(step: tuple[str, list[str]]) -> list[float]:
             with self._clients.errors():
@@ -228,8 +217,7 @@ class CohereScorer(CandidateScorer):
         self._clients.close()
 
     async def aclose(self) -> None:
-        self.close()
-        await self._clients.each_loop.aclose()
+        await self._clients.aclose()
 
     def _asked(self, query: str, documents: list[str]) -> dict[str, Any]:
         return {"query": query, "documents": documents, "top_n": len(documents), **self._request}

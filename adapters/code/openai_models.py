@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from adapters.code.clients import ClientPart
 from adapters.code.contract import QueryEncoder, RetrieverError
-from adapters.code.event_loops import ClientOfEachLoop
 from adapters.code.exchange import acarried_out, carried_out, key_from
 from adapters.code.managed import ServiceRefusal, encode_exchange, one_line, refusal_of, showable
 
 
-class OpenAIQueryEncoder(QueryEncoder):
+class OpenAIQueryEncoder(ClientPart[Any, Any], QueryEncoder):
     """Texts go to the service as they are: nothing is cut into tokens here, and so no tokenizer is downloaded.
 
     dimension: of a vector. dimensions: what the service is asked for, None for the model's own. truncate_characters:
@@ -37,6 +36,7 @@ class OpenAIQueryEncoder(QueryEncoder):
         timeout_seconds: float = 60,
         max_retries: int = 2,
     ) -> None:
+        super().__init__()
         self._request = {"model": model, **({} if dimensions is None else {"dimensions": dimensions})}
         self._dimension = dimension
         self._characters = truncate_characters
@@ -44,17 +44,9 @@ class OpenAIQueryEncoder(QueryEncoder):
         self._key = key
         self._seconds = timeout_seconds
         self._retries = max_retries
-        self._opening = threading.Lock()
-        self._client: Any = None
-        self._each_loop: ClientOfEachLoop[Any] = ClientOfEachLoop(self._amade)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        import openai
-
-        with self._opening:
-            if self._client is None:
-                self._client = self._own_account_only(openai.OpenAI(**self._address()))
-            client = self._client
+        client = self._opened()
 
         def ask(sent: list[str]) -> list[npt.NDArray[np.float32]]:
             with self._errors():
@@ -75,14 +67,10 @@ class OpenAIQueryEncoder(QueryEncoder):
             await acarried_out(encode_exchange(self._cut(texts), per_request=32, cut="end"), ask, (ServiceRefusal,))
         )
 
-    def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+    def _made(self, closing: ExitStack) -> Any:
+        import openai
 
-    async def aclose(self) -> None:
-        self.close()
-        await self._each_loop.aclose()
+        return closing.enter_context(self._own_account_only(openai.OpenAI(**self._address())))
 
     async def _amade(self, closing: AsyncExitStack) -> Any:
         import openai

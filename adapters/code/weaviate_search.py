@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from adapters.code.clients import ClientPart
 from adapters.code.contract import Hit, RetrieverError, SearchEngine
-from adapters.code.event_loops import ClientOfEachLoop
 from adapters.code.exchange import key_from
 
 # A call waits for the channel, and so ends at its own deadline; the client would try again for a minute.
@@ -31,7 +30,7 @@ _WEAVIATE_CHANNEL = json.dumps(
 _WEAVIATE_SHARED = "UpdateVectorIndexConfigs"  # what the server says while another client changes the collection
 
 
-class WeaviateSearch(SearchEngine):
+class WeaviateSearch(ClientPart[Any, Any], SearchEngine):
     """Opens a collection at its first use, and checks that it is the one that was measured.
 
     http, grpc: host and port. key: environment variable of the server's key; key_needed: whether it must be set;
@@ -69,6 +68,7 @@ class WeaviateSearch(SearchEngine):
         query_seconds: float = 10,
         text: bool = False,
     ) -> None:
+        super().__init__()
         self._name = collection
         self._http = str(http[0]), int(http[1])
         self._grpc = str(grpc[0]), int(grpc[1])
@@ -89,21 +89,14 @@ class WeaviateSearch(SearchEngine):
         self._consistency = consistency
         self._seconds = connect_seconds, query_seconds
         self._properties = ["row", "text"] if text else ["row"]
-        self._opening = threading.Lock()
-        self._client: Any = None
-        self._collection: Any = None
-        self._each_loop: ClientOfEachLoop[Any] = ClientOfEachLoop(self._aopened)
 
     def search(self, text: str, vector: npt.NDArray[np.float32] | None, limit: int) -> list[Hit]:
         if self._mode == "text" and not text.strip():
             return []
-        if self._collection is None:
-            with self._opening:
-                if self._collection is None:
-                    self._open()
+        collection = self._opened()
         method, arguments = self._request(text, vector, limit)
         with self._errors():
-            found = getattr(self._collection.query, method)(**arguments)
+            found = getattr(collection.query, method)(**arguments)
         return self._hits(found.objects)
 
     async def asearch(self, text: str, vector: npt.NDArray[np.float32] | None, limit: int) -> list[Hit]:
@@ -115,43 +108,23 @@ class WeaviateSearch(SearchEngine):
             found = await getattr(collection.query, method)(**arguments)
         return self._hits(found.objects)
 
-    def close(self) -> None:
-        client, self._client, self._collection = self._client, None, None
-        if client is not None:
-            client.close()
-
-    async def aclose(self) -> None:
-        self.close()
-        await self._each_loop.aclose()
-
-    def __del__(self) -> None:
-        if getattr(self, "_client", None) is not None:
-            self.close()
-
-    def _open(self) -> None:
+    def _made(self, closing: ExitStack) -> Any:
+        """The collection, which is the one that was measured and is set as it was."""
         import weaviate
 
         address = self._address()
         with self._errors():
             client = weaviate.connect_to_custom(**address)
-        try:
-            with self._errors():
-                self._client, self._collection = client, self._checked(client)
-        except BaseException:
-            client.close()
-            raise
-
-    def _checked(self, client: Any) -> Any:
-        """The collection, which is the one that was measured and is set as it was."""
-        self._check_there(client.collections.exists(self._name))
-        collection = client.collections.use(self._name, skip_argument_validation=True)
-        searched = self._searched(collection)
-        self._check_rows(searched.aggregate.over_all(total_count=True).total_count)
-        if self._settings and (changes := self._changes(collection.config.get())):
-            collection.config.update(vector_config=self._reconfigured(changes))
+            closing.callback(client.close)
+            self._check_there(client.collections.exists(self._name))
+            collection = client.collections.use(self._name, skip_argument_validation=True)
+            searched = self._searched(collection)
+            self._check_rows(searched.aggregate.over_all(total_count=True).total_count)
+            if self._settings and (changes := self._changes(collection.config.get())):
+                collection.config.update(vector_config=self._reconfigured(changes))
         return searched
 
-    async def _aopened(self, closing: AsyncExitStack) -> Any:
+    async def _amade(self, closing: AsyncExitStack) -> Any:
         import weaviate
 
         client: Any = weaviate.use_async_with_custom(**self._address())
