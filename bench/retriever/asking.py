@@ -16,19 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Contact
-from bench.experiment.parts import Experiment
-from bench.experiment.reader import experiment_of
 from bench.experiment.trust import contacts_of
 from bench.messages.failures import failure_of
 from bench.quality.stages import Emit
 from bench.report.cells import milliseconds
 from bench.report.query_lists import REFUSED, RELEVANT
-from bench.results.model import RESULT_FILE, Result
+from bench.results.model import Result
 from bench.results.rankings import Rankings, run_file, shown_build
 from bench.results.texts import Text, read_judgements, read_query_texts
 from bench.retriever.measured import chosen_system
 from bench.retriever.refusal import RetrieverRefused
-from bench.retriever.writing import Wish, proposed_system, write_retriever
+from bench.retriever.writing import Wish, experiment_in, proposed_system, write_retriever
 
 STAGES = {"encode": "encode", "search": "search", "score": "rerank"}
 """What the parts of a retriever do, and the stage that their time belongs to. What a part does inside of itself, as a
@@ -215,12 +213,6 @@ def made_ready(
         check_keys(system, done.keys)
         agree(contacts_in(result, folder))
     return loaded(file, done.class_name, system, done.keys)
-
-
-def experiment_in(result: Result, folder: Path) -> Experiment:
-    """The experiment of a result. Raises ConfigFaults where it cannot be read here."""
-    base = Path(result.provenance.base or folder)
-    return experiment_of(result.experiment, base, str(folder / RESULT_FILE))
 
 
 def contacts_in(result: Result, folder: Path) -> dict[str, Sequence[Contact]]:

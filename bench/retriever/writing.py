@@ -238,6 +238,12 @@ class Measured:
         return f"FILE   (the experiment {self.experiment.name} in {self.experiment.base})"
 
 
+def experiment_in(result: Result, folder: Path) -> Experiment:
+    """The experiment of a result. Raises ConfigFaults where it cannot be read here."""
+    base = Path(result.provenance.base or folder)
+    return experiment_of(result.experiment, base, str(folder / RESULT_FILE))
+
+
 @contextmanager
 def opened(result: Result, folder: Path, cache: Path, emit: Emit) -> Iterator[Measured]:
     """A result's experiment over its data. Nothing is asked for that the cache does not hold; the cache is this
@@ -247,8 +253,7 @@ def opened(result: Result, folder: Path, cache: Path, emit: Emit) -> Iterator[Me
             f"There is no cache {cache}, where the indexes of the result lie. Name the one that it was run with: "
             "--cache DIR"
         )
-    base = Path(result.provenance.base or folder)
-    experiment = experiment_of(result.experiment, base, str(folder / RESULT_FILE))
+    experiment = experiment_in(result, folder)
     with cache_in_use(cache):
         try:
             experiment = with_kept(experiment, cache, emit)

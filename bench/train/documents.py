@@ -15,7 +15,7 @@ from bench.data.dataset import Dataset
 from bench.data.normal import normalised, plain_query
 from bench.data.tables import table_digest
 from bench.messages.wording import counted
-from bench.train.pairs import Leak, WhenLeaked, refusal
+from bench.train.pairs import Leak, WhenLeaked, evaluated_queries, refusal
 
 FEWEST_DOCUMENTS = 8
 
@@ -113,10 +113,7 @@ def _documents(train: Dataset) -> tuple[pa.Table, int, int]:
 
 def _queries(train: Dataset, evaluation: Sequence[Dataset]) -> tuple[pa.Table | None, list[Leak]]:
     """The split's queries without those that are evaluated, and the latter."""
-    evaluated: dict[str, tuple[str, str, str]] = {}
-    for dataset in evaluation:
-        for name, text in zip(dataset.query_ids, dataset.query_texts, strict=True):
-            evaluated.setdefault(plain_query(text), (text, dataset.split or "evaluation", name))
+    evaluated = evaluated_queries(evaluation)
     kept: dict[str, tuple[str, str]] = {}
     leaked: list[Leak] = []
     given = sorted(zip(train.query_texts, train.query_ids, strict=True))
@@ -125,8 +122,8 @@ def _queries(train: Dataset, evaluation: Sequence[Dataset]) -> tuple[pa.Table | 
         if not text.strip():
             continue
         if key in evaluated:
-            other, split, other_name = evaluated[key]
-            leaked.append(Leak(text, other, split, name, other_name))
+            other = evaluated[key]
+            leaked.append(Leak(text, other.text, other.split, name, other.name))
         else:
             kept.setdefault(key, (text, name))
     if not kept:

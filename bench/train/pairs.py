@@ -162,7 +162,8 @@ def training_pairs(
     if train.qrels is None or not train.has_text:
         raise InvalidOptions("a model learns from queries with relevant documents, and the data has no such texts.")
     given, absent = _judged(train)
-    evaluated = _evaluated(evaluation)
+    evaluated = evaluated_queries(evaluation)
+    evaluated.pop("", None)  # of a query without a letter no other one is a copy
     whole = sorted(pair for pair in given if pair.query.strip() and pair.positive.strip())
     asked = [plain_query(pair.query) for pair in whole]
     leaked = [_leak(pair, evaluated[key]) for pair, key in zip(whole, asked, strict=True) if key in evaluated]
@@ -204,7 +205,7 @@ def with_columns(pairs: TrainingPairs, train: Dataset, columns: Sequence[str]) -
     return replace(pairs, table=table)
 
 
-class _Query(NamedTuple):
+class Evaluated(NamedTuple):
     text: str
     name: str
     split: str
@@ -227,17 +228,16 @@ def _judged(train: Dataset) -> tuple[list[_Pair], int]:
     return pairs, int(relevant.sum() - there.sum())
 
 
-def _evaluated(evaluation: Sequence[Dataset]) -> dict[str, _Query]:
-    """The queries of the evaluation by their texts in plain form."""
-    found: dict[str, _Query] = {}
+def evaluated_queries(evaluation: Sequence[Dataset]) -> dict[str, Evaluated]:
+    """The queries of the evaluation by their texts in plain form, the first of equal ones."""
+    found: dict[str, Evaluated] = {}
     for dataset in evaluation:
         for name, text in zip(dataset.query_ids, dataset.query_texts, strict=True):
-            if key := plain_query(text):
-                found.setdefault(key, _Query(text, name, dataset.split or "evaluation"))
+            found.setdefault(plain_query(text), Evaluated(text, name, dataset.split or "evaluation"))
     return found
 
 
-def _leak(pair: _Pair, query: _Query, why: str | None = None) -> Leak:
+def _leak(pair: _Pair, query: Evaluated, why: str | None = None) -> Leak:
     return Leak(pair.query, query.text, query.split, pair.query_id, query.name, why)
 
 
@@ -248,7 +248,7 @@ def _first(pairs: Mapping[tuple[str, str], _Pair], limit: int | None, seed: int)
     return [pair for _, pair in order[:limit]]
 
 
-def _near(pairs: Sequence[_Pair], evaluated: Mapping[str, _Query]) -> Iterator[Leak]:
+def _near(pairs: Sequence[_Pair], evaluated: Mapping[str, Evaluated]) -> Iterator[Leak]:
     """The training queries that are nearly evaluated ones, each with the nearest of them."""
     training: dict[str, _Pair] = {}
     for pair in pairs:

@@ -21,7 +21,16 @@ from bench.data.tables import scalars, table_digest
 from bench.experiment.structure import PairsFrom
 from bench.messages.wording import counted
 from bench.train.near_copies import nearly_alike
-from bench.train.pairs import FEWEST_PAIRS, Leak, PairsReport, TrainingPairs, WhenLeaked, refusal
+from bench.train.pairs import (
+    FEWEST_PAIRS,
+    Evaluated,
+    Leak,
+    PairsReport,
+    TrainingPairs,
+    WhenLeaked,
+    evaluated_queries,
+    refusal,
+)
 
 _FEWEST_WORDS = 5  # of a half; a text of fewer words says little alone
 _FEWEST_LETTERS = 20  # the same, where words are not told apart by spaces
@@ -83,12 +92,7 @@ def structure_pairs(
     """
     passages = _Passages(documents, passages_of)
     given = sorted(_given(documents, pairs_from, passages))
-    evaluated = {
-        plain_query(text): (text, each.split or "evaluation", name)
-        for each in reversed(evaluation)
-        for name, text in zip(each.query_ids, each.query_texts, strict=True)
-    }
-    kept, dropped, leaked = _sorted_out(given, evaluated)
+    kept, dropped, leaked = _sorted_out(given, evaluated_queries(evaluation))
     if leaked and leaks == "refuse":
         raise InvalidOptions(refusal(leaked), key="leaks")
     chosen = sorted(_first(kept, limit, seed))
@@ -110,7 +114,7 @@ def structure_pairs(
 
 
 def _sorted_out(
-    given: Sequence[_Found], evaluated: Mapping[str, tuple[str, str, str]]
+    given: Sequence[_Found], evaluated: Mapping[str, Evaluated]
 ) -> tuple[dict[tuple[str, str], _Found], Counter[str], list[Leak]]:
     """The pairs that teach something, by their texts; how many of the others there are, by why; and the leaks."""
     dropped: Counter[str] = Counter()
@@ -124,8 +128,8 @@ def _sorted_out(
         elif nearly_alike(*key):
             dropped["near"] += 1
         elif leak is not None:
-            other, split, name = evaluated[plain_query(leak)]
-            leaked.append(Leak(leak, other, split, pair.source, name))
+            other = evaluated[plain_query(leak)]
+            leaked.append(Leak(leak, other.text, other.split, pair.source, other.name))
         elif kept.setdefault(key, pair) is not pair:
             dropped["repeated"] += 1
     return kept, dropped, leaked

@@ -79,7 +79,7 @@ def cache_of(desk: Desk, result: Result, folder: Path) -> Path:
 
 def admitted_cache(desk: Desk, result: Result, folder: Path) -> Path:
     """The cache of a result whose experiment reads nothing outside of the page's folders. Raises OutsideFolder."""
-    from bench.retriever.asking import experiment_in
+    from bench.retriever.writing import experiment_in
 
     desk.admit(experiment_in(result, folder))
     return cache_of(desk, result, folder)
