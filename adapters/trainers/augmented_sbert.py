@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from adapters.base import Answers, Questions, TrainingData
 from adapters.trainers._rows import LABEL, Rows
 from adapters.trainers._scored_by_teacher import TaughtOptions, TaughtTrainer
+from adapters.trainers._similarities import similarity_loss
 
 _ALIKE = 0.5  # from this label on a pair counts as relevant
 
@@ -128,11 +129,7 @@ class AugmentedSbertTrainer(TaughtTrainer):
         return [place for place in places if place not in dropped]
 
     def _loss(self, model: Any, rows: Rows) -> Any:
-        from sentence_transformers.sentence_transformer import losses
-
-        if self.options.loss == "cosine":
-            return losses.CosineSimilarityLoss(model)
-        return losses.CoSENTLoss(model, scale=1 / self.options.temperature)
+        return similarity_loss(model, self.options.loss, self.options.temperature)
 
     @property
     def _notes(self) -> tuple[str, ...]:

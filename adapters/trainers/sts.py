@@ -16,6 +16,7 @@ from adapters.base import LearnsFrom
 from adapters.trainers._encoder import EncoderTrainer
 from adapters.trainers._options import EncoderTrainingOptions
 from adapters.trainers._rows import Rows, scored_pairs
+from adapters.trainers._similarities import similarity_loss
 
 
 class StsOptions(EncoderTrainingOptions):
@@ -48,9 +49,4 @@ class StsTrainer(EncoderTrainer):
         return scored_pairs(table, self._prompts)
 
     def _loss(self, model: Any, rows: Rows) -> Any:
-        from sentence_transformers.sentence_transformer import losses
-
-        if self.options.loss == "cosine":
-            return losses.CosineSimilarityLoss(model)
-        kind = losses.CoSENTLoss if self.options.loss == "cosent" else losses.AnglELoss
-        return kind(model, scale=1 / self.options.temperature)
+        return similarity_loss(model, self.options.loss, self.options.temperature)

@@ -110,9 +110,13 @@ class Lessons:
             )
         return self._documents[model.leaks]
 
-    def source(self, model: TrainedPart) -> TrainingPairs | ScoredPairs | TrainingDocuments | StructurePairs:
+    def source(self, model: TrainedPart) -> TrainingPairs | ScoredPairs | TrainingDocuments:
         """What a model learns from, but for its negatives."""
-        return self.scored(model) or self.documents(model) or self.structure(model) or self.pairs(model)
+        return self.scored(model) or self.documents(model) or self._learnt_pairs(model)
+
+    def _learnt_pairs(self, model: TrainedPart) -> TrainingPairs:
+        """The pairs of a model: those of the documents' structure, or those that are judged."""
+        return self.structure(model) or self.pairs(model)
 
     def report(self, model: TrainedPart) -> PairsReport | DocumentsReport:
         """What became of the texts that the data gives."""
@@ -143,7 +147,7 @@ class Lessons:
             return None
         return mine(
             model.negatives,
-            (self.structure(model) or self.pairs(model)).table,
+            self._learnt_pairs(model).table,
             self.mined_in(model),
             encoder=miner,
             judge=judge,
@@ -160,7 +164,7 @@ class Lessons:
             return TrainingData(scored=scored.train)
         if (found := self.documents(model)) is not None:
             return TrainingData(documents=found.documents, queries=found.queries)
-        pairs = (self.structure(model) or self.pairs(model)).table
+        pairs = self._learnt_pairs(model).table
         if mined is not None:
             complete = mined.complete
             table = complete.select([*pairs.column_names, "negatives"])
@@ -187,7 +191,7 @@ class Lessons:
         """As `data`, for a plan: documents drawn at random stand for negatives that are not mined yet."""
         if model.negatives is None or model.scored is not None:
             return self.data(model, None)
-        pairs, texts = (self.structure(model) or self.pairs(model)).table, self.mined_in(model).document_texts
+        pairs, texts = self._learnt_pairs(model).table, self.mined_in(model).document_texts
         rng = np.random.default_rng(self._experiment.settings.seed)
         drawn = rng.integers(0, len(texts), (pairs.num_rows, model.negatives.per_query))
         rows = [[texts[int(row)] for row in line] for line in drawn]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
@@ -104,8 +105,6 @@ def table_file(found: Sequence[Listed]) -> str:
 
 
 def _uploads() -> str | None:
-    import os
-
     return os.environ.get("GRADIO_TEMP_DIR")
 
 
