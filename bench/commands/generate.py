@@ -21,7 +21,7 @@ from bench.commands.command_line import (
     given_path,
 )
 from bench.messages.terminal import show, show_json
-from bench.messages.wording import counted
+from bench.messages.wording import beginning, counted
 
 if TYPE_CHECKING:
     from bench.experiment.parts import Experiment
@@ -142,5 +142,4 @@ def _print(found: Generated, look: int, *, as_json: bool) -> None:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]} …"
+    return beginning(text, LONGEST_SHOWN, " …")

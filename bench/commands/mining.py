@@ -20,7 +20,7 @@ from bench.commands.command_line import (
     given_path,
 )
 from bench.messages.terminal import say, show, show_json
-from bench.messages.wording import counted
+from bench.messages.wording import beginning, counted
 
 if TYPE_CHECKING:
     from bench.experiment.parts import Experiment
@@ -148,8 +148,7 @@ def _print(found: MinedAlone, look: int, *, as_json: bool) -> None:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]} …"
+    return beginning(text, LONGEST_SHOWN, " …")
 
 
 def _score(score: float | None) -> str:

@@ -39,6 +39,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
+def beginning(text: str, most: int, mark: str = "…") -> str:
+    """A text on one line; of a longer one as many characters as `most`, and the mark."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}{mark}"
+
+
 def writable(text: str) -> str:
     """Text of foreign origin, with half surrogate pairs and control characters written out as in Python (`\\ud83d`).
     No file takes the former, and a terminal obeys the latter. Line ends and tabs stay."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.messages.wording import counted
+from bench.messages.wording import beginning, counted
 from bench.report.cells import DASH, number, section
 from bench.results.model import Leaks, MinedNegatives, Result, SystemResult, TrainedModel, mean_over_seeds
 
@@ -164,14 +164,8 @@ def _example(leaks: Leaks) -> str:
     if not leaks.examples:
         return ""
     first = leaks.examples[0]
-    training, evaluation = _short(first.training), _short(first.evaluation)
+    training, evaluation = beginning(first.training, _SHOWN_TEXT), beginning(first.evaluation, _SHOWN_TEXT)
     return f', such as "{training}" and "{evaluation}" ({first.split})'
-
-
-def _short(text: str) -> str:
-    """A query on one line."""
-    text = " ".join(text.split())
-    return text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}…"
 
 
 def _options(options: dict[str, object]) -> str:

@@ -18,7 +18,7 @@ from adapters.base import TRAINED, Context, Encoder, Floats, Hits, InvalidOption
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.messages.suggestions import suggestion
-from bench.messages.wording import aligned
+from bench.messages.wording import aligned, beginning
 from bench.quality.stages import Emit, Stage
 from bench.train.choosing import choose_one
 from bench.train.kept import KeptModels, is_key
@@ -79,11 +79,11 @@ class Nearest:
         rows = self.rows()
         for text in dict.fromkeys(row["text"] for row in rows):
             cells = [
-                (str(row["rank"]), f"{row['score']:.3f}", row["id"], _short(row["document"]))
+                (str(row["rank"]), f"{row['score']:.3f}", row["id"], beginning(row["document"], _SHOWN))
                 for row in rows
                 if row["text"] == text
             ]
-            lines += [_short(text), *(f"  {line}" for line in aligned(cells)), ""]
+            lines += [beginning(text, _SHOWN), *(f"  {line}" for line in aligned(cells)), ""]
         return "\n".join(lines)
 
 
@@ -154,8 +154,3 @@ def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     return buffer.getvalue()
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from adapters.base.trainer import TrainingStep
-from bench.messages.wording import aligned, counted
+from bench.messages.wording import aligned, beginning, counted
 from bench.train.card import figure, signed
 from bench.train.choosing import Chosen, families
 from bench.train.kept import CARD, KeptModel, KeptModels
@@ -174,9 +174,9 @@ def _shown_negatives(about: ModelProvenance, folder: Path) -> list[str]:
         return [*lines, "  their texts are not in this cache any more"]
     table = pq.read_table(path, columns=["query", "positive", "negatives"]).slice(0, _SHOWN_NEGATIVES)
     for row in table.to_pylist():
-        lines.append(f"  query     {_short(row['query'])}")
-        lines.append(f"  positive  {_short(row['positive'])}")
-        lines += [f"  negative  {_short(text)}" for text in row["negatives"][:_SHOWN_NEGATIVES]]
+        lines.append(f"  query     {beginning(row['query'], _LONGEST_TEXT)}")
+        lines.append(f"  positive  {beginning(row['positive'], _LONGEST_TEXT)}")
+        lines += [f"  negative  {beginning(text, _LONGEST_TEXT)}" for text in row["negatives"][:_SHOWN_NEGATIVES]]
     return lines
 
 
@@ -252,8 +252,3 @@ def _is_worse(about: ModelProvenance) -> bool:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}…"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.messages.wording import counted
+from bench.messages.wording import beginning, counted
 from bench.ui.desk import Desk
 from bench.ui.shown_results import preformatted
 from bench.ui.telling import nothing, telling
@@ -210,10 +210,11 @@ def learnt_part(desk: Desk, key: str | None) -> str:
         return note(found or "The negatives that it learnt from are not in this cache any more.", "warn")
     pairs, report = found
     rows = [
-        [_short(row["query"]), _short(row["positive"]), _negatives(row)] for row in pairs.slice(0, _PAIRS).to_pylist()
+        [beginning(row["query"], _LONGEST), beginning(row["positive"], _LONGEST), _negatives(row)]
+        for row in pairs.slice(0, _PAIRS).to_pylist()
     ]
     left_out = [
-        [f"it {RULES.get(rule, rule)}", _short(each.query), _short(each.text), each.score]
+        [f"it {RULES.get(rule, rule)}", beginning(each.query, _LONGEST), beginning(each.text, _LONGEST), each.score]
         for rule, examples in report.examples.items()
         for each in examples
     ]
@@ -226,11 +227,6 @@ def learnt_part(desk: Desk, key: str | None) -> str:
 
 def _negatives(row: Mapping[str, Any]) -> str:
     scores = row["negative_scores"] or []
-    texts = [_short(text) for text in row["negatives"]]
+    texts = [beginning(text, _LONGEST) for text in row["negatives"]]
     told = [f"{text} ({score:.3f})" if score is not None else text for text, score in zip(texts, scores, strict=True)]
     return " | ".join(told)
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
