@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +28,12 @@ Old = Annotated[
 New = Annotated[Path, typer.Argument(metavar="NEW", parser=given_path, help="The result after it, likewise.")]
 On = Annotated[
     str | None,
-    typer.Option("--on", metavar="shared", help="`shared`: compare only the queries and measures that both have."),
+    typer.Option(
+        "--on",
+        metavar="shared|verdicts",
+        help="`shared`: compare only the queries and measures that both have. `verdicts`: say whether both conclude "
+        "the same of their systems, each over queries of its own, such as synthetic and real ones.",
+    ),
 ]
 FailOn = Annotated[
     list[str] | None,
@@ -83,6 +90,12 @@ def compare(
     output: Output = None,
 ) -> None:
     """Say what a change gained and lost between two results; with --fail-on a gate for continuous integration."""
+    if on == "verdicts":
+        judging = {"--fail-on": fail_on, "--margin": margin, "--ratio-margin": ratio_margin}
+        if idle := [option for option, given in judging.items() if given]:
+            refuse([f"{', '.join(idle)}: a change is judged so, and --on verdicts sets two results side by side."])
+        _conclusions(old, new, tuple(without or ()), _form(output, as_json=as_json, as_markdown=as_markdown), output)
+        return
     options = {"on": on, "margin": margin, "ratio_margin": ratio_margin, "level": level}
     lists = {"fail_on": tuple(fail_on or ()), "without": tuple(without or ())}
     form = _form(output, as_json=as_json, as_markdown=as_markdown)
@@ -110,14 +123,40 @@ def _form(output: Path | None, *, as_json: bool, as_markdown: bool) -> Form:
 
 
 def _compared(old: Path, new: Path, options: dict[str, Any], form: Form, output: Path | None) -> Compared:
-    """A refusal is written too: whoever reads the file wants to know."""
     from bench.comparing.compare import Options, compare_results
+
+    with _refused_into(output, form):
+        return compare_results(old, new, Options(**options))
+
+
+def _conclusions(old: Path, new: Path, without: tuple[str, ...], form: Form, output: Path | None) -> None:
+    import json
+
+    from bench.comparing.conclusions import compare_conclusions
+    from bench.comparing.conclusions_forms import markdown_of, text_of, values_of
+
+    with _refused_into(output, form):
+        found = compare_conclusions(old, new, without)
+    if output is not None:
+        values = json.dumps(values_of(found), ensure_ascii=False, indent=1)
+        _write(output, {"json": values, "markdown": markdown_of(found), "text": text_of(found)}[form], form)
+    if output is not None or form == "text":
+        show(text_of(found, width=terminal_width()))
+    elif form == "json":
+        show_json(values_of(found))
+    else:
+        show(markdown_of(found))
+
+
+@contextmanager
+def _refused_into(output: Path | None, form: Form) -> Iterator[None]:
+    """A refusal is written too: whoever reads the file wants to know."""
     from bench.comparing.forms import refusal_in
     from bench.comparing.model import CannotCompare
     from bench.results.model import ResultUnreadable
 
     try:
-        return compare_results(old, new, Options(**options))
+        yield
     except (CannotCompare, ResultUnreadable) as error:
         keys = list(error.keys) if isinstance(error, CannotCompare) else [str(error)]
         _write(output, refusal_in(form, keys), form)

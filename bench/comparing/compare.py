@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.comparing.differences import differences, pipeline_differences
 from bench.comparing.gate import Asked, judge
-from bench.comparing.matching import Matched, Pair, matched
+from bench.comparing.matching import Pair, matched, without
 from bench.comparing.model import CannotCompare, Change, Compared, Difference, QueryChange, Remark, SystemChange
 from bench.comparing.ratios import Ratios
 from bench.comparing.reading import Side, aligned, read_side
@@ -52,7 +52,7 @@ class Options:
     def check(self) -> None:
         """Raise CannotCompare for values that mean nothing."""
         if self.on not in (None, "shared"):
-            raise CannotCompare(f"on {self.on!r}: the only choice is shared.")
+            raise CannotCompare(f"on {self.on!r}: expected shared, or for the command verdicts.")
         if self.margin is not None and not 0 <= self.margin < 1:
             raise CannotCompare(f"margin {self.margin:g}: expected a loss from 0 to below 1, such as 0.01.")
         if self.ratio_margin is not None and not 1 <= self.ratio_margin <= 1_000:
@@ -76,7 +76,7 @@ class _Comparing:
         self.old, self.new, self.options = old, new, options
         self.same = _same(old.result, new.result)
         self.measures = shared_measures(old.result, new.result)
-        self.found = _without(matched(old.result, new.result), options.without)
+        self.found = without(matched(old.result, new.result), options.without)
         if not self.found.pairs:
             raise CannotCompare("systems: none stands in both results, neither by its pipeline nor by its name.")
         self.pairs = check_filters(self.found.pairs, shared=shared)
@@ -252,19 +252,6 @@ class _Comparing:
             shown = ["none" if m is None else f"{m:g}" for m in (self.old.result.margin, self.new.result.margin)]
             notes.append(f"The experiments' margins differ ({shown[0]} ► {shown[1]}): the stricter one holds.")
         return notes
-
-
-def _without(found: Matched, names: Sequence[str]) -> Matched:
-    """What was matched, less the systems that are to be left out. Raises CannotCompare for a name that is none."""
-    known = {s.name for pair in found.pairs for s in (pair.old, pair.new)}
-    known |= {system.name for system in (*found.gone, *found.added)}
-    if strangers := [name for name in names if name not in known]:
-        raise CannotCompare(f"without {', '.join(strangers)}: no such system. There are: {', '.join(sorted(known))}.")
-    return Matched(
-        [pair for pair in found.pairs if not {pair.old.name, pair.new.name} & {*names}],
-        [system for system in found.gone if system.name not in names],
-        [system for system in found.added if system.name not in names],
-    )
 
 
 def _same(old: Result, new: Result) -> bool:

@@ -67,7 +67,7 @@ def _bullets(lines: Sequence[str] | Iterator[str]) -> str:
     return "\n".join(f"- {line.removeprefix('! ').removeprefix('· ')}" for line in lines)
 
 
-def _rows(header: Sequence[str], rows: Sequence[Sequence[str]], figures: range = range(0)) -> str:
+def rows_of(header: Sequence[str], rows: Sequence[Sequence[str]], figures: range = range(0)) -> str:
     """figures: which columns are numbers, and so aligned to the right."""
     marks = ["---:" if i in figures else "---" for i in range(len(header))]
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, marks, *rows))
@@ -93,7 +93,7 @@ def _table(compared: Compared) -> str:
             other = system.measures.get(measure)
             cells.append(DASH if other is None else f"{number(other.old)} ► {number(other.new)}")
         rows.append([code(system.name, cell=True), *cells])
-    return f"{code(compared.measure)}\n\n{_rows(header, rows, range(1, 4))}" if rows else ""
+    return f"{code(compared.measure)}\n\n{rows_of(header, rows, range(1, 4))}" if rows else ""
 
 
 def _ratios(compared: Compared) -> str:
@@ -105,7 +105,7 @@ def _ratios(compared: Compared) -> str:
     ]
     header = ["system", "figure", "old", "new", f"change × [{100 * compared.interval_level:.4g} %]", "verdict"]
     title = "Times and costs, as ratios to the baseline of each result"
-    return f"{title}\n\n{_rows(header, rows, range(2, 5))}" if rows else ""
+    return f"{title}\n\n{rows_of(header, rows, range(2, 5))}" if rows else ""
 
 
 def _queries(compared: Compared, most: int) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _queries(compared: Compared, most: int) -> Iterator[str]:
             count = len(system.queries)
             title = f"{count:,} {'query' if count == 1 else 'queries'} of {_summary(system)} changed"
             header = ["query", "old", "new", "text"]
-            yield _details(title, _rows(header, [_query(query) for query in shown_], range(1, 3)))
+            yield _details(title, rows_of(header, [_query(query) for query in shown_], range(1, 3)))
 
 
 def _query(query: QueryChange) -> list[str]:
@@ -135,7 +135,7 @@ def _differs(compared: Compared) -> Iterator[str]:
 def _changed(changes: Sequence[Changed]) -> str:
     rows = [[code(c.key, cell=True), *(_value(value) for value in (c.old, c.new))] for c in changes[:_SHOWN_CHANGES]]
     more = len(changes) - _SHOWN_CHANGES
-    return _rows(["key", "old", "new"], rows) + (f"\n\nand {more:,} more" if more > 0 else "")
+    return rows_of(["key", "old", "new"], rows) + (f"\n\nand {more:,} more" if more > 0 else "")
 
 
 def _value(value: object) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from bench.comparing.model import CannotCompare
 from bench.results.model import Result, SystemResult
 
 By: TypeAlias = Literal["pipeline", "name"]
@@ -52,6 +53,19 @@ def matched(old: Result, new: Result) -> Matched:
     taken = {pair.old.name for pair in pairs}
     gone = [system for name, system in left.items() if name not in taken]
     return Matched(pairs, gone, [system for name, system in right.items() if name not in found])
+
+
+def without(found: Matched, names: Sequence[str]) -> Matched:
+    """What was matched, less the systems that are to be left out. Raises CannotCompare for a name that is none."""
+    known = {s.name for pair in found.pairs for s in (pair.old, pair.new)}
+    known |= {system.name for system in (*found.gone, *found.added)}
+    if strangers := [name for name in names if name not in known]:
+        raise CannotCompare(f"without {', '.join(strangers)}: no such system. There are: {', '.join(sorted(known))}.")
+    return Matched(
+        [pair for pair in found.pairs if not {pair.old.name, pair.new.name} & {*names}],
+        [system for system in found.gone if system.name not in names],
+        [system for system in found.added if system.name not in names],
+    )
 
 
 def pipelines(result: Result) -> Mapping[str, Hashable]:
