@@ -48,6 +48,13 @@ class Synthetic(Options):
         pattern=r"^[a-z]{2}$",
         description="Language of the prompt, such as de; left out, that of the documents as far as it is known.",
     )
+    passage_characters: int = Field(
+        4_000,
+        ge=50,
+        le=1_000_000,
+        description="Characters of a document that the generator reads, from its beginning. Fewer make a model on this "
+        "machine faster.",
+    )
     longest: int = Field(
         300, ge=10, le=10_000, description="Characters that a question may have; longer ones are left out."
     )

@@ -9,7 +9,6 @@ from adapters.base import Manner, Message, Prompt
 from bench.experiment.synthetic import PASSAGE
 
 COUNT = "{count}"
-LONGEST_PASSAGE = 4_000  # characters of a document that the generator reads
 DEFAULT = "en"
 
 
@@ -216,13 +215,14 @@ LANGUAGES: dict[str, Words] = {
 @dataclass(frozen=True, slots=True)
 class Asking:
     """How questions are asked for. own: the user's prompt, None for ours. at_once: whether one text holds all
-    questions of a document; otherwise each text holds one."""
+    questions of a document; otherwise each text holds one. characters: of a document that are shown."""
 
     manner: Manner
     language: str
     own: str | None
     count: int
     at_once: bool
+    characters: int = 4_000
 
     @property
     def texts(self) -> int:
@@ -231,7 +231,7 @@ class Asking:
 
     def prompt(self, passage: str) -> Prompt:
         """What is asked for a document."""
-        passage = passage[:LONGEST_PASSAGE]
+        passage = passage[: self.characters]
         if self.own is not None:
             return self.own.replace(COUNT, str(self.count if self.at_once else 1)).replace(PASSAGE, passage)
         if self.manner == "passage":

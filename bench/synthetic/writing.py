@@ -98,7 +98,8 @@ class Writing:
                 key="language",
             )
         several = not self.generator.samples
-        return Asking(self.generator.manner, str(language), spec.prompt, spec.per_document, at_once=several)
+        manner, shown = self.generator.manner, spec.passage_characters
+        return Asking(manner, str(language), spec.prompt, spec.per_document, at_once=several, characters=shown)
 
     @cached_property
     def prompts(self) -> list[Any]:

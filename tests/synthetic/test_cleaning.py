@@ -107,3 +107,8 @@ def test_a_prompt_of_ones_own_is_asked_as_it_is() -> None:
     own = Asking("conversation", "en", "Ask {count} of: {passage}", 2, at_once=True)
     assert own.prompt("a {count} b") == "Ask 2 of: a {count} b"
     assert Asking("passage", "en", "q: {passage}", 2, at_once=False).prompt("tin") == "q: tin"
+
+
+def test_a_document_is_shown_up_to_the_characters_that_were_asked_for() -> None:
+    asking = Asking("passage", "en", None, 1, at_once=False, characters=50)
+    assert asking.prompt("x" * 50 + "y") == "x" * 50
