@@ -19,6 +19,7 @@ _MOST_FRAMES = 20
 _VERBS = {
     "load": "reading",
     "train": "training",
+    "dev": "measuring on dev,",
     "encode": "embedding with",
     "build": "building",
     "search": "searching",
@@ -109,6 +110,8 @@ class Progress:
             self._display.remove_task(self._tasks.pop(key))
         if event.stage == "wait":
             self._line(f"waited {duration(event.seconds)}")
+            return
+        if event.stage == "dev":  # the training tells the value
             return
         done = counted(event.computed, singular(unit))
         self._line(f"{described(event.stage, event.label)}: {done} in {duration(event.seconds)}")

@@ -11,9 +11,6 @@ import numpy as np
 
 from adapters.base import (
     Encoder,
-    EncodesTexts,
-    Floats,
-    ScoresPairs,
     Trained,
     Trainer,
     TrainingData,
@@ -43,6 +40,7 @@ from bench.train.provenance import (
     SplitFacts,
 )
 from bench.train.teaching import Teaching
+from bench.train.watching import Watched
 
 _SAME_OUTPUT = 1e-3  # between the model in memory and the one loaded back, of vectors of length 1 or of a score
 _SAME_MEASURE = 2e-3  # a tie that rounding decides may move a document by a place
@@ -98,7 +96,7 @@ class Job:
         services = cache, emit, budget
         deciding = self._deciding(lessons, services)
         data, asked = self._taught(lessons.data(self.model, mined), services)
-        watched = _Watched(deciding)
+        watched = Watched(deciding, emit, self.label)
         draft = kept.draft(self.key)
         curve: list[TrainingStep] = []
         with (
@@ -153,7 +151,7 @@ class Job:
             queries_alone=self.trainer.queries_alone,
         )
 
-    def _check(self, watched: _Watched, measure: str | None, after: After) -> None:
+    def _check(self, watched: Watched, measure: str | None, after: After) -> None:
         """Raise WrongAnswer where the model that was written is not the one that was trained."""
         if watched.output is None:
             return
@@ -235,21 +233,6 @@ class Job:
             near_copies=len(report.near_copies),
             notes=notes,
         )
-
-
-class _Watched:
-    """Asks for the measure that decides, and remembers what the model gave when it was best."""
-
-    def __init__(self, deciding: Deciding) -> None:
-        self._deciding = deciding
-        self.value = -np.inf
-        self.output: Floats | None = None
-
-    def __call__(self, model: EncodesTexts | ScoresPairs) -> float:
-        value = self._deciding.evaluate(model)
-        if value > self.value:
-            self.value, self.output = value, self._deciding.outputs(model)
-        return value
 
 
 class _Told:
