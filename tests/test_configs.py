@@ -276,14 +276,16 @@ def test_documents_without_labels_come_to_a_model_and_a_verdict_on_real_question
     file = CONFIGS / "no_labels.yaml"
     writer = tiny_writer(tmp_path / "writer", seq2seq=True)
     fewer = {
-        "dataset.packages": ["numpy"], "generators.writer.model": str(writer), "synthetic.sample": 40,
+        "generators.writer": {"adapter": "transformers", "model": str(writer), "device": "cpu"}, "synthetic.sample": 40,
         "synthetic.round_trip": None,
     }  # fmt: skip
     written = run_small(tmp_path, file, [*smaller(file, tmp_path, transformer), *_as_arguments(fewer)])
     assert written["dataset"]["synthetic"]["used_for"] == "train"
     assert written["dataset"]["judged"] == QUERIES  # real ones
-    assert written["models"][0]["pairs"] == PAIRS
-    assert any("synthetic" in note for note in written["models"][0]["notes"])
+    models = {model["name"]: model for model in written["models"]}
+    assert models.keys() == {"pretrained", "judge", "taught"}
+    assert models["taught"]["pairs"] == PAIRS
+    assert any("synthetic" in note for note in models["taught"]["notes"])
 
 
 def test_every_experiment_is_run_by_a_test_of_this_file() -> None:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adapters.base import (
     AdapterRejected,
@@ -56,9 +56,19 @@ class TransformersGeneratorOptions(WritingOptions, LocalModelOptions):
     gguf_file: str | None = Field(
         None, description="Name of a GGUF file in the model's folder, which is read instead of other weights."
     )
+    dequantize: bool = Field(
+        False,
+        description="Whether the packed weights of gguf_file are turned into numbers of `dtype` as they are loaded, "
+        "which writes faster and takes more memory.",
+    )
     trust_remote_code: bool = Field(
         False, description="Whether Python code that lies beside the model may run with your rights."
     )
+
+    @model_validator(mode="after")
+    def _fits_the_file(self) -> TransformersGeneratorOptions:
+        self.refuse_idle("dequantize", "gguf_file", heeded=self.gguf_file is not None)
+        return self
 
 
 class TransformersGenerator(Generator):
@@ -133,6 +143,7 @@ class TransformersGenerator(Generator):
         settings = {
             **(self._files.fingerprint() if file is None else gguf_digest(self._files, file)),
             **{name: getattr(options, name) for name in names},
+            **({"dequantize": True} if options.dequantize else {}),
             "seed": self.seed,
             "device": resolve_device(options.device),
             "trust_remote_code": options.trust_remote_code,
@@ -227,7 +238,7 @@ class TransformersGenerator(Generator):
         return writer
 
     def _load(self) -> Writer:
-        from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GgufConfig
 
         options = self.options
         folder = self._files.fetch()
@@ -238,6 +249,11 @@ class TransformersGenerator(Generator):
         with loading(options.model, folder, device, options.dtype), silent_loading():
             trusted = {"trust_remote_code": options.trust_remote_code, "local_files_only": only_here}
             trusted |= {} if options.gguf_file is None else {"gguf_file": options.gguf_file}
+            unpacked = {"quantization_config": GgufConfig(dequantize=True)} if options.dequantize else {}
             tokenizer = AutoTokenizer.from_pretrained(str(folder), **trusted)
-            model = kind.from_pretrained(str(folder), dtype=torch_dtype_of(options.dtype), **trusted).to(device).eval()
+            model = (
+                kind.from_pretrained(str(folder), dtype=torch_dtype_of(options.dtype), **trusted, **unpacked)
+                .to(device)
+                .eval()
+            )
         return Writer(model, tokenizer, options, decoder=decoder, positions=self._positions)
