@@ -186,7 +186,7 @@ class _Reading:
             return None, "encoder"
         for what in ("encoder", "reranker"):
             if value in self._parts[what]:
-                return self._parts[what][value], what
+                return _reading_all(self._parts[what][value]), what
         makes: Literal["encoder", "reranker"] = "encoder"
         if value.startswith(TRAINED):
             spec = self._settings.models.get(value.removeprefix(TRAINED))
@@ -294,6 +294,14 @@ def reading_at_once(faults: Faults, miner: Part, negatives: Negatives, key_path:
     given = {**miner.options.model_dump(exclude_unset=True), "batch_size": negatives.batch_size}
     options = faults.options(kind, given, key_path)
     return miner if options is None else replace(miner, options=options)
+
+
+def _reading_all(part: Part) -> Part:
+    """A base as a trained model is measured on dev: it reads as much of a text as its model can. A limit of the file is
+    how a system reads, and would make the base look worse or better than it is."""
+    if getattr(part.options, "max_length", None) is None:
+        return part
+    return replace(part, options=part.options.model_copy(update={"max_length": None}))
 
 
 def _part(path: str, what: Literal["encoder", "reranker"], model: str) -> Part:

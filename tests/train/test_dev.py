@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log2
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,8 @@ import pytest
 from adapters.base import Floats, Role, Rows
 from bench.data.dataset import Dataset
 from bench.train.dev import DevSet, correlations
+from tests.conftest import MINILM
+from tests.train import planted
 
 # Four documents on a circle, and two queries; d1 is relevant to q0, d2 to q1.
 PLACES = {"d0": 0.0, "d1": 30.0, "d2": 60.0, "d3": 180.0, "q0": 5.0, "q1": 58.0}
@@ -84,3 +87,11 @@ def test_what_does_not_vary_has_no_correlation() -> None:
         pytest.approx(1.0),
         pytest.approx(1.0),
     )
+
+
+def test_a_base_that_systems_cut_short_is_measured_whole_as_the_trained_model_is(tmp_path: Path) -> None:
+    spec = planted.experiment(planted.collection(tmp_path / "data"), Path(MINILM))
+    spec["encoders"]["static"]["max_length"] = 32
+    read = planted.written(tmp_path, spec)
+    assert read.models["tuned"].base.options.max_length is None
+    assert read.encoders["static"].options.max_length == 32
