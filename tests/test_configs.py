@@ -283,9 +283,9 @@ def test_documents_without_labels_come_to_a_model_and_a_verdict_on_real_question
     assert written["dataset"]["synthetic"]["used_for"] == "train"
     assert written["dataset"]["judged"] == QUERIES  # real ones
     models = {model["name"]: model for model in written["models"]}
-    assert models.keys() == {"pretrained", "judge", "taught"}
-    assert models["taught"]["pairs"] == PAIRS
-    assert any("synthetic" in note for note in models["taught"]["notes"])
+    assert models.keys() == {"pretrained", "tuned"}
+    assert models["tuned"]["pairs"] == PAIRS
+    assert any("synthetic" in note for note in models["tuned"]["notes"])
 
 
 def test_every_experiment_is_run_by_a_test_of_this_file() -> None:
