@@ -85,6 +85,13 @@ def load_splits(
     raise ConfigFaults(faults)
 
 
+def lacks_training_queries(experiment: Experiment, cache_folder: Path) -> str | None:
+    """Why the collection has no judged queries to train on, and what to write; None where it has some. Looks at the
+    names of its splits alone. Raises what the adapter raises."""
+    with source_of(experiment, lambda event: None, cache_folder, training=True) as source:
+        return _Loading(experiment, cache_folder, lambda event: None, frozenset()).lacks(source)
+
+
 @dataclass(frozen=True, slots=True)
 class _Loading:
     """barred: queries that do not decide, in plain form."""

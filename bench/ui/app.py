@@ -11,7 +11,7 @@ from bench.ui.guard import Door, Guard
 from bench.ui.look import CSS, theme
 from bench.ui.pages import data, experiment, results, train, try_it
 
-PAGES: tuple[tuple[str, Callable[[Desk], None]], ...] = (
+PAGES: tuple[tuple[str, Callable[[Desk], Any]], ...] = (
     ("Data", data.build),
     ("Experiment", experiment.build),
     ("Train", train.build),
@@ -19,6 +19,7 @@ PAGES: tuple[tuple[str, Callable[[Desk], None]], ...] = (
     ("Try it", try_it.build),
 )
 _READING = ("Results", "Try it")  # what a read-only desk shows
+_RUNNING = ("Experiment", "Train")  # those that have a panel of runs
 LARGEST_UPLOAD = "200mb"
 
 
@@ -26,12 +27,16 @@ def pages(desk: Desk) -> Any:
     """The tabs, as Gradio's Blocks."""
     import gradio
 
+    made: dict[str, Any] = {}
     with gradio.Blocks(title="bench", analytics_enabled=False) as blocks, gradio.Tabs():
         for name, build in PAGES:
             if desk.read_only and name not in _READING:
                 continue
             with gradio.Tab(name, id=name):
-                build(desk)
+                made[name] = build(desk)
+        for name in _RUNNING:
+            if name in made:
+                made[name].opens_in(made["Results"])
     blocks.queue(default_concurrency_limit=8, max_size=200, api_open=False)
     return blocks
 

@@ -68,18 +68,6 @@ class Desk:
         """How a path is shown: from the folder on."""
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
 
-    def result_folders(self) -> list[Path]:
-        """All results, newest first; each is called by the time of its run. Links are not followed."""
-        from bench.results.model import RESULT_FILE
-
-        found = [
-            file.parent
-            for depth in ("*", "*/*")
-            for file in self.results.glob(f"{depth}/{RESULT_FILE}")
-            if not file.is_symlink() and file.resolve().is_relative_to(self.results)
-        ]
-        return sorted(found, key=lambda folder: folder.name, reverse=True)
-
     def experiment_files(self) -> list[Path]:
         """The experiment files of the folder, its hidden folders and its results left out."""
         return sorted(path for path in self._files((".yaml", ".yml")) if _is_experiment(path))

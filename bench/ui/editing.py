@@ -24,9 +24,16 @@ def with_part(text: str, section: str, name: str, part: Mapping[str, Any]) -> st
 
 
 def with_value(text: str, section: str, value: Any) -> str:
-    """The text with a section of this value, in place of what it had."""
+    """The text with a section of this value, in place of what it had and where that stood."""
     values = _values(text)
-    edited = _without(text, section).rstrip("\n") + f"\n\n{section}: {_flow(value)}\n"
+    rows = text.splitlines(keepends=True)
+    line = f"{section}: {_flow(value)}\n"
+    if (span := _span(rows, section)) is not None:
+        start, end = span
+        gap = ["\n"] if end < len(rows) and not rows[end - 1].strip() else []
+        edited = "".join([*rows[:start], line, *gap, *rows[end:]])
+    else:
+        edited = text.rstrip("\n") + f"\n\n{line}"
     return _sure(edited.lstrip("\n"), {**values, section: value})
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin
 from pydantic_core import PydanticUndefined
 
 from adapters import registry
+from adapters.base import TRAINED
 from bench.experiment.cuts import Cuts
 from bench.experiment.file import ExperimentFile, LoadPoint, SystemEntry
 from bench.experiment.models import ModelEntry
@@ -73,8 +74,22 @@ def fields_of(section: Section, adapter: str) -> list[Field]:
     return sorted(found, key=lambda field: field.default is not None)
 
 
+def cut_fields() -> list[Field]:
+    """The options of `dataset` that say which of its queries are evaluated, and which train and decide."""
+    return [field for field in _fields(Cuts, "") if field.name != "queries"]
+
+
+def base_names(values: Mapping[str, Any]) -> list[str]:
+    """What a training may start from: the encoders and rerankers of the file, and the models that it trains."""
+    names = {section: values.get(section) for section in ("encoders", "rerankers", "models")}
+    found = {section: list(map(str, each)) if isinstance(each, dict) else [] for section, each in names.items()}
+    return [*found["encoders"], *found["rerankers"], *(f"{TRAINED}{name}" for name in found["models"])]
+
+
 def names_for(field: Field, values: Mapping[str, Any]) -> list[str]:
-    """The parts of the file that an option of a system may name."""
+    """The parts of the file that an option of a system or of a model may name."""
+    if field.name == "base":
+        return base_names(values)
     named = values.get(_NAMES_OF.get(field.name, ""))
     return [str(name) for name in named] if isinstance(named, dict) else []
 

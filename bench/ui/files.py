@@ -6,7 +6,8 @@ from pathlib import Path
 
 from adapters.base import open_text
 from bench.cache.artifacts import write_atomically
-from bench.experiment.parts import Experiment
+from bench.experiment.faults import ConfigFaults
+from bench.experiment.parts import Experiment, System
 from bench.experiment.reader import experiment_of
 from bench.experiment.yaml_text import LONGEST, parse_yaml
 from bench.machine.children import PACKAGES
@@ -90,3 +91,11 @@ def checked(desk: Desk, name: str, text: str) -> Experiment:
     if not isinstance(values, dict):
         raise ValueError(f"{name}: expected a mapping that starts with `experiment: NAME`.")
     return desk.admit(experiment_of(values, place_of(desk, name).parent, name))
+
+
+def systems_of(desk: Desk, name: str, text: str) -> tuple[System, ...]:
+    """The systems that a text describes; none where something is wrong with it, which is told elsewhere."""
+    try:
+        return tuple(checked(desk, name, text).systems)
+    except (ConfigFaults, ValueError):
+        return ()

@@ -24,13 +24,16 @@ CSS = """
   border-bottom-width: 1px !important; vertical-align: top; overflow-wrap: anywhere; }
 .scroll th { white-space: nowrap; } .scroll td.number { text-align: right; font-variant-numeric: tabular-nums; }
 progress { width: 100%; height: .7rem; accent-color: var(--color-accent); }
+.progress h3 { overflow-wrap: anywhere; }
 .log { white-space: pre-wrap; overflow-wrap: anywhere; font-family: var(--font-mono); font-size: var(--text-sm);
   max-height: 22rem; overflow-y: auto; }
 .yaml textarea { font-family: var(--font-mono); font-size: var(--text-sm); white-space: pre; overflow-x: auto; }
 button[role="tab"][aria-selected="true"] { color: var(--primary-700) !important; }
 .dark button[role="tab"][aria-selected="true"] { color: var(--primary-300) !important; }
 .sure { min-width: 0 !important; }
-@media (max-width: 640px) { .gradio-container { padding: .5rem !important; } }
+.block:has(> .html-container .prose:empty) { display: none; }
+@media (max-width: 640px) { .gradio-container { padding: .5rem !important; } .narrow { flex-direction: column; }
+  .sure { min-width: calc(50% - 1rem) !important; } }
 """
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +46,9 @@ class Page:
     found: int
 
 
-def collection(desk: Desk, spec: Mapping[str, Any], base: Path) -> Overview:
-    """The collection of a dataset section. base: where its relative paths start. Raises ConfigFaults."""
+def collection(desk: Desk, spec: Mapping[str, Any], base: Path, *, again: bool = False) -> Overview:
+    """The collection of a dataset section. base: where its relative paths start. again: it is read, because its files
+    may be others than when it was kept. Raises ConfigFaults."""
     from bench.cache.place import usual_place
     from bench.experiment.reader import experiment_of
     from bench.quality.overview import look_at
@@ -54,8 +58,9 @@ def collection(desk: Desk, spec: Mapping[str, Any], base: Path) -> Overview:
     experiment = desk.admit(experiment_of(values, base, "data"))
     key = content_key([values, str(base)])
     with _lock:
-        if key not in _looked_at:
+        if again or key not in _looked_at:
             found = look_at(experiment, desk.cache or usual_place(desk.folder).folder)
+            _looked_at.pop(key, None)
             while len(_looked_at) >= _KEPT:
                 _looked_at.pop(next(iter(_looked_at)))
             _looked_at[key] = found
@@ -101,12 +106,26 @@ def dropped(desk: Desk, uploaded: Sequence[str]) -> str:
     names = [Path(each).name for each in uploaded]
     if bad := [name for name in names if Path(name).suffix.lower() not in ENDINGS or name.startswith(".")]:
         raise NotSaved(f"{plain(bad[0])}: files of this kind are not taken. Known: {', '.join(ENDINGS)}")
-    folder = desk.folder / DROPPED / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    own_folder(folder.parent)
-    own_folder(folder)
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise NotSaved(
+            f"{plain(twice[0])}: several files of this name were dropped together. Give them names of their own, or "
+            f"copy their folders into {desk.folder}."
+        )
+    own_folder(desk.folder / DROPPED)
+    folder = _new_folder(desk.folder / DROPPED / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
     for each, name in zip(uploaded, names, strict=True):
         write_atomically(folder / name, Path(each).read_bytes())
     return desk.named(folder)
+
+
+def _new_folder(wanted: Path) -> Path:
+    """A folder of this name that was not there, or with a number behind it: two people may drop files at once."""
+    for number in count(1):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError("numbers do not end")
 
 
 def rows(seen: Overview, kind: str, words: str, first: int, size: int) -> Page:

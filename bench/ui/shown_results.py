@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import shlex
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bench.results.model import Result
 
 _COLUMNS = 108  # of what a terminal would show
+_FAULTS = 5  # of results that cannot be read
 KINDS = {
     "Got worse": "worse",
     "Got better": "better",
@@ -69,6 +71,18 @@ def result_at(desk: Desk, sent: str) -> tuple[Path, Result]:
     if found.result is None:
         raise ResultUnreadable(found.fault or str(folder))
     return folder, found.result if found.result.status != "started" else read_result(folder)
+
+
+def stamp_of(desk: Desk, sent: str | None) -> str:
+    """What changes when another result is chosen, and when a run has gone on with the chosen one."""
+    from bench.results.model import RESULT_FILE
+    from bench.ui.desk import OutsideFolder
+
+    try:
+        about = (desk.inside(sent or "") / RESULT_FILE).stat()
+    except (OSError, OutsideFolder):
+        return str(sent)
+    return f"{sent} {about.st_mtime_ns} {about.st_size}"
 
 
 def choices(desk: Desk, found: Sequence[Listed]) -> list[tuple[str, str]]:
@@ -125,7 +139,7 @@ def answer_part(desk: Desk, sent: str | None) -> str:
     end = next(place for place, line in enumerate(shown) if not line)  # the answer stands above the first empty line
     told = " ".join(text_of(shown[:end]).split())
     table = preformatted(text_of(shown[end:]).strip("\n"), "The table of systems, and what needs saying")
-    line = command(f"bench show {desk.named(folder)}")
+    line = command(shlex.join(["bench", "show", desk.named(folder)]))
     return f"<p class='note'><strong>{escaped(told)}</strong></p>{table}{line}"
 
 
@@ -140,7 +154,7 @@ def report_part(desk: Desk, sent: str | None) -> str:
         f'<iframe class="report" title="Report" sandbox="allow-scripts" referrerpolicy="no-referrer" srcdoc="{text}" '
         'style="width:100%;height:80vh;border:1px solid var(--border-color-primary);background:#fff"></iframe>'
     )
-    return frame + command(f"bench report {desk.named(folder)}")
+    return frame + command(shlex.join(["bench", "report", desk.named(folder)]))
 
 
 def report_of(folder: Path) -> str:
@@ -173,9 +187,9 @@ def comparison_part(desk: Desk, old: str | None, new: str | None, shared: bool) 
     before, _ = result_at(desk, old)
     after, _ = result_at(desk, new)
     told = text_of(compare_results(before, after, Options(on="shared" if shared else None)), width=_COLUMNS)
-    also = " --on shared" if shared else ""
-    line = f"bench compare {desk.named(before)} {desk.named(after)}{also}"
-    return preformatted(told, "The comparison") + command(line)
+    also = ["--on", "shared"] if shared else []
+    line = ["bench", "compare", desk.named(before), desk.named(after), *also]
+    return preformatted(told, "The comparison") + command(shlex.join(line))
 
 
 # -- queries ---------------------------------------------------------------------------------------------------------
@@ -221,13 +235,15 @@ def queries_part(
     named = words.strip() if what == "query" else system if compared else None
     [selection] = chosen(found, what, named or None, (than or None) if compared else None, measure or None)
     shown = found.of(selection, selection.positions[:most], looked_at(found, selection, []))
-    line = f"bench queries {desk.named(found.folder)} --{what}"
-    line += f" {selection.system} --than {selection.than}" if compared else f" {named}" if named else ""
-    return cards(found, selection, shown) + command(f"{line} --measure {selection.measure}")
+    line = ["bench", "queries", desk.named(found.folder), f"--{what}"]
+    line += [str(selection.system), "--than", str(selection.than)] if compared else [named] if named else []
+    return cards(found, selection, shown) + command(shlex.join([*line, "--measure", selection.measure]))
 
 
 def unreadable_part(found: Sequence[Listed]) -> str:
     """Why some results are not to be chosen, and what there is where there are none."""
     if not found:
         return note("There are no results here yet. Run an experiment: the page Experiment, or bench run FILE.")
-    return lines([each.fault for each in found if each.fault is not None][:5], "warn")
+    faults = [each.fault for each in found if each.fault is not None]
+    more = note(f"and {len(faults) - _FAULTS:,} more that cannot be read", "warn") if len(faults) > _FAULTS else ""
+    return lines(faults[:_FAULTS], "warn") + more

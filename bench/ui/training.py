@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.experiment.faults import ConfigFaults
 from bench.messages.wording import beginning, counted
 from bench.ui.desk import Desk
 from bench.ui.shown_results import preformatted
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from bench.train.kept import KeptModel, KeptModels
     from bench.ui.runs.following import Told
 
+FIRST_RECIPE = "mnrl"  # what most people want first
+_USUAL = ("epochs", "batch_size", "learning_rate", "max_length", "dimension", "seeds")
 _FIGURE = re.compile(r"(loss|dev) (-?\d+\.\d+)")
 _PAIRS = 10  # that are shown
 _LONGEST = 240  # characters of a text
@@ -79,23 +82,45 @@ def _default(key: str, about: Mapping[str, Any], schema: Mapping[str, Any]) -> s
     return "nothing" if about.get("default") is None else str(about["default"])
 
 
-def files_with_models(desk: Desk) -> list[str]:
-    """The experiment files of the folder that train something."""
-    found = []
-    for path in desk.experiment_files():
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if any(line.startswith("models:") for line in text.splitlines()):
-            found.append(desk.named(path))
-    return found
+def usual_options(name: str) -> set[str]:
+    """The options of a recipe that most people look at."""
+    from adapters import registry
+
+    kind = registry.load("trainers", name)
+    further = {"data": kind.learns_from == "scored", "negatives": kind.takes_negatives}
+    return {*_USUAL, *(option for option, heeded in further.items() if heeded)}
+
+
+def file_of(file: str, model: str) -> str:
+    """The name of the file that trains a model, beside the one that it was made of."""
+    path = Path(file)
+    return str(path.with_name(f"{path.stem}-{model}{path.suffix}"))
+
+
+@telling
+def lacks_part(desk: Desk, file: str, text: str, recipe: str) -> str:
+    """What to write where a recipe learns from judged queries and the collection has none to train on."""
+    from adapters import registry
+    from bench.train.collection import lacks_training_queries
+    from bench.ui import files
+
+    if recipe not in recipes() or registry.load("trainers", recipe).learns_from != "pairs":
+        return ""
+    try:
+        experiment = files.checked(desk, file, text)
+    except (ConfigFaults, ValueError):  # told under the text
+        return ""
+    if any(model.pairs_from for model in experiment.models.values()):
+        return ""
+    lacks = lacks_training_queries(experiment, cache_place(desk))
+    return "" if lacks is None else note(f"The dataset {lacks} The fields below write it.", "warn")
 
 
 # -- curves --------------------------------------------------------------------------------------------------------
 
 
-def curves_part(told: Told | None) -> str:
+def curves_part(told: Told) -> str:
     """The curves of the trainings that a run tells of, as far as they are."""
-    if told is None or not told.curves:
-        return nothing("The curves of a training stand here once it tells of its steps.")
     return "".join(curves_of(label, read_curves(points)) for label, points in told.curves.items())
 
 
@@ -189,7 +214,7 @@ def compared_part(desk: Desk, one: str | None, other: str | None) -> str:
 
     models = kept_models(desk)
     told = compared(choose(models, one), choose(models, other))
-    return preformatted(told, "Two models") + command(f"bench models compare {one} {other}")
+    return preformatted(told, "Two models") + command(shlex.join(["bench", "models", "compare", one, other]))
 
 
 @telling

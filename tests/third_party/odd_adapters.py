@@ -31,6 +31,8 @@ WIDTH = 32
 class WordsOptions(Options):
     log: Path | None = Field(None, description="file that gets one line of JSON for every batch: role and texts")
     seconds_per_text: float = 0.0
+    slow_after: int = Field(0, description="texts that a process embeds at once before it is slow")
+    slow_while: Path | None = Field(None, description="it is slow as long as this file is there")
     nan_for: str | None = Field(None, description="a text with this word gets NaN")
     short_for: str | None = Field(None, description="a batch with this word gets vectors of half the dimension")
     salt: int = 0
@@ -59,11 +61,18 @@ class WordsEncoder(Encoder):
             line = json.dumps({"process": os.getpid(), "role": role, "texts": list(rows.texts)}) + "\n"
             with self.options.log.open("a", encoding="utf-8") as file:
                 file.write(line)
-        time.sleep(self.options.seconds_per_text * len(rows))
+        self._wait(len(rows))
         vectors = np.stack([self._vector(text) for text in rows.texts]).astype(np.float32)
         if self.options.short_for and any(self.options.short_for in text for text in rows.texts):
             vectors = vectors[:, : WIDTH // 2]
         return Encoded(vectors)
+
+    def _wait(self, texts):
+        self.embedded = getattr(self, "embedded", 0) + texts
+        end = time.monotonic() + self.options.seconds_per_text * texts * (self.embedded > self.options.slow_after)
+        gate = self.options.slow_while
+        while (left := end - time.monotonic()) > 0 and (gate is None or gate.exists()):
+            time.sleep(left if gate is None else min(left, 0.05))
 
     def export(self, role):
         return CodePiece(f"{__name__}_code", "WordVectors", {"salt": self.options.salt}, requires=("numpy",))

@@ -113,6 +113,31 @@ def test_a_dropped_table_becomes_an_experiment(tmp_path: Path) -> None:
     assert [path.name for path in desk.experiment_files()] == ["pairs.yaml"]
 
 
+def test_files_of_one_name_are_not_dropped_together_and_drops_do_not_meet(tmp_path: Path) -> None:
+    for folder in ("a", "b", "desk"):
+        (tmp_path / folder).mkdir()
+    for folder in ("a", "b"):
+        (tmp_path / folder / "x.csv").write_text(folder)
+    desk = Desk.at(tmp_path / "desk")
+    with pytest.raises(NotSaved, match=r"x\.csv: several files of this name"):
+        looked_at.dropped(desk, [str(tmp_path / "a" / "x.csv"), str(tmp_path / "b" / "x.csv")])
+    places = [looked_at.dropped(desk, [str(tmp_path / folder / "x.csv")]) for folder in ("a", "b")]
+    assert [(desk.folder / place / "x.csv").read_text() for place in places] == ["a", "b"]
+
+
+def test_data_that_changed_are_read_again_when_somebody_looks(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path, cache=tmp_path / "cache")
+    small.collection(tmp_path / "data", documents=8, queries=4)
+    small.write(tmp_path, small.spec([{"store": "bm25"}]))
+    page = _Page(desk)
+    spec, *_ = page.of_file("bench.yaml")
+    assert "of 8" in page.rows(spec, "Documents", "", 1, 100)[0]
+    with (tmp_path / "data" / "corpus.jsonl").open("a") as corpus:
+        corpus.write('{"_id": "new", "text": "another one"}\n')
+    page.of_file("bench.yaml")
+    assert "of 9" in page.rows(spec, "Documents", "", 1, 100)[0]
+
+
 def test_the_command_tells_the_same(desk: Desk) -> None:
     done = small.bench("data", desk.folder / "bench.yaml", "--cache", str(desk.cache))
     assert done.exit_code == 0 and "3 of 5 (60.0 %)" in done.stdout and "! 1 query of split train" in done.stdout

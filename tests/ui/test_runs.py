@@ -17,6 +17,7 @@ from bench.ui.desk import Desk, OutsideFolder
 from bench.ui.runs.board import Board, NotAsked, Run, board
 from bench.ui.runs.files import ENDED, EVENTS, LOCK, REQUEST, STARTED, write_record
 from bench.ui.runs.following import Follower
+from bench.ui.shown_results import results_of
 from tests import small
 
 AT = "2026-03-01T12:00:00Z"
@@ -245,4 +246,4 @@ def test_a_killed_run_is_told_with_its_cause(lived: dict[str, Any]) -> None:
 def test_a_resumed_run_goes_on_in_its_result(lived: dict[str, Any]) -> None:
     state, told, folders = lived["last"]
     assert state == "finished" and told.status == "success"
-    assert folders == [told.folder, told.folder] and len(lived["desk"].result_folders()) == 2
+    assert folders == [told.folder, told.folder] and len(results_of(lived["desk"])) == 2

@@ -152,7 +152,7 @@ class _Page:
             spec, base = section()
             if form:
                 said = f'<div class="log">{escaped(looked_at.written(spec))}</div>' + command("bench data FILE")
-            seen = looked_at.collection(self.desk, spec, base)
+            seen = looked_at.collection(self.desk, spec, base, again=True)
         except Exception as error:
             return [None, said + refusal(error), ""]
         return [(spec, str(base)), said, _overview(seen)]

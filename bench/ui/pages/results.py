@@ -18,8 +18,8 @@ _SORTS = {
 _MOST = 50  # queries of a list
 
 
-def build(desk: Desk) -> None:
-    """Put the page together, inside its tab."""
+def build(desk: Desk) -> Any:
+    """Put the page together, inside its tab. Returns the list that a result is chosen from."""
     import gradio
     from gradio.context import Context
 
@@ -28,6 +28,7 @@ def build(desk: Desk) -> None:
     told = gradio.HTML()
     gradio.HTML(command("bench results"))
     chosen = gradio.Dropdown([], label="Result", value=None)
+    stamp = gradio.State("")  # of the chosen result as this tab shows it: a run may have gone on since
     with gradio.Tabs():
         with gradio.Tab("Answer"):
             answer = gradio.HTML()
@@ -35,7 +36,7 @@ def build(desk: Desk) -> None:
             report_of = gradio.Button("Show the report")
             report = gradio.HTML()
         with gradio.Tab("Queries"):
-            _queries(desk, chosen)
+            _queries(desk, chosen, stamp)
         with gradio.Tab("Compare two"):
             before = _comparison(desk, chosen)
         with gradio.Tab("Table of all"):
@@ -58,10 +59,13 @@ def build(desk: Desk) -> None:
     pick.__annotations__["event"] = gradio.SelectData  # Gradio looks there for what it is to send
     inputs, lists = [words, sort, chosen], [table, told, chosen, before]
     triggers = [Context.root_block.load, tab.select, again.click, words.submit, sort.change]
-    gradio.on(triggers, look, inputs, lists, show_progress="hidden")
+    looked = gradio.on(triggers, look, inputs, lists, show_progress="hidden")
     table.select(pick, [words, sort], chosen, show_progress="hidden")
-    chosen.change(lambda sent: (parts.answer_part(desk, sent), ""), chosen, [answer, report], show_progress="minimal")
+    looked.then(lambda sent: parts.stamp_of(desk, sent), chosen, stamp, show_progress="hidden")
+    chosen.change(lambda sent: parts.stamp_of(desk, sent), chosen, stamp, show_progress="hidden")
+    stamp.change(lambda sent: (parts.answer_part(desk, sent), ""), chosen, [answer, report], show_progress="minimal")
     report_of.click(lambda sent: parts.report_part(desk, sent), chosen, report)
+    return chosen
 
 
 def _list() -> tuple[Any, Any, Any, Any]:
@@ -71,7 +75,7 @@ def _list() -> tuple[Any, Any, Any, Any]:
     from bench.report.all_results import HEADER
 
     hint = "words of a name, a dataset or a system"
-    with gradio.Row():
+    with gradio.Row(elem_classes="narrow"):
         words = gradio.Textbox("", label="Find", placeholder=hint, max_lines=1, scale=3)
         sort = gradio.Dropdown(list(_SORTS), value="Newest first", label="Sort by", scale=1)
         again = gradio.Button("Look again", scale=0)
@@ -88,11 +92,11 @@ def _found(desk: Desk, words: str, sort: str) -> list[Listed]:
     return in_order(found, _SORTS.get(sort, "started"))
 
 
-def _queries(desk: Desk, chosen: Any) -> None:
-    """Queries of the result, listed as `bench queries` does."""
+def _queries(desk: Desk, chosen: Any, stamp: Any) -> None:
+    """Queries of the result, listed as `bench queries` does. stamp: changes with the result."""
     import gradio
 
-    with gradio.Row():
+    with gradio.Row(elem_classes="narrow"):
         kind = gradio.Dropdown(list(parts.KINDS), value="Got worse", label="Which queries")
         system = gradio.Dropdown([], label="In this system")
         than = gradio.Dropdown([], label="Than in this one")
@@ -111,7 +115,7 @@ def _queries(desk: Desk, chosen: Any) -> None:
     def listed(sent: str | None, kind: str, *asked: Any) -> str:
         return parts.queries_part(desk, sent, kind, *asked)
 
-    chosen.change(offered, chosen, [system, than, measure, shown], show_progress="hidden")
+    stamp.change(offered, chosen, [system, than, measure, shown], show_progress="hidden")
     gradio.on([show.click, words.submit], listed, [chosen, kind, system, than, measure, words, most], shown)
 
 

@@ -1,111 +1,122 @@
-"""The page Train: recipes, a training with its curves while it goes on, and the models that were trained."""
+"""The page Train: a training written by a form, with its curves while it goes on, recipes, and the models that were
+trained."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from adapters.base import TRAINED
+from bench.ui import editing
 from bench.ui import training as parts
 from bench.ui.desk import Desk
-from bench.ui.runs.board import LIVE, board
-from bench.ui.telling import reasons
-from bench.ui.text import command, escaped, lines, note, plain
+from bench.ui.fields import base_names, cut_fields, fields_of, part_of
+from bench.ui.files import systems_of
+from bench.ui.model_text import with_model
+from bench.ui.pages.editor import HIDDEN, Editor, editor
+from bench.ui.pages.form import component, components, values_of
+from bench.ui.runs.panel import Panel, panel
+from bench.ui.telling import refusal
+from bench.ui.text import lines
 
-_SECONDS = 2
+_NAME = re.compile(r"[a-z0-9_-]*")
 
 
-def build(desk: Desk) -> None:
-    """Put the page together, inside its tab."""
+def build(desk: Desk) -> Panel:
+    """Put the page together, inside its tab. Returns the panel of its runs."""
     import gradio
     from gradio.context import Context
 
     tab = Context.block
     with gradio.Tabs():
         with gradio.Tab("Train"):
-            file = _training(desk)
+            written = editor(desk, tab, {"Train and measure": "run", "Train alone": "train"}, tried="train")
+            with written.form:
+                _form(desk, written)
+            runs = written.followed_by(panel(desk, ("train", "run")))
         with gradio.Tab("Recipes"):
             recipe = gradio.Dropdown(parts.recipes(), label="Recipe", value=None)
-            gradio.HTML(note("The page Experiment writes such a part by a form, under: Model to train."))
             about = gradio.HTML()
-            recipe.change(parts.recipe_part, recipe, about, show_progress="hidden")
+            recipe.change(parts.recipe_part, recipe, about, **HIDDEN)
         with gradio.Tab("Trained models") as trained:
             model, other, listed = _models(desk)
 
-    def look(sent: str | None, one: str | None) -> list[Any]:
-        files = parts.files_with_models(desk)
+    def look(one: str | None) -> list[Any]:
         models = parts.model_choices(desk)
         keys = [key for _, key in models]
         chosen = one if one in keys else next(iter(keys), None)
-        return [
-            gradio.Dropdown(
-                choices=[(plain(name), name) for name in files],
-                value=sent if sent in files else next(iter(files), None),
-            ),
-            gradio.Dropdown(choices=models, value=chosen),
-            gradio.Dropdown(choices=models),
-            parts.models_part(desk),
-        ]
+        return [gradio.Dropdown(choices=models, value=chosen), gradio.Dropdown(choices=models), parts.models_part(desk)]
 
+    gradio.on([Context.root_block.load, tab.select, trained.select], look, model, [model, other, listed], **HIDDEN)
+    return runs
+
+
+def _form(desk: Desk, written: Editor) -> None:
+    """The form for a model: its recipe, its name, what it starts from, a field for each option, and which queries
+    train."""
+    import gradio
+    from gradio.context import Context
+
+    recipe = gradio.Dropdown(parts.recipes(), value=parts.FIRST_RECIPE, label="Recipe")
+    lacks = gradio.HTML()
+    name = gradio.Textbox("tuned", label="Name of the model", info="of a-z, 0-9, _ and -", max_lines=1)
+    base = gradio.Dropdown(
+        [], label="Starts from", value=None, allow_custom_value=True,
+        info="An encoder or reranker of the file, trained:NAME, or a model as encoders name it.",
+    )  # fmt: skip
+    cuts = cut_fields()
+
+    def fields(chosen: str) -> None:
+        if chosen not in parts.recipes():
+            return
+        offered = [field for field in fields_of("models", chosen) if field.name != "base"]
+        found, inputs = components(offered, {}, parts.usual_options(chosen))
+        with gradio.Accordion("Which queries train, decide and are evaluated", open=False):
+            sizes = [component(field, {}) for field in cuts]
+        button = gradio.Button("Put it into the file", variant="secondary", elem_classes="sure")
+
+        def edited(file: str, known: Any, text: str, called: str, base: str | None, *typed: Any) -> list[Any]:
+            try:
+                started = {"base": base.strip()} if base and base.strip() else {}
+                part = {"recipe": chosen, **started, **part_of("models", chosen, found, typed[: len(found)])}
+                sized = part_of("settings", "", cuts, typed[len(found) :])
+                done = with_model(_with_sizes(text, sized), called.strip(), part, systems_of(desk, file, text))
+            except Exception as error:
+                return [gradio.skip(), gradio.skip(), refusal(error), gradio.skip()]
+            new = parts.file_of(file, called.strip()) if file == known[0] and "models" not in values_of(text) else file
+            return [new, done.text, lines(done.told, "good"), parts.lacks_part(desk, new, done.text, chosen)]
+
+        inputs = [written.name, written.known, written.text, name, base, *inputs, *sizes]
+        button.click(edited, inputs, [written.name, written.text, written.said, lacks], **HIDDEN)
+
+    gradio.render(recipe, triggers=[Context.root_block.load, recipe.change], **HIDDEN)(fields)
+    written.text.change(_bases, [written.text, base], base, trigger_mode="always_last", **HIDDEN)
     gradio.on(
-        [Context.root_block.load, tab.select, trained.select],
-        look,
-        [file, model],
-        [file, model, other, listed],
-        show_progress="hidden",
-    )
+        [written.opened.change, recipe.change],
+        lambda *given: parts.lacks_part(desk, *given), [written.name, written.text, recipe], lacks, **HIDDEN,
+    )  # fmt: skip
 
 
-def _training(desk: Desk) -> Any:
-    """Starts a training and shows how the last one goes. Returns the choice of the file."""
+def _bases(text: str, chosen: str | None) -> Any:
+    """What a model may start from, as the text has it now. What was chosen stays, unless it is a name of another
+    file."""
     import gradio
 
-    file = gradio.Dropdown([], label="Experiment file with models", value=None)
-    again = gradio.Checkbox(label="Train kept models again")
-    with gradio.Row():
-        start = gradio.Button("Train", variant="primary", interactive=not desk.read_only)
-        cancel = gradio.Button("Cancel the training", interactive=not desk.read_only)
-    said = gradio.HTML()
-    state = gradio.HTML()
-    gradio.HTML(command("bench train FILE"))
-
-    def begin(sent: str | None, again: bool) -> str:
-        if not sent:
-            return note("Choose a file. A file with `models:` is needed; the page Experiment writes one.")
-        flags = ["--retrain"] if again else []
-        try:
-            board(desk).start("train", sent, flags)
-        except Exception as error:
-            return lines(reasons(error), "bad")
-        return command(board(desk).command_of("train", sent, flags))
-
-    def stop() -> str:
-        live = [run for run in board(desk).listing() if run.kind == "train" and run.state in LIVE]
-        for run in live[:1]:
-            board(desk).cancel(run)
-        return note("It is being cancelled; what was computed is kept." if live else "No training goes on.")
-
-    start.click(begin, [file, again], said)
-    cancel.click(stop, None, said)
-    gradio.Timer(_SECONDS).tick(lambda: going_part(desk), None, state, show_progress="hidden")
-    return file
-
-
-def going_part(desk: Desk) -> str:
-    """How the training goes that was asked for last: its state, its stages, its curves, and what it printed."""
-    import time
-
-    run = next((each for each in board(desk).listing() if each.kind == "train"), None)
-    if run is None:
-        return note("No training was started here yet.")
-    told = board(desk).told(run)
-    head = note(
-        f"{run.file}: {run.state}{f' ({run.cause})' if run.cause else ''}", "good" if run.state in LIVE else "plain"
+    names = base_names(values_of(text))
+    elsewhere = chosen is None or _NAME.fullmatch(chosen.removeprefix(TRAINED)) is not None
+    return gradio.Dropdown(
+        choices=names, value=next(iter(names), None) if elsewhere and chosen not in names else chosen
     )
-    stages = lines([stage.told(time.time()) for stage in told.stages.values()])
-    log = board(desk).log(run)
-    printed = (
-        f'<div class="log" tabindex="0" role="region" aria-label="What it printed">{escaped(log)}</div>' if log else ""
-    )
-    return head + stages + parts.curves_part(told) + printed
+
+
+def _with_sizes(text: str, sizes: dict[str, Any]) -> str:
+    """The text with sizes of the queries' splits in its dataset. Raises ValueError."""
+    if not sizes:
+        return text
+    section = values_of(text).get("dataset")
+    if not isinstance(section, dict):
+        raise ValueError("Give the file a dataset first: open one above, or the page Experiment.")
+    return editing.with_value(text, "dataset", {**section, **sizes})
 
 
 def _models(desk: Desk) -> tuple[Any, Any, Any]:
@@ -123,8 +134,7 @@ def _models(desk: Desk) -> tuple[Any, Any, Any]:
             other = gradio.Dropdown([], label="Other model", value=None)
             compared = gradio.HTML()
     model.change(
-        lambda key: (parts.model_part(desk, key), parts.learnt_part(desk, key)), model, [shown, learnt],
-        show_progress="hidden",
-    )  # fmt: skip
-    other.change(lambda one, two: parts.compared_part(desk, one, two), [model, other], compared, show_progress="hidden")
+        lambda key: (parts.model_part(desk, key), parts.learnt_part(desk, key)), model, [shown, learnt], **HIDDEN
+    )
+    other.change(lambda one, two: parts.compared_part(desk, one, two), [model, other], compared, **HIDDEN)
     return model, other, listed

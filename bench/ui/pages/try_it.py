@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.ui import chatting
 from bench.ui.desk import Desk
-from bench.ui.shown_results import choices, results_of
+from bench.ui.shown_results import choices, results_of, stamp_of
 from bench.ui.text import command, plain
 from bench.ui.trying import Trying, asked_parts, first_to_try, offered, questions_offered
 
@@ -46,8 +46,11 @@ def build(desk: Desk) -> None:
             faults,
         ]
 
-    gradio.on([Context.root_block.load, tab.select], look, chosen, chosen, show_progress="hidden")
-    chosen.change(offer, chosen, [systems, judged, system, answers, told], show_progress="hidden")
+    stamp = gradio.State("")  # of the chosen result as this tab shows it: a run may have gone on since
+    looked = gradio.on([Context.root_block.load, tab.select], look, chosen, chosen, show_progress="hidden")
+    looked.then(lambda sent: stamp_of(desk, sent), chosen, stamp, show_progress="hidden")
+    chosen.change(lambda sent: stamp_of(desk, sent), chosen, stamp, show_progress="hidden")
+    stamp.change(offer, chosen, [systems, judged, system, answers, told], show_progress="hidden")
 
 
 def _side_by_side(trying: Trying, chosen: Any) -> tuple[Any, Any]:

@@ -13,22 +13,36 @@ from bench.messages.wording import counted
 from bench.ui.desk import Desk
 from bench.ui.runs.board import LIVE, RESUMABLE, Kind, Run, board
 from bench.ui.runs.following import Told
+from bench.ui.shown_results import choices, results_of
 from bench.ui.telling import reasons
 from bench.ui.text import command, escaped, lines, note, plain
+from bench.ui.training import curves_part
 
 _SECONDS = 1.5  # between two looks
 _MOST = 100  # runs of the list
 _COLOURS = {"finished": "good", "running": "good", "failed": "bad", "refused": "bad", "killed": "bad"}
 _LATEST = ""
+_HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """For the buttons of a page that start something: `.then(panel.look, panel.inputs, panel.outputs)`."""
+    """For the buttons of a page that start something: `.then(panel.look, panel.inputs, panel.outputs)`. opener: the
+    button that opens the result of the run that is looked at."""
 
     look: Callable[..., list[Any]]
     inputs: list[Any]
     outputs: list[Any]
+    opener: Any
+    result: Callable[[str | None], Any]
+
+    def opens_in(self, choice: Any) -> None:
+        """Let the result be opened on the page Results. choice: its list of results."""
+        import gradio
+
+        self.opener.click(self.result, self.inputs[0], choice, **_HIDDEN).then(
+            lambda: gradio.Tabs(selected="Results"), None, _tabs(choice), **_HIDDEN
+        )
 
 
 def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
@@ -49,13 +63,11 @@ def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
     timer = gradio.Timer(_SECONDS)
     acts = _Acts(desk, kinds)
     inputs, outputs = [chosen, seen], [seen, queue, chosen, progress, cancel, resume, results, log]
-    hidden = {"show_progress": "hidden"}
-    timer.tick(acts.look, inputs, outputs, queue=False, **hidden)
-    chosen.input(acts.look, inputs, outputs, **hidden)
-    cancel.click(acts.cancel, chosen, said).then(acts.look, inputs, outputs, **hidden)
-    resume.click(acts.resume, chosen, [said, chosen]).then(acts.look, inputs, outputs, **hidden)
-    results.click(lambda: gradio.Tabs(selected="Results"), None, _tabs(), **hidden)
-    return Panel(acts.look, inputs, outputs)
+    timer.tick(acts.look, inputs, outputs, queue=False, **_HIDDEN)
+    chosen.input(acts.look, inputs, outputs, **_HIDDEN)
+    cancel.click(acts.cancel, chosen, said).then(acts.look, inputs, outputs, **_HIDDEN)
+    resume.click(acts.resume, chosen, [said, chosen]).then(acts.look, inputs, outputs, **_HIDDEN)
+    return Panel(acts.look, inputs, outputs, results, acts.result)
 
 
 class _Acts:
@@ -91,6 +103,17 @@ class _Acts:
             log,
         ]
 
+    def result(self, name: str | None) -> Any:
+        """The result of a run, chosen in a list of results; nothing new before there is one."""
+        import gradio
+
+        run = _picked([each for each in board(self._desk).listing() if each.kind in self._kinds], name)
+        folder = board(self._desk).told(run).folder if run is not None else None
+        options = choices(self._desk, results_of(self._desk))
+        if folder not in {value for _, value in options}:
+            return gradio.skip()
+        return gradio.Dropdown(choices=options, value=folder)
+
     def cancel(self, name: str | None) -> str:
         return self._do(self._stopped, name)
 
@@ -109,14 +132,12 @@ class _Acts:
             return lines(reasons(error), "bad")
 
 
-def _tabs() -> Any:
-    """The tabs of all pages, from within one of them."""
-    from gradio.context import Context
-
-    block = Context.block
-    while block is not None and type(block).__name__ != "Tabs":
-        block = block.parent
-    return block
+def _tabs(within: Any) -> Any:
+    """The tabs of all pages, from a part of one of them."""
+    found, block = None, within
+    while (block := block.parent) is not None:
+        found = block if type(block).__name__ == "Tabs" else found
+    return found
 
 
 def _picked(runs: Sequence[Run], name: str | None) -> Run | None:
@@ -141,7 +162,8 @@ def queue_part(runs: Sequence[Run]) -> str:
     live = [run for run in reversed(runs) if run.state in LIVE]
     if not live:
         return note("Nothing runs." if runs else "Nothing has been run here yet.")
-    first = f"{live[0].kind} {live[0].file} runs" if live[0].state == "running" else f"{live[0].file} begins"
+    doing = "is trained" if live[0].kind == "train" else "runs"
+    first = f"{live[0].file} {doing if live[0].state == 'running' else 'begins'}"
     waiting = "".join(f"<li>{escaped(f'{run.kind} {run.file}, asked for {run.asked_at}')}</li>" for run in live[1:])
     rest = f'<p class="note">Waiting, first come first served:</p><ol>{waiting}</ol>' if waiting else ""
     return note(f"{first}.") + rest
@@ -162,6 +184,7 @@ def progress_part(desk: Desk, run: Run | None, told: Told | None) -> str:
         parts += [note(f"{name}: {how}", "bad") for name, how in told.finished.items() if how != "success"]
     if told.folder:
         parts.append(note(f"Result: {desk.named(Path(told.folder))}"))
+    parts.append(curves_part(told))
     parts.append(lines(told.warnings[:20], "warn"))
     if len(told.warnings) > 20:
         parts.append(note(f"and {len(told.warnings) - 20:,} more; the log has them."))
