@@ -45,7 +45,6 @@ stores: {{bm25: {{adapter: bm25}}}}
 systems:
   - {{name: bm25, store: bm25}}
   - {{name: words, encoder: words}}
-  - {{name: table, encoder: table}}
 baseline: bm25
 latency: false
 """
@@ -139,7 +138,7 @@ def test_what_is_wrong_with_the_text_is_told_beside_it(first: Any, place: Place)
     sees(page, "sistems is unknown. Did you mean systems?")
     step(page, "04-wrong")
     text(page).fill(place.slow)
-    sees(page, "Nothing is wrong with it. Systems: bm25, words, table.")
+    sees(page, "Nothing is wrong with it. Systems: bm25, words.")
 
 
 def test_a_killed_page_leaves_its_run_going(first: Any, place: Place) -> None:
@@ -219,7 +218,7 @@ def test_a_model_is_trained_by_the_form_and_measured_beside_its_base(tab: Any, p
     tab.get_by_role("img", name=re.compile("tuned.*: loss")).filter(visible=True).first.wait_for()
     step(tab, "15-training")
     sees(tab, re.compile("^finished"))
-    assert (place.home / "slow-tuned.yaml").is_file() and "models" not in (place.home / "slow.yaml").read_text()
+    assert (place.home / "slow-tuned.yaml").is_file() and "\nmodels:" not in (place.home / "slow.yaml").read_text()
     go(tab, "Trained models")
     sees(tab, "bench models show")
     step(tab, "16-models")

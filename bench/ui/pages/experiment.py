@@ -16,6 +16,8 @@ from bench.ui.runs.panel import Panel, panel
 from bench.ui.telling import refusal
 from bench.ui.text import lines
 
+_FIRST = "Encoder"  # what the form begins with
+
 
 def build(desk: Desk) -> Panel:
     """Put the page together, inside its tab. Returns the panel of its runs."""
@@ -24,7 +26,7 @@ def build(desk: Desk) -> Panel:
 
     written = editor(desk, Context.block, {"Run": "run"}, tried="run")
     with written.form:
-        kind = gradio.Radio(list(SECTIONS), value="Encoder", label="Add or change")
+        kind = gradio.Radio(list(SECTIONS), value=_FIRST, label="Add or change")
         _form(kind, written, desk)
     return written.followed_by(panel(desk, ("run",)))
 
@@ -34,9 +36,10 @@ def _form(kind: Any, written: Editor, desk: Desk) -> None:
     import gradio
     from gradio.context import Context
 
-    adapter = gradio.Dropdown([], label="Adapter", visible=False)
-    called = gradio.Textbox("", label="Name", info="of a-z, 0-9, _ and -", max_lines=1, visible=False)
-    gradio.on([Context.root_block.load, kind.change], _offered, kind, [adapter, called], **HIDDEN)
+    first = adapters_of(SECTIONS[_FIRST])
+    adapter = gradio.Dropdown(first, value=_usual(first), label="Adapter")
+    called = gradio.Textbox("", label="Name", info="of a-z, 0-9, _ and -", max_lines=1)
+    kind.change(_offered, kind, [adapter, called], **HIDDEN)
 
     def fields(section: str, chosen: str | None, text: str) -> None:
         where = SECTIONS.get(section, "settings")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bench.cache.digests import content_key
 from bench.messages.wording import counted
@@ -22,6 +22,8 @@ _SECONDS = 1.5  # between two looks
 _MOST = 100  # runs of the list
 _COLOURS = {"finished": "good", "running": "good", "failed": "bad", "refused": "bad", "killed": "bad"}
 _LATEST = ""
+Seen: TypeAlias = tuple[str, str, bool]  # a digest of what a tab shows, the run that it shows, and whether that lives
+_NOTHING: Seen = ("", "", False)
 _HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
 
 
@@ -49,7 +51,7 @@ def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
     """Put the panel together, inside a page. kinds: of the runs that are chosen from; the queue shows all."""
     import gradio
 
-    seen = gradio.State("")
+    seen = gradio.State(_NOTHING)
     queue = gradio.HTML(elem_classes="queue")
     chosen = gradio.Dropdown([("the latest", _LATEST)], value=_LATEST, label="Run to look at")
     progress = gradio.HTML(elem_classes="progress")
@@ -62,7 +64,7 @@ def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
         log = gradio.HTML()
     timer = gradio.Timer(_SECONDS)
     acts = _Acts(desk, kinds)
-    inputs, outputs = [chosen, seen], [seen, queue, chosen, progress, cancel, resume, results, log]
+    inputs, outputs = [chosen, seen], [seen, queue, chosen, progress, cancel, resume, results, log, said]
     timer.tick(acts.look, inputs, outputs, queue=False, **_HIDDEN)
     chosen.input(acts.look, inputs, outputs, **_HIDDEN)
     cancel.click(acts.cancel, chosen, said).then(acts.look, inputs, outputs, **_HIDDEN)
@@ -77,8 +79,9 @@ class _Acts:
         self._desk = desk
         self._kinds = kinds
 
-    def look(self, name: str | None, before: str) -> list[Any]:
-        """All parts of the panel, or nothing new. before: a digest of what the tab shows."""
+    def look(self, name: str | None, before: Seen) -> list[Any]:
+        """All parts of the panel, or nothing new. before: what the tab shows. What was said of a run is forgotten when
+        it ends, because it is not true any more."""
         import gradio
 
         every = board(self._desk).listing()[:_MOST]
@@ -89,9 +92,10 @@ class _Acts:
         progress = progress_part(self._desk, run, told)
         options = [("the latest", _LATEST), *((_named(each), each.id) for each in runs)]
         known = {value for _, value in options}
-        now = content_key([queue, log, progress, options, name])
-        if now == before:
-            return [gradio.skip()] * 8
+        digest = content_key([queue, log, progress, options, name])
+        now: Seen = (digest, run.id if run is not None else "", run is not None and run.state in LIVE)
+        if digest == before[0]:
+            return [gradio.skip()] * 9
         return [
             now,
             queue,
@@ -101,6 +105,7 @@ class _Acts:
             gradio.Button(interactive=run is not None and run.state in RESUMABLE),
             gradio.Button(interactive=told is not None and told.folder is not None),
             log,
+            "" if (before[1], before[2], now[2]) == (now[1], True, False) else gradio.skip(),
         ]
 
     def result(self, name: str | None) -> Any:
