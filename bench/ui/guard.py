@@ -19,11 +19,13 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
 
 # What the tabs ask for, and nothing else that Gradio offers: no code writing, no proxy, no monitoring, no history.
-_OPEN = ("/assets/", "/static/", "/svelte/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt")
+# A number that is drawn at the start says to a tab of an earlier start that it must load the page again.
+_STARTED = "/gradio_api/app_id"
+_OPEN = ("/assets/", "/static/", "/svelte/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", _STARTED)
 _TABS = (
     "/config", "/gradio_api/queue/", "/gradio_api/upload", "/gradio_api/upload_progress", "/gradio_api/file=",
     "/gradio_api/run/", "/gradio_api/heartbeat/", "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/info",
-    "/gradio_api/startup-events", "/gradio_api/app_id", "/gradio_api/component_server", "/gradio_api/theme.css",
+    "/gradio_api/startup-events", "/gradio_api/component_server", "/gradio_api/theme.css",
     "/gradio_api/custom_component/", "/gradio_api/stream/", "/theme.css",
 )  # fmt: skip
 

@@ -61,13 +61,19 @@ def step(page: Any, name: str) -> None:
     page.set_viewport_size(shown)
 
 
+def field(page: Any, label: str) -> Any:
+    """The input of a label, which may go on with what it means."""
+    exactly = page.get_by_label(label, exact=True).filter(visible=True)
+    return exactly.first if exactly.count() else page.get_by_label(label).filter(visible=True).first
+
+
 def choose(page: Any, label: str, option: str) -> None:
-    page.get_by_label(label).filter(visible=True).first.click()
+    field(page, label).click()
     page.get_by_role("option", name=option).filter(visible=True).first.click()
 
 
 def fill(page: Any, label: str, value: str) -> None:
-    page.get_by_label(label).filter(visible=True).first.fill(value)
+    field(page, label).fill(value)
 
 
 def text(page: Any) -> Any:

@@ -65,6 +65,15 @@ class Place(NamedTuple):
         return SLOW.format(gate=self.gate, table=self.table)
 
 
+class First(NamedTuple):
+    """A tab, the process of its page, what the browser complains of, and where the page was."""
+
+    page: Any
+    process: Popen[str]
+    complaints: list[str]
+    address: str
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, static_model: Path) -> Iterator[Place]:
     gate = tmp_path_factory.mktemp("gate") / "slow"
@@ -83,19 +92,22 @@ def told() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def first(browser: Any, place: Place, third_party: None) -> Iterator[tuple[Any, Popen[str], list[str]]]:
-    """A tab of a page that will be killed, the page's process, and what the browser complains of."""
+def first(browser: Any, place: Place, third_party: None) -> Iterator[First]:
+    """A tab of a page that will be killed."""
     complaints: list[str] = []
     with served_page(place.home, *place.options, **place.variables) as (address, process):
         context = browser.new_context(viewport=WIDE)
-        yield opened(context, address.rstrip("/"), complaints), process, complaints
+        yield First(opened(context, address.rstrip("/"), complaints), process, complaints, address)
         context.close()
 
 
 @pytest.fixture(scope="module")
-def address(place: Place, third_party: None) -> Iterator[str]:
-    """The page as it was started again, over the same folder."""
-    with served_page(place.home, *place.options, **place.variables) as (found, _):
+def address(place: Place, first: First) -> Iterator[str]:
+    """The page as it was started again, over the same folder and at the same address."""
+    first.process.kill()
+    first.process.wait()
+    port = first.address.rstrip("/").rpartition(":")[2]
+    with served_page(place.home, *place.options, "--port", port, **place.variables) as (found, _):
         yield found.rstrip("/")
 
 
@@ -118,8 +130,8 @@ def process_of_the_last_run(home: Path, before: int = 0) -> int:
     return int(until(found))
 
 
-def test_the_quick_start_is_picked_in_an_empty_folder_and_tried_dry(first: Any, place: Place) -> None:
-    page, *_ = first
+def test_the_quick_start_is_picked_in_an_empty_folder_and_tried_dry(first: First, place: Place) -> None:
+    page = first.page
     step(page, "01-empty")
     choose(page, "Start from", "Quick start")
     sees(page, "Nothing is wrong with it. Systems: bm25, dense")
@@ -132,8 +144,8 @@ def test_the_quick_start_is_picked_in_an_empty_folder_and_tried_dry(first: Any, 
     assert (place.home / "quickstart.yaml").is_file()
 
 
-def test_what_is_wrong_with_the_text_is_told_beside_it(first: Any, place: Place) -> None:
-    page, *_ = first
+def test_what_is_wrong_with_the_text_is_told_beside_it(first: First, place: Place) -> None:
+    page = first.page
     text(page).fill(place.slow.replace("systems:", "sistems:"))
     sees(page, "sistems is unknown. Did you mean systems?")
     step(page, "04-wrong")
@@ -141,22 +153,25 @@ def test_what_is_wrong_with_the_text_is_told_beside_it(first: Any, place: Place)
     sees(page, "Nothing is wrong with it. Systems: bm25, words.")
 
 
-def test_a_killed_page_leaves_its_run_going(first: Any, place: Place) -> None:
-    page, process, complaints = first
+def test_a_killed_page_leaves_its_run_going(first: First, place: Place) -> None:
+    page = first.page
     fill(page, "File Where it is saved", "slow.yaml")
     button(page, "Run").click()
     sees(page, re.compile("embedding with words.*: 128 of"))
     step(page, "05-running")
-    assert complaints == []
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    assert first.complaints == []
+    first.process.kill()
+    first.process.wait()
     os.kill(process_of_the_last_run(place.home), 0)  # raises where it is gone
 
 
 def test_a_page_that_is_started_again_finds_the_run_and_cancels_it(
-    browser: Any, tab: Any, address: str, told: list[str]
+    browser: Any, first: First, tab: Any, address: str, told: list[str]
 ) -> None:
     sees(tab, "embedding with words")
+    first.page.get_by_role("tab", name="Data", exact=True, selected=True).wait_for()  # it loaded itself again
+    go(first.page, "Experiment")
+    sees(first.page, "embedding with words")
     context = browser.new_context(viewport=NARROW, color_scheme="dark")
     other = opened(context, address, told)
     sees(other, "embedding with words")

@@ -95,6 +95,14 @@ def test_without_the_token_of_the_page_nothing_is_told(path: str) -> None:
         assert answer.status == 403 and answer.text != "within"
 
 
+def test_a_tab_of_an_earlier_start_learns_that_the_page_was_started_again() -> None:
+    old = token(Door("127.0.0.1", PORT))
+    assert ask(DOOR, "/gradio_api/app_id", old).status == 200
+    assert ask(DOOR, "/gradio_api/app_id", {"origin": "http://evil.example"}).status == 403
+    assert ask(DOOR, "/gradio_api/app_id", {"sec-fetch-site": "cross-site"}).status == 403
+    assert ask(DOOR, "/gradio_api/app_id", old, "POST").status == 404
+
+
 @pytest.mark.parametrize("origin", [
     "http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost.evil.example", "", "http://[", "file://",
 ])  # fmt: skip

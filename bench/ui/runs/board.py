@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -86,6 +86,7 @@ class Board:
         self._desk = desk
         self._lock = threading.Lock()
         self._followers: dict[str, Follower] = {}
+        self._ended: dict[str, tuple[Run, object]] = {}
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -201,15 +202,14 @@ class Board:
     # -- one folder ----------------------------------------------------------------------------------------------
 
     def _read(self, folder: Path) -> Run | None:
-        request = read_record(folder / REQUEST)
-        if request is None or request.get("kind") not in FLAGS:
-            return None
-        kind: Kind = request["kind"]
-        file = str(request.get("file"))
-        flags = tuple(str(flag) for flag in request.get("flags") or [] if flag in FLAGS[kind])
-        state, cause = _state(folder)
-        changed = state not in LIVE and self._changed(file, request.get("text"))
-        return Run(folder, kind, file, flags, str(request.get("asked_at")), state, cause, changed)
+        """The run of a folder. What has ended stays as it is and is read once: every tab asks for all runs again and
+        again."""
+        known = self._ended.get(folder.name) or _as_it_is(folder)
+        if known is None or known[0].state in LIVE:
+            return known[0] if known is not None else None
+        self._ended[folder.name] = known
+        run, text = known
+        return replace(run, changed=self._changed(run.file, text))
 
     def _changed(self, file: str, text: object) -> bool:
         """Whether the experiment file is another one than when the run was asked for."""
@@ -219,7 +219,27 @@ class Board:
             return True
 
 
+def _as_it_is(folder: Path) -> tuple[Run, object] | None:
+    """A run as its folder tells it now, and the digest of its experiment file; None where the folder holds no run."""
+    request = read_record(folder / REQUEST)
+    if request is None or request.get("kind") not in FLAGS:
+        return None
+    kind: Kind = request["kind"]
+    flags = tuple(str(flag) for flag in request.get("flags") or [] if flag in FLAGS[kind])
+    state, cause = _state(folder)
+    return (
+        Run(folder, kind, str(request.get("file")), flags, str(request.get("asked_at")), state, cause),
+        request.get("text"),
+    )
+
+
 def _digest(path: Path) -> str:
+    about = path.stat()
+    return _digest_at(path, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=500)
+def _digest_at(path: Path, changed: int, size: int) -> str:
     return content_key(path.read_text(encoding="utf-8", errors="replace"))
 
 
