@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
         "synthetic", "train",
     },
     "train": {
-        "cache", "data", "experiment", "machine", "messages", "money", "quality", "results", "statistics",
+        "cache", "data", "experiment", "machine", "messages", "money", "quality", "results", "statistics", "synthetic",
     },
     "report": {"cache", "messages", "results", "statistics"},
     "frames": {"results"},

@@ -288,6 +288,25 @@ def test_documents_without_labels_come_to_a_model_and_a_verdict_on_real_question
     assert any("synthetic" in note for note in models["tuned"]["notes"])
 
 
+@pytest.mark.slow
+def test_negatives_that_are_written_and_those_of_a_system_stand_beside_each_other(
+    tmp_path: Path, transformer: Path
+) -> None:
+    """With a writer that knows nothing: what it lacks is drawn at random."""
+    file = CONFIGS / "written_negatives.yaml"
+    writer = tiny_writer(tmp_path / "writer", positions=1024)
+    fewer = {
+        "dataset.packages": ["numpy"], "generators.writer.model": str(writer), "generators.writer.gguf_file": None,
+        "generators.writer.max_tokens": 8,
+    }  # fmt: skip
+    written = run_small(tmp_path, file, [*smaller(file, tmp_path, transformer), *_as_arguments(fewer)])
+    assert len(written["systems"]) == 6
+    kinds = {model["name"]: model["negatives"] for model in written["models"]}
+    assert kinds["none"] is None and kinds["found"]["strategy"] == "system"
+    assert kinds["written"]["generator"].startswith("transformers ")
+    assert kinds["written"]["wanted"] == kinds["written"]["found"] == PAIRS
+
+
 def test_every_experiment_is_run_by_a_test_of_this_file() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     listed = set(re.findall(r'CONFIGS / "(\w+)\.yaml"', source))

@@ -1,4 +1,4 @@
-"""What recipes share that learn a cross-encoder's scores of the pairs that were found for them."""
+"""What recipes share that learn a teacher's scores of the pairs that were found for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from adapters.base import LearnsFrom, PathText, Reranker
+from adapters.base import Encoder, InvalidOptions, LearnsFrom, PathText, Reranker
 from adapters.trainers._encoder import EncoderTrainer, as_option
 from adapters.trainers._options import EncoderTrainingOptions
 from adapters.trainers._ranking import check_negatives, ranked_lists
@@ -28,6 +28,7 @@ class TaughtOptions(EncoderTrainingOptions):
 class TaughtTrainer(EncoderTrainer):
     """Makes an encoder of what a cross-encoder says of queries with their relevant documents and others."""
 
+    encoders_teach: ClassVar[bool] = False  # whether an encoder's similarities can be learnt too
     learns_from: ClassVar[LearnsFrom] = "pairs"
     takes_negatives: ClassVar[bool] = True
     references: ClassVar[tuple[str, ...]] = ("base", "teacher")
@@ -40,13 +41,17 @@ class TaughtTrainer(EncoderTrainer):
     def check(self) -> None:
         super().check()
         with as_option("teacher"):
-            self._teacher.check(encodes=False)
+            self._teacher.check(encodes=None if self.encoders_teach else False)
+        if self.options.teacher == self.options.base:
+            raise InvalidOptions(
+                f"{self.options.teacher} is the base itself, which learns nothing from what it says. Name another "
+                "model.",
+                key="teacher",
+            )
 
     @property
-    def teacher(self) -> Reranker:
-        adapter = self._teacher.adapter()
-        assert isinstance(adapter, Reranker)  # as `check` saw to
-        return adapter
+    def teacher(self) -> Encoder | Reranker:
+        return self._teacher.adapter()
 
     @cached_property
     def _teacher(self) -> Teacher:

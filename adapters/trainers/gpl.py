@@ -1,5 +1,5 @@
-"""Generative pseudo labelling: an encoder learns by how much a cross-encoder prefers a query's document to others that
-were found for it. Queries may be written by a model, so that documents alone suffice.
+"""Generative pseudo labelling: an encoder learns by how much a teacher prefers a query's document to others that were
+found for it. Queries may be written by a model, so that documents alone suffice.
 
 Sources: Wang et al. 2022, GPL, https://arxiv.org/abs/2112.07577; margins: Hofstätter et al. 2020,
 https://arxiv.org/abs/2010.02666.
@@ -7,6 +7,7 @@ https://arxiv.org/abs/2010.02666.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from adapters.base import Answers, Questions, Similarity, TrainingData
+from adapters.base import Answers, PathText, Questions, Similarity, TrainingData
 from adapters.trainers._margins import mean_margins, pair_margins
 from adapters.trainers._rows import LABEL, Column, Rows, negatives_by_place
 from adapters.trainers._scored_by_teacher import TaughtOptions, TaughtTrainer
@@ -25,6 +26,11 @@ _COSINES = 0.05  # brings similarities of -1 to 1 to the scale of a cross-encode
 class GplOptions(TaughtOptions):
     """How margins are learnt."""
 
+    teacher: PathText = Field(
+        description="Cross-encoder whose scores are learnt, or encoder whose similarities are: a reranker or an "
+        "encoder of the file, trained:<name>, an id on the Hugging Face hub, a folder, or "
+        "package:<distribution>/<path inside>."
+    )
     batch_size: int = Field(32, ge=1, description="Examples that the model reads at once.")
     form: Literal["each", "mean"] = Field(
         "each",
@@ -37,17 +43,33 @@ class GplOptions(TaughtOptions):
         description="Divides the model's similarities, so that they reach the teacher's scale; left out, .05 where "
         "vectors are compared by cosine, else 1.",
     )
-    teacher_temperature: float = Field(1.0, gt=0, description="Divides the teacher's scores.")
+    teacher_temperature: float | None = Field(
+        None,
+        gt=0,
+        description="Divides the teacher's scores; left out, 1 for a cross-encoder, whose logits count, and .05 for an "
+        "encoder, whose similarities count.",
+    )
 
 
 class GplTrainer(TaughtTrainer):
-    """Margins of a cross-encoder."""
+    """Margins of a cross-encoder, or of another encoder."""
 
     name: ClassVar[str] = "gpl"
+    encoders_teach: ClassVar[bool] = True
     Options = GplOptions
 
     _above = 0  # documents that the teacher prefers to the relevant one
     _asked = 0
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        return {**super().recipe, "teacher_temperature": self._warmth}
+
+    @property
+    def _warmth(self) -> float:
+        """What the teacher's scores are divided by."""
+        given: float | None = self.options.teacher_temperature
+        return self._teacher.temperature if given is None else given
 
     def _rows(self, table: pa.Table) -> Rows:
         self._check_pairs(table)
@@ -71,7 +93,7 @@ class GplTrainer(TaughtTrainer):
         return Questions(queries=table.column("query").to_pylist(), documents=documents)
 
     def _complete(self, rows: Rows, answers: Answers) -> Rows:
-        margins = [(each[0] - each[1:]) / self.options.teacher_temperature for each in answers.scores]
+        margins = [(each[0] - each[1:]) / self._warmth for each in answers.scores]
         self._above, self._asked = sum(int((each < 0).sum()) for each in margins), sum(map(len, margins))
         wanted = [float(each.mean()) for each in margins] if self.options.form == "mean" else np.concatenate(margins)
         return replace(rows, columns={**rows.columns, LABEL: [float(margin) for margin in wanted]})

@@ -14,7 +14,7 @@ from bench.messages.terminal import say
 
 if TYPE_CHECKING:
     from adapters.base import Contact
-    from bench.experiment.parts import Experiment
+    from bench.experiment.parts import Experiment, Part, System
 
 
 @contextmanager
@@ -85,10 +85,13 @@ def agree_to(question: str, yes: bool, undone: str) -> None:
         raise typer.Exit(1)
 
 
-def agree_to_keys_of(experiment: Experiment, trust: bool) -> None:
+def agree_to_keys_of(
+    experiment: Experiment, trust: bool, further: Sequence[Part] = (), searched: Sequence[System] = ()
+) -> None:
+    """As `agree_to_keys`, for an experiment, and for parts and systems of its file that a command asks besides."""
     from bench.experiment.trust import contacts_of
 
-    agree_to_keys(contacts_of(experiment), trust)
+    agree_to_keys(contacts_of(experiment, further, searched), trust)
 
 
 def agree_to_keys(contacts: Mapping[str, Sequence[Contact]], trust: bool, source: str = "the file") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 5  # pairs whose negatives are shown where nothing else is asked for
 LONGEST_SHOWN = 160  # characters of a text
 
+STRATEGIES = "random, bm25, top, hybrid, cluster, system or adversarial"
 SYNONYMS = {"cosine": "top"}
 """What `export-training` calls strategies beside their names."""
 
@@ -41,7 +42,7 @@ def mine(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE.parquet", parser=given_path, help="Where to write n-tuples."),
     ] = None,
-    strategy: Annotated[str | None, typer.Option(help="Without a model: random, bm25, top, hybrid or cluster.")] = None,
+    strategy: Annotated[str | None, typer.Option(help=f"Without a model: {STRATEGIES}.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Encoder of the file that mines [default: its first]; with --strategy.")
     ] = None,
@@ -69,7 +70,7 @@ def mine(
         experiment = load_experiment(config_path(config), set_ or [])
         place = cache_folder(cache, experiment.settings.cache, experiment.base)
         wish = wish_of_options(experiment, given) if given else wish_of_model(experiment, name)
-        agree_to_keys_of(experiment, trust)
+        agree_to_keys_of(experiment, trust, wish.parts, wish.systems)
         found = _mined(experiment, wish, place, quiet=quiet)
     if output is not None:
         from bench.train.mining.kept import parquet_bytes
@@ -82,11 +83,23 @@ def _given(
     strategy: str | None, model: str | None, per_query: int | None, others: Sequence[str], name: str | None
 ) -> dict[str, Any]:
     """The options of negatives as the command line has them; empty where a model's are taken."""
+    known = {"strategy": strategy, "model": model, "per_query": per_query}
+    given = {key: value for key, value in known.items() if value is not None} | _further(others)
+    if given and strategy is None:
+        refuse(["--model, --per-query and --option go with --strategy. A model's own: --set models.NAME.negatives.…"])
+    if given and name is not None:
+        refuse(
+            [f"--strategy goes without the model {name}. Its own: --set models.{name}.negatives.strategy={strategy}"]
+        )
+    return given
+
+
+def _further(options: Sequence[str]) -> dict[str, Any]:
+    """What --option says."""
     from bench.experiment.yaml_text import parse_yaml
 
-    known = {"strategy": strategy, "model": model, "per_query": per_query}
-    given: dict[str, Any] = {key: value for key, value in known.items() if value is not None}
-    for each in others:
+    given: dict[str, Any] = {}
+    for each in options:
         key, equals, value = each.partition("=")
         if not equals:
             refuse([f"--option {each}: write KEY=VALUE, such as range_max=50."])
@@ -94,12 +107,6 @@ def _given(
             given[key.strip()] = parse_yaml(value)
         except ValueError as error:
             refuse([f"--option {each}: {error}"])
-    if given and strategy is None:
-        refuse(["--model, --per-query and --option go with --strategy. A model's own: --set models.NAME.negatives.…"])
-    if given and name is not None:
-        refuse(
-            [f"--strategy goes without the model {name}. Its own: --set models.{name}.negatives.strategy={strategy}"]
-        )
     return given
 
 
@@ -161,37 +168,44 @@ def export_training(
         "training.jsonl"
     ),
     split: Annotated[str, typer.Option(help="The split whose judgements are used.")] = "train",
-    negatives: Annotated[
-        str, typer.Option(help="Hard negatives: random, bm25, top (or cosine), hybrid or cluster.")
-    ] = "bm25",
+    negatives: Annotated[str, typer.Option(help=f"Hard negatives: {STRATEGIES}; cosine is top.")] = "bm25",
     per_query: Annotated[int, typer.Option(help="Hard negatives for each query.", min=0)] = 5,
     encoder: Annotated[str | None, typer.Option(help="Encoder that mines [default: the file's first].")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Another option of negatives, e.g. system=bm25 or by=GENERATOR."),
+    ] = None,
     set_: Overrides = None,
     cache: CacheOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
     from bench.cache.artifacts import check_writable
+    from bench.experiment.negatives import Strategy
     from bench.experiment.reader import load_experiment
+    from bench.run.mining import wish_of_options
 
-    if negatives not in ("random", "bm25", "cosine", "top", "hybrid", "cluster"):
-        refuse([f"--negatives {negatives}: known are random, bm25 and cosine, top, hybrid and cluster."])
+    strategy = SYNONYMS.get(negatives, negatives)
+    if strategy not in get_args(Strategy):
+        refuse([f"--negatives {negatives}: known are {STRATEGIES}; cosine is another name of top."])
+    given = {"strategy": strategy, "per_query": per_query, "model": encoder}
+    options = {key: value for key, value in given.items() if value is not None} | _further(option or [])
     check_writable(output)  # before anything is paid for
     with refusing(), telling_failures(negatives):
         experiment = load_experiment(config_path(config), [f"dataset.split={split}", *(set_ or [])])
         place = cache_folder(cache, experiment.settings.cache, experiment.base)
-        agree_to_keys_of(experiment, trust)
-        options = {"strategy": SYNONYMS.get(negatives, negatives), "per_query": per_query, "model": encoder}
-        done = _exported(experiment, output, place, options)
+        wish = wish_of_options(experiment, options) if per_query else None
+        agree_to_keys_of(experiment, trust, wish.parts if wish else (), wish.systems if wish else ())
+        done = _exported(experiment, output, place, wish)
     show(f"{output}: {counted(done.rows, 'query')}, {counted(done.negatives, 'hard negative')} ({negatives})")
     show(f", {counted(done.skipped, 'query')} without a relevant passage left out\n" if done.skipped else "\n")
     for note in done.notes:
         say(note)
 
 
-def _exported(experiment: Experiment, output: Path, cache: Path, options: dict[str, Any]) -> Exported:
+def _exported(experiment: Experiment, output: Path, cache: Path, wish: Wish | None) -> Exported:
     from bench.progress import Progress
     from bench.run.export import export_training as export
 
     with Progress() as progress:
-        return export(experiment, output, cache=cache, options=options, emit=progress)
+        return export(experiment, output, cache=cache, wish=wish, emit=progress)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import Field
@@ -14,8 +15,17 @@ from adapters.base import TRAINED, Options, listed
 from bench.experiment.axes import combinations
 from bench.experiment.faults import Faults
 from bench.experiment.file import ExperimentFile
+from bench.experiment.named_system import named_system
 from bench.experiment.negatives import Negatives
-from bench.experiment.parts import Part, System, TrainedPart, Variant, models_named, plain_name
+from bench.experiment.parts import (
+    Candidates,
+    Part,
+    System,
+    TrainedPart,
+    Variant,
+    models_named,
+    models_of,
+)
 from bench.experiment.scored import ScoredData
 from bench.experiment.structure import ALL_PAIRS, PairsFrom
 from bench.messages.suggestions import suggestion
@@ -66,19 +76,30 @@ class ModelEntry(Options):
 
 
 def read_models(
-    faults: Faults, settings: ExperimentFile, encoders: Mapping[str, Part], rerankers: Mapping[str, Part]
+    faults: Faults,
+    settings: ExperimentFile,
+    parts: Mapping[str, Mapping[str, Part]],
+    systems: Sequence[System],
 ) -> dict[str, TrainedPart]:
-    """The models of the file in the order in which they are trained. What is wrong goes to the faults."""
-    reading = _Reading(faults, settings, {"encoder": encoders, "reranker": rerankers})
+    """The models of the file in the order in which they are trained. parts: those of the file, by what they are:
+    encoder, reranker, generator. What is wrong goes to the faults."""
+    reading = _Reading(faults, settings, parts, systems)
     found = {name: part for name, spec in settings.models.items() if (part := reading.model(name, spec)) is not None}
     return reading.in_order(found)
 
 
 class _Reading:
-    def __init__(self, faults: Faults, settings: ExperimentFile, parts: Mapping[str, Mapping[str, Part]]) -> None:
+    def __init__(
+        self,
+        faults: Faults,
+        settings: ExperimentFile,
+        parts: Mapping[str, Mapping[str, Part]],
+        systems: Sequence[System],
+    ) -> None:
         self._faults = faults
         self._settings = settings
         self._parts = parts
+        self._systems = systems
 
     def model(self, name: str, spec: Mapping[str, Any]) -> TrainedPart | None:
         path = f"models.{name}"
@@ -107,6 +128,8 @@ class _Reading:
             negatives=entry.negatives,
             miner=self._miner(entry.negatives, base, base_is, path),
             filter=None if entry.negatives is None else self._parts["reranker"].get(str(entry.negatives.filter)),
+            writer=None if entry.negatives is None else self._parts["generator"].get(str(entry.negatives.by)),
+            candidates=self._candidates(entry.negatives, path),
             scored=entry.data,
             pairs_from=entry.pairs_from or (ALL_PAIRS if kind.learns_from == "structure" else None),
             passages_of=entry.passages_of,
@@ -171,7 +194,8 @@ class _Reading:
             )
 
     def _named(self, value: str) -> Part | None:
-        return next((parts[value] for parts in self._parts.values() if value in parts), None)
+        models = (self._parts["encoder"], self._parts["reranker"])
+        return next((parts[value] for parts in models if value in parts), None)
 
     def _unknown(self, key_path: str, value: str) -> None:
         name = value.removeprefix(TRAINED)
@@ -212,6 +236,16 @@ class _Reading:
         )
         return None
 
+    def _candidates(self, negatives: Negatives | None, path: str) -> Candidates | None:
+        """The system whose candidates are negatives; None where that is none or a fault."""
+        if negatives is None or negatives.system is None:
+            return None
+        name, key_path = negatives.system, f"{path}.negatives.system"
+        found = named_system(self._faults, self._settings, name, key_path, self._systems, label=f"candidates of {name}")
+        if found is None:
+            return None
+        return Candidates(found, tuple(models_of(found, self._parts["encoder"], self._parts["reranker"])))
+
     def _check_needs(self, kind: Any, entry: ModelEntry, variants: Sequence[Variant], path: str) -> None:
         """Whether the recipe gets what it learns from, and heeds what it is given."""
         needs = [kind(variant.options).needs_negatives for variant in variants]
@@ -240,7 +274,7 @@ class _Reading:
         if kind.learns_from == "scored" and entry.pairs is not None and entry.data is None:
             self._faults.fault(f"{path}.pairs", "has no effect without data.")
         negatives = entry.negatives
-        for option, what in (("model", "encoder"), ("filter", "reranker")):
+        for option, what in (("model", "encoder"), ("filter", "reranker"), ("by", "generator")):
             name = getattr(negatives, option, None)
             if name is not None and name not in self._parts[what]:
                 self._faults.not_there(
@@ -262,7 +296,7 @@ class _Reading:
         try:
             order = list(TopologicalSorter(graph).static_order())
         except CycleError as error:
-            self._faults.fault(f"models.{error.args[1][0]}", f"would be trained from itself: {listed(error.args[1])}.")
+            self._circle(models, error.args[1][::-1])
             return models
         for name in order:
             for base in graph[name]:
@@ -273,6 +307,24 @@ class _Reading:
                         f"({one}) must be as many as those of {base} ({other}): seed i goes with seed i.",
                     )
         return {name: models[name] for name in order}
+
+    def _circle(self, models: Mapping[str, TrainedPart], names: Sequence[str]) -> None:
+        """Name models that need each other, and where a system's candidates lead into the circle, that system. names:
+        each needs the next, and the last is the first."""
+        for name, needed in pairwise(names):
+            negatives, candidates = models[name].negatives, models[name].candidates
+            if negatives is None or candidates is None:
+                continue
+            if needed in (each for part in candidates.parts for each in models_named(part.options)):
+                place = names.index(name)
+                circle = [*names[place:-1], *names[:place], name]
+                self._faults.fault(
+                    f"models.{name}.negatives.system",
+                    f"({negatives.system}) needs the model {needed}, and {' needs '.join(circle)}: a circle. Name a "
+                    "system that can search before this model is trained, such as bm25.",
+                )
+                return
+        self._faults.fault(f"models.{names[0]}", f"would be trained from itself: {' from '.join(names)}.")
 
 
 def _takes_list(kind: Any, option: str) -> bool:
@@ -310,129 +362,3 @@ def _part(path: str, what: Literal["encoder", "reranker"], model: str) -> Part:
     kind = registry.load(role, registry.LOCAL[role])
     options = kind.Options(model=model)
     return Part(f"base of {path}", registry.LOCAL[role], kind, options, f"{path}.base")
-
-
-# -- parts that name models ------------------------------------------------------------------------------------------
-
-
-def with_seeds(
-    faults: Faults,
-    parts: Mapping[str, Part],
-    models: Mapping[str, TrainedPart],
-    named: Collection[str],
-    makes: Literal["encoder", "reranker"],
-) -> dict[str, Part]:
-    """The parts of a role; one that names a trained model has, beside itself, one part for each seed of the model.
-
-    named: the models that the file names, among them those with faults.
-    """
-    found: dict[str, Part] = {}
-    for name, part in parts.items():
-        found[name] = part
-        for model_name in models_named(part.options):
-            model = models.get(model_name)
-            if model is None and model_name in named:
-                continue  # what is wrong with that model is named already
-            if model is None:
-                faults.not_there(
-                    f"{part.key_path}.model", model_name, "among the models", suggestion(model_name, named)
-                )
-            elif model.kind.makes != makes:
-                faults.fault(
-                    f"{part.key_path}.model",
-                    f"({TRAINED}{model_name}) is {_with_article(model.kind.makes)}, named under {model.kind.makes}s.",
-                )
-            else:
-                found |= _seeded(part, model)
-    return found
-
-
-def _seeded(part: Part, model: TrainedPart) -> dict[str, Part]:
-    whole = replace(part, seeds=model.seeds)
-    option = next(n for n, v in part.options if v == f"{TRAINED}{model.name}")
-    seeds = {
-        whole.of_build(seed - 1): replace(
-            part,
-            name=whole.of_build(seed - 1),
-            options=part.options.model_copy(update={option: model.reference(seed)}),
-        )
-        for seed in range(1, model.seeds + 1)
-    }
-    return {part.name: whole, **seeds}
-
-
-def with_encoders_of_builds(rerankers: Mapping[str, Part], encoders: Mapping[str, Part]) -> dict[str, Part]:
-    """The rerankers; one that works on the vectors of an encoder with seeds has a part for each seed as well."""
-    found = dict(rerankers)
-    for name, part in rerankers.items():
-        encoder = encoders.get(str(getattr(part.options, "encoder", None)))
-        if part.kind.needs != "vector" or encoder is None or encoder.seeds == 1:
-            continue
-        whole = replace(part, seeds=encoder.seeds)
-        found[name] = whole
-        for build in range(encoder.seeds):
-            options = part.options.model_copy(update={"encoder": encoder.of_build(build)})
-            found[whole.of_build(build)] = replace(part, name=whole.of_build(build), options=options)
-    return found
-
-
-def check_models(
-    faults: Faults,
-    systems: Sequence[System],
-    encoders: Mapping[str, Part],
-    rerankers: Mapping[str, Part],
-    models: Mapping[str, TrainedPart],
-    builds: int,
-) -> None:
-    """Name the systems whose models cannot stand where they do, or not together."""
-    for system in systems:
-        _check_seeds(faults, system, encoders, rerankers, builds)
-        _check_sides(faults, system, encoders, models)
-
-
-def _check_seeds(
-    faults: Faults, system: System, encoders: Mapping[str, Part], rerankers: Mapping[str, Part], builds: int
-) -> None:
-    """Name a system whose seeds and builds do not go together: seed i goes with seed i and with build i."""
-    seeds: dict[str, int] = {}
-    unseeded = False
-    for node in system.nodes():
-        pair, reranker = node.system.encoders, node.system.reranker
-        names = [plain_name(name) for name, _ in pair.roles] if pair else []
-        seeds |= {f"encoders.{name}": encoders[name].seeds for name in names if name in encoders}
-        if reranker is not None and plain_name(reranker) in rerankers:
-            seeds[f"rerankers.{plain_name(reranker)}"] = rerankers[plain_name(reranker)].seeds
-        unseeded = unseeded or (node.system.store is not None and not node.system.store.kind.reproducible)
-    several = {name: count for name, count in seeds.items() if count > 1}
-    if len(set(several.values())) > 1:
-        told = listed([f"{name} ({count})" for name, count in several.items()])
-        faults.fault(system.key_path, f"joins models of different numbers of seeds: {told}. Seed i goes with seed i.")
-    elif several and unseeded and builds not in (1, *several.values()):
-        name, count = next(iter(several.items()))
-        faults.fault(
-            "builds", f"({builds}) must be 1 or as many as the seeds of {name} ({count}): seed i goes with build i."
-        )
-
-
-def _check_sides(
-    faults: Faults, system: System, encoders: Mapping[str, Part], models: Mapping[str, TrainedPart]
-) -> None:
-    """Name a system that embeds documents with a model that learnt queries alone."""
-    for node in system.nodes():
-        pair = node.system.encoders
-        part = encoders.get(plain_name(pair.document)) if pair else None
-        for name in models_named(part.options) if part is not None else ():
-            options = models[name].variants[0].options if name in models else None
-            if options is None or not models[name].kind(options).queries_alone:
-                continue
-            assert pair is not None
-            faults.fault(
-                node.system.key_path,
-                f"embeds documents with {plain_name(pair.document)}, whose model learnt to encode queries alone. Write "
-                f"encoder: {{document: NAME, query: {plain_name(pair.query)}}} and shared_space: true, where NAME is "
-                f"the encoder of its teacher ({options.teacher}).",
-            )
-
-
-def _with_article(what: str) -> str:
-    return f"an {what}" if what[0] in "aeiou" else f"a {what}"

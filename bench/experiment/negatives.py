@@ -1,17 +1,24 @@
-"""How hard negatives are found: documents that look like answers to a query and are none."""
+"""How hard negatives are found: documents that look like answers to a query and are none, or texts that a language
+model writes to look so."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, Self, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from adapters.base import Options
+from adapters.base import Options, listed
+from bench.experiment.synthetic import PASSAGE
 
-Strategy: TypeAlias = Literal["random", "bm25", "top", "hybrid", "cluster"]
+Strategy: TypeAlias = Literal["random", "bm25", "top", "hybrid", "cluster", "system", "adversarial"]
 BY_VECTORS: tuple[Strategy, ...] = ("top", "hybrid", "cluster")
-"""The strategies that ask a mining model."""
+"""The strategies that rank by a mining model."""
+WRITTEN: Strategy = "adversarial"
+"""The strategy whose negatives are no documents of the collection."""
 
+QUERY = "{query}"
+_BOUNDS = ("min_score", "max_score", "absolute_margin", "relative_margin")
+_OF_WRITING = ("by", "prompt", "language", "passage_characters")
 PLACES = 100  # of a ranking that are looked at where range_max is left out
 
 
@@ -22,7 +29,32 @@ class Negatives(Options):
         "top",
         description="random: documents drawn at random; bm25: the best by BM25; top: the nearest by the mining model; "
         "hybrid: BM25's and the mining model's rankings made one; cluster: documents of the positive's cluster "
-        "(k-means over the mining model's vectors).",
+        "(k-means over the mining model's vectors); system: the candidates of a system of this file; adversarial: "
+        "texts that a generator of this file writes to look like answers.",
+    )
+    system: str | None = Field(
+        None,
+        description="Whose candidates are taken, with strategy: system: the name of a system of this file, or of an "
+        "encoder or a store of it; bm25 needs none.",
+    )
+    by: str | None = Field(
+        None, description="Name of the generator of this file that writes them, with strategy: adversarial."
+    )
+    prompt: str | None = Field(
+        None,
+        description="What the generator is asked, with {query} and {passage} where a question and its relevant "
+        "document stand, and {count} for the number of texts; left out, a prompt in the language of the documents.",
+    )
+    language: str | None = Field(
+        None,
+        pattern=r"^[a-z]{2}$",
+        description="Language of the prompt, such as de; left out, that of the documents as far as it is known.",
+    )
+    passage_characters: int = Field(
+        4_000,
+        ge=50,
+        le=1_000_000,
+        description="Characters of a relevant document that the generator reads, from its beginning.",
     )
     model: str | None = Field(
         None,
@@ -107,28 +139,25 @@ class Negatives(Options):
         "where it would need more.",
     )
 
-    @field_validator("strategy", mode="before")
-    @classmethod
-    def _known(cls, value: Any) -> Any:
-        if value == "adversarial":
-            raise ValueError(
-                "negatives are documents of the collection, and adversarial ones, which a language model writes, are "
-                "none. Take hybrid, top, cluster, bm25 or random."
-            )
-        return value
-
     @model_validator(mode="after")
     def _heeded(self) -> Self:
-        for option in ("model", "min_score", "max_score", "absolute_margin", "relative_margin", "batch_size"):
-            self.refuse_idle(option, "strategy: top, hybrid or cluster", heeded=self.by_vectors)
+        ranks, written = self.strategy in BY_VECTORS, self.strategy == WRITTEN
+        for option in _BOUNDS:
+            self.refuse_idle(option, "strategy: top, hybrid, cluster or adversarial", heeded=ranks or written)
+        for option in ("model", "batch_size"):
+            needs = f"{listed(_BOUNDS)}" if written else "strategy: top, hybrid or cluster"
+            self.refuse_idle(option, needs, heeded=self.by_vectors)
         for option in ("chunk", "memory_gb"):
-            self.refuse_idle(option, "strategy: top, hybrid or cluster", heeded=self.by_vectors)
+            self.refuse_idle(option, "strategy: top, hybrid or cluster", heeded=ranks)
+        needs = f"a ranking: strategy: {self.strategy} has none"
         for option in ("range_min", "range_max", "sampling"):
-            self.refuse_idle(option, "a ranking: strategy: random has none", heeded=self.strategy != "random")
+            self.refuse_idle(option, needs, heeded=self.strategy not in ("random", WRITTEN))
         other = "another strategy: random finds all there are"
         self.refuse_idle("lacking", other, heeded=self.strategy != "random")
         self.refuse_idle("clusters", "strategy: cluster", heeded=self.strategy == "cluster")
         self.refuse_idle("filter_max_score", "filter", heeded=self.filter is not None)
+        self.refuse_idle("not_same", "documents: a text that is written has no columns", heeded=not self._columnless)
+        self._check_sources()
         if self.range_max is not None and self.range_max < self.range_min + self.per_query - 1:
             raise ValueError(
                 f"range_max: the places from {self.range_min:,} to {self.range_max:,} are fewer than the "
@@ -138,10 +167,35 @@ class Negatives(Options):
             raise ValueError(f"min_score ({self.min_score:g}) is above max_score ({self.max_score:g})")
         return self
 
+    def _check_sources(self) -> None:
+        """Refuse a strategy without the part that it takes its negatives from, and such a part without it."""
+        for option in _OF_WRITING:
+            self.refuse_idle(option, "strategy: adversarial", heeded=self.strategy == WRITTEN)
+        self.refuse_idle("system", "strategy: system", heeded=self.strategy == "system")
+        if self.strategy == "system" and self.system is None:
+            raise ValueError("system is missing: say whose candidates are taken, such as system: bm25")
+        if self.strategy != WRITTEN:
+            return
+        if self.by is None:
+            raise ValueError("by is missing: name the generator of this file that writes adversarial negatives")
+        lacking = [place for place in (QUERY, PASSAGE) if self.prompt is not None and place not in self.prompt]
+        if lacking:
+            raise ValueError(f"the prompt has no {' and no '.join(lacking)}, so that the generator would not see it")
+        self.refuse_idle("language", "a prompt of ours (yours is in its own language)", heeded=self.prompt is None)
+
+    @property
+    def _columnless(self) -> bool:
+        return self.strategy == WRITTEN and self.lacking != "random"
+
+    @property
+    def bounded(self) -> bool:
+        """Whether scores by a mining model leave some out."""
+        return any(getattr(self, option) is not None for option in _BOUNDS)
+
     @property
     def by_vectors(self) -> bool:
         """Whether a mining model is asked."""
-        return self.strategy in BY_VECTORS
+        return self.strategy in BY_VECTORS or (self.strategy == WRITTEN and self.bounded)
 
     @property
     def last_place(self) -> int:
@@ -161,4 +215,7 @@ class Negatives(Options):
     def deciding(self) -> dict[str, Any]:
         """The options that decide which negatives are found, for a key. The models stand in it by their identities
         elsewhere; memory decides nothing."""
-        return self.model_dump(mode="json", exclude={"model", "filter", "batch_size", "chunk", "memory_gb"})
+        elsewhere = {"model", "filter", "batch_size", "chunk", "memory_gb", "system", "by"}
+        written = self.model_dump(mode="json", exclude={*elsewhere, *_OF_WRITING})
+        # Left out where there is none, so that what was mined before there were any is found again.
+        return written | ({} if self.prompt is None else {"prompt": self.prompt})

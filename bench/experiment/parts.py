@@ -52,12 +52,26 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidates:
+    """A system whose candidates are negatives. parts: its encoders and rerankers, and those of what it fuses."""
+
+    system: System
+    parts: tuple[Part, ...]
+
+    @property
+    def systems(self) -> list[System]:
+        """The system with all that it fuses."""
+        return [node.system for node in self.system.nodes()]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainedPart:
     """A model that the experiment trains. Seeds count from 1.
 
     kind: the trainer's class. variants: its options, several where lists multiply; the dev split chooses among them.
     base: the encoder or reranker that it starts from, as a part; seed i starts from seed i of a base with seeds. miner:
-    the encoder that finds its negatives, filter: the reranker that throws out some of them. negatives, scored: the
+    the encoder that finds its negatives, filter: the reranker that throws out some of them, writer: the generator that
+    writes them, candidates: the system whose candidates they are; None where there is none. negatives, scored: the
     harness's own options, None where the file has none. pairs: how many it learns from at most. pairs_from: the pairs
     of the documents' structure that it learns from; None: it learns from something else.
     """
@@ -75,6 +89,8 @@ class TrainedPart:
     negatives: Negatives | None = None
     miner: Part | None = None
     filter: Part | None = None
+    writer: Part | None = None
+    candidates: Candidates | None = None
     scored: ScoredData | None = None
     pairs_from: tuple[PairsFrom, ...] | None = None
     passages_of: str | None = None
@@ -109,8 +125,21 @@ class TrainedPart:
         """The names of the models that must be trained before it: those that its options, its base, and what finds its
         negatives name."""
         options = [variant.options for variant in self.variants]
-        options += [part.options for part in (self.base, self.miner, self.filter) if part is not None]
+        parts = (self.base, self.miner, self.filter, *(self.candidates.parts if self.candidates else ()))
+        options += [part.options for part in parts if part is not None]
         return list(dict.fromkeys(name for each in options for name in models_named(each)))
+
+
+def models_of(system: System, encoders: Mapping[str, Part], rerankers: Mapping[str, Part]) -> list[Part]:
+    """The encoders and rerankers of a system and of all that it fuses, without their seeds, and the encoders whose
+    vectors its rerankers compare; those that are not there are left out."""
+    found: list[Part | None] = []
+    for node in system.nodes():
+        pair, reranker = node.system.encoders, node.system.reranker
+        found += [encoders.get(plain_name(name)) for name, _ in pair.roles] if pair else []
+        if reranker is not None and (part := rerankers.get(plain_name(reranker))) is not None:
+            found += [part, encoders.get(str(getattr(part.options, "encoder", None)))]
+    return [part for part in found if part is not None]
 
 
 def models_named(options: Any) -> list[str]:
@@ -368,17 +397,8 @@ class Experiment:
         return Context(self.base, vector_dimension, self.settings.seed, self.own_addresses, self.alone, known)
 
     def models_of(self, system: System) -> list[Part]:
-        """The encoders and rerankers of a system and of all that it fuses, without their seeds, and the encoders whose
-        vectors its rerankers compare."""
-        found: list[Part] = []
-        for node in system.nodes():
-            pair, reranker = node.system.encoders, node.system.reranker
-            found += [self.encoders[plain_name(name)] for name, _ in pair.roles] if pair else []
-            if reranker is not None:
-                part = self.rerankers[plain_name(reranker)]
-                compared = self.encoders.get(str(getattr(part.options, "encoder", None)))
-                found += [part, *([] if compared is None else [compared])]
-        return found
+        """As the function of that name."""
+        return models_of(system, self.encoders, self.rerankers)
 
     def builds_of(self, system: System) -> int:
         """How many builds a system has: one for each seed of its models and for each build of an index that training

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from adapters.base import TRAINED
 from bench.experiment.cuts import Cuts
 from bench.experiment.faults import Faults
-from bench.experiment.file import ExperimentFile, SystemEntry
-from bench.experiment.matrix import expand_systems
+from bench.experiment.file import ExperimentFile
+from bench.experiment.named_system import named_system
 from bench.experiment.parts import Part, Questions, System, plain_name
 from bench.experiment.structured import Structured
 from bench.experiment.synthetic import RoundTrip
 from bench.messages.suggestions import suggestion
 
 ROUND_TRIP = "round trip"
-_LEXICAL = "bm25"
 
 
 def read_questions(
@@ -58,24 +57,7 @@ def _finder(
 ) -> System | None:
     """The system that must find the document of a question."""
     name, path = round_trip.system, "synthetic.round_trip.system"
-    found = next((system for system in systems if system.name == name), None)
-    if found is None:
-        entry = _entry(settings, name)
-        if entry is None:
-            known = [*(system.name for system in systems), *settings.encoders, *settings.stores]
-            faults.not_a_system(path, name, known)
-            return None
-        stores = {_LEXICAL: {"adapter": _LEXICAL}, **settings.stores}
-        alone = settings.model_copy(update={"systems": [entry], "stores": stores, "targets": {}})
-        several = expand_systems(faults, alone, [])
-        if len(several) > 1:
-            faults.fault(path, f"({name}) stands for {len(several)} systems. Name one of them.")
-        found = several[0] if several else None
-    if found is not None and found.run_file is not None:
-        faults.fault(
-            path, f"({name}) is a run file, which ranks nothing for new questions. Name a system that searches."
-        )
-        return None
+    found = named_system(faults, settings, name, path, systems, label=ROUND_TRIP)
     if found is not None and (trained := _trained(settings, found)):
         faults.fault(
             path,
@@ -84,15 +66,6 @@ def _finder(
         )
         return None
     return found
-
-
-def _entry(settings: ExperimentFile, name: str) -> SystemEntry | None:
-    """A system of one part."""
-    if name in settings.encoders:
-        return SystemEntry(name=ROUND_TRIP, encoder=name)
-    if name in settings.stores or name == _LEXICAL:
-        return SystemEntry(name=ROUND_TRIP, store=name)
-    return None
 
 
 def _trained(settings: ExperimentFile, finder: System) -> str | None:

@@ -16,18 +16,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from adapters import registry
 from adapters.base import DatasetInvalid, open_text, resolve_path
 from bench.cache.digests import content_key
 from bench.experiment.cuts import Cuts
 from bench.experiment.faults import ConfigFaults, Faults, steps
 from bench.experiment.file import LONGEST_RANKING, ExperimentFile, LoadPoint
 from bench.experiment.matrix import expand_systems
-from bench.experiment.models import check_models, read_models, with_encoders_of_builds, with_seeds
+from bench.experiment.models import read_models
 from bench.experiment.overrides import addresses_given, override
 from bench.experiment.parts import Experiment, Part, Questions, System, TrainedPart
 from bench.experiment.places import BESIDE_ADAPTER, of_parts
 from bench.experiment.questions import read_questions
 from bench.experiment.restriction import Restriction
+from bench.experiment.seeded import check_models, with_encoders_of_builds, with_seeds
 from bench.experiment.to_fill import places_to_fill
 from bench.experiment.yaml_text import LONGEST, parse_yaml
 from bench.messages.secrets import is_secret, looks_secret, secret_in_address
@@ -98,16 +100,16 @@ class _Reader:
         settings = self._settings(raw)
         measures = self._measures(settings.measures, "measures")
         dataset, cuts = self._dataset(settings.dataset)
-        encoders = self._faults.parts("encoders", settings.encoders)
-        rerankers = self._faults.parts("rerankers", settings.rerankers)
-        generators, trackers = (
-            self._faults.parts(role, getattr(settings, role)) for role in ("generators", "trackers")
+        roles: tuple[registry.RoleName, ...] = ("encoders", "rerankers", "generators", "trackers")
+        encoders, rerankers, generators, trackers = (
+            self._faults.parts(role, getattr(settings, role)) for role in roles
         )
-        models = read_models(self._faults, settings, encoders, rerankers)
+        systems = expand_systems(self._faults, settings, measures)
+        named = {"encoder": encoders, "reranker": rerankers, "generator": generators}
+        models = read_models(self._faults, settings, named, systems)
         encoders = with_seeds(self._faults, encoders, models, settings.models, "encoder")
         rerankers = with_seeds(self._faults, rerankers, models, settings.models, "reranker")
         rerankers = with_encoders_of_builds(rerankers, encoders)
-        systems = expand_systems(self._faults, settings, measures)
         questions = read_questions(self._faults, settings, cuts, generators, systems)
         targets, loads = self._targets(settings.targets), self._loads(settings)
         self._cross_checks(settings, systems)
@@ -156,6 +158,9 @@ class _Reader:
             return
         if questions is not None:
             parts, systems = [*parts, questions.generator], [*systems, *questions.systems]
+        for model in models.values():
+            parts = [*parts, *([] if model.writer is None else [model.writer])]
+            systems = [*systems, *([] if model.candidates is None else model.candidates.systems)]
         for at, what in self._restriction.faults(settings, parts, settings.trackers, systems, models.values()):
             self._faults.fault(at, what)
 

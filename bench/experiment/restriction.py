@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,8 @@ def outside(experiment: Experiment, folders: Sequence[Path]) -> list[str]:
     parts = [experiment.dataset, *(part for role in roles for part in role.values()), *models]
     options: list[tuple[str, Any]] = [(part.key_path, part.options) for part in parts]
     options += [(f"{model.key_path}.data", model.scored) for model in experiment.models.values()]
-    for system in experiment.systems:
+    candidates = (model.candidates.systems for model in experiment.models.values() if model.candidates is not None)
+    for system in (*experiment.systems, *chain.from_iterable(candidates)):
         if (store := system.store) is not None:
             options += [(store.key_path, each) for each in (store.connection, store.index, store.query)]
     named = [each for key_path, value in options for each in _paths(value, key_path)]

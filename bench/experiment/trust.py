@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Adapter, Contact, Context, contacts_feared, with_foreign_variables
-from bench.experiment.parts import Experiment, Part, StoreChoice
+from bench.experiment.parts import Experiment, Part, StoreChoice, System
 from bench.messages.failures import failure_of
 
 KNOWN_HOSTS = "known_hosts"
@@ -76,14 +76,20 @@ def places_to_announce(writes: Mapping[str, Sequence[Path]], received: Path) -> 
     return [(key_path, place) for place, key_path in found.items()]
 
 
-def contacts_of(experiment: Experiment) -> dict[str, Sequence[Contact]]:
-    """Whom the parts of an experiment talk to, by their key paths. The run reports a part that cannot be made."""
-    parts = [experiment.dataset, *experiment.encoders.values(), *experiment.rerankers.values()]
+def contacts_of(
+    experiment: Experiment, further: Sequence[Part] = (), searched: Sequence[System] = ()
+) -> dict[str, Sequence[Contact]]:
+    """Whom the parts of an experiment talk to, by their key paths. further, searched: parts and systems of the file
+    that a command asks besides. The run reports a part that cannot be made."""
+    parts = [*further, experiment.dataset, *experiment.encoders.values(), *experiment.rerankers.values()]
     parts += [trainer for model in experiment.models.values() for trainer in model.trainers]
-    systems = list(experiment.systems)
+    systems = [*experiment.systems, *searched]
     if experiment.questions is not None and experiment.needs_written:
         parts.append(experiment.questions.generator)
         systems += experiment.questions.systems
+    for model in experiment.models.values():
+        parts += [] if model.writer is None else [model.writer]
+        systems += [] if model.candidates is None else model.candidates.systems
     choices = [system.store for system in systems if system.store]
     return contacts([*parts, *experiment.trackers.values()], choices, experiment.context())
 

@@ -157,10 +157,10 @@ base: The model that a training started from, and its figure before the training
   base is never proposed.
 trained: The figure of the model after its training, on the dev split, as the mean over its seeds. Dev queries choose,
   test queries judge.
-pairs: How many pairs of a query and its document a model learned from. Pairs that leak the evaluation are left out of
-  them.
-leaks: Training pairs that were left out because their query is one of the evaluation. Learning from them would make
-  the figures too good.
+pairs | texts | learnt from: How many pairs of a query and its document a model learnt from, or how many texts where its
+  recipe learns from texts alone. What leaks the evaluation is left out of them.
+leaks: Training pairs or queries that were left out because their query is one of the evaluation. Learning from them
+  would make the figures too good.
 measure | before | after: A measure on held-out data before the training and after it. It is the mean over the seeds.
 encoder: The model that turns texts into vectors. Its time for a query is measured once for all systems that use it.
 systems: The systems that share a figure, such as the time of an encoder. Of many only the first are named.

@@ -4,6 +4,7 @@ must know of a model."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self
 
 from bench.messages.wording import beginning, counted
 from bench.report.cells import DASH, number, section
@@ -25,7 +26,8 @@ def table(models: Sequence[TrainedModel]) -> list[list[str]]:
     """A row for each model: the base on dev, the model on dev, and what it learned from."""
     if not models:
         return []
-    rows = [["model", "recipe", "base", "trained", "change", "by seed", "pairs", "leaks"]]
+    learnt = Learnt.of(models)
+    rows = [["model", "recipe", "base", "trained", "change", "by seed", learnt.head, "leaks"]]
     for model in models:
         devs = [seed.dev for seed in model.seeds if seed.dev is not None]
         rows.append(
@@ -36,18 +38,38 @@ def table(models: Sequence[TrainedModel]) -> list[list[str]]:
                 number(model.dev),
                 _change(model.dev_base, model.dev),
                 _each(devs) if len(devs) > 1 else DASH,
-                _learned(model),
+                learnt.cell(model),
                 DASH if model.pairs is None else f"{model.leaks.count:,}",
             ]
         )
     return rows
 
 
-def _learned(model: TrainedModel) -> str:
-    """How many pairs a model learned from, or what else."""
-    if model.pairs is None:
-        return DASH
-    return counted(model.pairs, "text") if model.learns_from == "documents" else f"{model.pairs:,}"
+class Learnt(NamedTuple):
+    """What models learnt from: pairs, texts alone, or both kinds. head: of the column that counts them."""
+
+    head: str
+    mixed: bool
+
+    @classmethod
+    def of(cls, models: Sequence[TrainedModel]) -> Self:
+        kinds = {_unit(model) for model in models if model.pairs is not None} or {"pair"}
+        mixed = len(kinds) > 1
+        return cls("learnt from" if mixed else f"{kinds.pop()}s", mixed)
+
+    def cell(self, model: TrainedModel) -> str:
+        """How many of them a model learnt from, with their kind where the head does not say it."""
+        if model.pairs is None:
+            return DASH
+        return counted(model.pairs, _unit(model)) if self.mixed else f"{model.pairs:,}"
+
+    def unit(self, model: TrainedModel) -> str:
+        """What stands after a number where the head does not say it; empty where it does."""
+        return f" {_unit(model)}s" if self.mixed and model.pairs is not None else ""
+
+
+def _unit(model: TrainedModel) -> str:
+    return "text" if model.learns_from == "documents" else "pair"
 
 
 def held_out(models: Sequence[TrainedModel]) -> list[list[str]]:
@@ -137,7 +159,8 @@ def _of_model(model: TrainedModel) -> Iterator[str]:
         count = f"{model.near_copies.count:,}"
         yield f"! {where}: training queries that are nearly evaluation queries: {count}{_example(model.near_copies)}"
     if model.leaks.count:
-        left_out = counted(model.leaks.count, "training pair", "left out, because an evaluation query is the same")
+        why = "left out, because an evaluation query is the same"
+        left_out = counted(model.leaks.count, f"training {_unit(model)}", why)
         yield f"· {where}: {left_out}{_example(model.leaks)}"
     if model.negatives is not None:
         yield f"· {where}: {_mined(model.negatives)}"
@@ -152,7 +175,8 @@ def _of_model(model: TrainedModel) -> Iterator[str]:
 
 
 def _mined(negatives: MinedNegatives) -> str:
-    text = f"{negatives.found:,} of {negatives.wanted:,} negatives found ({negatives.strategy})"
+    by = "" if negatives.generator is None else f", written by {negatives.generator}"
+    text = f"{negatives.found:,} of {negatives.wanted:,} negatives found ({negatives.strategy}{by})"
     if dropped := {rule: count for rule, count in negatives.dropped.items() if count}:
         text += f"; thrown out: {', '.join(f'{count:,} by {rule}' for rule, count in dropped.items())}"
     if negatives.relevant_elsewhere:

@@ -255,4 +255,13 @@ HISTORY = (
             "TrainedModel": "learns_from",
         },
     ),
+    Added(
+        1,
+        "0.1.0",
+        "2026-11-27",
+        "Who wrote negatives that are no documents.",
+        {
+            "MinedNegatives": "generator",
+        },
+    ),
 )

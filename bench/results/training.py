@@ -59,6 +59,9 @@ class MinedNegatives(Fields):
     """The negatives that were looked for."""
 
     strategy: str = Field(description="How they were looked for, such as `top` or `hybrid`.")
+    generator: str | None = Field(
+        None, description="Provider and model of who wrote them; null where they are documents of the collection."
+    )
     per_query: int = Field(description="How many each pair was to have.")
     wanted: int = Field(description="How many were wanted for all pairs.")
     found: int = Field(description="How many of them were found.")
@@ -98,7 +101,9 @@ class TrainedModel(Fields):
         "proposed; null where that is not known.",
     )
     pairs: int | None = Field(
-        None, description="How many pairs it learned from, leaks left out; null where it was not trained."
+        None,
+        description="How many pairs, or texts where `learns_from` is `documents`, it learned from, leaks left out; "
+        "null where it was not trained.",
     )
     learns_from: Literal["pairs", "scored", "documents", "structure"] | None = Field(
         None,

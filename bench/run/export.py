@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,7 +22,7 @@ from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.quality.collection import load_data
 from bench.quality.stages import Emit
-from bench.run.mining import miners, wish_of_options
+from bench.run.mining import Wish, miners
 from bench.run.queries import with_queries
 
 MINIMUM_EXAMPLES = 256  # docs.cohere.com/docs/rerank-improving-the-results
@@ -61,12 +60,10 @@ class Exported:
     notes: tuple[str, ...]
 
 
-def export_training(
-    experiment: Experiment, output: Path, *, cache: Path, options: Mapping[str, Any], emit: Emit
-) -> Exported:
+def export_training(experiment: Experiment, output: Path, *, cache: Path, wish: Wish | None, emit: Emit) -> Exported:
     """Write the training file of an experiment's dataset split.
 
-    options: of the hard negatives, as a model's entry has them; per_query may be 0. Raises ConfigFaults when the data,
+    wish: how hard negatives are found; None for none. Raises ConfigFaults when the data,
     the options or `max_cost` do not allow it, AdapterError when the encoder fails or its bill would pass `max_cost` on
     the way; what was paid for is kept.
     """
@@ -78,7 +75,7 @@ def export_training(
         if dataset.qrels is None or not dataset.has_text:
             raise ConfigFaults([f"{experiment.file}: dataset: training needs texts and judgements."])
         relevant = _relevant(dataset)
-        negatives = _negatives(experiment, dataset, relevant, options, cache, emit) if options["per_query"] else {}
+        negatives = {} if wish is None else _negatives(experiment, dataset, relevant, wish, cache, emit)
     rows, skipped = _rows(dataset, relevant, negatives)
     text = "".join(json.dumps(row.model_dump(), ensure_ascii=False) + "\n" for row in rows)
     write_atomically(output, text.encode("utf-8"))
@@ -101,12 +98,11 @@ def _negatives(
     experiment: Experiment,
     dataset: Dataset,
     relevant: list[list[int]],
-    options: Mapping[str, Any],
+    wish: Wish,
     cache: Path,
     emit: Emit,
 ) -> dict[str, list[str]]:
     """Hard negatives by the query's id. A query is mined for once, whatever number of passages is relevant to it."""
-    wish = wish_of_options(experiment, {key: value for key, value in options.items() if value is not None})
     asked = [(i, rows[0]) for i, rows in enumerate(relevant) if rows]
     columns = {
         "query_id": [dataset.query_ids[query] for query, _ in asked],
@@ -117,7 +113,7 @@ def _negatives(
     pairs = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
     with miners(experiment, wish, dataset, cache, emit) as ready:
         seed = experiment.settings.seed
-        found = ready.mine(wish.spec, pairs, dataset, seed=seed, cache=cache, emit=emit).table
+        found = ready.mine(pairs, dataset, seed=seed, cache=cache, emit=emit).table
     return dict(zip(columns["query_id"], found.column("negatives").to_pylist(), strict=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,44 +11,75 @@ from typing import Any
 import pyarrow as pa
 
 from adapters import registry
-from adapters.base import Encoder, Reranker, Warned
+from adapters.base import Generator, Warned
 from bench.cache.artifacts import Cache
 from bench.cache.mark import cache_in_use
 from bench.data.dataset import Dataset
 from bench.experiment.faults import ConfigFaults, Faults
 from bench.experiment.models import reading_at_once
-from bench.experiment.negatives import Negatives
-from bench.experiment.parts import EncoderPair, Experiment, Part, Searched, StoreChoice, System, models_named
+from bench.experiment.named_system import named_system
+from bench.experiment.negatives import WRITTEN, Negatives
+from bench.experiment.parts import (
+    Candidates,
+    EncoderPair,
+    Experiment,
+    Part,
+    Searched,
+    StoreChoice,
+    System,
+    TrainedPart,
+    models_named,
+)
 from bench.messages.suggestions import suggestion
 from bench.money.budget import Budget
 from bench.quality.collection import load_data, naming
+from bench.quality.materials import NoModels
 from bench.quality.stages import Emit
-from bench.run.preflight import budget_of, prepare_over
+from bench.run.costs import over_limit
+from bench.run.preflight import bill_of_writing, budget_of, prepare_over
 from bench.run.queries import with_queries
+from bench.synthetic.writers import ready
 from bench.train.collection import load_splits
+from bench.train.lessons import Lessons
+from bench.train.mining.asked import Asked
+from bench.train.mining.candidates import FromSystem
+from bench.train.mining.helpers import Helpers
 from bench.train.mining.mine import check, mine
 from bench.train.mining.mined import Mined, relevant_elsewhere
-from bench.train.pairs import WhenLeaked, training_pairs
+from bench.train.mining.written import TOKENS, Written, answering, writer_of
+from bench.train.pairs import training_pairs
 from bench.train.training import Training
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be mined. key_path: where its options stand. miner, judge: the mining model and the filter, None where
-    none is asked."""
+    """What is to be mined. key_path: where its options stand. miner, judge, writer, candidates: the mining model, the
+    filter, the generator and the system, None where none is asked. model: the model of the file whose negatives they
+    are; None where the command line says how to mine, for the judged pairs."""
 
     spec: Negatives
     key_path: str
-    miner: Part | None
-    judge: Part | None
-    pairs: int | None = None
-    leaks: WhenLeaked = "drop"
+    miner: Part | None = None
+    judge: Part | None = None
+    writer: Part | None = None
+    candidates: Candidates | None = None
+    model: TrainedPart | None = None
+
+    @property
+    def parts(self) -> list[Part]:
+        """Those who are asked, as parts of the file."""
+        named = [part for part in (self.miner, self.judge, self.writer) if part is not None]
+        return [*named, *([] if self.candidates is None else self.candidates.parts)]
+
+    @property
+    def systems(self) -> list[System]:
+        """The system whose candidates are asked for, with all that it fuses."""
+        return [] if self.candidates is None else self.candidates.systems
 
     @property
     def trained(self) -> list[str]:
         """The models that are trained before it can be mined."""
-        parts = [part for part in (self.miner, self.judge) if part is not None]
-        return [name for part in parts for name in models_named(part.options)]
+        return list(dict.fromkeys(name for part in self.parts for name in models_named(part.options)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,49 +94,72 @@ class MinedAlone:
 
 @dataclass(frozen=True, slots=True)
 class Miners:
-    """The models that mine, checked, and what they may spend. file, key_path: where their options stand."""
+    """Those who mine, checked, and what they may spend. file: of the wish."""
 
     file: str
-    key_path: str
-    encoder: Encoder | None
-    judge: Reranker | None
+    wish: Wish
+    helpers: Helpers
     budget: Budget
 
-    def mine(self, spec: Negatives, pairs: pa.Table, dataset: Dataset, *, seed: int, cache: Path, emit: Emit) -> Mined:
-        """As the function of that name, but what is wrong with its options is a fault at their place."""
+    def mine(self, pairs: pa.Table, dataset: Dataset, *, seed: int, cache: Path, emit: Emit) -> Mined:
+        """As the function of that name, but what is wrong with its options, or with the bill, is a fault at their
+        place."""
         faults: list[str] = []
-        with naming(self.file, self.key_path, faults, set()):
-            check(spec, dataset, self.encoder, self.judge)
+        with naming(self.file, self.wish.key_path, faults, set()):
+            check(self.wish.spec, dataset, self.helpers)
+        if not faults:
+            faults += [f"{self.file}: {fault}" for fault in self._over_limit(pairs, dataset, cache, emit)]
         if faults:
             raise ConfigFaults(faults)
         return mine(
-            spec,
+            self.wish.spec,
             pairs,
             dataset,
-            encoder=self.encoder,
-            judge=self.judge,
+            helpers=self.helpers,
             seed=seed,
             cache=cache,
             emit=emit,
             budget=self.budget,
         )
 
+    def _over_limit(self, pairs: pa.Table, dataset: Dataset, cache: Path, emit: Emit) -> list[str]:
+        generator = self.helpers.writer
+        if generator is None or self.wish.writer is None or not generator.bills:
+            return []
+        writer = writer_of(self.wish.spec, generator, dataset)
+        written = Written(Asked(pairs, dataset), writer, answering(cache, emit, self.budget))
+        return over_limit(list(bill_of_writing(written, self.wish.writer.name).values()), self.budget)
+
 
 def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -> MinedAlone:
-    """Mine for the pairs of the train split. Raises ConfigFaults for what can be known before, and what the models
-    raise."""
+    """Mine for the pairs of the train split, or for those that a model of the file learns from. Raises ConfigFaults for
+    what can be known before, and what the models raise."""
     seed = experiment.settings.seed
     with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
         experiment, _ = with_queries(experiment, cache, emit)
         test = load_data(experiment, cache)
-        splits = load_splits(experiment, cache, emit, evaluated=test)
-        pairs = training_pairs(splits.train, splits.evaluated(test), leaks=wish.leaks, limit=wish.pairs, seed=seed)
+        pairs, collection, notes = _asked(experiment, wish, test, cache, emit)
         trained = _after_training(experiment, wish, test, cache, emit)
-        with trained if wish.trained else miners(experiment, wish, splits.train, cache, emit) as ready:
-            mined = ready.mine(wish.spec, pairs.table, splits.train, seed=seed, cache=cache, emit=emit)
-    return MinedAlone(mined, relevant_elsewhere(mined, test), (*splits.notes, *pairs.report.notes))
+        with trained if wish.trained else miners(experiment, wish, collection, cache, emit) as ready:
+            mined = ready.mine(pairs, collection, seed=seed, cache=cache, emit=emit)
+    return MinedAlone(mined, relevant_elsewhere(mined, test), notes)
+
+
+def _asked(
+    experiment: Experiment, wish: Wish, test: Dataset, cache: Path, emit: Emit
+) -> tuple[pa.Table, Dataset, tuple[str, ...]]:
+    """The pairs that negatives are wanted for, the collection in which they are looked for, and sentences on both."""
+    if wish.model is None:
+        splits = load_splits(experiment, cache, emit, evaluated=test)
+        pairs = training_pairs(splits.train, splits.evaluated(test), seed=experiment.settings.seed)
+        return pairs.table, splits.train, (*splits.notes, *pairs.report.notes)
+    faults: list[str] = []
+    with naming(experiment.file, wish.model.key_path, faults, set()):
+        lessons = Lessons(experiment, test, Cache(cache), emit, budget_of(experiment))
+        return lessons.learnt_pairs(wish.model).table, lessons.mined_in(wish.model), lessons.notes(wish.model)
+    raise ConfigFaults(faults)
 
 
 def wish_of_model(experiment: Experiment, name: str | None) -> Wish:
@@ -123,30 +177,49 @@ def wish_of_model(experiment: Experiment, name: str | None) -> Wish:
     model = mining[name or next(iter(mining))]
     assert model.negatives is not None
     path = f"{model.key_path}.negatives"
-    return Wish(model.negatives, path, model.miner, model.filter, model.pairs, model.leaks)
+    return Wish(model.negatives, path, model.miner, model.filter, model.writer, model.candidates, model)
 
 
 def wish_of_options(experiment: Experiment, options: Mapping[str, Any], key_path: str = "negatives") -> Wish:
-    """Negatives as the command line describes them; the mining model is the file's first encoder where none is named.
-    Raises ConfigFaults."""
+    """Negatives as the command line describes them. The mining model is the file's first encoder, and the generator its
+    first one, where none is named. Raises ConfigFaults."""
     faults = Faults("command line", Path())
-    spec: Negatives | None = faults.options(Negatives, options, key_path)
+    given = dict(options)
+    if given.get("strategy") == WRITTEN and experiment.generators:
+        given.setdefault("by", next(iter(experiment.generators)))
+    spec: Negatives | None = faults.options(Negatives, given, key_path)
     faults.stop()
     assert spec is not None
-    known = experiment.encoders
-    if spec.filter is not None and spec.filter not in experiment.rerankers:
-        hint = suggestion(spec.filter, experiment.rerankers)
-        raise ConfigFaults([f"{experiment.file}: rerankers: {spec.filter} is not there. {hint}"])
-    judge = experiment.rerankers.get(spec.filter or "")
+    named = {"filter": ("rerankers", experiment.rerankers), "by": ("generators", experiment.generators)}
+    found: dict[str, Part | None] = {}
+    for option, (role, known) in named.items():
+        name = getattr(spec, option)
+        if name is not None and name not in known:
+            raise ConfigFaults([f"{experiment.file}: {role}: {name} is not there. {suggestion(name, known)}"])
+        found[option] = known.get(name or "")
+    wish = Wish(spec, key_path, judge=found["filter"], writer=found["by"])
+    if spec.system is not None:
+        return replace(wish, candidates=_candidates(experiment, spec.system, key_path))
     if not spec.by_vectors:
-        return Wish(spec, key_path, None, judge)
-    name = spec.model or next(iter(known), None)
-    if name is None or name not in known:
+        return wish
+    encoders = experiment.encoders
+    name = spec.model or next(iter(encoders), None)
+    if name is None or name not in encoders:
         wanted = name or "an encoder"
-        raise ConfigFaults([f"{experiment.file}: encoders: {wanted} is not there. {suggestion(wanted, known)}"])
-    miner = reading_at_once(faults, known[name], spec, key_path)
+        raise ConfigFaults([f"{experiment.file}: encoders: {wanted} is not there. {suggestion(wanted, encoders)}"])
+    miner = reading_at_once(faults, encoders[name], spec, key_path)
     faults.stop()
-    return Wish(spec, key_path, miner, judge)
+    return replace(wish, miner=miner)
+
+
+def _candidates(experiment: Experiment, name: str, key_path: str) -> Candidates:
+    """The system of the file whose candidates are negatives. Raises ConfigFaults."""
+    faults = Faults(experiment.file, experiment.base)
+    label, place = f"candidates of {name}", f"{key_path}.system"
+    system = named_system(faults, experiment.settings, name, place, experiment.systems, label=label)
+    faults.stop()
+    assert system is not None
+    return Candidates(system, tuple(experiment.models_of(system)))
 
 
 @contextmanager
@@ -163,28 +236,39 @@ def miners(experiment: Experiment, wish: Wish, train: Dataset, cache: Path, emit
     if train.qrels is None or not train.has_text:
         raise ConfigFaults([f"{experiment.file}: dataset: training needs texts and judgements."])
     miner = wish.miner
-    systems = _systems(wish, miner)
     asking = replace(
         experiment,
         models={},
         encoders={**experiment.encoders, **({} if miner is None else {miner.name: miner})},
-        systems=systems,
+        systems=_systems(experiment, wish),
+        baseline=None,
         loads=(),
         targets={},
         settings=experiment.settings.model_copy(update={"cluster": None}),
     )
     pipeline, _ = prepare_over(train, asking, cache, emit)
-    try:
+    with ExitStack() as stack:
+        stack.callback(pipeline.close)
         materials, judge = pipeline.materials, wish.spec.filter
-        yield Miners(
-            experiment.file,
-            wish.key_path,
-            None if miner is None else materials.encoder(miner.name),
-            None if judge is None else materials.reranker(judge),
-            materials.budget,
+        helpers = Helpers(
+            encoder=None if miner is None else materials.encoder(miner.name),
+            judge=None if judge is None else materials.reranker(judge),
+            writer=_writer(experiment, wish, stack),
+            candidates=None if (of := wish.candidates) is None else FromSystem.of(asking, of.system, 0, NoModels()),
         )
-    finally:
-        pipeline.close()
+        yield Miners(experiment.file, wish, helpers, materials.budget)
+
+
+def _writer(experiment: Experiment, wish: Wish, stack: ExitStack) -> Generator | None:
+    """The generator, checked, until the stack ends. Raises ConfigFaults."""
+    if wish.writer is None:
+        return None
+    faults: list[str] = []
+    with naming(experiment.file, wish.writer.key_path, faults, set()):
+        generator = stack.enter_context(closing(ready(wish.writer, experiment.context(), tokens=TOKENS)))
+        generator.check()
+        return generator
+    raise ConfigFaults(faults)
 
 
 @contextmanager
@@ -210,19 +294,24 @@ def _after_training(experiment: Experiment, wish: Wish, test: Dataset, cache: Pa
                     adapter.check()
         if faults:
             raise ConfigFaults(faults)
-        yield Miners(experiment.file, wish.key_path, miner, judge, budget)
+        found = None if wish.candidates is None else training.candidates(wish.candidates, 1)
+        helpers = Helpers(miner, judge, _writer(experiment, wish, stack), found)
+        yield Miners(experiment.file, wish, helpers, budget)
 
 
-def _systems(wish: Wish, miner: Part | None) -> tuple[System, ...]:
+def _systems(experiment: Experiment, wish: Wish) -> tuple[System, ...]:
     """The searches that mining stands for, by which models are checked and bills are foreseen."""
-    spec = wish.spec
+    spec, miner = wish.spec, wish.miner
     found: list[System] = []
     if miner is not None:
         source = Searched(_choice("exact"), EncoderPair(miner.name, miner.name))
         found.append(System(spec.strategy, wish.key_path, source, k=spec.per_query))
     if miner is None and (spec.strategy == "bm25" or spec.filter is not None):
         found.append(System(spec.strategy, wish.key_path, Searched(_choice("bm25"), None), k=spec.per_query))
-    return tuple(replace(system, reranker=spec.filter, depth=spec.per_query) for system in found)
+    asked = [replace(system, reranker=spec.filter, depth=spec.per_query) for system in found]
+    if wish.candidates is not None:
+        asked.append(replace(experiment.at(wish.candidates.system, 0), k=spec.last_place))
+    return tuple(asked)
 
 
 def _choice(name: str) -> StoreChoice:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -40,10 +40,12 @@ from bench.experiment.parts import (
     Searched,
     StoreChoice,
     System,
+    TrainedPart,
     models_named,
     plain_name,
 )
 from bench.messages.suggestions import suggestion
+from bench.messages.wording import counted
 from bench.money.budget import Budget
 from bench.money.cost import NO_PRICES, PriceFaults, load_prices
 from bench.quality.collection import evaluated_data, naming
@@ -52,7 +54,10 @@ from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
 from bench.quality.trec import read_run_file
 from bench.run.costs import BillLine, Costs
+from bench.train.forecast import trainings_missing
+from bench.train.mining.written import Written
 from bench.train.training import Training
+from bench.train.writing_ahead import writing_ahead
 
 
 def prepare(
@@ -100,7 +105,9 @@ def prepare_over(
     cache = Cache(cache_folder)
     models: Models = NoModels()
     if experiment.models:
-        models = check.models(Training(experiment, dataset, cache, emit, budget, retrain=retrain))
+        models = training = check.models(Training(experiment, dataset, cache, emit, budget, retrain=retrain))
+        ahead = [*ahead, *check.training_bill(training)]
+        check.candidates(training, cache_folder)
     pipeline = Pipeline(experiment, dataset, cache, emit, budget, models)
     costs = Costs(pipeline, budget, ahead)
     check.adapters(pipeline)
@@ -120,6 +127,43 @@ def budget_of(experiment: Experiment) -> Budget:
         return Budget(load_prices(settings.prices), settings.max_cost)
     except PriceFaults as error:
         raise ConfigFaults([f"{experiment.file}: {fault}" for fault in error.faults]) from error
+
+
+def bill_of_training(training: Training, models: Sequence[TrainedPart]) -> list[BillLine]:
+    """What generators will be billed for negatives of models that are to be trained; what several share, once."""
+    lines: dict[str, BillLine] = {}
+    for model in models:
+        if model.writer is None or not trainings_missing(training, model):
+            continue
+        if (written := training.to_write(model)) is not None:
+            lines |= bill_of_writing(written, model.writer.name)
+    return list(lines.values())
+
+
+def faults_of_candidates(training: Training, models: Sequence[TrainedPart], cache: Path, emit: Emit) -> Sequence[str]:
+    """What stands against the systems whose candidates are negatives of models. One that needs a model of the file is
+    checked when that is trained."""
+    faults: list[str] = []
+    for model in models:
+        found = model.candidates
+        if found is None or any(models_named(part.options) for part in found.parts):
+            continue
+        alone = replace(training.candidates(found, 1).experiment, models={})
+        try:
+            prepare_over(training.lessons.mined_in(model), alone, cache, emit)[0].close()
+        except ConfigFaults as error:
+            faults += error.faults
+    return faults
+
+
+def bill_of_writing(written: Written, by: str) -> dict[str, BillLine]:
+    """What a generator will be billed for negatives, by what is asked of whom; empty where nothing is. by: its name in
+    the file."""
+    ahead = writing_ahead(written, timed=False)
+    if not ahead.missing or ahead.usage is None:
+        return {}
+    what = f"{by}: negatives for {counted(ahead.missing, 'pair')}"
+    return {ahead.key: BillLine(what, ahead.provider, ahead.model, ahead.usage, ahead.usd)}
 
 
 @dataclass(slots=True)
@@ -152,6 +196,15 @@ class _Preflight:
         """Check every model that a system needs: what it learns from, its recipe, and what it starts from."""
         training.check_all(training.in_use(), self.faults, self.broken)
         return training
+
+    def training_bill(self, training: Training) -> list[BillLine]:
+        """What the models of the systems will be billed, where nothing stands against them."""
+        return [] if self.faults else bill_of_training(training, training.in_use())
+
+    def candidates(self, training: Training, cache: Path) -> None:
+        """Check the systems whose candidates are negatives, where nothing stands against the models."""
+        if not self.faults:
+            self.faults += faults_of_candidates(training, training.in_use(), cache, self.emit)
 
     # -- adapters ------------------------------------------------------------------------------------------------
 

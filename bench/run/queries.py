@@ -3,34 +3,32 @@ right."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.base import RECKONING_ERROR, Warned, asks_others, hub_offline
+from adapters.base import RECKONING_ERROR, Warned, hub_offline
 from bench.cache.mark import cache_in_use
 from bench.data.integrity import full_texts
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.experiment.structured import Structured
 from bench.experiment.synthetic import Written
-from bench.messages.failures import failure_of
 from bench.messages.wording import counted
 from bench.money.budget import Budget
-from bench.money.cost import ABOUT, price_of
+from bench.money.cost import price_of
 from bench.quality.collection import naming
 from bench.quality.stages import Emit
 from bench.run.costs import BillLine, over_limit
 from bench.run.preflight import budget_of, prepare, prepare_over
+from bench.synthetic.ahead import seconds_ahead, usage_ahead
 from bench.synthetic.examples import Examples, check_examples_folder, drawn_examples, write_examples
 from bench.synthetic.finding import alone
 from bench.synthetic.folder import check_folder, write_folder
 from bench.synthetic.writing import Writing, opened
 
 _TOKENS_OF_A_QUESTION = 24  # that questions usually have, with what a model says around them
-_TIMED = 4  # documents that a model on this machine writes for, to tell how long all take
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ def foreseen_of(writing: Writing, *, timed: bool = True) -> Foreseen:
     """As `foreseen`, of queries that are opened and checked."""
     missing = writing.missing
     written = writing.stand_in() if missing else writing.written()
-    seconds = _seconds(writing) if missing and timed else None
+    seconds = seconds_ahead(writing.answers, [writing.prompts[i] for i in missing]) if timed else None
     return Foreseen(
         replace(writing.experiment, written=written),
         len(missing),
@@ -157,29 +155,12 @@ def bill(writing: Writing, budget: Budget) -> Sequence[BillLine]:
     generator, missing = writing.generator, writing.missing
     if not generator.bills or not missing:
         return []
-    most = writing.answers.most([writing.prompts[i] for i in missing], ABOUT).total()
-    written = len(missing) * writing.questions.spec.per_document * _TOKENS_OF_A_QUESTION
-    usage = replace(most, output_tokens=min(most.output_tokens, written), requests=len(missing))
+    each = writing.questions.spec.per_document * _TOKENS_OF_A_QUESTION
+    usage = usage_ahead(writing.answers, [writing.prompts[i] for i in missing], each)
     identity = generator.identity
     usd = price_of(budget.prices, identity.provider, identity.model, usage)
     what = f"{writing.questions.spec.by}: questions for {counted(len(missing), 'document')}"
     return [BillLine(what, identity.provider, identity.model, usage, usd)]
-
-
-def _seconds(writing: Writing) -> float | None:
-    """How long the missing texts take on this machine, from a few of them."""
-    generator, missing = writing.generator, writing.missing
-    if generator.bills or asks_others(generator.contacts()):
-        return None
-    sample = [writing.prompts[i] for i in missing[:_TIMED]]
-    try:
-        generator.several(sample[:1], 1)  # loads the model
-        began = time.perf_counter()
-        generator.several(sample, writing.asking.texts)
-    except BaseException as error:
-        failure_of(error)  # writing meets the same failure and reports it
-        return None
-    return (time.perf_counter() - began) / len(sample) * len(missing)
 
 
 # -- alone -------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from bench.messages.suggestions import suggestion
 from bench.quality.collection import load_data
 from bench.quality.stages import Emit
 from bench.results.training import TrainedModel
-from bench.run.preflight import budget_of
+from bench.run.costs import over_limit
+from bench.run.preflight import bill_of_training, budget_of, faults_of_candidates
 from bench.run.queries import foreseen, with_queries
 from bench.train.forecast import forecast
 from bench.train.training import Training
@@ -75,6 +76,9 @@ def _checked(
         faults: list[str] = []
         try:
             training.check_all(wanted, faults, set())
+            if not faults:
+                faults += faults_of_candidates(training, wanted, cache, emit)
+                faults += [f"{file}: {fault}" for fault in over_limit(bill_of_training(training, wanted), budget)]
             if faults:
                 raise ConfigFaults(list(dict.fromkeys(faults)))
             yield training, wanted

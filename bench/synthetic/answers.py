@@ -1,8 +1,9 @@
 """What generators wrote, kept piece by piece, so that nothing is paid for twice.
 
-    <cache>/synthetic/<key>/<digest>.json     the texts for one piece of work: a document, or a batch of them
+    <cache>/synthetic/<key>/<digest>.json     the texts for one piece of work: a prompt, or a batch of them
 
-The key is of the generator and of how many texts each document gets; the digest is of what was asked.
+A prompt asks for questions for a document, or for texts that look like answers to a question. The key is of the
+generator and of how many texts each prompt gets; the digest is of what was asked.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from bench.quality.stages import Emit, Stage, waiting
 
 FOLDER = "synthetic"
 LAYOUT = 1  # a higher number asks again what an earlier version asked
-_BATCH = 16  # documents that a generator which draws is asked for at once: its texts depend on which they are
+_BATCH = 16  # prompts that a generator which draws is asked for at once: its texts depend on which they are
 _BLOCK = 64  # requests between two looks at what may be spent
 _OF_A_MESSAGE = 16  # tokens that a template may put around a message
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was written for one document. failure: why there is nothing."""
+    """What was written for one prompt. failure: why there is nothing."""
 
     texts: tuple[str, ...]
     unfinished: tuple[bool, ...]
@@ -44,14 +45,15 @@ class Answer:
 
 @dataclass(slots=True)
 class Answers:
-    """The texts of one generator. count: how many a document gets. used: what the texts took, whichever run had them
-    written."""
+    """The texts of one generator. count: how many a prompt gets. what: what prompts are for, in the plural. used: what
+    the texts took, whichever run had them written."""
 
     generator: Generator
     count: int
     cache: Path
     emit: Emit
     budget: Budget
+    what: str = "documents"
     used: Usage = field(default_factory=Usage)
 
     @property
@@ -79,7 +81,7 @@ class Answers:
         found: dict[int, Answer] = {}
         with (
             entry_locked(self.cache, f"{FOLDER}-{self.key}", waiting(self.emit)),
-            Stage(self.emit, "write", self.generator.identity.model, len(prompts), "documents") as advance,
+            Stage(self.emit, "write", self.generator.identity.model, len(prompts), self.what) as advance,
         ):
             open_pieces = []
             for piece in pieces:
@@ -148,7 +150,7 @@ class Answers:
         return answers
 
     def _place(self, prompts: Sequence[Prompt]) -> Path:
-        asked = [[[message.role, message.text] for message in conversation(prompt)] for prompt in prompts]
+        asked = [prompt_as_plain(prompt) for prompt in prompts]
         return self.cache / FOLDER / self.key / f"{content_key(asked)}.json"
 
     def _kept(self, prompts: Sequence[Prompt]) -> tuple[list[Answer], Usage] | None:
@@ -173,6 +175,11 @@ class Answers:
 
 
 _NOT_DECIDING = ("libraries", "device")
+
+
+def prompt_as_plain(prompt: Prompt) -> list[list[str]]:
+    """A prompt as plain values, for a key."""
+    return [[message.role, message.text] for message in conversation(prompt)]
 
 
 def _plain(record: dict[str, Any]) -> Any:

@@ -50,13 +50,13 @@ def lines_of(text: str, *, at_once: bool, count: int, unfinished: bool) -> list[
     return found[:count] if found else [Line("", unfinished)]
 
 
-def cleaned(text: str) -> str:
-    """A question without numbering, headings and quotation marks around it, on one line."""
+def cleaned(text: str, heading: re.Pattern[str] = _HEADING) -> str:
+    """A question, or another text, without numbering, headings and quotation marks around it, on one line."""
     before = None
     text = " ".join(text.split())
     while text != before:
         before = text
-        text = _HEADING.sub("", _NUMBER.sub("", text)).strip()
+        text = heading.sub("", _NUMBER.sub("", text)).strip()
         for left, right in [*((pair[0], pair[1]) for pair in _QUOTES), *((mark, mark) for mark in _MARKUP)]:
             inner = text[len(left) : -len(right)] if len(text) > len(left) + len(right) else ""
             if inner and text.startswith(left) and text.endswith(right) and left not in inner and right not in inner:

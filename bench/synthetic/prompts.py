@@ -9,7 +9,6 @@ from adapters.base import Manner, Message, Prompt
 from bench.experiment.synthetic import PASSAGE
 
 COUNT = "{count}"
-DEFAULT = "en"
 
 
 @dataclass(frozen=True, slots=True)

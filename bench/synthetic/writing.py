@@ -18,7 +18,6 @@ from bench.data.dataset import Dataset
 from bench.data.normal import plain_query
 from bench.data.tables import load_tables
 from bench.data.written import SCHEMA
-from bench.experiment.languages import language_of
 from bench.experiment.parts import Experiment, Questions
 from bench.experiment.synthetic import Written
 from bench.messages.wording import counted
@@ -30,10 +29,10 @@ from bench.synthetic.answers import Answer, Answers
 from bench.synthetic.choosing import Chosen, chosen_documents
 from bench.synthetic.cleaning import Drop, cleaned, fault_of, lines_of, told
 from bench.synthetic.finding import found, over_questions
-from bench.synthetic.prompts import DEFAULT, LANGUAGES, Asking
+from bench.synthetic.prompts import LANGUAGES, Asking
+from bench.synthetic.writers import prompt_language, ready
 
 _TOKENS = 64  # that a model on this machine may write for a question where the file says nothing
-_DRAWN_FROM = 0.95  # of the probability, where the file says nothing: as doc2query is meant to be used
 _LOOKED_AT = 200  # documents that tell the language
 _WORDS = 8  # of a document that stand in for a question
 
@@ -67,39 +66,18 @@ class Writing:
     @cached_property
     def generator(self) -> Generator:
         """Who writes. A model on this machine draws, and stops early, where the file does not say otherwise."""
-        part, context = self.questions.generator, replace(self.experiment.context(), seed=self.seed)
-        plain: Generator = part.kind(part.options, context)
-        if not plain.samples:
-            return plain
-        usual: dict[str, Any] = {"max_tokens": _TOKENS, "top_p": _DRAWN_FROM}
-        if part.options.model_fields_set & {"temperature", "top_p"}:
-            del usual["top_p"]
-        if plain.manner == "continuation":
-            usual["stop"] = ("\n",)
-        changed = {
-            name: value
-            for name, value in usual.items()
-            if name in type(part.options).model_fields and name not in part.options.model_fields_set
-        }
-        plain.close()
-        generator: Generator = part.kind(part.options.model_copy(update=changed), context)
-        return generator
+        context = replace(self.experiment.context(), seed=self.seed)
+        return ready(self.questions.generator, context, tokens=_TOKENS)
 
     @cached_property
     def asking(self) -> Asking:
         """How it is asked."""
         spec = self.questions.spec
-        known = language_of(document.text for document in self.documents[:_LOOKED_AT])
-        language = spec.language or (known if known in LANGUAGES else DEFAULT)
-        if language not in LANGUAGES:
-            raise InvalidOptions(
-                f"({language}) is a language that there is no prompt in; there are {', '.join(LANGUAGES)}. Write "
-                "one of your own: prompt: … {passage} …",
-                key="language",
-            )
+        shown = (document.text for document in self.documents[:_LOOKED_AT])
+        language = prompt_language(spec.language, shown, LANGUAGES)
         several = not self.generator.samples
-        manner, shown = self.generator.manner, spec.passage_characters
-        return Asking(manner, str(language), spec.prompt, spec.per_document, at_once=several, characters=shown)
+        manner, characters = self.generator.manner, spec.passage_characters
+        return Asking(manner, language, spec.prompt, spec.per_document, at_once=several, characters=characters)
 
     @cached_property
     def prompts(self) -> list[Any]:

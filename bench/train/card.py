@@ -118,7 +118,10 @@ def _data(provenance: ModelProvenance) -> str:
         lines.append(f"Training queries that share long runs of words with such a query: {data.near_copies:,}.")
     if (negatives := provenance.negatives) is not None:
         told = json.dumps(negatives.options, ensure_ascii=False)
-        lines.append(f"Hard negatives were mined: {code(told)}.")
+        who = "mined" if negatives.generator is None else f"written by {code(negatives.generator)}"
+        lines.append(f"Hard negatives were {who}: {code(told)}.")
+        if negatives.prompt is not None:
+            lines.append(f"It was asked: {code(negatives.prompt)}.")
         if negatives.relevant_to_test is not None:
             lines.append(f"Of these, {negatives.relevant_to_test:,} are relevant to some evaluation query.")
     prose = " ".join(lines)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from adapters.base import Trainer, TrainingData, TrainingPlan
+from adapters.base import RECKONING_ERROR, Trainer, TrainingData, TrainingPlan
 from bench.experiment.parts import TrainedPart
 from bench.messages.failures import failure_of
 from bench.messages.wording import counted
 from bench.train.training import Training
+from bench.train.writing_ahead import writing_ahead
 
 _CHINCHILLA = 20  # training tokens for each parameter (Hoffmann et al. 2022, arXiv 2203.15556)
 _LEARNT = {"pairs": "training pair", "scored": "training pair", "documents": "query", "structure": "training pair"}
@@ -26,9 +27,9 @@ def forecast(training: Training, models: Sequence[TrainedPart]) -> list[str]:
 
 
 def _of_model(training: Training, model: TrainedPart) -> Iterator[str]:
-    waiting = [needed for needed in model.needed() if _missing(training, training.experiment.models[needed])]
+    waiting = [needed for needed in model.needed() if trainings_missing(training, training.experiment.models[needed])]
     trainings = len(model.variants) * model.seeds
-    missing = trainings if waiting else _missing(training, model)
+    missing = trainings if waiting else trainings_missing(training, model)
     how = f"recipe {model.recipe} from {model.base.options.model}, {counted(model.seeds, 'seed')}"
     how += f" × {counted(len(model.variants), 'set')} of options" if len(model.variants) > 1 else ""
     if not missing:
@@ -50,11 +51,33 @@ def _of_model(training: Training, model: TrainedPart) -> Iterator[str]:
         if plan.asked:
             yield f"    {_teacher(training, trainer, data, known=model.negatives is None)}"
     if model.negatives is not None:
-        wanted = counted(model.negatives.per_query, "document")
-        yield f"    negatives: {wanted} for each pair, {model.negatives.strategy}"
+        what = "document" if model.writer is None else "text"
+        of = "" if model.negatives.system is None else f" {model.negatives.system}"
+        wanted = counted(model.negatives.per_query, what)
+        yield f"    negatives: {wanted} for each pair, {model.negatives.strategy}{of}"
+    yield from _written(training, model)
 
 
-def _missing(training: Training, model: TrainedPart) -> int:
+def _written(training: Training, model: TrainedPart) -> Iterator[str]:
+    """What a generator will write for the negatives, and what that takes."""
+    written = training.to_write(model)
+    if written is None or model.writer is None:
+        return
+    ahead, by = writing_ahead(written, timed=True), model.writer.name
+    if not ahead.missing:
+        yield f"    {by}: {counted(ahead.prompts, 'pair')}, all written for already"
+        return
+    took = "" if ahead.seconds is None else f", about {_duration(ahead.seconds)} here"
+    texts = counted(ahead.missing * ahead.each, "text")
+    calls = "" if ahead.usage is None else f" in {counted(ahead.usage.requests, 'request')}"
+    yield f"    {by}: {texts} to write{calls} for {ahead.missing:,} of {counted(ahead.prompts, 'pair')}{took}"
+    if ahead.usage is not None:
+        usd = "price unknown" if ahead.usd is None else f"{ahead.usd:,.4f} USD, ± {RECKONING_ERROR:.0%}"
+        yield f"      {ahead.usage.tokens:,} tokens read, {ahead.usage.output_tokens:,} written: {usd}"
+
+
+def trainings_missing(training: Training, model: TrainedPart) -> int:
+    """How many of a model's trainings are to be done."""
     seeds = range(1, model.seeds + 1)
     return sum(training.find(model, variant, seed) is None for variant in model.variants for seed in seeds)
 

@@ -30,6 +30,7 @@ from bench.train.deciding import After, Deciding, Loader, OnScoredPairs, Undecid
 from bench.train.dev import Measured
 from bench.train.kept import KeptModel, KeptModels
 from bench.train.lessons import Lessons
+from bench.train.mining.helpers import Helpers
 from bench.train.mining.mined import Mined, relevant_elsewhere
 from bench.train.provenance import (
     BaseModelOf,
@@ -68,7 +69,7 @@ class SeedOutcome:
 @dataclass(frozen=True, slots=True)
 class Job:
     """One training that is to be done. seed: what it draws by. base: the encoder or reranker that it starts from,
-    miner and judge: those that find its negatives."""
+    helpers: those that find its negatives."""
 
     model: TrainedPart
     variant: Variant
@@ -77,8 +78,7 @@ class Job:
     key: str
     trainer: Trainer
     base: Any
-    miner: Any
-    judge: Any
+    helpers: Helpers
     experiment: Experiment
 
     @property
@@ -116,7 +116,8 @@ class Job:
             emit(Warned(self.model.key_path, f"{log.fault}."))
         after = deciding.after(draft)
         self._check(watched, deciding.measure, after)
-        trained = replace(trained, notes=(*trained.notes, *asked))
+        written = () if mined is None else (f"Of its negatives: {told}" for told in mined.report.of_writing)
+        trained = replace(trained, notes=(*trained.notes, *asked, *written))
         found = self._provenance(lessons, mined, trained, deciding.before, after.measured, deciding.measure)
         whole = kept.keep(self.key, draft, found, curve=trained.curve, queries=lessons.learned(self.model))
         kept.drop_checkpoints(self.key)
@@ -142,7 +143,7 @@ class Job:
         return on_queries(
             dev,
             self.base,
-            self.miner,
+            self.helpers.encoder,
             loader,
             reranks=reranks,
             seed=seed,
@@ -293,6 +294,8 @@ def _negatives(model: TrainedPart, mined: Mined, test: Dataset) -> NegativeFacts
         options=model.negatives.model_dump(mode="json", exclude_unset=True),
         key=mined.key,
         per_query=model.negatives.per_query,
+        generator=mined.report.writer,
+        prompt=mined.report.prompt,
         wanted=mined.report.wanted,
         found=mined.report.found,
         dropped=dict(mined.report.dropped),

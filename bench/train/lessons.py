@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import Encoder, Reranker, TrainingData
+from adapters.base import Generator, TrainingData
 from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset
 from bench.data.normal import plain_query
@@ -18,8 +18,11 @@ from bench.money.budget import Budget
 from bench.quality.stages import Emit
 from bench.train.collection import Splits, load_splits
 from bench.train.documents import DocumentsReport, TrainingDocuments, training_documents
+from bench.train.mining.asked import Asked
+from bench.train.mining.helpers import Helpers
 from bench.train.mining.mine import mine
 from bench.train.mining.mined import Mined
+from bench.train.mining.written import Written, answering, writer_of
 from bench.train.pairs import PairsReport, TrainingPairs, training_pairs, with_columns
 from bench.train.scored import ScoredPairs, scored_pairs
 from bench.train.structure import StructurePairs, structure_pairs
@@ -112,9 +115,9 @@ class Lessons:
 
     def source(self, model: TrainedPart) -> TrainingPairs | ScoredPairs | TrainingDocuments:
         """What a model learns from, but for its negatives."""
-        return self.scored(model) or self.documents(model) or self._learnt_pairs(model)
+        return self.scored(model) or self.documents(model) or self.learnt_pairs(model)
 
-    def _learnt_pairs(self, model: TrainedPart) -> TrainingPairs:
+    def learnt_pairs(self, model: TrainedPart) -> TrainingPairs:
         """The pairs of a model: those of the documents' structure, or those that are judged."""
         return self.structure(model) or self.pairs(model)
 
@@ -141,21 +144,29 @@ class Lessons:
         """The queries that a model learns from, in the plain form by which leaks are found, here and elsewhere."""
         return list(self.source(model).plain_queries)
 
-    def mined(self, model: TrainedPart, seed: int, miner: Encoder | None, judge: Reranker | None) -> Mined | None:
+    def mined(self, model: TrainedPart, seed: int, helpers: Helpers) -> Mined | None:
         """The negatives of a model; None where it learns without."""
         if model.negatives is None:
             return None
         return mine(
             model.negatives,
-            self._learnt_pairs(model).table,
+            self.learnt_pairs(model).table,
             self.mined_in(model),
-            encoder=miner,
-            judge=judge,
+            helpers=helpers,
             seed=seed,
             cache=self._cache.folder,
             emit=self._emit,
             budget=self._budget,
         )
+
+    def to_write(self, model: TrainedPart, generator: Generator) -> Written | None:
+        """What a generator writes, or has written, for the negatives of a model; None where it learns from none that
+        are written."""
+        if model.negatives is None or model.writer is None:
+            return None
+        asked, dataset = Asked(self.learnt_pairs(model).table, self.mined_in(model)), self.mined_in(model)
+        writer, services = writer_of(model.negatives, generator, dataset), (self._emit, self._budget)
+        return Written(asked, writer, answering(self._cache.folder, *services))
 
     def data(self, model: TrainedPart, mined: Mined | None) -> TrainingData:
         """What a trainer is given."""
@@ -164,7 +175,7 @@ class Lessons:
             return TrainingData(scored=scored.train)
         if (found := self.documents(model)) is not None:
             return TrainingData(documents=found.documents, queries=found.queries)
-        pairs = self._learnt_pairs(model).table
+        pairs = self.learnt_pairs(model).table
         if mined is not None:
             complete = mined.complete
             table = complete.select([*pairs.column_names, "negatives"])
@@ -191,7 +202,7 @@ class Lessons:
         """As `data`, for a plan: documents drawn at random stand for negatives that are not mined yet."""
         if model.negatives is None or model.scored is not None:
             return self.data(model, None)
-        pairs, texts = self._learnt_pairs(model).table, self.mined_in(model).document_texts
+        pairs, texts = self.learnt_pairs(model).table, self.mined_in(model).document_texts
         rng = np.random.default_rng(self._experiment.settings.seed)
         drawn = rng.integers(0, len(texts), (pairs.num_rows, model.negatives.per_query))
         rows = [[texts[int(row)] for row in line] for line in drawn]

@@ -138,6 +138,7 @@ def _mined(model: TrainedPart, found: NegativeFacts) -> MinedNegatives:
     assert model.negatives is not None
     return MinedNegatives(
         strategy=model.negatives.strategy,
+        generator=found.generator,
         per_query=model.negatives.per_query,
         wanted=found.wanted or 0,
         found=found.found or 0,

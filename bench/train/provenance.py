@@ -65,6 +65,10 @@ class NegativeFacts(_Model):
 
     options: dict[str, Any] = Field({}, description="Strategy and options as the experiment names them.")
     key: str | None = Field(None, description="Their key in the cache.")
+    generator: str | None = Field(None, description="Provider and model of who wrote them; null where nobody did.")
+    prompt: str | None = Field(
+        None, description="What it was asked, with {query} and {passage} where the texts of a pair stood."
+    )
     per_query: int | None = None
     wanted: int | None = Field(None, description="How many were wanted for all pairs.")
     found: int | None = Field(None, description="How many of them were found.")

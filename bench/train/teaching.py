@@ -36,7 +36,7 @@ class Teaching:
         """What the teacher answers; what it was not asked before is asked now. Raises what it raises."""
         with self.teacher:
             vectors = {role: self._vectors(texts, role) for role, texts in questions.texts.items()}
-            scores = self._scores(questions) if questions.queries else None
+            scores = self.scores(questions) if questions.queries else None
         return questions.answers(vectors, scores, self.teacher.identity.model)
 
     def missing(self, questions: Questions) -> int:
@@ -58,7 +58,8 @@ class Teaching:
         kept = f", {self.count.reused:,} of them before" if self.count.reused else ""
         return f"The teacher {self.teacher.identity.model} was asked for {counted(asked, what)}{kept}."
 
-    def _scores(self, questions: Questions) -> Floats:
+    def scores(self, questions: Questions) -> Floats:
+        """Scores of each query's documents, as `Questions.candidates` puts them. The teacher stays open."""
         rows, texts = questions.candidates()
         if isinstance(self.teacher, Encoder):
             asked, known = self._vectors(questions.queries, "query"), self._vectors(texts, "document")

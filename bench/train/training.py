@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.base import Context, Encoder, InvalidOptions, ModelNotFound, Reranker, Trainer, Warned
+from adapters.base import Context, Encoder, Generator, InvalidOptions, ModelNotFound, Reranker, Trainer, Warned
 from bench.cache.artifacts import SCRATCH, Cache, new_folder
 from bench.cache.digests import content_key
 from bench.cache.locks import entry_locked
@@ -19,6 +19,7 @@ from bench.cache.own_files import own_folder
 from bench.data.dataset import Dataset
 from bench.experiment.negatives import Negatives
 from bench.experiment.parts import (
+    Candidates,
     Experiment,
     Part,
     System,
@@ -32,10 +33,15 @@ from bench.money.budget import Budget
 from bench.quality.collection import naming
 from bench.quality.stages import Emit, waiting
 from bench.results.training import TrainedModel
+from bench.synthetic.writers import ready
 from bench.train.job import Job, SeedOutcome
 from bench.train.kept import KeptModel, KeptModels
 from bench.train.lessons import Lessons
+from bench.train.mining.candidates import FromSystem
+from bench.train.mining.helpers import Helpers
 from bench.train.mining.mine import check as check_mining
+from bench.train.mining.mined import Mined
+from bench.train.mining.written import TOKENS, Written, writer_of
 from bench.train.outcomes import Outcome, VariantOutcome, failed_model, known, trained_model
 from bench.train.teaching import Teaching
 
@@ -111,7 +117,7 @@ class Training:
             "variants": [_plain(variant.options) for variant in model.variants],
             "seeds": model.seeds,
             "data": self.lessons.digest(model),
-            "negatives": None if negatives is None else negatives.deciding(),
+            "negatives": None if negatives is None else {**negatives.deciding(), **_named(model)},
             "models": {each: self.described(each) for each in model.needed()},
             **({} if base else {"base": _plain(model.base.options)}),
         }
@@ -150,12 +156,18 @@ class Training:
 
     def check(self, model: TrainedPart) -> None:
         """Raise what stands against training a model: its data, its options, what it starts from."""
-        parts = {"base": model.base, "negatives.model": model.miner, "negatives.filter": model.filter}
-        for option, part in parts.items():
+        parts = [
+            ("base", model.base),
+            ("negatives.model", model.miner),
+            ("negatives.filter", model.filter),
+            ("negatives.by", model.writer),
+            *(("negatives.system", part) for part in (model.candidates.parts if model.candidates else ())),
+        ]
+        for option, part in parts:
             if part is not None and not models_named(part.options):
                 with self.part_of(part, 1) as adapter:
                     try:
-                        adapter.check()
+                        (adapter.check_alone if self.experiment.alone else adapter.check)()
                     except ModelNotFound as error:
                         raise InvalidOptions(str(error), key=option) from error
         for variant in model.variants:
@@ -163,14 +175,13 @@ class Training:
         self.lessons.digest(model)
         if self.lessons.undecided(model):
             _check_undecided(model)
-        self.make(model.name)
         if model.negatives is not None:
             self._check_negatives(model, model.negatives)
+        self.make(model.name)
 
     def _check_negatives(self, model: TrainedPart, spec: Negatives) -> None:
-        helpers = [None if part is None else self.part_of(part, 1) for part in (model.miner, model.filter)]
         try:
-            check_mining(spec, self.lessons.mined_in(model), *helpers)
+            check_mining(spec, self.lessons.mined_in(model), self.helpers(model, 1))
         except InvalidOptions as error:
             raise InvalidOptions(str(error), key=f"negatives.{error.key}" if error.key else "negatives") from error
 
@@ -206,6 +217,38 @@ class Training:
         """An encoder or reranker that a model's training works with, for one seed."""
         return part.kind(of_seed(part.options, seed, self.experiment.models), self.context)
 
+    def helpers(self, model: TrainedPart, seed: int) -> Helpers:
+        """Who finds the negatives of a model, for one seed. A generator writes the same for all seeds."""
+        found = None if model.candidates is None else self.candidates(model.candidates, seed)
+        return Helpers(
+            encoder=None if model.miner is None else self.part_of(model.miner, seed),
+            judge=None if model.filter is None else self.part_of(model.filter, seed),
+            writer=None if model.writer is None else self.writer(model.writer),
+            candidates=found,
+        )
+
+    def writer(self, part: Part) -> Generator:
+        """A generator that writes negatives."""
+        return ready(part, self.context, tokens=TOKENS)
+
+    def candidates(self, candidates: Candidates, seed: int) -> FromSystem:
+        """A system whose candidates are negatives, for one seed."""
+        return FromSystem.of(self.experiment, candidates.system, seed - 1, self)
+
+    def to_write(self, model: TrainedPart) -> Written | None:
+        """What is written for the negatives of a model; None where none are. Its generator is closed by the caller."""
+        return None if model.writer is None else self.lessons.to_write(model, self.writer(model.writer))
+
+    def _found_by(self, model: TrainedPart, seed: int) -> dict[str, Any]:
+        """What decides negatives that a generator writes or a system finds, for a model's key."""
+        helpers, dataset = self.helpers(model, seed), self.lessons.mined_in(model)
+        found: dict[str, Any] = {}
+        if helpers.writer is not None and model.negatives is not None:
+            found["writer"] = writer_of(model.negatives, helpers.writer, dataset).identity
+        if helpers.candidates is not None:
+            found["system"] = helpers.candidates.identity(dataset.vector_dimension)
+        return found
+
     def teaching(self, teacher: Encoder | Reranker) -> Teaching:
         """A teacher, asked through the cache."""
         return Teaching(teacher, teacher.identity.model, self._cache, self._emit, self._budget)
@@ -220,7 +263,11 @@ class Training:
                 for what, part in (("miner", model.miner), ("filter", model.filter))
                 if part is not None
             }
-            negatives = {"options": model.negatives.deciding(), **_without_versions(helpers)}
+            negatives = {
+                "options": model.negatives.deciding(),
+                **_without_versions(helpers),
+                **self._found_by(model, seed),
+            }
         dev = None if model.scored is not None else self.lessons.splits(model).dev
         return content_key(
             {
@@ -264,17 +311,23 @@ class Training:
             key=key,
             trainer=self.trainer(model, variant, seed),
             base=self.part_of(model.base, seed),
-            miner=None if model.miner is None else self.part_of(model.miner, seed),
-            judge=None if model.filter is None else self.part_of(model.filter, seed),
+            helpers=self.helpers(model, seed),
             experiment=self.experiment,
         )
-        mined = self.lessons.mined(model, job.seed, job.miner, job.judge)
+        mined = self._mined(model, job)
         with entry_locked(self._cache.folder, f"models-{key}", waiting(self._emit)):
             if (kept := self._kept(key)) is not None:  # another run has trained it meanwhile
                 return SeedOutcome(seed, kept, reused=True)
             if (damage := self.kept.damage(key)) is not None and not self._retrain:
                 self._emit(Warned(model.key_path, f"{damage}; it is trained again."))
             return job.run(self.lessons, mined, self.kept, self._cache, self._emit, self._budget)
+
+    def _mined(self, model: TrainedPart, job: Job) -> Mined | None:
+        try:
+            return self.lessons.mined(model, job.seed, job.helpers)
+        finally:
+            if job.helpers.writer is not None:
+                job.helpers.writer.close()
 
     def _place(self, outcome: Outcome) -> None:
         for number, seed in enumerate(outcome.kept.seeds, start=1):
@@ -304,6 +357,27 @@ def _check_undecided(model: TrainedPart) -> None:
     for option in ("evaluate_every", "patience"):
         if getattr(model.variants[0].options, option, None) is not None:
             raise InvalidOptions(f"has no effect: no judged dev query decides. Leave it out. {cure}.", key=option)
+
+
+def _named(model: TrainedPart) -> dict[str, Any]:
+    """The generator or the system that negatives come from, as the file has it."""
+    found: dict[str, Any] = {}
+    if model.writer is not None:
+        found["writer"] = [model.writer.adapter, _plain(model.writer.options)]
+    if model.candidates is not None:
+        found["system"] = [_of_system(each) for each in model.candidates.systems]
+        found["parts"] = [[part.adapter, _plain(part.options)] for part in model.candidates.parts]
+    return found
+
+
+def _of_system(system: System) -> dict[str, Any]:
+    store, fused = system.store, system.fused
+    return {
+        "store": None if store is None else [store.adapter, store.plain("index"), store.plain("query")],
+        "fusion": None if fused is None else fused.as_dict(),
+        "filter": system.filter.as_dict() if system.filter else None,
+        "depth": system.depth,
+    }
 
 
 def _plain(options: Any) -> dict[str, Any]:

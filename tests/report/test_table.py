@@ -359,3 +359,12 @@ def test_times_have_three_digits_that_mean_something() -> None:
 
 if __name__ == "__main__":
     sys.stdout.write(render(everything(), folder="results/docs/x"))
+
+
+def test_the_head_of_the_counts_says_what_models_learnt_from() -> None:
+    model = {**models()[0], "pairs": 912}
+    text = {**model, "name": "small", "learns_from": "documents", "leaks": {"count": 2}}
+    alone, both = render(few(models=[text])), render(few(models=[model, text]))
+    assert "by seed         texts  leaks" in alone and "912 " in alone
+    assert "by seed         learnt from  leaks" in both and "912 pairs" in both and "912 texts" in both
+    assert "2 training texts left out, because an evaluation query is the same" in alone

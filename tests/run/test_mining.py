@@ -12,6 +12,7 @@ import pytest
 from bench.data.normal import normalised
 from tests import small
 
+WORDS = ("tower", "bridge", "market", "chapel", "castle", "harbour", "station", "theatre", "library", "museum")
 BM25 = {"name": "bm25", "store": "bm25"}
 
 
@@ -75,7 +76,8 @@ def test_the_command_line_alone_can_say_how_to_mine(experiment: Path, strategy: 
     ("arguments", "cure"),
     [
         (["tuend"], "Did you mean tuned?"),
-        (["--strategy", "adversarial"], "Take hybrid, top, cluster, bm25 or random"),
+        (["--strategy", "adversarial"], "by is missing: name the generator of this file"),
+        (["--strategy", "system", "--option", "system=bm52"], "Did you mean bm25?"),
         (["--strategy", "top", "--option", "range_mx=9"], "negatives.range_mx is unknown. Did you mean range_max?"),
         (["--strategy", "top", "--option", "range_max"], "write KEY=VALUE"),
         (["--strategy", "random", "--option", "min_score=0.5"], "min_score has no effect without"),
@@ -90,3 +92,28 @@ def test_what_cannot_be_mined_is_named_with_its_cure(experiment: Path, arguments
     outcome = mine(experiment, *arguments)
     assert outcome.exit_code == 2, outcome.stdout
     assert cure in outcome.stderr
+
+
+def test_a_model_that_learns_from_structure_is_mined_for_among_its_own_texts(
+    tmp_path: Path, static_model: Path
+) -> None:
+    """Halves of the documents: no judgement is asked for, and there is none."""
+    sentences = [f"The {word} stands in the old part of town. It was built of stone by hand {word}." for word in WORDS]
+    rows = [{"_id": f"d{i}", "title": "", "text": text} for i, text in enumerate(sentences)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "data/queries.jsonl").write_text('{"_id": "q0", "text": "which tower is old"}\n')
+    (tmp_path / "data/qrels").mkdir()
+    (tmp_path / "data/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n")
+    tuned = {
+        "recipe": "contrastive_pretrain", "base": "local", "pairs_from": ["halves"],
+        "negatives": {"strategy": "top", "per_query": 2},
+    }  # fmt: skip
+    local = {"adapter": "sentence_transformers", "model": str(static_model)}
+    file = small.write(tmp_path, small.spec([BM25], encoders={"local": local}, models={"tuned": tuned}))
+    told = json.loads(mine(file, "--json", "--look", "99").stdout)
+    assert told["pairs"] == len(WORDS) and told["found"] == 2 * len(WORDS)
+    first, second = sentences[0].split(". ")
+    assert {row["query"] for row in told["negatives"]} >= {f"{first}."}
+    assert all(row["positive"] != text for row in told["negatives"] for text in row["negatives"])
+    assert all(text.startswith("It was built") for row in told["negatives"] for text in row["negatives"]), second

@@ -10,7 +10,12 @@ from typing import Any
 
 from tests.small import collection, installed, spec, third_party, write
 
-ENTRY_POINTS = "[retrieval_bench.generators]\nscribe = scribes:Scribe\npaid_scribe = scribes:PaidScribe\n"
+ENTRY_POINTS = """[retrieval_bench.generators]
+scribe = scribes:Scribe
+paid_scribe = scribes:PaidScribe
+forger = scribes:Forger
+paid_forger = scribes:PaidForger
+"""
 DOCUMENTS, SAMPLE = 60, 40
 
 

@@ -1,15 +1,17 @@
-"""Generators that write questions of the words of a document, and note what they are asked."""
+"""Generators that write questions of the words of a document, or texts that look like answers, and note what they are
+asked."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from adapters.base import Contact, Generated, Generator, Identity, Message, Options, Usage
+from adapters.base import Contact, Generated, Generator, Identity, Manner, Message, Options, Usage
 
 
 class ScribeOptions(Options):
@@ -86,3 +88,72 @@ class PaidScribe(Scribe):
     def generate_each(self, prompts: Sequence[Any]) -> Iterator[tuple[Sequence[int], Generated]]:
         for i, prompt in enumerate(prompts):
             yield [i], self.generate([prompt])
+
+
+class ForgerOptions(ScribeOptions):
+    script: dict[str, list[str]] = Field({}, description="By query, the texts that are written for it.")
+    max_tokens: int = Field(20, description="Limit that is told.")
+    cut: bool = Field(False, description="Whether the last text of each answer ends at max_tokens.")
+    refuses: str | None = Field(None, description="A query that the service refuses.")
+    manner: Literal["conversation", "continuation", "passage"] = "conversation"
+
+
+class Forger(Scribe):
+    """Writes texts that look like answers: as its script says, else the first word of the positive in another text."""
+
+    name: ClassVar[str] = "forger"
+    Options = ForgerOptions
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.name, self.options.model, settings={"script": str(self.options.script)})
+
+    @property
+    def manner(self) -> Manner:
+        found: Manner = self.options.manner
+        return found
+
+    @property
+    def max_tokens(self) -> int:
+        tokens: int = self.options.max_tokens
+        return tokens
+
+    def _several(self, prompts: Sequence[Sequence[Message]], count: int) -> Generated:
+        written = [self._texts(prompt, count) for prompt in prompts]
+        for prompt in prompts:
+            self._note(prompt)
+        texts = [text for each in written for text in [*each, *[""] * (count - len(each))][:count]]
+        flags = np.zeros(len(texts), np.bool_)
+        flags[count - 1 :: count] = self.options.cut
+        return Generated(texts, Usage(tokens=100 * len(prompts), output_tokens=30 * len(texts)), flags)
+
+    def _texts(self, prompt: Sequence[Message], count: int) -> list[str]:
+        query, passage = (line.partition(": ")[2] for line in prompt[-1].text.strip().splitlines()[-2:])
+        near = [f"{passage.split()[0]} of another kind, number {i} {query.split()[-1]}" for i in range(count)]
+        found: list[str] = self.options.script.get(query, near)
+        return found
+
+
+class PaidForger(Forger):
+    """The same as a service that bills: all texts of a pair in one answer, a line each."""
+
+    name: ClassVar[str] = "paid_forger"
+    samples: ClassVar[bool] = False
+    bills = True
+
+    def generate_each(self, prompts: Sequence[Any]) -> Iterator[tuple[Sequence[int], Generated]]:
+        for i, prompt in enumerate(prompts):
+            text = prompt if isinstance(prompt, str) else prompt[-1].text
+            if self.options.refuses is not None and f": {self.options.refuses}\n" in text:
+                yield [i], Generated([""], failures={0: "The service refused it."})
+            else:
+                yield [i], self.generate([prompt])
+
+    def _generate(self, prompts: Sequence[Sequence[Message]]) -> Generated:
+        texts = []
+        for prompt in prompts:
+            self._note(prompt)
+            lines = self._texts(prompt, 2)
+            texts.append("\n".join(["Here they are:", *(f"{i + 1}. {line}" for i, line in enumerate(lines))]))
+        cut = np.full(len(texts), self.options.cut)
+        return Generated(texts, Usage(len(texts), 100 * len(texts), output_tokens=30 * len(texts)), cut)

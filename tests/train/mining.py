@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from adapters import registry
-from adapters.base import Context, Encoder, Event, Reranker
+from adapters.base import Context, Encoder, Event, Generator, Reranker
 from bench.data.dataset import Dataset
 from bench.data.tables import table_digest
 from bench.experiment.negatives import Negatives
 from bench.money.budget import Budget
 from bench.money.cost import NO_PRICES
+from bench.train.mining.candidates import FromSystem
+from bench.train.mining.helpers import Helpers
 from bench.train.mining.mine import mine
 from bench.train.mining.mined import Mined
 
@@ -84,6 +86,8 @@ def mined(
     seed: int = 0,
     judge: Reranker | None = None,
     encoder: Encoder | None = None,
+    writer: Generator | None = None,
+    candidates: FromSystem | None = None,
     events: list[Event] | None = None,
     **options: Any,
 ) -> Mined:
@@ -95,8 +99,7 @@ def mined(
         spec,
         pairs_of(data) if pairs is None else pairs,
         data,
-        encoder=encoder,
-        judge=judge,
+        helpers=Helpers(encoder, judge, writer, candidates),
         seed=seed,
         cache=cache,
         emit=(events if events is not None else []).append,

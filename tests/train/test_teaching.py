@@ -199,7 +199,7 @@ def test_a_cross_encoder_is_asked_for_each_pair_once_for_all_seeds(
 @pytest.mark.parametrize(
     ("recipe", "change", "told"),
     [
-        ("gpl", {"teacher": "static"}, "is no cross-encoder"),
+        ("gpl", {"teacher": "static"}, "is the base itself"),
         ("augmented_sbert", {"teacher": "static"}, "is no cross-encoder"),
         ("gpl", {"negatives": None}, "negatives is missing: recipe gpl learns from negatives"),
         ("distill", {"teacher": "ce", "negatives": None}, "is a cross-encoder, which has no vectors to learn"),
@@ -212,3 +212,18 @@ def test_a_teacher_of_another_kind_is_refused(
     spec["models"]["tuned"] = {key: value for key, value in spec["models"]["tuned"].items() if value is not None}
     with pytest.raises(ConfigFaults, match=told):
         train_models(written(tmp_path, spec), ["tuned"], tmp_path / "cache", emit=lambda event: None)
+
+
+def test_an_encoder_teaches_margins_where_no_cross_encoder_is_at_hand(
+    data: Path, static_model: Path, judge: Path, cache: Path, tmp_path: Path
+) -> None:
+    """It knows the task, and the pupil learns it from its similarities alone."""
+    spec = of_a_judge(data, static_model, judge, "gpl")
+    knows, pupil = planted.experiment(data, static_model)["models"]["tuned"], spec["models"]["tuned"]
+    spec["models"] = {"knows": knows, "tuned": {**pupil, "teacher": "trained:knows", "epochs": 8}}
+    spec["encoders"]["knows"] = {"adapter": "sentence_transformers", "model": "trained:knows"}
+    _, trained = train_models(written(tmp_path, spec), ["tuned"], cache, emit=lambda event: None)
+    assert trained.error is None
+    before, after = trained.dev_base, trained.dev
+    assert before is not None and after is not None and before < 0.6 < 0.8 < after
+    assert "It learnt margins of trained:knows" in " ".join(trained.notes)

@@ -7,6 +7,7 @@ from bench.report.document.parts import Block, Cell, Inline, Line, Paragraph, Se
 from bench.report.document.paths import step
 from bench.report.document.source import Source
 from bench.report.document.words import cell, interval, measure, measured, verdict, words
+from bench.report.models import Learnt
 
 
 def section(source: Source) -> Section:
@@ -201,11 +202,12 @@ def _models(source: Source) -> Section | None:
     models = source.result.models
     if not models:
         return None
+    learnt = Learnt.of(models)
     header = (
         words("model"),
         words("recipe"),
         words("base"),
-        cell(Term("pairs", "pairs")),
+        cell(Term(learnt.head, learnt.head)),
         cell("seeds"),
         words("measure on dev"),
         cell("base"),
@@ -213,14 +215,14 @@ def _models(source: Source) -> Section | None:
         cell(Term("leaks", "leaks")),
     )
     rows = []
-    for i in range(len(models)):
-        path = f"models[{i}]"
+    for i, model in enumerate(models):
+        path, unit = f"models[{i}]", learnt.unit(model)
         rows.append(
             (
                 words(source.figure(f"{path}.name", "text")),
                 words(source.figure(f"{path}.recipe", "text")),
                 words(source.figure(f"{path}.base", "text")),
-                cell(source.figure(f"{path}.pairs", "count")),
+                cell(source.figure(f"{path}.pairs", "count"), *([unit] if unit else [])),
                 cell(source.figure(f"computed.models[{i}].seeds", "count")),
                 words(source.figure(f"{path}.measure", "text")),
                 cell(source.figure(f"computed.models[{i}].dev_base")),

@@ -25,7 +25,7 @@ class Asked:
     table: columns query_id, document_id, query, positive. order: where each of its rows stands in the table that was
     given. texts: the distinct queries; query_of: int (pairs,), which of them a pair has. positive_rows: int32 (pairs,),
     the corpus's row of a pair's positive. groups: int (pairs,), equal for queries that are equal but for their
-    spelling.
+    spelling. written: texts that were written for pairs; their rows come after those of the corpus.
     """
 
     def __init__(self, pairs: pa.Table, dataset: Dataset) -> None:
@@ -46,6 +46,7 @@ class Asked:
             lost = self.table.column("document_id")[int(np.argmin(self.positive_rows))].as_py()
             raise InvalidOptions(f"the positive {lost!r} is not in the corpus, so nothing can be compared with it.")
         self._texts_of_rows: dict[int, str] = {}
+        self.written: list[str] = []
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -54,8 +55,27 @@ class Asked:
         """A document's text, normalised."""
         found = self._texts_of_rows.get(row)
         if found is None:
-            found = self._texts_of_rows[row] = normalised(self.dataset.document_texts[row])
+            found = self._texts_of_rows[row] = normalised(self.document_text(row))
         return found
+
+    def document_text(self, row: int) -> str:
+        """The text of a row, as it is."""
+        past = row - self.dataset.documents
+        return self.dataset.document_texts[row] if past < 0 else self.written[past]
+
+    def document_id(self, row: int) -> str | None:
+        """The document of a row; None for a text that was written."""
+        return self.dataset.document_ids[row] if row < self.dataset.documents else None
+
+    def add(self, text: str) -> int:
+        """Take in a text that was written, and give it a row."""
+        self.written.append(text)
+        return self.dataset.documents + len(self.written) - 1
+
+    @property
+    def document_texts(self) -> Sequence[str]:
+        """The texts of all rows."""
+        return [*self.dataset.document_texts, *self.written] if self.written else self.dataset.document_texts
 
     @cached_property
     def positives_of(self) -> list[set[int]]:

@@ -18,7 +18,7 @@ Positions = npt.NDArray[np.int64]
 
 
 class Candidate(NamedTuple):
-    """A document that may become a negative. score: NaN where none decided."""
+    """A document, or a text that was written, that may become a negative. score: NaN where none decided."""
 
     row: int
     score: float
@@ -109,6 +109,11 @@ class Choosing:
             return "before_range"
         if self._shares_value(pair, row):
             return "not_same"
+        return self.by_score(pair, score)
+
+    def by_score(self, pair: int, score: float) -> str | None:
+        """The rule that leaves out a document for its score by the mining model."""
+        spec = self._spec
         if not spec.by_vectors:
             return None
         if score == -np.inf:
@@ -154,7 +159,7 @@ class Choosing:
         return Example(
             query=asked.texts[asked.query_of[pair]],
             positive=asked.positives[pair],
-            document_id=asked.dataset.document_ids[row],
-            text=asked.dataset.document_texts[row],
+            document_id=asked.document_id(row),
+            text=asked.document_text(row),
             score=score if np.isfinite(score) else None,
         )

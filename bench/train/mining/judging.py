@@ -26,10 +26,11 @@ class Judging:
     """Scores of a reranker for the pairs' queries, each distinct pair of texts once and kept."""
 
     def __init__(self, spec: Negatives, asked: Asked, judge: Reranker, *, cache: Cache, emit: Emit, budget: Budget):
-        texts = asked.dataset.document_texts
-        depends = (
-            [table_digest(asked.dataset.corpus.select(["id", "title", "text"]))] if judge.depends_on_corpus else []
-        )
+        texts = asked.document_texts
+        depends: list[str] = []
+        if judge.depends_on_corpus:
+            depends.append(table_digest(asked.dataset.corpus.select(["id", "title", "text"])))
+            depends += [content_key(asked.written)] if asked.written else []
         self._spec = spec
         self._positive_rows = asked.positive_rows
         self._pairs = PairScores(

@@ -15,9 +15,15 @@ from bench.messages.wording import counted
 EXAMPLES = 3  # of each rule
 
 RULES: dict[str, str] = {
+    "refused": "was not written, because the generator's service refused the prompt",
+    "not_written": "was not written: the generator gave fewer texts than it was asked for",
+    "refusal": "is a refusal to write one",
+    "unfinished": "is cut off at the generator's max_tokens",
+    "of_prompt": "is an example of the prompt",
     "positive": "is a positive of the query, or of an equal query",
     "positive_text": "has the text of such a positive",
     "query_text": "has the query's own text",
+    "near_copy": "nearly copies a positive of the query, or the query itself",
     "own_document": "is the query's own document",
     "empty": "has no text",
     "repeated_text": "has the text of a document that was seen before",
@@ -31,17 +37,24 @@ RULES: dict[str, str] = {
     "not_judged": "has no score by the filter, or its positive has none",
     "filter": "may be relevant after all, by the filter",
 }
-"""Why a document is no negative, in the order in which it is asked."""
+"""Why a document, or a text that was written, is no negative, in the order in which it is asked."""
+
+
+UNCHECKED = (
+    "Their texts alone were compared, with positives and queries: whether one answers after all, no model has looked. "
+    "Name a cross-encoder: filter, or bounds for a mining model: absolute_margin."
+)
 
 
 class Example(BaseModel):
-    """A document that a rule left out. score: by the mining model, or by the filter where that left it out."""
+    """A document that a rule left out; one without an id was written. score: by the mining model, or by the filter
+    where that left it out."""
 
     model_config = ConfigDict(frozen=True)
 
     query: str
     positive: str
-    document_id: str
+    document_id: str | None
     text: str
     score: float | None = None
 
@@ -49,13 +62,21 @@ class Example(BaseModel):
 class MiningReport(BaseModel):
     """wanted: pairs times per_query; found: how many there are, those drawn at random to fill up among them (filled);
     short: pairs for which fewer were found. dropped: documents that were looked at and left out, by rule; examples:
-    some of each. reused: whether they were found by an earlier run. Queries without a vector are counted alone."""
+    some of each. reused: whether they were found by an earlier run. Queries without a vector are counted alone.
+    writer: who wrote them, and prompt what was asked, with the tokens and US dollars that this took, whichever run it
+    was; usd is None where no price is known. system: whose candidates they are."""
 
     model_config = ConfigDict(frozen=True)
 
     strategy: str
     miner: str | None = None
     judge: str | None = None
+    writer: str | None = None
+    prompt: str | None = None
+    system: str | None = None
+    tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = None
     pairs: int = 0
     per_query: int = 0
     wanted: int = 0
@@ -67,9 +88,24 @@ class MiningReport(BaseModel):
     seconds: float = 0.0
     reused: bool = False
 
+    @property
+    def of_writing(self) -> list[str]:
+        """Sentences on what was written: what it took, and who looked at it; none where nothing was."""
+        if self.writer is None:
+            return []
+        usd = "price unknown" if self.usd is None else f"{self.usd:,.4f} USD"
+        took = f"{self.tokens:,} tokens were read and {self.output_tokens:,} written: {usd}."
+        return [took, UNCHECKED] if self.unchecked else [took]
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether no model looked at what was written."""
+        return self.writer is not None and self.judge is None and self.miner is None
+
     def lines(self) -> list[str]:
         """Sentences for a reader, without the examples."""
-        by = f" by {self.miner}" if self.miner else ""
+        who = self.writer or self.system or self.miner
+        by = f" by {who}" if who else ""
         judged = f", judged by {self.judge}" if self.judge else ""
         told = [
             f"{counted(self.pairs, 'pair')}, strategy {self.strategy}{by}{judged}: {self.found:,} of "
@@ -79,6 +115,7 @@ class MiningReport(BaseModel):
             told.append(f"{self.filled:,} of them were drawn at random, to fill up.")
         if self.short:
             told.append(f"{counted(self.short, 'pair')} got fewer than {self.per_query:,}.")
+        told += self.of_writing
         told += [f"{self.dropped[rule]:,} left out: {RULES[rule]}." for rule in RULES if self.dropped.get(rule)]
         return told
 

@@ -22,7 +22,9 @@ Positions = npt.NDArray[np.int64]
 
 
 class Rankings(ABC):
-    """Rankings of the corpus for pairs."""
+    """Rankings of the corpus for pairs. deepest: how many documents are in one at most, None for all of the corpus."""
+
+    deepest: int | None = None
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
