@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -30,6 +29,7 @@ from adapters.base import (
 from adapters.code import bm25_terms
 from adapters.code.bm25_engine import Match, load_engine, match, term_numbers
 from adapters.code.bm25_terms import Terms
+from adapters.versions import version
 
 STOPWORD_LANGUAGES = (
     "chinese", "danish", "dutch", "english", "english_plus", "french", "german", "italian", "korean", "norwegian",

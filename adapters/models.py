@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeAlias, cast
 from pydantic import Field
 
 from adapters.base import TRAINED, Context, InvalidOptions, ModelNotFound, Options, PathText, resolve_path
+from adapters.versions import version
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
@@ -207,7 +208,7 @@ def resolve_device(device: Device) -> str:
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that decide what a local transformer computes."""
     names = ("sentence-transformers", "transformers", "tokenizers", "torch")
-    return {name: importlib.metadata.version(name) for name in names}
+    return {name: version(name) for name in names}
 
 
 def position_limit(config: Mapping[str, Any]) -> int | None:

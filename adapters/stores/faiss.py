@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
@@ -43,6 +42,7 @@ from adapters.code.faiss_search import faiss_library, faiss_parameters, faiss_se
 from adapters.inference import first_line, lacks_memory
 from adapters.stores._quantizing import few_codes
 from adapters.stores._rows import RowsFile, RowsWriter, folder_bytes
+from adapters.versions import version
 
 Kind: TypeAlias = Literal["FLAT", "IVF_FLAT", "IVF_PQ", "HNSW"]
 Positive: TypeAlias = Annotated[int, Field(ge=1)]

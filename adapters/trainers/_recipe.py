@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import tempfile
 import time
@@ -36,6 +35,7 @@ from adapters.trainers._options import WITHOUT_WEIGHT, TrainingOptions
 from adapters.trainers._rows import Rows
 from adapters.trainers._task import Library, Task
 from adapters.trainers._teacher import answered
+from adapters.versions import version
 
 SAMPLED = 2_000
 """Examples whose tokens are counted, evenly over the data; the others are taken to be like them."""
@@ -287,4 +287,4 @@ def _layers(model: Any) -> tuple[Any, Any]:
 
 
 def _versions() -> Mapping[str, str]:
-    return {**library_versions(), **{name: importlib.metadata.version(name) for name in ("accelerate", "datasets")}}
+    return {**library_versions(), **{name: version(name) for name in ("accelerate", "datasets")}}

@@ -57,9 +57,10 @@ def machine() -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1)
 def checkout() -> tuple[str | None, bool | None]:
     """The commit of the harness's own checkout and whether files of it differ from that; None where it was installed
-    without one."""
+    without one. As first asked for: this process goes on with the code that it imported."""
     folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -115,24 +116,32 @@ class _Entry(BaseModel):
 
 def load_prices(overrides: Iterable[Mapping[str, Any]] = ()) -> Prices:
     """The table that comes with the adapters, overridden by an experiment's `prices`. Raises PriceFaults."""
+    return Prices({(price.provider, price.model): price for price in (*_shipped(), *_read("prices", overrides))})
+
+
+@cache
+def _shipped() -> tuple[Price, ...]:
     # The base loader leaves 2026-11 a text.
-    shipped = yaml.load((files("adapters") / "prices.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    found: dict[tuple[str, str], Price] = {}
+    table = yaml.load((files("adapters") / "prices.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    return tuple(_read("prices.yaml", table["prices"]))
+
+
+def _read(place: str, entries: Iterable[Mapping[str, Any]]) -> list[Price]:
+    """place: where the entries stand, for faults. Raises PriceFaults."""
+    found: list[Price] = []
     faults: list[str] = []
-    for place, entries in (("prices.yaml", shipped["prices"]), ("prices", overrides)):
-        for i, entry in enumerate(entries):
-            try:
-                parsed = _Entry.model_validate({k: str(v) if k == "read_on" else v for k, v in entry.items()})
-            except ValidationError as error:
-                for item in error.errors(include_url=False):
-                    key = ".".join(str(step) for step in item["loc"])
-                    faults.append(f"{place}[{i}].{key}: {item['msg'][:1].lower()}{item['msg'][1:]}.")
-            else:
-                price = Price(**parsed.model_dump())
-                found[price.provider, price.model] = price
+    for i, entry in enumerate(entries):
+        try:
+            parsed = _Entry.model_validate({k: str(v) if k == "read_on" else v for k, v in entry.items()})
+        except ValidationError as error:
+            for item in error.errors(include_url=False):
+                key = ".".join(str(step) for step in item["loc"])
+                faults.append(f"{place}[{i}].{key}: {item['msg'][:1].lower()}{item['msg'][1:]}.")
+        else:
+            found.append(Price(**parsed.model_dump()))
     if faults:
         raise PriceFaults(faults)
-    return Prices(found)
+    return found
 
 
 def price_of(prices: Prices, provider: str, model: str, usage: Usage) -> float | None:

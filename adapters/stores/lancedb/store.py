@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -41,6 +40,7 @@ from adapters.stores.lancedb.errors import told
 from adapters.stores.lancedb.options import LanceDbIndex, LanceDbQuery
 from adapters.stores.lancedb.session import LanceDbSession, scored_by_codes, settings, vector_query
 from adapters.stores.lancedb.table import batches_for, rows_for, where_clause
+from adapters.versions import version
 
 # Endings of the storage options that hold addresses.
 _ADDRESSES = ("endpoint", "endpoint_url", "base_url", "authority", "host")
