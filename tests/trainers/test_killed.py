@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,13 @@ import numpy as np
 import pytest
 
 from adapters import registry
+from adapters._trainer_laws._killed import process_of_its_own
 from adapters.base import Context, TrainingStep
 from adapters.testing import planted_base, planted_data
 from adapters.trainers._checkpoints import PREFIX
 from tests.thorough import enough
 
 KILLS, STEPS = enough(4, 10), 80
-_SCRIPT = """\
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from tests.trainers.test_killed import trained
-trained(sys.argv[2], lambda step: print(step.step, flush=True))
-"""
 
 
 def trained(folder: str, tell: Callable[[TrainingStep], None]) -> list[TrainingStep]:
@@ -54,23 +48,27 @@ def weights(folder: Path) -> str:
     return hashlib.blake2b((folder / "model" / "model.safetensors").read_bytes()).hexdigest()
 
 
+def train_and_tell(folder: str, steps: Connection) -> None:
+    """What a training in a process of its own does."""
+    trained(folder, lambda step: steps.send(step.step))
+
+
 def killed(folder: Path, steps: int, seconds: float) -> bool:
     """Whether a training could be killed, so many steps after its first one and then so many seconds."""
-    given = [json.dumps(sys.path), str(folder)]
-    with subprocess.Popen([sys.executable, "-c", _SCRIPT, *given], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    reader, writer = Pipe(duplex=False)
+    process = process_of_its_own(train_and_tell, str(folder), writer)
+    process.start()
+    writer.close()
+    with reader, suppress(EOFError):
         for _ in range(steps):
-            if not process.stdout.readline():
-                break
+            reader.recv()
         time.sleep(seconds)
-        ended = process.poll() is not None
-        os.kill(process.pid, signal.SIGKILL)
-        process.stdout.read()
-    return not ended
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # eleven processes that import torch
 def test_killed_at_random_moments_it_ends_in_the_same_weights(tmp_path: Path) -> None:
     rng = np.random.default_rng(8)
     planted_base(tmp_path / "base")
