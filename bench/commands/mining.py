@@ -187,7 +187,8 @@ def export_training(
 
     strategy = SYNONYMS.get(negatives, negatives)
     if strategy not in get_args(Strategy):
-        refuse([f"--negatives {negatives}: known are {STRATEGIES}; cosine is another name of top."])
+        known = "random, bm25 and cosine (another name of top), top, hybrid, cluster, system and adversarial"
+        refuse([f"--negatives {negatives}: known are {known}."])
     given = {"strategy": strategy, "per_query": per_query, "model": encoder}
     options = {key: value for key, value in given.items() if value is not None} | _further(option or [])
     check_writable(output)  # before anything is paid for

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from adapters.base import InvalidOptions
 from bench.data.dataset import Dataset
 from bench.data.normal import normalised
+from bench.experiment.negatives import Negatives
 from bench.train.mining.mined import Mined, relevant_elsewhere
 from tests.train.mining import dataset, ids, mined, own_vectors, pairs_of
 
@@ -264,6 +265,17 @@ def test_what_was_mined_is_kept_and_what_was_changed_there_is_mined_again(tmp_pa
 def test_what_decides_the_negatives_decides_their_key(change: dict[str, Any], tmp_path: Path) -> None:
     keys = {mined(CIRCLE, tmp_path, **{"strategy": "top", **each}).key for each in ({}, change)}
     assert len(keys) == 2
+
+
+def test_options_of_one_strategy_change_no_key_of_another() -> None:
+    """What was mined before writers and systems could be named is found again."""
+    kept = {
+        "strategy", "per_query", "range_min", "range_max", "min_score", "max_score", "absolute_margin",
+        "relative_margin", "sampling", "clusters", "not_same", "filter_max_score", "lacking",
+    }  # fmt: skip
+    assert Negatives().deciding().keys() == kept
+    asked = Negatives(strategy="adversarial", by="w", prompt="not {query}: {passage}")
+    assert asked.deciding().keys() == {*kept, "prompt"}
 
 
 def test_negatives_that_are_relevant_to_a_query_of_another_split_are_counted_and_stay(tmp_path: Path) -> None:
