@@ -1,4 +1,4 @@
-"""Rows of a JSON Lines, CSV, TSV or Parquet file with their places, and what their fields may hold."""
+"""Rows of a JSON Lines, JSON, CSV, TSV or Parquet file with their places, and what their fields may hold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.base.errors import DatasetInvalid
-from adapters.base.reading import numbered_lines, open_text
+from adapters.base.reading import numbered_lines, open_text, read_text
 from adapters.base.wording import listed
 
 BATCH_ROWS = 10_000
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
@@ -34,6 +34,8 @@ def records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     kind = ending(path)
     if kind in (".jsonl", ".ndjson"):
         yield from json_objects(path)
+    elif kind == ".json":
+        yield from _json_rows(path)
     elif kind in (".csv", ".tsv"):
         yield from _rows_below_heading(path, csv_cells(path, ",") if kind == ".csv" else _tsv_cells(path), kind)
     elif kind == ".parquet":
@@ -58,6 +60,32 @@ def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         # Half of a surrogate pair can only be there as an escape, because the line itself is text.
         if "\\ud" in line or "\\uD" in line:
             _refuse_half_pairs(row, f"{path}:{number}")
+        yield number, row
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The objects of one JSON list, numbered from 1, also where it is the only list of an object; a file of this ending
+    that holds an object on each line is read so. Raises DatasetInvalid."""
+    try:
+        value = json.loads(read_text(path))
+    except UnicodeDecodeError as error:
+        raise DatasetInvalid(str(path), "is not UTF-8. Save the file as UTF-8.") from error
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # a whole value, and more behind it
+            yield from json_objects(path)
+            return
+        raise DatasetInvalid(
+            f"{path}:{error.lineno}", f"is not valid JSON: {error.msg} at column {error.colno}."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetInvalid(str(path), f"is not readable JSON: {error}.") from error
+    lists = [each for each in value.values() if isinstance(each, list)] if isinstance(value, dict) else [value]
+    if len(lists) != 1 or not isinstance(lists[0], list):
+        raise DatasetInvalid(str(path), f"expected a list of objects, got {kind_of(value)}.")
+    for number, row in enumerate(lists[0], start=1):
+        if not isinstance(row, dict):
+            raise DatasetInvalid(f"{path}: row {number}", f"expected an object, got {kind_of(row)}.")
+        _refuse_half_pairs(row, f"{path}: row {number}")
         yield number, row
 
 
@@ -156,6 +184,18 @@ def parquet_table(path: Path) -> pa.Table:
         table = file.read()
         table.validate(full=True)  # text that is not UTF-8 and offsets that point outside, which reading lets pass
         return table
+
+
+def class_names(path: Path) -> Mapping[str, Sequence[str]]:
+    """The names of classes that columns of a Parquet file hold as numbers, as the hub's data sets have them. Raises
+    DatasetInvalid."""
+    with parquet_file(path) as file:
+        told = (file.schema_arrow.metadata or {}).get(b"huggingface")
+    try:
+        features = json.loads(told)["info"]["features"] if told else {}
+        return {name: feature["names"] for name, feature in features.items() if feature.get("_type") == "ClassLabel"}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}  # written by something else under that name
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Tables as people have them: CSV with any separator and encoding, TSV, JSON Lines, Parquet and Excel, row by row."""
+"""Tables as people have them: CSV with any separator and encoding, TSV, JSON (Lines), Parquet and Excel, row by row."""
 
 from __future__ import annotations
 
@@ -9,32 +9,36 @@ import itertools
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.base.errors import DatasetInvalid, MissingDependency
 from adapters.base.reading import numbered_lines, open_text
-from adapters.base.records import ending, records
+from adapters.base.records import class_names, ending, records
 
 EXCEL = (".xlsx", ".xlsm")
 OLD_EXCEL = (".xls", ".xlsb", ".ods")
-TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", *EXCEL)
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", *EXCEL)
 ENCODINGS = ("utf-8", "utf-16", "cp1252")
 SEPARATORS = (",", ";", "\t", "|")
+_SPOKEN = (("role", "content"), ("from", "value"))  # who speaks, and what
 _LOOKED_AT = 500  # lines by which a separator is told
+_MOST_ABOVE = 20  # rows above the headings, such as a title and a date
+_AS_WIDE = 0.8  # share of the rows below that hold several cells, where what stands above is no table
 
 
 class Layout(NamedTuple):
     """How a table is written. encoding: None for UTF-8, or UTF-16 with its mark. separator: of CSV, None for a comma
     (a tab in .tsv). sheet: of Excel, None for the first one that holds anything. headings: whether the first row names
-    the columns; else they are `column 1` and so on."""
+    the columns; else they are `column 1` and so on. skip_rows: rows above it, such as a title, blank ones too."""
 
     encoding: str | None = None
     separator: str | None = None
     sheet: str | None = None
     headings: bool = True
+    skip_rows: int = 0
 
 
 class Row(NamedTuple):
@@ -53,25 +57,54 @@ def table_rows(path: Path, layout: Layout = Layout(), *, blank: list[int] | None
     kind = ending(path)
     if kind in OLD_EXCEL:
         raise DatasetInvalid(str(path), "is a spreadsheet that cannot be read here. Save it as .xlsx or .csv.")
-    if kind in EXCEL:
-        yield from _below_heading(path, _excel(path, layout.sheet), layout.headings, blank)
-    elif kind in (".csv", ".txt") or (kind == ".tsv" and (layout.separator or layout.encoding)):
-        quoting = csv.QUOTE_NONE if kind == ".tsv" else csv.QUOTE_MINIMAL
-        separator = layout.separator or ("\t" if kind == ".tsv" else ",")
-        yield from _below_heading(path, _cells(path, separator, layout.encoding, quoting), layout.headings, blank)
+    if kind in (*EXCEL, ".csv", ".txt") or (kind == ".tsv" and layout != Layout()):
+        yield from _below_heading(path, _grid(path, layout), layout, blank)
     else:
-        yield from (Row(line, line, _flat(cells)) for line, cells in records(path))
+        classes = class_names(path) if kind == ".parquet" else {}
+        yield from (Row(line, line, _flat(_named(cells, classes))) for line, cells in records(path))
+
+
+def _named(cells: Mapping[str, Any], classes: Mapping[str, Sequence[str]]) -> Mapping[str, Any]:
+    """A row with the names of its classes in place of their numbers."""
+    if not classes:
+        return cells
+    return {
+        name: classes[name][value]
+        if name in classes and isinstance(value, int) and 0 <= value < len(classes[name])
+        else value
+        for name, value in cells.items()
+    }
+
+
+def _grid(path: Path, layout: Layout) -> Iterator[tuple[int, int, list[str]]]:
+    """Line, row and cells of every row of a text file with separators, or of a sheet."""
+    kind = ending(path)
+    if kind in EXCEL:
+        return _excel(path, layout.sheet)
+    quoting = csv.QUOTE_NONE if kind == ".tsv" else csv.QUOTE_MINIMAL
+    return _cells(path, layout.separator or ("\t" if kind == ".tsv" else ","), layout.encoding, quoting)
 
 
 def _flat(cells: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row whose fields hold no fields of their own."""
-    if not any(isinstance(value, dict) for value in cells.values()):
+    """A row whose fields hold no fields of their own. Of a conversation, what each side says first is a field."""
+    if not any(isinstance(value, dict | list) for value in cells.values()):
         return cells
     found: dict[str, Any] = {}
-    for name, value in cells.items():
+    for name, given in cells.items():
+        value = _turns(given) if isinstance(given, list) else given
         found |= {f"{name}.{below}": each for below, each in _flat(value).items()} if isinstance(value, dict) else {}
         found |= {} if isinstance(value, dict) else {name: value}
     return found
+
+
+def _turns(values: list[Any]) -> Any:
+    """The first turn of each side of a conversation, as models are trained with them; else the list as it is."""
+    for side, text in _SPOKEN:
+        if values and all(
+            isinstance(each, dict) and {type(each.get(side)), type(each.get(text))} == {str} for each in values
+        ):
+            return {each[side]: each[text] for each in reversed(values)}
+    return values
 
 
 def _cells(path: Path, separator: str, encoding: str | None, quoting: int) -> Iterator[tuple[int, int, list[str]]]:
@@ -96,11 +129,13 @@ def _cells(path: Path, separator: str, encoding: str | None, quoting: int) -> It
 
 
 def _below_heading(
-    path: Path, rows: Iterable[tuple[int, int, list[str]]], headings: bool, blank: list[int] | None
+    path: Path, rows: Iterable[tuple[int, int, list[str]]], layout: Layout, blank: list[int] | None
 ) -> Iterator[Row]:
     heading: list[str] | None = None
     empty: list[int] = []  # those at the end are none: a spreadsheet shows them for ever
     for line, number, cells in rows:
+        if number <= layout.skip_rows:
+            continue
         if not any(cell.strip() for cell in cells):
             empty += [] if heading is None else [line]
             continue
@@ -109,12 +144,10 @@ def _below_heading(
         empty = []
         if heading is None and line == 1 and cells[0].startswith("sep="):  # a line by which Excel knows the separator
             continue
-        if heading is None and not headings:
+        if heading is None and not layout.headings:
             heading = [f"column {place}" for place in range(1, len(cells) + 1)]
         elif heading is None:
-            heading = [cell.strip() for cell in cells]
-            if twice := [name for name in heading if name and heading.count(name) > 1]:
-                raise DatasetInvalid(f"{path}:{line}", f"has two columns of the name {twice[0]!r}. Rename one.")
+            heading = _told_apart([cell.strip() for cell in cells])
             continue
         while len(cells) > len(heading) and not cells[-1].strip():  # spreadsheets write empty cells at the end
             cells = cells[:-1]
@@ -125,6 +158,14 @@ def _below_heading(
                 "cells that hold the separator, or set `separator`.",
             )
         yield Row(line, number, {name: cell for name, cell in zip(heading, cells, strict=True) if name})
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """The names of columns; equal ones are numbered, so that nobody takes one for the other without a word."""
+    return [
+        f"{name} ({names[: place + 1].count(name)})" if name and names.count(name) > 1 else name
+        for place, name in enumerate(names)
+    ]
 
 
 def _excel(path: Path, sheet: str | None) -> Iterator[tuple[int, int, list[str]]]:
@@ -190,7 +231,7 @@ def _padded(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         cells = list(row)
         while cells and cells[-1] is None:
             cells.pop()
-        width = width or len(cells)
+        width = max(width, len(cells))  # a title may stand above the headings
         yield (*cells, *[None] * (width - len(cells)))
 
 
@@ -208,10 +249,28 @@ def _as_text(value: Any) -> str:
 # -- what a file looks like --------------------------------------------------------------------------------------
 
 
-def layout_of(path: Path) -> Layout:
+def layout_of(path: Path, sheet: str | None = None) -> Layout:
     """How a table seems to be written. Raises DatasetInvalid where it cannot be read."""
-    if ending(path) not in (".csv", ".tsv", ".txt"):
+    kind = ending(path)
+    if kind not in (".csv", ".tsv", ".txt", *EXCEL):
         return Layout()
+    layout = Layout(sheet=sheet) if kind in EXCEL else _text_layout(path)
+    return layout._replace(skip_rows=_rows_above(itertools.islice(_grid(path, layout), _LOOKED_AT)))
+
+
+def _rows_above(rows: Iterable[tuple[int, int, list[str]]]) -> int:
+    """How many rows stand above the headings: those at the beginning that hold one cell, where nearly all below them
+    hold several."""
+    filled = [(number, sum(bool(cell.strip()) for cell in cells)) for _, number, cells in rows]
+    filled = [each for each in filled if each[1]]
+    first = next((place for place, (_, cells) in enumerate(filled) if cells > 1), 0)
+    below = [cells for _, cells in filled[first + 1 :]]
+    if not 0 < first <= _MOST_ABOVE or not below or sum(cells > 1 for cells in below) < _AS_WIDE * len(below):
+        return 0
+    return filled[first - 1][0]
+
+
+def _text_layout(path: Path) -> Layout:
     encoding = _encoding_of(path)
     try:
         with open_text(path, encoding) as file:
@@ -226,16 +285,19 @@ def layout_of(path: Path) -> Layout:
     return Layout(encoding, separator)
 
 
-def _fit(lines: list[str], separator: str) -> tuple[float, int]:
-    """How well a separator fits: the share of rows as wide as the heading, and that width; 0 for a single column."""
+def _fit(lines: list[str], separator: str) -> tuple[float, int, int]:
+    """How well a separator fits: the share of rows as wide as the heading, without rows of one cell above it; how few
+    of those there are, below 0; and that width. 0 for a single column."""
     csv.field_size_limit(2**31 - 1)
     try:
         rows = [len(cells) for cells in csv.reader(lines, delimiter=separator) if any(map(str.strip, cells))]
     except csv.Error:
-        return 0.0, 0
-    if not rows or rows[0] < 2:
-        return 0.0, 0
-    return round(sum(width == rows[0] for width in rows) / len(rows), 1), rows[0]
+        return 0.0, 0, 0
+    above = next((place for place, width in enumerate(rows[: _MOST_ABOVE + 1]) if width > 1), None)
+    if above is None or (above and len(rows) < above + 3):
+        return 0.0, 0, 0
+    table = rows[above:]
+    return round(sum(width == table[0] for width in table) / len(table), 1), -above, table[0]
 
 
 def _encoding_of(path: Path) -> str | None:

@@ -24,6 +24,10 @@ class LayoutOptions(base.Options):
         True, description="Whether the first row names the columns; if not, they are called column 1 and so on."
     )
 
+    skip_rows: int = Field(
+        0, ge=0, description="Rows above the one that names the columns, such as a title; blank ones count."
+    )
+
     @field_validator("encoding")
     @classmethod
     def _that_there_is(cls, value: str | None) -> str | None:
@@ -35,4 +39,4 @@ class LayoutOptions(base.Options):
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.encoding, self.separator, self.sheet, self.headings)
+        return Layout(self.encoding, self.separator, self.sheet, self.headings, self.skip_rows)

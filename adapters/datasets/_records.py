@@ -65,6 +65,7 @@ def pair_tables(
     used = columns.used()
     again: dict[str, list[int]] = {}
     named: dict[int, str] = {}
+    before = 0
     for line, row in rows:
         where = f"{path}:{line}"
         query = required_text(row, columns.query, where)
@@ -76,7 +77,7 @@ def pair_tables(
         if new:
             further = {key: value for key, value in row.items() if key not in used}
             queries.add(query_id, query, meta=further, line=line)
-        elif columns.query_id is None:
+        elif columns.query_id is None and line != before:  # a row may hold a list of passages
             again.setdefault(query_id, []).append(line)
         if columns.label is not None:
             document_id = identifier(row, columns.label, where)
@@ -94,6 +95,7 @@ def pair_tables(
                 corpus.add(document_id, text, title=title, line=line)
         grade = 1 if columns.grade is None else whole_grade(row.get(columns.grade), where)
         qrels.add(query_id, document_id, grade, line)
+        before = line
     return Tables(corpus.finish(), queries.finish(), qrels.finish(), notes=merged_note(again))
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, InvalidOptions, Tables, listed, read_text
+from adapters.base.document_names import DocumentNames
 from adapters.base.records import is_text, required_text
 from adapters.base.sheets import table_rows
 from adapters.datasets._layout import LayoutOptions
@@ -241,6 +242,7 @@ def _judged(path: Path, corpus: pa.Table, options: TextFilesOptions) -> tuple[pa
     """Queries, qrels and notes of a questions file."""
     queries, qrels, numbering = TextTable(path, titled=False), QrelsTable(path), Numbering()
     contents: list[tuple[str, str]] | None = None
+    names, others = DocumentNames(corpus.column("id").to_pylist()), 0
     unanswered = by_answer = 0
     again: dict[int, list[int]] = {}
     empty, blank = list[int](), list[int]()
@@ -258,7 +260,9 @@ def _judged(path: Path, corpus: pa.Table, options: TextFilesOptions) -> tuple[pa
         if options.document in row:
             grade = row.get("grade")
             document = required_text(row, options.document, where)
-            qrels.add(f"q{number}", document, 1 if grade in (None, "") else whole_grade(grade, where), line)
+            meant = names(document) or document  # what is none is told with all others
+            others += meant != document
+            qrels.add(f"q{number}", meant, 1 if grade in (None, "") else whole_grade(grade, where), line)
             continue
         if options.answer not in row:
             raise DatasetInvalid(
@@ -278,7 +282,7 @@ def _judged(path: Path, corpus: pa.Table, options: TextFilesOptions) -> tuple[pa
         queries.finish(),
         _once(qrels.finish(), by_answer),
         (
-            *_notes(by_answer, unanswered),
+            *_notes(by_answer, unanswered, others),
             *merged_note(again),
             *empty_notes(empty, blank),
         ),
@@ -310,8 +314,11 @@ def _once(qrels: pa.Table, by_answer: int) -> pa.Table:
     return first.replace_schema_metadata(qrels.schema.metadata)
 
 
-def _notes(by_answer: int, unanswered: int) -> tuple[str, ...]:
+def _notes(by_answer: int, unanswered: int, others: int) -> tuple[str, ...]:
     notes = []
+    if others:
+        rows = "1 row names its document" if others == 1 else f"{others:,} rows name their documents"
+        notes.append(f"{rows} without the folder or the ending; there is one of that name.")
     if by_answer:
         notes.append("Relevant is every document that contains the answer, whatever its case and white space.")
     if unanswered:

@@ -115,10 +115,21 @@ def _filled(
         if all(name not in cells or _is_filled(cells[name]) for name in needed):  # one that is absent is a fault
             if numbers is not None:
                 numbers[line] = number
-            yield line, cells
+            yield from ((line, each) for each in _one_by_one(cells, columns.passage or columns.label))
         else:
             empty.append(line)
 
 
+def _one_by_one(cells: Mapping[str, Any], answers: str | None) -> Iterator[Mapping[str, Any]]:
+    """A row for each thing that answers its query: a cell may hold a list of them."""
+    several = cells.get(str(answers))
+    if not isinstance(several, list):
+        yield cells
+        return
+    yield from ({**cells, str(answers): each} for each in several if _is_filled(each))
+
+
 def _is_filled(cell: Any) -> bool:
+    if isinstance(cell, list):
+        return any(map(_is_filled, cell))
     return cell is not None and not (isinstance(cell, str) and not cell.strip())

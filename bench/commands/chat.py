@@ -107,6 +107,7 @@ def _ready(wish: _Wish, k: int) -> Iterator[tuple[Conversation, Purse, str]]:
     """The conversation, what it spends, and the name of the system that searches."""
     from bench.chat.conversation import Conversation
     from bench.chat.model import GeneratorChatModel
+    from bench.report.synthetic import sentence
 
     with telling_refusals():
         folder, result, place = _found(wish)
@@ -115,6 +116,8 @@ def _ready(wish: _Wish, k: int) -> Iterator[tuple[Conversation, Purse, str]]:
     agree_to_keys({answerer.name: answerer.contacts()}, wish.trust, whose)
     with _told_as_refusal(), closing(answerer.made()) as generator:
         name, measured, retriever = _searching(wish, folder, result, place)
+        if result is not None and (told := sentence(result)) is not None:
+            say(f"The choice of systems: {told[:1].lower()}{told[1:]}", dim=True)
         purse = _purse(wish, result, generator, measured)
         model = GeneratorChatModel(generator=generator)
         yield Conversation(retriever, model, purse, k=k), purse, name

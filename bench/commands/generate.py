@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,7 @@ def generate(
             found = _generated(experiment, folder, place, quiet=quiet)
         except FolderInUse as error:
             refuse([str(error)])
-    _print(found, look, as_json=as_json)
+    _print(experiment, found, look, as_json=as_json)
 
 
 def _examples(experiment: Experiment, folder: Path, look: int, *, dry_run: bool, as_json: bool) -> None:
@@ -103,7 +104,7 @@ def _examples(experiment: Experiment, folder: Path, look: int, *, dry_run: bool,
         return
     show(
         f"\n{folder}: {made}; read them, edit them, and use them as\n"
-        f"dataset: {{adapter: files, path: {folder / 'documents'}, questions: {folder / 'questions.csv'}}}\n"
+        + _dataset(experiment, adapter="files", path=folder / "documents", questions=folder / "questions.csv")
     )
 
 
@@ -123,7 +124,7 @@ def _generated(experiment: Experiment, folder: Path, cache: Path, *, quiet: bool
         return generate(experiment, folder, cache, progress)
 
 
-def _print(found: Generated, look: int, *, as_json: bool) -> None:
+def _print(experiment: Experiment, found: Generated, look: int, *, as_json: bool) -> None:
     about, examples = found.written.about, found.examples(look)
     if as_json:
         shown = [{"query": question, "document": text} for question, text in examples]
@@ -137,8 +138,17 @@ def _print(found: Generated, look: int, *, as_json: bool) -> None:
         show(f"  {_short(question)}\n    {_short(text)}\n")
     show(
         f"\n{found.folder}: {counted(about['queries'], 'query')}; read them, edit them, and use them as\n"
-        f"dataset: {{adapter: beir, path: {found.folder}}}\n"
+        + _dataset(experiment, adapter="beir", path=found.folder)
     )
+
+
+def _dataset(experiment: Experiment, *, adapter: str, **places: Path) -> str:
+    """The line that names a folder as the dataset, for the experiment's own file: paths there begin at its folder."""
+    from bench.experiment.proposal import flow
+
+    base = experiment.base.resolve()
+    named = {name: os.path.relpath(place.resolve(), base) for name, place in places.items()}
+    return f"dataset: {flow({'adapter': adapter, **named})}\n"
 
 
 def _short(text: str) -> str:

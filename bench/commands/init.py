@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from bench.commands.asking import refuse
 from bench.commands.command_line import CONFIG_NAME, given_path
 from bench.messages.terminal import say, show
+from bench.messages.wording import pasted
 
 
 def init(
@@ -21,7 +21,7 @@ def init(
         typer.Argument(
             metavar="DIR|FILE",
             parser=given_path,
-            help="A folder of data, or a table of questions: CSV, TSV, JSON Lines, Parquet or Excel.",
+            help="A folder of data, or a table of questions: CSV, TSV, JSON, Parquet or Excel.",
         ),
     ],
     output: Annotated[
@@ -50,7 +50,7 @@ def init(
     if passage is not None and label is not None:
         refuse(["--passage and --label exclude each other."])
     target = output or (data / CONFIG_NAME if data.is_dir() else Path(CONFIG_NAME))
-    command = f"bench run {shlex.quote(str(target))}"
+    command = f"bench run {pasted(target)}"
     if target.exists() and not force:
         refuse([f"{target} is there already. Run it: {command}   Or overwrite it: --force"])
     answers = sys.stdin is not None and sys.stdin.isatty()

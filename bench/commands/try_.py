@@ -44,6 +44,7 @@ def try_(
     trust: TrustOption = False,
 ) -> None:
     """Ask measured systems a question, and show what each finds, with scores and the time of its stages."""
+    from bench.report.synthetic import sentence
     from bench.retriever.asking import judged, usual_systems
 
     if not question.strip():
@@ -58,6 +59,8 @@ def try_(
         _print_json(question, known, asked, faults)
     else:
         _print(known, asked)
+        if (told := sentence(found)) is not None:
+            say(f"The choice of systems: {told[:1].lower()}{told[1:]}", dim=True)
         for fault in faults.values():
             say(fault)
     if faults:

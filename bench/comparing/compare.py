@@ -17,6 +17,7 @@ from bench.comparing.ratios import Ratios
 from bench.comparing.reading import Side, aligned, read_side
 from bench.comparing.refusing import check_alike, check_filters, shared_measures
 from bench.messages.wording import counted
+from bench.report import synthetic
 from bench.results.model import Result, SystemResult
 from bench.results.texts import read_query_texts
 from bench.statistics import comparison
@@ -236,6 +237,9 @@ class _Comparing:
 
     def _notes(self) -> list[str]:
         notes = [*self.old.doubts, *(doubt for doubt in self.new.doubts if doubt not in self.old.doubts)]
+        for which, side in (("old", self.old), ("new", self.new)):
+            if (told := synthetic.sentence(side.result)) is not None:
+                notes.append(f"The {which} result: {told[:1].lower()}{told[1:]}")
         without = [which for which, side in (("old", self.old), ("new", self.new)) if side.figures is None]
         if without and not self.same:
             which = "Neither result holds" if len(without) > 1 else f"The {without[0]} result does not hold"

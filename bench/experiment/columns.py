@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from adapters.base.document_names import DocumentNames, documents_below
+
 LOOKED_AT = 2_000  # rows
+DOCUMENT_ENDINGS = (".md", ".txt", ".html", ".htm")
+_NEARLY_ALL = 0.8
 
 Kind = Literal["passage", "label", "document"]
 """What a question is judged by: a text, a category, or the name of a file."""
@@ -115,24 +120,51 @@ class Roles(NamedTuple):
 def looked_at(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[Column]:
     """The columns of some rows. folder: below which the names of files are looked for."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return [_column(name, [row.get(name) for row in rows], folder) for name in names]
+    documents = DocumentNames(documents_below(folder, DOCUMENT_ENDINGS))
+    return [_column(name, [row.get(name) for row in rows], folder, documents) for name in names]
 
 
-def _column(name: str, cells: Sequence[Any], folder: Path) -> Column:
-    values = [text for cell in cells if (text := _text(cell))]
+def _column(name: str, cells: Sequence[Any], folder: Path, documents: DocumentNames) -> Column:
+    filled = [texts for cell in cells if (texts := _texts(cell))]
+    values = [text for texts in filled for text in texts]
     count = max(1, len(values))
     files = [value for value in values[:200] if _FILE.fullmatch(value)]
+    there = [
+        value for value in values[:200] if documents(value) is not None or (value in files and _is_there(folder, value))
+    ]
     return Column(
         name=name,
-        filled=len(values) / max(1, len(cells)),
+        filled=len(filled) / max(1, len(cells)),
         distinct=len(set(values)) / count,
         words=sum(_words(value) for value in values) / count,
         characters=sum(map(len, values)) / count,
         asked=sum(value.endswith(("?", "？", "؟", '?"')) for value in values) / count,
         numbers=sum(_is_number(value) for value in values) / count,
-        files=sum((folder / value).is_file() for value in files) / max(1, min(200, len(values))),
+        files=len(there) / max(1, min(200, len(values))),
         filelike=len(files) / max(1, min(200, len(values))),
     )
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).is_file()
+    except (OSError, ValueError):
+        return False  # no name that a file can have
+
+
+def _texts(cell: Any) -> list[str]:
+    """What a cell holds; a list holds several."""
+    return [text for each in (cell if isinstance(cell, list) else [cell]) if (text := _text(each))]
+
+
+def codes(values: Iterable[str]) -> str | None:
+    """One of some labels where they are codes, which say nothing of what they stand for: `KB-0012`, `17`. Words that
+    most labels have in common tell none from another."""
+    words = {value: set(re.findall(r"[^\W\d_]{2,}", value.casefold())) for value in set(values)}
+    counts = Counter(word for found in words.values() for word in found)
+    common = {word for word, count in counts.items() if count > len(words) / 2 and len(words) > 1}
+    empty = sorted(value for value, found in words.items() if not found - common)
+    return empty[0] if len(words) > 1 and len(empty) >= _NEARLY_ALL * len(words) else None
 
 
 def _text(cell: Any) -> str:

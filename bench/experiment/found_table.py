@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.base import AdapterError, DatasetInvalid
-from adapters.base.records import ending
+from adapters.base.records import SUFFIXES, ending
 from adapters.base.sheets import EXCEL, OLD_EXCEL, Layout, layout_of, sheet_names, table_rows
-from bench.experiment.columns import LOOKED_AT, Column, Kind, Roles, headless, looked_at, roles
+from bench.experiment.columns import LOOKED_AT, Column, Kind, Roles, codes, headless, looked_at, roles
 from bench.messages.wording import counted
 
-ROW_NUMBERED = (".csv", ".tsv", *EXCEL)
+ROW_NUMBERED = (".csv", ".tsv", ".txt", *EXCEL)
 """Endings of files that people open in a spreadsheet, whose rows have numbers there."""
 
 
@@ -60,6 +60,7 @@ class FoundTable:
         plain: dict[str, Any] = {"encoding": self.layout.encoding, "separator": self.layout.separator}
         plain["sheet"] = self.layout.sheet
         plain["headings"] = None if self.layout.headings else False
+        plain["skip_rows"] = self.layout.skip_rows or None
         return {name: value for name, value in plain.items() if value is not None}
 
     def pairs(self) -> dict[str, Any]:
@@ -83,6 +84,7 @@ class FoundTable:
             *([f"encoding {self.layout.encoding}"] if self.layout.encoding else []),
             *([f"separator {_named(self.layout.separator)}"] if self.layout.separator else []),
             *([] if self.layout.headings else ["no headings in the first row"]),
+            *([f"headings below {counted(self.layout.skip_rows, 'row')}"] if self.layout.skip_rows else []),
         ]
         lines = [f"Read {self.path.name}: {', '.join(layout)}."] if layout else []
         kinds = {"passage": "the passage that answers it", "label": "its label", "document": "the file that answers it"}
@@ -91,6 +93,13 @@ class FoundTable:
         further = {"title": "title of the passage", "grade": "grade", "query_id": "id of the question",
                    "document_id": "id of the passage"}  # fmt: skip
         lines += [f'Took "{name}" for the {what}.' for key, what in further.items() if (name := getattr(taken, key))]
+        if taken.kind == "label" and (
+            code := codes(str(row[taken.target]) for row in self.samples if row.get(taken.target))
+        ):
+            lines.append(
+                f"Its values are codes, such as {code}, and no texts: no search finds them by what is asked. "
+                "Bring what they stand for into the table, in a column of its own."
+            )
         used = {taken.query, taken.target, *(getattr(taken, key) for key in further)}
         rest = [column.name for column in self.columns if column.name not in used]
         if rest:
@@ -116,7 +125,7 @@ def table_at(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> Found
 def _on_sheet(path: Path, sheet: str, folder: Path, choice: Choice) -> FoundTable | None:
     """The table on a sheet, which may hold anything else."""
     try:
-        return _table_in(path, Layout(sheet=sheet), folder, choice, None)
+        return _table_in(path, layout_of(path, sheet), folder, choice, None)
     except DatasetInvalid:
         return None
 
@@ -201,9 +210,10 @@ def seen(path: Path, folder: Path) -> Seen:
     )
 
 
-def is_table(path: Path) -> bool:
-    """Whether a file's ending is one of a table, readable here or not."""
-    return ending(path) in (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", *EXCEL, *OLD_EXCEL) and path.is_file()
+def is_table(path: Path, *, named: bool = False) -> bool:
+    """Whether a file's ending is one of a table, readable here or not. named: whether a user named the file; other
+    files that end in .txt are documents."""
+    return ending(path) in (*SUFFIXES, *EXCEL, *OLD_EXCEL, *([".txt"] if named else [])) and path.is_file()
 
 
 def tables_in(folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from bench.experiment.found_table import Ask, Choice, FoundTable, is_table, seen
 from bench.experiment.languages import lexical_language
 from bench.experiment.proposal import AtHand, Subject, experiment_text, priced, quoted
 from bench.experiment.to_fill import to_fill
-from bench.messages.wording import counted, listed
+from bench.messages.wording import counted, listed, pasted
 from bench.money.cost import load_prices
 
 _TEXT_SUFFIXES = {".md", ".txt", ".html", ".htm"}
@@ -144,7 +143,7 @@ def _notes(target: Path) -> tuple[str, ...]:
 def _nothing(place: Path) -> str:
     """What was looked for, and what lies there instead."""
     if not place.is_dir():
-        if not is_table(place):
+        if not is_table(place, named=True):
             return f"{place} is no table. Give a folder, or a file that ends in {', '.join(TABLES)}."
         told = seen(place, place.parent).told
         return (
@@ -288,7 +287,7 @@ def _documents_alone(folder: Path, where: str) -> _Data | None:
 def _undecided(place: Path, where: str) -> _Data | None:
     """A table in whose columns no questions were found: the file is written with places for them."""
     tables = [path for path in sorted(place.iterdir()) if is_table(path)] if place.is_dir() else [place]
-    if len(tables) != 1 or not is_table(tables[0]):
+    if len(tables) != 1 or not is_table(tables[0], named=not place.is_dir()):
         return None
     (path,) = tables
     try:
@@ -309,7 +308,7 @@ def _undecided(place: Path, where: str) -> _Data | None:
     dataset += [f"{key.removeprefix('dataset.')}: {quoted(to_fill(text))}" for key, text in places.items()]
     told = (
         f"{what} No two of its columns can be questions and what answers them. Name them: bench init "
-        f"{shlex.quote(str(place))} --force --query COLUMN, with --passage COLUMN or --label COLUMN."
+        f"{pasted(place)} --force --query COLUMN, with --passage COLUMN or --label COLUMN."
     )
     return _Data(f"{path.name}, whose columns nobody has named", tuple(dataset), 0, told=(told,), places=tuple(places))
 
@@ -334,7 +333,7 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
     other = "label" if taken.kind == "passage" else "passage"
     told = (
         *found.told(),
-        f"To take others: bench init {shlex.quote(str(place))} --query COLUMN --{other} COLUMN --force, or change "
+        f"To take others: bench init {pasted(place)} --query COLUMN --{other} COLUMN --force, or change "
         "`dataset` in the file.",
     )
     dataset = tuple(f"{name}: {_value(value)}" for name, value in options.items())
@@ -342,7 +341,7 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
 
 
 def _table_in(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
-    return table_at(path, folder, choice, ask) if is_table(path) else None
+    return table_at(path, folder, choice, ask) if is_table(path, named=True) else None
 
 
 def _value(value: Any) -> str:

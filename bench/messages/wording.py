@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from collections.abc import Sequence
 
@@ -37,6 +38,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     cells = [[" ".join(cell.split()) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def pasted(path: object) -> str:
+    """A path as a shell takes it for one word, and a command for no option."""
+    word = str(path)
+    return shlex.quote(f"./{word}" if word.startswith("-") else word)
 
 
 def beginning(text: str, most: int, mark: str = "…") -> str:

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.messages.wording import counted, no_formula, writable
+from bench.report import synthetic
 from bench.report.cells import DASH, grid, number
 from bench.report.layout import cleaned
 from bench.results.folders import results_below
 from bench.results.model import Result, ResultUnreadable, SystemResult, read_result
 
 _FIRST = (
-    "result", "experiment", "started_at", "run_status", "dataset", "split", "documents", "judged", "baseline", "system",
-    "status", "error",
+    "result", "experiment", "started_at", "run_status", "dataset", "split", "documents", "judged", "queries",
+    "baseline", "system", "status", "error",
 )  # fmt: skip
 _PARTS = ("store", "index", "query", "reranker")
 SORTS = ("started", "experiment", "dataset", "status", "measure")
@@ -155,6 +156,7 @@ def as_values(results: Sequence[Listed]) -> list[dict[str, Any]]:
             "status": each.status,
             "dataset": each.result.dataset.name if each.result else None,
             "split": each.result.dataset.split if each.result else None,
+            "synthetic": synthetic.is_evaluated(each.result) if each.result else None,
             "systems": [system.name for system in each.result.systems] if each.result else None,
             "primary": each.result.primary if each.result else None,
             "highest": each.highest[0] if each.highest else None,
@@ -212,6 +214,7 @@ def _rows(each: Listed) -> Iterator[dict[str, Any]]:
         "split": data.split,
         "documents": data.documents,
         "judged": data.judged,
+        "queries": synthetic.WORD if synthetic.is_evaluated(result) else "given",
         "baseline": result.baseline,
     }
     for system in result.systems:

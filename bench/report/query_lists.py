@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from bench.messages.fitting import width_of
 from bench.messages.wording import counted, no_formula
+from bench.report import synthetic
 from bench.report.cells import DASH, number, signed
 from bench.report.lines import one_line, wrapped
 from bench.report.queries import Found, Queries, Query, Relevant, Selection
@@ -78,6 +79,8 @@ def legend(queries: Queries, shown: Sequence[Query], width: int) -> list[str]:
         notes.append(f"{RELEVANT} relevant; {DASH} not in the system's ranking{of}")
     if any(hit.grade is not None and hit.grade < 1 for hit in found):
         notes.append(f"{REFUSED} judged as not relevant")
+    if (told := synthetic.sentence(queries.result)) is not None:
+        notes.append(told)
     if not queries.has_judgements:
         notes.append("the collection has no judgements: no document is known to be relevant")
     if not queries.has_texts:
@@ -94,7 +97,7 @@ def legend(queries: Queries, shown: Sequence[Query], width: int) -> list[str]:
 
 def _heading(queries: Queries, selection: Selection, shown: int, width: int) -> str:
     count, measure = len(selection.positions), selection.measure
-    of = f"of {counted(len(queries.ids), 'judged query')}"
+    of = f"of {counted(len(queries.ids), f'judged {synthetic.kind(queries.result)}')}"
     match selection.what:
         case "worse" | "better":
             text = f"{selection.system} is {selection.what} than {selection.than} in {measure} for {count:,} {of}"
@@ -176,7 +179,18 @@ def _hanging(start: str, text: str, width: int, lines: int) -> list[str]:
 def as_csv(queries: Queries, lists: Sequence[tuple[Selection, Sequence[Query]]]) -> str:
     """One row for each query; ids of documents stand as lists in JSON, best first."""
     systems = list(dict.fromkeys(name for _, found in lists for query in found for name in query.hits))
-    header = ["list", "query_id", "query", "measure", "system", "than", "difference", "failed", "relevant"]
+    header = [
+        "list",
+        "query_id",
+        "query",
+        "query_kind",
+        "measure",
+        "system",
+        "than",
+        "difference",
+        "failed",
+        "relevant",
+    ]
     for kind in ("value", "place", "hits"):
         header += [f"{kind} {name}" for name in (queries.systems if kind == "value" else systems)]
     out = io.StringIO()
@@ -188,6 +202,7 @@ def as_csv(queries: Queries, lists: Sequence[tuple[Selection, Sequence[Query]]])
                 selection.what,
                 query.id,
                 _told(query.text),
+                synthetic.WORD if synthetic.is_evaluated(queries.result) else "given",
                 selection.measure,
                 selection.system,
                 selection.than,
@@ -219,6 +234,7 @@ def as_values(queries: Queries, lists: Sequence[tuple[Selection, Sequence[Query]
     return {
         "result": str(queries.folder.resolve()),
         "judged": len(queries.ids),
+        "synthetic": synthetic.is_evaluated(queries.result),
         "lists": [
             {
                 "list": selection.what,

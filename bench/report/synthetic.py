@@ -7,6 +7,19 @@ from collections.abc import Iterator
 from bench.messages.wording import counted
 from bench.results.model import Result
 
+WORD = "synthetic"
+
+
+def is_evaluated(result: Result) -> bool:
+    """Whether all evaluated queries are synthetic."""
+    synthetic = result.dataset.synthetic
+    return synthetic is not None and synthetic.used_for != "train"
+
+
+def kind(result: Result) -> str:
+    """`synthetic query` or `query`, for what counts those that are evaluated."""
+    return f"{WORD} query" if is_evaluated(result) else "query"
+
 
 def notes(result: Result) -> Iterator[tuple[str, str]]:
     """A mark and a sentence each: who wrote the queries, and whom their choice favours."""
@@ -30,7 +43,7 @@ def notes(result: Result) -> Iterator[tuple[str, str]]:
 def sentence(result: Result) -> str | None:
     """What stands beside an answer; None where the queries are real."""
     synthetic = result.dataset.synthetic
-    if synthetic is None or synthetic.used_for == "train":
+    if synthetic is None or not is_evaluated(result):
         return None
     count = counted(result.dataset.judged, "synthetic query")
     return f"This rests on {count} that {synthetic.generator} wrote; those of users may order the systems differently."

@@ -353,3 +353,11 @@ def test_python_gets_the_verdicts_as_frames(tmp_path: Path, old: Path) -> None:
     assert bench.compare(old, old).passes is None
     with pytest.raises(AttributeError, match="no attribute 'comparison'"):
         bench.comparison  # noqa: B018
+
+
+def test_a_comparison_of_synthetic_queries_says_so(tmp_path: Path, old: Path) -> None:
+    golden = json.loads((REPOSITORY / "tests" / "golden" / "results" / "synthetic.json").read_text())
+    asked = {"synthetic": {**golden["dataset"]["synthetic"], "generator": "writer"}}
+    new = write(tmp_path / "new", {"a": {M: changed(OLD, 0.01, deviation=0.05)}}, dataset=asked)
+    [note] = [each for each in compared(old, new).notes if "synthetic" in each]
+    assert note.startswith("The new result: this rests on 300 synthetic queries that writer wrote")

@@ -178,9 +178,13 @@ def test_queries_that_stand_in_several_rows_are_counted(tmp_path: Path) -> None:
     )
 
 
-def test_two_columns_of_one_name_are_a_fault_and_nameless_ones_are_left_out(tmp_path: Path) -> None:
+def test_neither_of_two_columns_of_one_name_is_taken_for_the_other_and_nameless_ones_are_left_out(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "p.csv"
-    assert fault(path, "query,passage,passage\na,b,c\n") == ":1: has two columns of the name 'passage'. Rename one."
+    told = "has no column of passages or labels. Set `passage` or `label` to one of: query, passage (1), passage (2)."
+    assert fault(path, "query,passage,passage\na,b,c\n") == f": {told}"
+    assert read(path, passage="passage (2)").corpus.column("text").to_pylist() == ["c"]
     path.write_text(",query,passage,\n0,a,b,\n")
     assert read(path).queries.column_names == ["id", "text", "line"]
     table = pa.table([["a"], ["b"], ["c"]], names=["query", "passage", "passage"])

@@ -102,6 +102,60 @@ SHAPES = [
         ROWS,
     ),
     Shape(
+        "titled.csv",  # a title, its date and a blank row, as spreadsheets are exported
+        b"Support, what customers asked\r\n27.11.2026\r\n\r\n"
+        + table(";", QUESTIONS, ANSWERS, headings=["Q", "Reply"]).encode(),
+        {"separator": ";", "skip_rows": 3, "query": "Q", "passage": "Reply"},
+        ["row-5", "row-6", "row-7", "row-8"],
+    ),
+    Shape(
+        "bare.tsv",
+        table("\t", QUESTIONS, ANSWERS).encode(),
+        {"headings": False, "query": "column 1", "passage": "column 2"},
+        ["row-1", "row-2", "row-3", "row-4"],
+    ),
+    Shape(
+        "named.txt",
+        table("\t", QUESTIONS, ANSWERS, headings=["question", "answer"]).encode(),
+        {"separator": "\t", "query": "question", "passage": "answer"},
+        ROWS,
+    ),
+    Shape(
+        "twice.csv",
+        table(",", LABELS, QUESTIONS, LABELS, ANSWERS, headings=["Date", "Question", "Date", "Answer"]).encode(),
+        {"query": "Question", "passage": "Answer"},
+        ROWS,
+    ),
+    Shape(
+        "list.json",
+        json.dumps({"data": [{"ask": q, "answer": a} for q, a in zip(QUESTIONS, ANSWERS, strict=True)]}).encode(),
+        {"query": "ask", "passage": "answer"},
+        ["q1", "q2", "q3", "q4"],
+    ),
+    Shape(
+        "lines.json",
+        "".join(json.dumps({"ask": q, "answer": a}) + "\n" for q, a in zip(QUESTIONS, ANSWERS, strict=True)).encode(),
+        {"query": "ask", "passage": "answer"},
+        ["q1", "q2", "q3", "q4"],
+    ),
+    Shape(
+        "chat.jsonl",
+        "".join(
+            json.dumps({"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}) + "\n"
+            for q, a in zip(QUESTIONS, ANSWERS, strict=True)
+        ).encode(),
+        {"query": "messages.user", "passage": "messages.assistant"},
+        ["q1", "q2", "q3", "q4"],
+    ),
+    Shape(
+        "lists.jsonl",
+        "".join(
+            json.dumps({"question": q, "positives": [a, ""]}) + "\n" for q, a in zip(QUESTIONS, ANSWERS, strict=True)
+        ).encode(),
+        {"query": "question", "passage": "positives"},
+        ["q1", "q2", "q3", "q4"],
+    ),
+    Shape(
         "log.jsonl",
         "".join(json.dumps({"ts": i, "userQuery": q, "resolved_article": a}) + "\n"
                 for i, (q, a) in enumerate(zip(QUESTIONS, LABELS, strict=True))).encode(),
@@ -165,6 +219,56 @@ def test_parquet_and_excel_are_tables_too(tmp_path: Path) -> None:
     assert tables.queries.column("id").to_pylist() == ["row-3", "row-4", "row-5", "row-6"]  # the heading is row 2
     assert tables.queries.column("meta.Ticket").to_pylist()[0] == "1000"
     assert tables.queries.column("meta.Day").to_pylist()[0] == "2026-01-01"
+
+
+def test_a_sheet_below_a_title_and_classes_with_names_are_read_as_people_see_them(tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (
+        ["What customers asked"],
+        [],
+        ["Ticket", "Question", "Answer"],
+        *zip("1234", QUESTIONS, ANSWERS, strict=True),
+    ):
+        book.active.append(list(row))
+    book.save(tmp_path / "titled.xlsx")
+    assert small.bench("init", tmp_path / "titled.xlsx", "--output", tmp_path / "x.yaml").exit_code == 0
+    assert given(tmp_path / "x.yaml") == {
+        "path": "titled.xlsx",
+        "skip_rows": 2,
+        "query": "Question",
+        "passage": "Answer",
+    }
+    assert loaded(tmp_path / "x.yaml").queries.column("id").to_pylist() == ["row-4", "row-5", "row-6", "row-7"]
+    features = {"label": {"names": sorted(set(LABELS)), "_type": "ClassLabel"}, "text": {"dtype": "string"}}
+    told = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    table = pa.table({"text": QUESTIONS, "label": [sorted(set(LABELS)).index(each) for each in LABELS]})
+    pq.write_table(table.replace_schema_metadata(told), tmp_path / "hub.parquet")
+    assert small.bench("init", tmp_path / "hub.parquet", "--output", tmp_path / "h.yaml").exit_code == 0
+    assert set(loaded(tmp_path / "h.yaml").corpus.column("id").to_pylist()) == set(LABELS)
+
+
+def test_labels_that_say_nothing_are_told(tmp_path: Path) -> None:
+    for name, labels, code in (("kb", ["KB-0012", "KB-0013", "KB-0014", "KB-0013"], "KB-0012"), ("n", "1213", "1")):
+        (tmp_path / f"{name}.csv").write_text(table(",", QUESTIONS, labels, headings=["question", "category"]))
+        wrote = small.bench("init", tmp_path / f"{name}.csv", "--output", tmp_path / f"{name}.yaml")
+        assert wrote.exit_code == 0 and f"Its values are codes, such as {code}, and no texts" in wrote.stderr
+    (tmp_path / "t.csv").write_text(table(",", QUESTIONS, LABELS, headings=["question", "category"]))
+    assert "codes" not in small.bench("init", tmp_path / "t.csv", "--output", tmp_path / "t.yaml").stderr
+
+
+def test_names_of_files_without_folder_or_ending_mean_the_only_file_of_that_name(tmp_path: Path) -> None:
+    for name in ("a/reset.md", "b/card.md", "b/hours.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"about {name}")
+    names = ["reset", "card.md", ".\\b\\hours.txt", "b/card"]
+    (tmp_path / "asked.csv").write_text(table(",", QUESTIONS, names, headings=["question", "document"]))
+    done = small.bench("init", tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert "4 rows name their documents without the folder or the ending" in done.stderr
+    found = loaded(tmp_path / "bench.yaml").qrels.column("document_id").to_pylist()
+    assert found == ["a/reset.md", "b/card.md", "b/hours.txt", "b/card.md"]
 
 
 def test_names_of_files_that_are_there_are_documents(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.all_results import Listed, all_results, as_csv, in_order, rows_of
+from bench.report.all_results import Listed, all_results, as_csv, as_values, in_order, listed, rows_of
 from bench.results.folders import results_below
 from tests import small
 
@@ -115,3 +115,13 @@ def test_the_command_lists_writes_and_refuses(home: Path, tmp_path: Path) -> Non
     for wrong in (["--sort", "size"], ["--csv", "-", "--json"], [str(tmp_path / "absent")]):
         refused = small.bench("results", *([] if wrong[0].startswith("/") else [str(home)]), *wrong)
         assert refused.exit_code == 2 and "Traceback" not in refused.output
+
+
+def test_a_list_and_a_table_of_results_say_synthetic(tmp_path: Path) -> None:
+    for name in ("synthetic", "basis"):
+        (tmp_path / name).mkdir()
+        shutil.copy(GOLDEN / f"{name}.json", tmp_path / name / "result.json")
+    found = all_results([tmp_path])
+    assert {row["queries"] for row in table(found)} == {"synthetic", "given"}
+    assert {bool(each["synthetic"]) for each in as_values(found)} == {True, False}
+    assert "synthetic queries" in listed(found)

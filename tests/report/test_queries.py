@@ -20,6 +20,7 @@ from bench.results.model import ResultUnreadable, read_result
 from bench.results.rankings import Rankings
 from tests import small
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "results"
 DOCUMENTS = {
     "d1": "cats purr",
     "d 2": "\x1b[31mdogs bark\x1b[0m\nand howl <script>alert(1)</script>",
@@ -268,3 +269,18 @@ def test_a_long_run_file_is_read_a_column_at_a_time(tmp_path: Path) -> None:
     rankings = Rankings(path, frozenset(), frozenset())
     assert [hit.document for hit in rankings.of("q9999")] == [f"d{i}" for i in range(99_990, 100_000)]
     assert rankings.of("unknown") == []
+
+
+def test_lists_of_synthetic_queries_say_so(folder: Path, tmp_path: Path) -> None:
+    golden = json.loads((GOLDEN / "synthetic.json").read_text())
+    shutil.copytree(folder, tmp_path / "r")
+    result = json.loads((folder / "result.json").read_text())
+    result["dataset"]["synthetic"] = {**golden["dataset"]["synthetic"], "generator": "writer"}
+    (tmp_path / "r" / "result.json").write_text(json.dumps(result))
+    shown = small.bench("queries", tmp_path / "r", "--worse", "new").stdout
+    assert "of 5 judged synthetic queries" in shown and "5 synthetic queries that writer wrote" in " ".join(
+        shown.split()
+    )
+    assert json.loads(small.bench("queries", tmp_path / "r", "--json").stdout)["synthetic"] is True
+    rows = csv.DictReader(io.StringIO(small.bench("queries", tmp_path / "r", "--csv", "-").stdout))
+    assert {row["query_kind"] for row in rows} == {"synthetic"}

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.messages.wording import plural
+from bench.report import synthetic
 from bench.report.document import decision, doubts, origin, pairs, side_by_side, systems, views
 from bench.report.document.computed import COMPUTED
 from bench.report.document.parts import Block, Line, Picture, Report, Section, Table
@@ -42,7 +44,7 @@ def _facts(source: Source) -> tuple[Line, ...]:
     return (
         (source.figure("dataset.name", "text"), *split),
         (source.figure("dataset.documents", "count"), " documents"),
-        (source.figure("dataset.judged", "count"), " judged queries"),
+        (source.figure("dataset.judged", "count"), f" judged {plural(synthetic.kind(source.result))}"),
         (source.figure("computed.decision.systems", "count"), " systems"),
         ("run on ", source.figure("started_at", "day")),
     )
