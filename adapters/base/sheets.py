@@ -26,6 +26,8 @@ SEPARATORS = (",", ";", "\t", "|")
 _SPOKEN = (("role", "content"), ("from", "value"))  # who speaks, and what
 _LOOKED_AT = 500  # lines by which a separator is told
 _MOST_ABOVE = 20  # rows above the headings, such as a title and a date
+_NO_TEXT = "is no text in UTF-8, UTF-16 or cp1252."
+_FOREIGN = 0.3  # of the letters; of French or Finnish it is a tenth
 _AS_WIDE = 0.8  # share of the rows below that hold several cells, where what stands above is no table
 
 
@@ -142,7 +144,7 @@ def _below_heading(
         if blank is not None:
             blank += empty
         empty = []
-        if heading is None and line == 1 and cells[0].startswith("sep="):  # a line by which Excel knows the separator
+        if heading is None and _is_sep(line, cells):
             continue
         if heading is None and not layout.headings:
             heading = [f"column {place}" for place in range(1, len(cells) + 1)]
@@ -158,6 +160,11 @@ def _below_heading(
                 "cells that hold the separator, or set `separator`.",
             )
         yield Row(line, number, {name: cell for name, cell in zip(heading, cells, strict=True) if name})
+
+
+def _is_sep(line: int, cells: list[str]) -> bool:
+    """Whether this is the line by which Excel knows the separator."""
+    return line == 1 and bool(cells) and cells[0].startswith("sep=")
 
 
 def _told_apart(names: list[str]) -> list[str]:
@@ -261,7 +268,9 @@ def layout_of(path: Path, sheet: str | None = None) -> Layout:
 def _rows_above(rows: Iterable[tuple[int, int, list[str]]]) -> int:
     """How many rows stand above the headings: those at the beginning that hold one cell, where nearly all below them
     hold several."""
-    filled = [(number, sum(bool(cell.strip()) for cell in cells)) for _, number, cells in rows]
+    filled = [
+        (number, sum(bool(cell.strip()) for cell in cells)) for line, number, cells in rows if not _is_sep(line, cells)
+    ]
     filled = [each for each in filled if each[1]]
     first = next((place for place, (_, cells) in enumerate(filled) if cells > 1), 0)
     below = [cells for _, cells in filled[first + 1 :]]
@@ -276,7 +285,7 @@ def _text_layout(path: Path) -> Layout:
         with open_text(path, encoding) as file:
             lines = list(itertools.islice(file, _LOOKED_AT))
     except UnicodeError as error:
-        raise DatasetInvalid(str(path), "is no text in UTF-8, UTF-16 or cp1252.") from error
+        raise DatasetInvalid(str(path), _NO_TEXT) from error
     if lines and (told := re.fullmatch(r"sep=(.)\s*", lines[0])):
         return Layout(encoding, told[1])
     usual = "\t" if ending(path) == ".tsv" else ","
@@ -301,12 +310,38 @@ def _fit(lines: list[str], separator: str) -> tuple[float, int, int]:
 
 
 def _encoding_of(path: Path) -> str | None:
-    """None for UTF-8, and for UTF-16 with its mark, which need not be named."""
+    """None for UTF-8, and for UTF-16 with its mark, which need not be named. Raises DatasetInvalid for a text that
+    would come out garbled."""
     for encoding in (None, "cp1252", "latin-1"):
         try:
             with open_text(path, encoding) as file:
-                nulls = any("\0" in chunk for chunk in iter(functools.partial(file.read, 1 << 20), ""))
+                first = file.read(1 << 20)
+                nulls = "\0" in first or any("\0" in chunk for chunk in iter(functools.partial(file.read, 1 << 20), ""))
         except UnicodeDecodeError:
             continue
-        return "utf-16" if nulls else encoding
+        if nulls:
+            return _utf_16(path, first)
+        if encoding is not None and _is_garbled(first):
+            raise DatasetInvalid(
+                str(path),
+                "is no text in UTF-8, UTF-16 or cp1252, but in another encoding, such as gb18030, shift_jis, cp949 or "
+                "cp1251. Save it as UTF-8.",
+            )
+        return encoding
     raise AssertionError("latin-1 reads any byte")
+
+
+def _utf_16(path: Path, text: str) -> str:
+    """The order of the bytes of UTF-16 without its mark, where letters of most scripts are a null byte and another one.
+    text: its beginning, each byte a character."""
+    places = {place % 2 for place, char in enumerate(text) if char == "\0"}
+    if len(places) != 1:
+        raise DatasetInvalid(str(path), _NO_TEXT)
+    return "utf-16-le" if places.pop() else "utf-16-be"
+
+
+def _is_garbled(text: str) -> bool:
+    """Whether a text that was read as cp1252 is none: of languages that are written so, few letters are no ASCII."""
+    letters = sum(char.isalpha() for char in text)
+    foreign = sum(not char.isascii() and not char.isspace() for char in text)
+    return foreign > _FOREIGN * max(1, letters)

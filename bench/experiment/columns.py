@@ -60,8 +60,8 @@ _FILE = re.compile(r"[^\s/\\][^\n]*\.(md|txt|html?|pdf|docx?)", re.IGNORECASE)
 class Column:
     """What a column looks like, over the rows that were looked at. filled: share of cells with anything in them;
     distinct: share of different values among those; words, characters: means; asked: share that ends with a question
-    mark; numbers: share that are numbers; files: share that name a file below the folder; filelike: share that look
-    like such a name."""
+    mark; numbers, whole: share that are numbers, and whole ones; files: share that name a file below the folder;
+    filelike: share that look like such a name."""
 
     name: str
     filled: float
@@ -70,6 +70,7 @@ class Column:
     characters: float
     asked: float
     numbers: float
+    whole: float
     files: float
     filelike: float
 
@@ -140,6 +141,7 @@ def _column(name: str, cells: Sequence[Any], folder: Path, documents: DocumentNa
         characters=sum(map(len, values)) / count,
         asked=sum(value.endswith(("?", "？", "؟", '?"')) for value in values) / count,
         numbers=sum(_is_number(value) for value in values) / count,
+        whole=sum(re.fullmatch(r"[+-]?\d+(\.0*)?", value) is not None for value in values) / count,
         files=len(there) / max(1, min(200, len(values))),
         filelike=len(files) / max(1, min(200, len(values))),
     )
@@ -212,7 +214,7 @@ def roles(columns: Sequence[Column], *, query: str | None = None, target: str | 
         if kind == "passage"
         else None,
         grade=next(
-            (each.name for each in others if each.numbers == each.filled == 1 and _heading(each.name, _GRADE)), None
+            (each.name for each in others if each.whole == each.filled == 1 and _heading(each.name, _GRADE)), None
         ),
         sure=best >= 3 and (len(pairs) == 1 or best - pairs[1][0] >= 0.5),
         decided=len(pairs) == 1 or best - pairs[1][0] >= 0.2,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from adapters.base import AdapterError, DatasetInvalid
 from adapters.base.records import SUFFIXES, ending
 from adapters.base.sheets import EXCEL, OLD_EXCEL, Layout, layout_of, sheet_names, table_rows
 from bench.experiment.columns import LOOKED_AT, Column, Kind, Roles, codes, headless, looked_at, roles
-from bench.messages.wording import counted
+from bench.messages.wording import counted, listed
 
 ROW_NUMBERED = (".csv", ".tsv", ".txt", *EXCEL)
 """Endings of files that people open in a spreadsheet, whose rows have numbers there."""
@@ -34,7 +34,7 @@ Ask = Callable[[str, Sequence[str], str], str]
 @dataclass(frozen=True, slots=True)
 class FoundTable:
     """A table with what was taken for what. layout, columns: as they seem to be; rows: how many were looked at; more:
-    whether there are more."""
+    whether there are more; beside: names of other tables of the folder, which are not used."""
 
     path: Path
     layout: Layout
@@ -42,6 +42,7 @@ class FoundTable:
     roles: Roles
     samples: list[Mapping[str, Any]]
     more: bool
+    beside: tuple[str, ...] = ()
 
     def texts(self) -> list[str]:
         """Questions and what answers them, of the rows that were looked at."""
@@ -104,6 +105,8 @@ class FoundTable:
         rest = [column.name for column in self.columns if column.name not in used]
         if rest:
             lines.append(f"Further columns are kept with the question: {', '.join(rest[:12])}.")
+        if self.beside:
+            lines.append(f"Not used: {listed(self.beside)}, which an experiment of its own can take: bench init FILE")
         return lines
 
 
@@ -203,6 +206,8 @@ class Seen(NamedTuple):
 def seen(path: Path, folder: Path) -> Seen:
     """What a table holds in which no questions were found."""
     columns = looked_at(_rows(path, layout_of(path))[:LOOKED_AT], folder)
+    if not columns:
+        return Seen([], False, f"{path.name} holds no row below its headings, or is empty.")
     told = "; ".join(f'"{column.name}": {column.seen}' for column in columns[:12])
     texts = any(column.texts for column in columns)
     return Seen(
@@ -230,8 +235,10 @@ def tables_in(folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | Non
                 found.append(table)
             others += table is None
     best = next((table for table in found if table.roles.sure), found[0] if found else None)
-    if best is None or best.roles.sure:
-        return best
-    if ask is None:
+    if best is None:
+        return None
+    if not best.roles.sure and ask is None:
         return best if len(found) + others == 1 else None
-    return table_at(best.path, folder, choice, ask)
+    asked = best if best.roles.sure else table_at(best.path, folder, choice, ask)
+    beside = tuple(table.path.name for table in found if table is not best)
+    return None if asked is None else replace(asked, beside=beside)

@@ -145,7 +145,9 @@ def _nothing(place: Path) -> str:
     if not place.is_dir():
         if not is_table(place, named=True):
             return f"{place} is no table. Give a folder, or a file that ends in {', '.join(TABLES)}."
-        told = seen(place, place.parent).told
+        names, _, told = seen(place, place.parent)
+        if not names:
+            return f"{told} Give a table with a row for each question."
         return (
             f"{told} No two of its columns can be questions and what answers them; name them: --query COLUMN with "
             "--passage COLUMN or --label COLUMN."
@@ -180,7 +182,7 @@ def _without_writer(place: Path, data: _Data) -> _Data:
         "can be measured. Put a questions file beside them, such as questions.csv with the columns query and document. "
         "Or let a model write some: none is on this machine, and the hub is off."
     )
-    return replace(data, told=(told,), places=("generators.writer.model",))
+    return replace(data, told=(told, *data.told), places=("generators.writer.model",))
 
 
 # -- what may lie there ------------------------------------------------------------------------------------------
@@ -281,7 +283,11 @@ def _documents_alone(folder: Path, where: str) -> _Data | None:
         return None
     what = f"{counted(len(texts), 'text file')} and no questions about them"
     dataset = ("adapter: files", f"path: {quoted(where)}")
-    return _Data(what, dataset, len(texts), sample=_beginnings(texts), questions=False)
+    tables = [path.name for path in sorted(folder.iterdir()) if is_table(path)]
+    told = (
+        f"Not used: {listed(tables)}, where no column says which file or text answers a question." if tables else "",
+    )
+    return _Data(what, dataset, len(texts), told=tuple(filter(None, told)), sample=_beginnings(texts), questions=False)
 
 
 def _undecided(place: Path, where: str) -> _Data | None:
@@ -345,7 +351,7 @@ def _table_in(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> Foun
 
 
 def _value(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool) else quoted(str(value))
+    return json.dumps(value) if isinstance(value, int) else quoted(str(value))
 
 
 _LOOKS: tuple[Callable[[Path, str], _Data | None], ...] = (_beir, _vectors, _files)

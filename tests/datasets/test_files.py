@@ -74,9 +74,9 @@ def test_every_document_that_contains_the_answer_is_relevant(folder: Path) -> No
 
 def test_a_document_that_is_not_there_is_named_with_its_line(folder: Path) -> None:
     with pytest.raises(DatasetFaults) as raised:
-        load_dataset(source(folder, "query,document\na,tin.md\n"), name="files", split=None, needs_judgements=True)
+        load_dataset(source(folder, "query,document\na,lead.md\n"), name="files", split=None, needs_judgements=True)
     assert raised.value.faults[0] == (
-        f"{folder}/q.csv:2: judges the document 'tin.md', which is not there. Correct the id, or set `dangling: keep`."
+        f"{folder}/q.csv:2: judges the document 'lead.md', which is not there. Correct the id, or set `dangling: keep`."
     )
 
 

@@ -101,7 +101,7 @@ def test_malformed_rows_are_named(tmp_path: Path) -> None:
     assert fault(tmp_path / "p.xlsx", "no").startswith(": is no readable Excel file: ")
     assert fault(tmp_path / "p.xls", "no") == (": is a spreadsheet that cannot be read here. Save it as .xlsx or .csv.")
     assert fault(tmp_path / "p.docx", "no") == (
-        ": is no file of rows. Give one that ends in .csv, .tsv, .jsonl, .ndjson, .parquet."
+        ": is no file of rows. Give one that ends in .csv, .tsv, .jsonl, .ndjson, .json, .parquet."
     )
 
 

@@ -105,7 +105,7 @@ SHAPES = [
         "titled.csv",  # a title, its date and a blank row, as spreadsheets are exported
         b"Support, what customers asked\r\n27.11.2026\r\n\r\n"
         + table(";", QUESTIONS, ANSWERS, headings=["Q", "Reply"]).encode(),
-        {"separator": ";", "skip_rows": 3, "query": "Q", "passage": "Reply"},
+        {"separator": ";", "skip_rows": 2, "query": "Q", "passage": "Reply"},
         ["row-5", "row-6", "row-7", "row-8"],
     ),
     Shape(
@@ -236,7 +236,7 @@ def test_a_sheet_below_a_title_and_classes_with_names_are_read_as_people_see_the
     assert small.bench("init", tmp_path / "titled.xlsx", "--output", tmp_path / "x.yaml").exit_code == 0
     assert given(tmp_path / "x.yaml") == {
         "path": "titled.xlsx",
-        "skip_rows": 2,
+        "skip_rows": 1,
         "query": "Question",
         "passage": "Answer",
     }
@@ -426,3 +426,41 @@ def test_bytes_that_only_look_like_utf_16_are_refused_by_init_and_by_a_run(tmp_p
     done = small.bench("run", small.write(tmp_path, {**spec, "dataset": {**spec["dataset"], "encoding": "utf-16"}}))
     assert done.exit_code == 2
     assert "is not utf-16, here or a little below." in done.stderr
+
+
+def test_utf_16_needs_no_mark_and_another_encoding_is_not_read_as_cp1252(tmp_path: Path) -> None:
+    text = table(",", QUESTIONS, ANSWERS, headings=["question", "answer"])
+    for encoding in ("utf-16-le", "utf-16-be"):
+        (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+        assert small.bench("init", tmp_path / "t.csv", "--output", tmp_path / f"{encoding}.yaml").exit_code == 0
+        assert loaded(tmp_path / f"{encoding}.yaml").queries.column("text").to_pylist() == QUESTIONS
+    for encoding, asked in (
+        ("gb18030", "怎么重置密码？"),
+        ("cp1251", "Где моя карта?"),
+        ("shift_jis", "カードはどこですか"),
+    ):
+        (tmp_path / "o.csv").write_bytes(
+            table(",", [asked] * 9, [asked] * 9, headings=["question", "answer"]).encode(encoding)
+        )
+        done = small.bench("init", tmp_path / "o.csv", "--output", tmp_path / "o.yaml")
+        assert done.exit_code == 2 and "in another encoding" in done.stderr
+    french = ["Où est ma carte dé́jà envoyée à l'été ?".replace("\u0301", "")] * 4
+    (tmp_path / "f.csv").write_bytes(table(",", french, ANSWERS, headings=["q", "a"]).encode("cp1252"))
+    assert small.bench("init", tmp_path / "f.csv", "--output", tmp_path / "f.yaml").exit_code == 0
+
+
+def test_fractions_are_no_grades_and_other_tables_are_told(tmp_path: Path) -> None:
+    headings = ["question", "answer", "rating"]
+    (tmp_path / "a.csv").write_text(table(",", QUESTIONS, ANSWERS, [0.1, 0.9, 0.5, 1], headings=headings))
+    (tmp_path / "b.csv").write_text(table(",", QUESTIONS, ANSWERS, [1, 2, 0, 1], headings=headings))
+    done = small.bench("init", tmp_path)
+    assert done.exit_code == 0 and "Not used: b.csv" in done.stderr and "grade" not in given(tmp_path / "bench.yaml")
+    assert small.bench("init", tmp_path / "b.csv", "--output", tmp_path / "b.yaml").exit_code == 0
+    assert given(tmp_path / "b.yaml")["grade"] == "rating"
+
+
+@pytest.mark.parametrize("content", ["", "question,answer\n", "\n\n"])
+def test_a_table_without_a_row_is_told_so(tmp_path: Path, content: str) -> None:
+    (tmp_path / "q.csv").write_text(content)
+    done = small.bench("init", tmp_path / "q.csv", "--output", tmp_path / "bench.yaml")
+    assert done.exit_code == 2 and "holds no row below its headings, or is empty" in done.stderr
