@@ -119,7 +119,7 @@ def _local(model: str) -> dict[str, Any]:
 
 def _prompts(model: Model) -> dict[str, Any]:
     """The prompts of a family that works badly without and does not bring them. Source: the models' own pages."""
-    shipped = (model.json("config_sentence_transformers.json") or {}).get("prompts") or {}
+    shipped = model.settings("config_sentence_transformers.json").get("prompts") or {}
     if "e5-" in model.reference.lower() and "instruct" not in model.reference and not any(shipped.values()):
         return {"prompts": {"query": "query: ", "document": "passage: "}}
     return {}

@@ -12,7 +12,7 @@ _HEADS = ("ForSequenceClassification", "ForCausalLM")  # a language model scores
 
 def transformer_path(files: Model) -> str:
     """Folder of the transformer inside the model's, empty where it is the same."""
-    modules = files.json("modules.json")
+    modules = files.modules
     path = str(modules[0].get("path", "")) if modules else ""
     return "" if path == "." else path
 
@@ -20,8 +20,7 @@ def transformer_path(files: Model) -> str:
 def transformer_config(files: Model) -> Mapping[str, Any]:
     """The transformer's own configuration, empty where it has none."""
     path = transformer_path(files)
-    found: Mapping[str, Any] = files.json(f"{path}/config.json" if path else "config.json") or {}
-    return found
+    return files.settings(f"{path}/config.json" if path else "config.json")
 
 
 def architecture(config: Mapping[str, Any]) -> str:
@@ -31,7 +30,7 @@ def architecture(config: Mapping[str, Any]) -> str:
 
 def is_cross_encoder(files: Model) -> bool:
     """Whether the model has a head that scores pairs."""
-    kind = (files.json("config_sentence_transformers.json") or {}).get("model_type")
+    kind = files.settings("config_sentence_transformers.json").get("model_type")
     return kind == "CrossEncoder" or architecture(transformer_config(files)).endswith(_HEADS)
 
 

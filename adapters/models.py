@@ -86,15 +86,34 @@ class Model:
                 f"Cannot fetch {name} of {self.repository} from the hub: {_first_line(error)}"
             ) from error
 
-    def json(self, name: str) -> Any:
-        """The content of a JSON file of the model, None where there is none. Raises ModelNotFound if it is broken."""
+    def settings(self, name: str) -> Mapping[str, Any]:
+        """The object in a JSON file of the model, empty where there is none. Raises ModelNotFound if it is broken."""
+        found = self._json(name)
+        if not isinstance(found, dict | None):
+            raise self._broken(name, "holds no JSON object")
+        return found or {}
+
+    @property
+    def modules(self) -> Sequence[Mapping[str, Any]]:
+        """What the model consists of, as sentence-transformers lists it; empty where nothing does. Each has a `type`
+        and a `path`, texts. Raises ModelNotFound for a list that is broken."""
+        found = self._json("modules.json")
+        for each in found if isinstance(found, list) else [found] if found is not None else []:
+            if not isinstance(each, dict) or not all(isinstance(each.get(key), str) for key in ("type", "path")):
+                raise self._broken("modules.json", "does not list modules with a type and a path")
+        return found or []
+
+    def _json(self, name: str) -> Any:
         path = self.file(name)
         if path is None:
             return None
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelNotFound(f"{path} of model {self.reference!r} is not valid JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise self._broken(name, f"is not valid JSON: {error}") from error
+
+    def _broken(self, name: str, how: str) -> ModelNotFound:
+        return ModelNotFound(f"{self.file(name)} of model {self.reference!r} {how}. Fetch the model again.")
 
     def fingerprint(self) -> dict[str, str]:
         """What determines the model's output: the commit of a hub model, or the hash of a folder's weights and

@@ -281,16 +281,16 @@ class _Files:
 
     @cached_property
     def modules(self) -> Sequence[Mapping[str, Any]]:
-        return self.model.json("modules.json") or []
+        return self.model.modules
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
         first = self.modules[0].get("path", "") if self.modules else ""
-        return self._module_json(first) or {}
+        return self._module_settings(first)
 
     @cached_property
     def library_config(self) -> Mapping[str, Any]:
-        return self.model.json("config_sentence_transformers.json") or {}
+        return self.model.settings("config_sentence_transformers.json")
 
     @property
     def model2vec(self) -> bool:
@@ -325,9 +325,9 @@ class _Files:
             elif kind == "StaticEmbedding":
                 width = self._static_width(path)
             elif kind == "Pooling":
-                width = pooled_width(self._module_json(path) or {})
+                width = pooled_width(self._module_settings(path))
             elif kind == "Dense":
-                width = (self._module_json(path) or {}).get("out_features")
+                width = self._module_settings(path).get("out_features")
             elif kind not in ("Normalize", "LayerNorm", "Dropout"):
                 return None
         return width
@@ -378,8 +378,8 @@ class _Files:
             raise InvalidOptions("A static model reads texts whole; leave max_length out.", key="max_length")
         check_length(self.model.reference, length, position_limit(self.config))
 
-    def _module_json(self, path: str) -> Any:
-        return self.model.json(f"{path}/config.json" if path not in ("", ".") else "config.json")
+    def _module_settings(self, path: str) -> Mapping[str, Any]:
+        return self.model.settings(f"{path}/config.json" if path not in ("", ".") else "config.json")
 
     def _static_width(self, path: str) -> int | None:
         weights = self.model.file(f"{path}/model.safetensors" if path not in ("", ".") else "model.safetensors")

@@ -122,7 +122,7 @@ class TransformersGenerator(Generator):
         conversations follows instructions."""
         if self._config.get("is_encoder_decoder"):
             return "passage"
-        settings = self._config if self.options.gguf_file else self._files.json("tokenizer_config.json") or {}
+        settings = self._config if self.options.gguf_file else self._files.settings("tokenizer_config.json")
         templates = bool(settings.get("chat_template")) or self._files.file("chat_template.jinja") is not None
         return "conversation" if templates else "continuation"
 

@@ -73,7 +73,7 @@ class CrossEncoderReranker(Reranker):
         super().check()
         check_weights(self._files)
         if not self.options.trust_remote_code:
-            check_remote_code(self._files, self._config, self._files.json("modules.json") or [])
+            check_remote_code(self._files, self._config, self._files.modules)
         self._check_head()
         check_length(self.options.model, self.options.max_length, position_limit(self._config))
         resolve_device(self.options.device)

@@ -24,7 +24,7 @@ _TRANSFORMERS = ("Transformer",)  # modules of sentence-transformers that read t
 def check_base(base: Model, *, head: Head | None, max_length: int | None, trust_remote_code: bool) -> None:
     """Raise ModelNotFound, or InvalidOptions for a base that cannot become a cross-encoder. Loads nothing."""
     check_weights(base)
-    modules = base.json("modules.json") or []
+    modules = base.modules
     config = transformer_config(base)
     if not trust_remote_code:
         check_remote_code(base, config, modules)

@@ -328,3 +328,24 @@ def test_options_are_strict() -> None:
     with pytest.raises(ValueError, match="normalise"):
         options(model="x", normalise=True)
     assert options(model="x").trust_remote_code is False
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("modules.json", {}, "does not list modules with a type and a path"),
+        ("modules.json", ["Transformer"], "does not list modules with a type and a path"),
+        ("modules.json", [{"idx": 0, "path": ""}], "does not list modules with a type and a path"),
+        ("modules.json", [{"type": 5, "path": ""}], "does not list modules with a type and a path"),
+        ("config.json", ["BertModel"], "holds no JSON object"),
+        ("config_sentence_transformers.json", [1], "holds no JSON object"),
+    ],
+)
+def test_a_model_whose_small_files_hold_something_else_is_named(
+    tmp_path: Path, file: str, content: Any, says: str
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / file).write_text(json.dumps(content))
+    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ModelNotFound, match=f"{file} of model .* {says}"):
+        encoder(tmp_path, device="cpu").check()
