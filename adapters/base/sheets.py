@@ -261,17 +261,17 @@ def layout_of(path: Path, sheet: str | None = None) -> Layout:
     kind = ending(path)
     if kind not in (".csv", ".tsv", ".txt", *EXCEL):
         return Layout()
-    layout = Layout(sheet=sheet) if kind in EXCEL else _text_layout(path)
-    return layout._replace(skip_rows=_rows_above(itertools.islice(_grid(path, layout), _LOOKED_AT)))
+    if kind not in EXCEL:
+        return _text_layout(path)
+    first = itertools.islice(_excel(path, sheet), _LOOKED_AT)
+    return Layout(sheet=sheet, skip_rows=_rows_above(cells for *_, cells in first))
 
 
-def _rows_above(rows: Iterable[tuple[int, int, list[str]]]) -> int:
+def _rows_above(rows: Iterable[list[str]]) -> int:
     """How many rows stand above the headings: those at the beginning that hold one cell, where nearly all below them
     hold several."""
-    filled = [
-        (number, sum(bool(cell.strip()) for cell in cells)) for line, number, cells in rows if not _is_sep(line, cells)
-    ]
-    filled = [each for each in filled if each[1]]
+    counts = ((number, sum(bool(cell.strip()) for cell in cells)) for number, cells in enumerate(rows, start=1))
+    filled = [each for each in counts if each[1]]
     first = next((place for place, (_, cells) in enumerate(filled) if cells > 1), 0)
     below = [cells for _, cells in filled[first + 1 :]]
     if not 0 < first <= _MOST_ABOVE or not below or sum(cells > 1 for cells in below) < _AS_WIDE * len(below):
@@ -291,7 +291,12 @@ def _text_layout(path: Path) -> Layout:
     usual = "\t" if ending(path) == ".tsv" else ","
     best = max(SEPARATORS, key=lambda mark: (*_fit(lines, mark), mark == usual))
     separator = best if best != usual and _fit(lines, best)[0] > 0 else None
-    return Layout(encoding, separator)
+    quoting = csv.QUOTE_NONE if ending(path) == ".tsv" else csv.QUOTE_MINIMAL
+    try:
+        above = _rows_above(csv.reader(lines, delimiter=separator or usual, quoting=quoting))  # type: ignore[arg-type]
+    except csv.Error:
+        above = 0  # whoever reads the rows tells of it
+    return Layout(encoding, separator, skip_rows=above)
 
 
 def _fit(lines: list[str], separator: str) -> tuple[float, int, int]:

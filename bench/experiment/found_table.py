@@ -221,19 +221,30 @@ def is_table(path: Path, *, named: bool = False) -> bool:
     return ending(path) in (*SUFFIXES, *EXCEL, *OLD_EXCEL, *([".txt"] if named else [])) and path.is_file()
 
 
+def _tables(folder: Path) -> list[Path]:
+    """Its tables. An open spreadsheet leaves ~$name.xlsx."""
+    try:
+        return [each for each in sorted(folder.iterdir()) if is_table(each) and not re.match(r"~\$|\.", each.name)]
+    except OSError:
+        return []  # a folder that may not be read
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [each for each in sorted(folder.iterdir()) if each.is_dir() and not each.name.startswith(".")]
+
+
 def tables_in(folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
-    """The table of a folder whose columns leave least doubt; None where several are there and all are in doubt. Raises
-    nothing for files that are no tables."""
+    """The table of a folder whose columns leave least doubt, of the folders in it where it holds none; None where several
+    are there and all are in doubt. Raises nothing for files that are no tables."""
     found, others = [], 0
-    for path in sorted(folder.iterdir()):
-        if is_table(path) and not re.match(r"~\$|\.", path.name):  # an open spreadsheet leaves ~$name.xlsx
-            try:
-                table = table_at(path, folder, choice, None)
-            except (AdapterError, OSError, ValueError, RecursionError):
-                continue  # no table, then
-            if table is not None:
-                found.append(table)
-            others += table is None
+    for path in _tables(folder) or [each for below in _folders(folder) for each in _tables(below)]:
+        try:
+            table = table_at(path, folder, choice, None)
+        except (AdapterError, OSError, ValueError, RecursionError):
+            continue  # no table, then
+        if table is not None:
+            found.append(table)
+        others += table is None
     best = next((table for table in found if table.roles.sure), found[0] if found else None)
     if best is None:
         return None

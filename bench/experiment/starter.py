@@ -328,7 +328,8 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
         raise NothingFound(str(error)) from error
     if found is None:
         return None
-    taken, path = found.roles, _below(where, found.path)
+    inside = found.path.relative_to(folder).as_posix()  # as data sets of the hub are, it may lie in a folder below
+    taken, path = found.roles, inside if where == "." else f"{where}/{inside}"
     if taken.kind == "document":
         lines = {"adapter": "files", "path": where, "questions": path, "query": taken.query, "document": taken.target}
         what = f"{found.path.name}, questions in {taken.query} with the files that answer them in {taken.target}"

@@ -464,3 +464,12 @@ def test_a_table_without_a_row_is_told_so(tmp_path: Path, content: str) -> None:
     (tmp_path / "q.csv").write_text(content)
     done = small.bench("init", tmp_path / "q.csv", "--output", tmp_path / "bench.yaml")
     assert done.exit_code == 2 and "holds no row below its headings, or is empty" in done.stderr
+
+
+def test_tables_in_folders_of_a_folder_come_before_its_readme(tmp_path: Path) -> None:
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    (tmp_path / "set" / "README.md").write_text("# A data set")
+    pq.write_table(pa.table({"text": QUESTIONS, "intent": LABELS}), tmp_path / "set" / "data" / "train-00000.parquet")
+    assert small.bench("init", tmp_path / "set", "--output", tmp_path / "bench.yaml").exit_code == 0
+    assert given(tmp_path / "bench.yaml")["path"] == "set/data/train-00000.parquet"
+    assert loaded(tmp_path / "bench.yaml").corpus.num_rows == 3
