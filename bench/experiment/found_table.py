@@ -10,9 +10,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.base import AdapterError, DatasetInvalid
+from adapters.base.document_names import documents_below
 from adapters.base.records import SUFFIXES, ending
 from adapters.base.sheets import EXCEL, OLD_EXCEL, Layout, layout_of, sheet_names, table_rows
-from bench.experiment.columns import LOOKED_AT, Column, Kind, Roles, codes, headless, looked_at, roles
+from bench.experiment.columns import (
+    DOCUMENT_ENDINGS,
+    LOOKED_AT,
+    Column,
+    Kind,
+    Roles,
+    codes,
+    headless,
+    looked_at,
+    roles,
+)
 from bench.messages.wording import counted, listed
 
 ROW_NUMBERED = (".csv", ".tsv", ".txt", *EXCEL)
@@ -230,12 +241,16 @@ def _tables(folder: Path) -> list[Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
+    """Folders in a folder that holds no documents, but perhaps a page about what lies there."""
+    documents = documents_below(folder, DOCUMENT_ENDINGS)
+    if any(not re.match(r"readme|licen[cs]e", Path(each).name, re.IGNORECASE) for each in documents):
+        return []
     return [each for each in sorted(folder.iterdir()) if each.is_dir() and not each.name.startswith(".")]
 
 
 def tables_in(folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
-    """The table of a folder whose columns leave least doubt, of the folders in it where it holds none; None where several
-    are there and all are in doubt. Raises nothing for files that are no tables."""
+    """The table of a folder whose columns leave least doubt; None where several are there and all are in doubt. A folder
+    without tables and documents may hold folders of tables. Raises nothing for files that are no tables."""
     found, others = [], 0
     for path in _tables(folder) or [each for below in _folders(folder) for each in _tables(below)]:
         try:
