@@ -249,7 +249,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def tables_in(folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
-    """The table of a folder whose columns leave least doubt; None where several are there and all are in doubt. A folder
+    """The table of a folder whose columns leave least doubt; None where several are and all are in doubt. A folder
     without tables and documents may hold folders of tables. Raises nothing for files that are no tables."""
     found, others = [], 0
     for path in _tables(folder) or [each for below in _folders(folder) for each in _tables(below)]:
