@@ -41,3 +41,11 @@ def labels(files: Model) -> int | None:
         return None
     # transformers writes one label per output, and means two when it wrote none.
     return len(config.get("id2label") or ()) or int(config.get("num_labels", 2))
+
+
+def layer_count(config: Mapping[str, Any]) -> int | None:
+    """How many layers a transformer has; None where its configuration does not tell, or where layers share weights."""
+    if config.get("model_type") == "albert":
+        return None
+    named = (config.get(name) for name in ("num_hidden_layers", "n_layers", "n_layer", "num_layers"))
+    return next((count for count in named if isinstance(count, int)), None)

@@ -54,6 +54,7 @@ _NOT_FOR_TORCH = [
     "onnx/*", "openvino/*", "coreml/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite", "*.gguf", "*.pdf", "*.png",
 ]  # fmt: skip
 _HUB_SECONDS = 10.0
+_LENGTH_BYTES = 8  # of a safetensors header's length
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,11 @@ class Model:
         and a `path`, texts. Raises ModelNotFound for a list that is broken."""
         found = self._json("modules.json")
         for each in found if isinstance(found, list) else [found] if found is not None else []:
-            if not isinstance(each, dict) or not all(isinstance(each.get(key), str) for key in ("type", "path")):
+            if (
+                not isinstance(each, dict)
+                or not all(isinstance(each.get(key), str) for key in ("type", "path"))
+                or not each["type"]
+            ):
                 raise self._broken("modules.json", "does not list modules with a type and a path")
         return found or []
 
@@ -169,7 +174,10 @@ def check_weights(model: Model) -> None:
         raise ModelNotFound(f"{folder} (model: {model.reference}) is no model: neither modules.json nor config.json.")
     weights = _model_files(folder)[0]
     if not weights:
-        raise ModelNotFound(f"{folder} (model: {model.reference}) holds no weights (*.safetensors or *.bin).")
+        raise ModelNotFound(
+            f"{folder} (model: {model.reference}) holds no weights (*.safetensors or *.bin). Fetch the model "
+            "again, or name another one."
+        )
     for path in weights:
         if path.suffix == ".safetensors":
             _safetensors_header(path)
@@ -191,12 +199,14 @@ def _safetensors_header(path: Path) -> Mapping[str, Any]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
+            if size < _LENGTH_BYTES:
+                raise ValueError("it is empty" if not size else f"it has {size:,} bytes")
+            (length,) = struct.unpack("<Q", file.read(_LENGTH_BYTES))
             if length > size:
                 raise ValueError("its header is longer than the file")
             header: dict[str, Any] = json.loads(file.read(length))
         tensors = [about for name, about in header.items() if name != "__metadata__"]
-        needed = 8 + length + max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
+        needed = _LENGTH_BYTES + length + max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
         if size < needed:
             raise ValueError(f"it has {size:,} of {needed:,} bytes")
     except (OSError, ValueError, struct.error, LookupError, TypeError, AttributeError, RecursionError) as error:

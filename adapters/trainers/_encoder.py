@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar
 
-from adapters.base import Floats, InvalidOptions, Makes, Role
+from adapters.base import Floats, InvalidOptions, Makes, ModelNotFound, Role
 from adapters.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersOptions
 from adapters.models import check_length
 from adapters.trainers._options import EncoderTrainingOptions
@@ -36,6 +36,7 @@ class EncoderTrainer(LocalTrainer):
             for option in ("max_length", "frozen_layers", "gradient_checkpointing"):
                 self._refuse_idle(option, f"{self.options.base} is a table of vectors")
         check_length(self.options.base, self.options.max_length, self._base.max_length)
+        self._check_frozen()
 
     @cached_property
     def _base(self) -> SentenceTransformersEncoder:
@@ -141,6 +142,10 @@ def as_option(option: str) -> Iterator[None]:
         yield
     except InvalidOptions as error:
         raise InvalidOptions(str(error), key=option if error.key == "model" else error.key) from error
+    except ModelNotFound as error:
+        if option == "base":
+            raise
+        raise InvalidOptions(str(error), key=option) from error
 
 
 def _pool_by_mean(model: Any) -> None:

@@ -18,13 +18,18 @@ from adapters.trainers._rows import Rows
 from adapters.trainers._task import Follower, Task
 
 
+def check_precision(precision: Precision, device: str) -> None:
+    """Raise InvalidOptions for what no processor can train in."""
+    if precision == "float16" and device == "cpu":
+        raise InvalidOptions("A processor cannot train in float16. Take bfloat16 or float32.", key="precision")
+
+
 def resolve_precision(precision: Precision, device: str, *, transformer: bool) -> str:
     """The number format of the computation. transformer: whether the model has one; a table of vectors gains nothing
     from short numbers. Raises InvalidOptions for one that the device cannot train in."""
     import torch
 
-    if precision == "float16" and device == "cpu":
-        raise InvalidOptions("A processor cannot train in float16. Take bfloat16 or float32.", key="precision")
+    check_precision(precision, device)
     if device == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         if precision == "bfloat16" and not fast:

@@ -164,7 +164,8 @@ class Watch:
 
     def _measure(self, trainer: Any, step: int) -> float:
         assert self._evaluate is not None
-        with trainer.as_in_use(), self._task.in_use(), _own_random_state():
+        quiet = np.errstate(all="ignore")  # what is not finite is told below
+        with trainer.as_in_use(), self._task.in_use(), _own_random_state(), quiet:
             value = float(self._evaluate(self._task.view))
         if not np.isfinite(value):
             raise self._not_finite("The measure on the dev split is")

@@ -27,9 +27,10 @@ from adapters.base import (
     TrainingPlan,
     TrainingStep,
 )
+from adapters.cross_encoders import layer_count, transformer_config
 from adapters.models import library_versions, locate, resolve_device
 from adapters.trainers._batches import plan_batches
-from adapters.trainers._library import own_parameters, resolve_precision
+from adapters.trainers._library import check_precision, own_parameters, resolve_precision
 from adapters.trainers._loop import parameters, seconds_per_step, train
 from adapters.trainers._options import WITHOUT_WEIGHT, TrainingOptions
 from adapters.trainers._rows import Rows
@@ -52,6 +53,19 @@ class LocalTrainer(Trainer):
     Options: ClassVar[type[TrainingOptions]] = TrainingOptions
     library: ClassVar[Library] = "SentenceTransformer"
     organization: ClassVar[str] = "sentence-transformers"  # where the hub looks for a base without one
+
+    def check(self) -> None:
+        super().check()
+        check_precision(self.options.precision, resolve_device(self.options.device))
+
+    def _check_frozen(self) -> None:
+        """Raise InvalidOptions where no layer of the base would learn. The base has been checked."""
+        options = self.options
+        if options.frozen_layers:
+            files = locate(options.base, self.context, revision=options.revision, organization=self.organization)
+            count = layer_count(transformer_config(files))
+            if count is not None and options.frozen_layers >= count:
+                raise InvalidOptions(_all_frozen(options.base, count), key="frozen_layers")
 
     @property
     def _notes(self) -> tuple[str, ...]:
@@ -256,10 +270,14 @@ def freeze(model: Any, layers: int, base: str) -> None:
     if transformer is None or stack is None:
         raise InvalidOptions(f"{base} has no layers that could stay as they are.", key="frozen_layers")
     if layers >= len(stack):
-        raise InvalidOptions(f"{base} has {len(stack)} layers; at least one must learn.", key="frozen_layers")
+        raise InvalidOptions(_all_frozen(base, len(stack)), key="frozen_layers")
     embeddings = getattr(transformer.base_model, "embeddings", None) or transformer.get_input_embeddings()
     for module in (embeddings, *stack[:layers]):
         module.requires_grad_(False)
+
+
+def _all_frozen(base: str, layers: int) -> str:
+    return f"{base} has {layers} layers; at least one must learn."
 
 
 def keep_layers(model: Any, count: int, base: str) -> None:

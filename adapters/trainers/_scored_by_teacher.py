@@ -55,7 +55,12 @@ class TaughtTrainer(EncoderTrainer):
 
     @cached_property
     def _teacher(self) -> Teacher:
-        return Teacher(self.options.teacher, self.context, device=self.options.device)
+        return Teacher(
+            self.options.teacher,
+            self.context,
+            device=self.options.device,
+            trusted=self.options.trust_remote_code,
+        )
 
     def _check_pairs(self, table: pa.Table) -> None:
         """Raises InvalidOptions for pairs that nothing can be learnt from."""

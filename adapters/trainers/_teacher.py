@@ -32,12 +32,13 @@ _LOGITS = 1.0
 
 class Teacher:
     """A cross-encoder, whose logits count, or an encoder, whose similarities count. It runs as its folder says, in
-    float32."""
+    float32. trusted: whether code that lies beside it may run."""
 
-    def __init__(self, reference: str, context: Context, *, device: Device) -> None:
+    def __init__(self, reference: str, context: Context, *, device: Device, trusted: bool = False) -> None:
         self._reference = reference
         self._context = context
         self._device: Device = device
+        self._trusted = trusted
 
     @cached_property
     def files(self) -> Model:
@@ -73,14 +74,18 @@ class Teacher:
         from adapters.rerankers.cross_encoder import CrossEncoderOptions, CrossEncoderReranker
 
         # A sigmoid would bring scores that matter to ties at 1.
-        options = CrossEncoderOptions(model=self._reference, device=self._device, activation="identity")
+        options = CrossEncoderOptions(
+            model=self._reference, device=self._device, activation="identity", trust_remote_code=self._trusted
+        )
         return CrossEncoderReranker(options, self._context)
 
     def encoder(self) -> SentenceTransformersEncoder:
         """A new adapter of a teacher that encodes."""
         from adapters.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersOptions
 
-        options = SentenceTransformersOptions(model=self._reference, device=self._device)
+        options = SentenceTransformersOptions(
+            model=self._reference, device=self._device, trust_remote_code=self._trusted
+        )
         return SentenceTransformersEncoder(options, self._context)
 
 

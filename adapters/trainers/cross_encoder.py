@@ -140,6 +140,7 @@ class CrossEncoderTrainer(LocalTrainer):
             max_length=options.max_length,
             trust_remote_code=options.trust_remote_code,
         )
+        self._check_frozen()
         if self._teacher is not None:
             with as_option("teacher"):
                 self._teacher.check()
@@ -163,7 +164,10 @@ class CrossEncoderTrainer(LocalTrainer):
     @cached_property
     def _teacher(self) -> Teacher | None:
         options = self.options
-        return None if options.teacher is None else Teacher(options.teacher, self.context, device=options.device)
+        if options.teacher is None:
+            return None
+        trusted = options.trust_remote_code
+        return Teacher(options.teacher, self.context, device=options.device, trusted=trusted)
 
     def _model(self, seed: int, device: str) -> Any:
         self.check()

@@ -114,7 +114,12 @@ class DistillTrainer(EncoderTrainer):
 
     @cached_property
     def _teacher(self) -> Teacher:
-        return Teacher(self.options.teacher, self.context, device=self.options.device)
+        return Teacher(
+            self.options.teacher,
+            self.context,
+            device=self.options.device,
+            trusted=self.options.trust_remote_code,
+        )
 
     @cached_property
     def _taught_by(self) -> SentenceTransformersEncoder:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from adapters import registry
 from adapters.base import TRAINED, Options, listed
-from bench.experiment.axes import combinations
+from bench.experiment.axes import combinations, shown
 from bench.experiment.faults import Faults
 from bench.experiment.file import ExperimentFile
 from bench.experiment.named_system import named_system
@@ -140,6 +140,9 @@ class _Reading:
         listed_by_type = {key for key, value in options.items() if isinstance(value, list) and _takes_list(kind, key)}
         swept = {key: value for key, value in options.items() if key not in listed_by_type}
         found: list[Variant] = []
+        wrong = [self._wrong_list(value, f"{path}.{key}") for key, value in swept.items() if isinstance(value, list)]
+        if any(wrong):  # all of them are told
+            return []
         for chosen, names in combinations(swept):
             if len(found) == _MOST_VARIANTS:
                 self._faults.fault(path, f"stands for more than {_MOST_VARIANTS} trainings. Shorten its lists.")
@@ -150,6 +153,15 @@ class _Reading:
                 return []  # one combination names the fault, and the others would repeat it
             found.append(Variant(checked, names))
         return found
+
+    def _wrong_list(self, values: list[Any], path: str) -> bool:
+        """Whether a list of options says nothing, or the same twice; told as a fault."""
+        twice = next((each for place, each in enumerate(values) if each in values[:place]), None)
+        if not values:
+            self._faults.fault(path, "is an empty list. Write a value, or several, of which dev chooses.")
+        elif twice is not None:
+            self._faults.fault(path, f"names {shown(twice)} twice: both would be the same training.")
+        return not values or twice is not None
 
     def _resolved(self, kind: Any, options: dict[str, Any], path: str) -> dict[str, Any]:
         """The options with the models that names of the file stand for."""

@@ -35,7 +35,7 @@ class DocumentsReport:
         """Sentences on what was left out beside leaks, which are listed."""
         told = [
             (self.repeated, "left out, because another one has the same text"),
-            (self.empty, "left out, because it has no text"),
+            (self.empty, "left out, because there is no text"),
         ]
         return tuple(f"{counted(n, 'document')} {'is' if n == 1 else 'are'} {fate}." for n, fate in told if n)
 

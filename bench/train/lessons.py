@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import Generator, TrainingData
+from adapters.base import Generator, InvalidOptions, TrainingData
 from bench.cache.artifacts import Cache
 from bench.data.dataset import Dataset
 from bench.data.normal import plain_query
@@ -23,7 +23,7 @@ from bench.train.mining.helpers import Helpers
 from bench.train.mining.mine import mine
 from bench.train.mining.mined import Mined
 from bench.train.mining.written import Written, answering, writer_of
-from bench.train.pairs import PairsReport, TrainingPairs, training_pairs, with_columns
+from bench.train.pairs import FEWEST_PAIRS, PairsReport, TrainingPairs, training_pairs, with_columns
 from bench.train.scored import ScoredPairs, scored_pairs
 from bench.train.structure import StructurePairs, structure_pairs
 
@@ -178,6 +178,8 @@ class Lessons:
         pairs = self.learnt_pairs(model).table
         if mined is not None:
             complete = mined.complete
+            if complete.num_rows < min(FEWEST_PAIRS, pairs.num_rows):
+                raise InvalidOptions(_lacking(model, complete.num_rows, pairs.num_rows), key="negatives")
             table = complete.select([*pairs.column_names, "negatives"])
             return TrainingData(pairs=table.append_column("judged", self._judged(model, complete)))
         return TrainingData(pairs=pairs.append_column("negatives", _no_negatives(pairs.num_rows)))
@@ -211,3 +213,11 @@ class Lessons:
 
 def _no_negatives(rows: int) -> pa.Array:
     return pa.array([[]] * rows, pa.list_(pa.string()))
+
+
+def _lacking(model: TrainedPart, found: int, wanted: int) -> str:
+    assert model.negatives is not None
+    return (
+        f"{found:,} of {wanted:,} pairs have {counted(model.negatives.per_query, 'negative')}, and {FEWEST_PAIRS} "
+        "are the fewest. Lower per_query, loosen the rules of negatives, or write lacking: random, which fills up."
+    )

@@ -656,3 +656,22 @@ def test_an_experiment_reads_the_same_in_every_encoding(tmp_path: Path, form: st
     plain = load_experiment(path)
     path.write_bytes(path.read_text().encode(form))
     assert load_experiment(path).hash == plain.hash
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([], "models.m.batch_size is an empty list"),
+        ([8, 16, 8], "models.m.batch_size names 8 twice"),
+        ([None, None], "models.m.batch_size names null twice"),
+    ],
+)
+def test_a_list_of_a_models_options_says_something_and_nothing_twice(
+    tmp_path: Path, values: list[Any], told: str
+) -> None:
+    spec = small.spec(
+        [{"name": "bm25", "store": "bm25"}], models={"m": {"recipe": "mnrl", "base": "x", "batch_size": values}}
+    )
+    with pytest.raises(ConfigFaults) as raised:
+        load_experiment(small.write(tmp_path, spec))
+    assert told in str(raised.value)

@@ -180,3 +180,14 @@ def test_a_table_of_vectors_is_computed_in_float32_and_a_processor_refuses_float
     assert resolve_precision("bfloat16", "cpu", transformer=True) == "bfloat16"
     with pytest.raises(InvalidOptions, match="Take bfloat16 or float32"):
         resolve_precision("float16", "cpu", transformer=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "key"), [({"frozen_layers": 2}, "frozen_layers"), ({"precision": "float16"}, "precision")]
+)
+def test_what_cannot_train_is_known_before_anything_is_loaded(base: Path, options: dict[str, Any], key: str) -> None:
+    for recipe in ("mnrl", "cross_encoder"):
+        kind = registry.load("trainers", recipe)
+        with pytest.raises(InvalidOptions) as refused:
+            kind(kind.Options.model_validate({"base": str(base), "device": "cpu", **options}), Context()).check()
+        assert refused.value.key == key

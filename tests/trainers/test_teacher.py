@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from adapters import registry
 from adapters.base import Context, InvalidOptions, ModelNotFound, Questions
 from adapters.trainers._teacher import Teacher, answered
 from tests.models import TOPICS, tiny_cross_encoder
@@ -54,3 +57,23 @@ def test_a_teacher_that_is_not_there_or_can_do_neither_is_refused(tmp_path: Path
     three = tiny_cross_encoder(tmp_path, labels=3, train=False)
     with pytest.raises(InvalidOptions, match="gives 3 scores per pair"):
         Teacher(str(three), Context(), device="cpu").check()
+
+
+@pytest.mark.parametrize("recipe", ["gpl", "augmented_sbert", "distill"])
+def test_a_teacher_that_is_not_there_is_said_of_the_option_that_names_it(recipe: str, static_model: Path) -> None:
+    kind = registry.load("trainers", recipe)
+    options = {"base": str(static_model), "teacher": "./nowhere", "device": "cpu"}
+    with pytest.raises(InvalidOptions, match="there is no folder") as refused:
+        kind(kind.Options.model_validate(options), Context()).check()
+    assert refused.value.key == "teacher"
+
+
+def test_a_teacher_that_brings_code_runs_where_the_training_trusts_it(static_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(static_model, tmp_path / "own"))
+    modules = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(
+        json.dumps([*modules, {"idx": 1, "name": "1", "path": "", "type": "own.Code"}])
+    )
+    with pytest.raises(InvalidOptions, match="trust_remote_code: true"):
+        Teacher(str(folder), Context(), device="cpu").check()
+    Teacher(str(folder), Context(), device="cpu", trusted=True).check()
