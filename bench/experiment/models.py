@@ -156,12 +156,12 @@ class _Reading:
 
     def _wrong_list(self, values: list[Any], path: str) -> bool:
         """Whether a list of options says nothing, or the same twice; told as a fault."""
-        twice = next((each for place, each in enumerate(values) if each in values[:place]), None)
+        twice = [each for place, each in enumerate(values) if each in values[:place]]
         if not values:
             self._faults.fault(path, "is an empty list. Write a value, or several, of which dev chooses.")
-        elif twice is not None:
-            self._faults.fault(path, f"names {shown(twice)} twice: both would be the same training.")
-        return not values or twice is not None
+        elif twice:
+            self._faults.fault(path, f"names {shown(twice[0])} twice: both would be the same training.")
+        return not values or bool(twice)
 
     def _resolved(self, kind: Any, options: dict[str, Any], path: str) -> dict[str, Any]:
         """The options with the models that names of the file stand for."""
