@@ -50,7 +50,7 @@ help:
 	@echo "make train-embed       train the models of CONFIG=FILE; train-embed-tb shows the curves in TensorBoard meanwhile"
 	@echo "make eval-embed        measure all systems of CONFIG=FILE"
 	@echo "make infer-embed       vectors by MODEL=NAME of TEXT='a text' or FILE=FILE; CORPUS=FILE: the nearest documents"
-	@echo "make perf         ratios to the floor: measures, LanceDB, Weaviate, managed calls, mining, training; PERF=kept_indexes takes one"
+	@echo "make perf         ratios to the floor: measures, LanceDB, Weaviate, managed calls, mining, training, ten browsers at the page; PERF=kept_indexes takes one"
 	@echo "make browser      install Chromium where there is none: tests open reports in it (Debian, as root)"
 	@echo "make schema       write configs/schema.json and configs/result.schema.json anew"
 	@echo "TORCH_BACKEND=cpu spares machines without a GPU the CUDA libraries, where your package index has both"

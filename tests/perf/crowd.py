@@ -38,7 +38,7 @@ def main() -> None:
     asked.add_argument("--minutes", type=float, default=2.0)
     asked.add_argument("--browsers", type=int, default=BROWSERS)
     given = asked.parse_args([] if __name__ != "__main__" else None)
-    with tempfile.TemporaryDirectory() as folder, small.installed(Path(folder) / "site"):
+    with tempfile.TemporaryDirectory() as site, tempfile.TemporaryDirectory() as folder, small.installed(Path(site)):
         home = Path(folder) / "home"
         write_collection(home / "data", int(given.minutes * 60 * A_SECOND))
         with page(home, "--cache", str(Path(folder) / "cache")) as (address, process):
