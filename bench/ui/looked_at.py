@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DROPPED = "dropped"
 ENDINGS = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx", ".txt", ".md", ".html", ".npy", ".trec"]
+DOCUMENTS = (".txt", ".md", ".html")  # a file of which may be a document, as in a folder of them
 KINDS = {"Documents": "corpus", "Queries": "queries", "Judgements": "qrels"}
 _KEPT = 2  # collections
 _LONGEST = 300  # characters of a cell

@@ -243,6 +243,8 @@ def test_base_and_tuned_are_compared(tab: Any) -> None:
     go(tab, "Train")
     tab.get_by_role("tab", name="Train", exact=True).filter(visible=True).last.click()
     button(tab, "Open its result").click()
+    tab.get_by_role("tab", name="Results", exact=True, selected=True).wait_for()
+    go(tab, "Answer")
     sees(tab, "bench show results/trained/")
     sees(tab, re.compile(r"\btuned is\b|\btuned\b.*\btable\b"))
     step(tab, "17-tuned")

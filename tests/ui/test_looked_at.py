@@ -113,6 +113,13 @@ def test_a_dropped_table_becomes_an_experiment(tmp_path: Path) -> None:
     assert [path.name for path in desk.experiment_files()] == ["pairs.yaml"]
 
 
+def test_a_dropped_document_is_looked_at_as_a_folder_of_one(tmp_path: Path) -> None:
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "문서.txt").write_text("고양이는 생선을 먹는다. " * 20, encoding="utf-8")
+    _, said, _ = _Page(Desk.at(tmp_path / "desk", cache=tmp_path / "cache")).of_upload([str(tmp_path / "문서.txt")])
+    assert "no table" not in said and ("1 text file" in said or "bench.yaml" in said), said
+
+
 def test_files_of_one_name_are_not_dropped_together_and_drops_do_not_meet(tmp_path: Path) -> None:
     for folder in ("a", "b", "desk"):
         (tmp_path / folder).mkdir()

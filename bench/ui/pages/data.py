@@ -143,7 +143,10 @@ class _Page:
         except Exception as error:
             return [None, refusal(error), ""]
         one = uploaded[0].rpartition("/")[2] if uploaded and len(uploaded) == 1 else ""
-        return self.of_place(f"{place}/{one}" if one else place)
+        found = self.of_place(f"{place}/{one}" if one else place)
+        if found[0] is None and one.lower().endswith(looked_at.DOCUMENTS):
+            return self.of_place(place)
+        return found
 
     def look(self, section: Callable[[], Any], said: str = "", *, form: bool = False) -> list[Any]:
         """The section that is looked at now, what is said of it, and the overview. form: it was typed,
