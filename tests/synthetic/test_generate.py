@@ -48,7 +48,8 @@ def test_it_prints_ten_questions_with_their_documents_and_how_to_use_them(genera
     place, told = generated
     shown = told.partition("To look at:\n")[2].split("\n\n")[0].splitlines()
     assert len(shown) == 20 and all(line.startswith("    ") for line in shown[1::2])
-    assert f"dataset: {{adapter: beir, path: {place / 'out'}}}" in told
+    # As the experiment's own file, which lies beside the folder, names it.
+    assert f"{place / 'out'}: 115 queries" in told and "dataset: {adapter: beir, path: out}\n" in told
 
 
 def test_the_folder_runs_as_a_dataset(generated: tuple[Path, str]) -> None:
