@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,6 +56,13 @@ class Run:
         """Write the retriever of a system."""
         wish = Wish(self.folder, system, output, self.home / "cache", **more)
         return write_retriever(self.result, wish, lambda event: None)
+
+
+@pytest.fixture(scope="session")
+def types(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where type checks keep what they find, one place for all processes that test."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "types"
 
 
 @pytest.fixture(scope="package")
