@@ -23,6 +23,7 @@ from tests import small
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "KILLED_RUN"  # in the environment of a run and of the processes that it starts
+GLANCE = 0.0003  # seconds between two looks at what a run writes; without a pause the looks take a core from the run
 ENDS_WITHIN = 20.0  # seconds; processes that generate load end by themselves when their parent is gone
 
 # Imports once and forks for every run: the command itself, without seconds of imports before each. Nothing but imports
@@ -183,8 +184,10 @@ def in_writing(number: int) -> Moment:
         before = len(seen)
         while len(seen) < before + number:
             seen |= here.being_written()
-            if len(seen) < before + number and over():
-                return False
+            if len(seen) < before + number:
+                if over():
+                    return False
+                time.sleep(GLANCE)
         return True
 
     return wait
@@ -321,7 +324,7 @@ def undisturbed_run(here: Place, started: Launcher) -> tuple[int, int]:
     """Run to the end; how many events it wrote and how many files of its result."""
     started.start(here.folder)
     seen: set[str] = set()
-    while (status := started.wait(0)) is None:
+    while (status := started.wait(GLANCE)) is None:
         seen |= here.being_written()
     assert status == 0, (here.folder / "stderr").read_text()
     assert read_result(here.results()[0]).status == "success"

@@ -31,6 +31,7 @@ from bench.quality.trec import read_run_file
 from bench.results.model import ResultUnreadable, read_result
 from tests import small
 from tests.mutations import mutated, mutated_value
+from tests.thorough import enough
 
 OURS = (AdapterError, ConfigFaults, DatasetFaults, ResultUnreadable, NothingFound)
 
@@ -235,7 +236,8 @@ def test_a_broken_file_gives_a_value_or_one_of_our_errors(tmp_path: Path, name: 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_a_hundred_thousand_broken_files_give_values_or_our_errors(tmp_path: Path, name: str) -> None:
-    _broken(name, tmp_path, READERS[name].inputs, seed=1)
+    """The first fifth of them in every run."""
+    _broken(name, tmp_path, READERS[name].inputs // enough(5, 1), seed=1)
 
 
 def test_the_broken_files_are_a_hundred_thousand() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_every_command_that_a_page_names_is_one() -> None:
     named = set(re.findall(rf"{_SPAN}bench ([a-z][a-z-]+)", text, re.MULTILINE))
     assert {"run", "init", "doctor"} <= named
     for name in sorted(named):
-        assert small.bench(name, "--help").exit_code == 0, name
+        assert help_text(name), name
 
 
 def test_the_readme_names_every_command() -> None:
@@ -61,11 +62,19 @@ def test_the_readme_names_every_command() -> None:
     assert [name for names in SECTIONS.values() for name in names if f"`bench {name}" not in readme] == []
 
 
+@cache
+def help_text(*names: str) -> str:
+    """The help of a command, asked for once."""
+    outcome = small.bench(*names, "--help")
+    assert outcome.exit_code == 0, names
+    return outcome.stdout
+
+
 def help_of(name: str, rest: Sequence[str]) -> str:
     """The help of a command, or of the one of a group that the words behind its name begin with."""
-    told = small.bench(name, "--help").stdout
+    told = help_text(name)
     group = rest[:1] and re.search(rf"^  {re.escape(rest[0])} ", told.partition("Commands:")[2], re.MULTILINE)
-    return small.bench(name, rest[0], "--help").stdout if group else told
+    return help_text(name, rest[0]) if group else told
 
 
 def test_every_option_that_a_page_names_is_one() -> None:

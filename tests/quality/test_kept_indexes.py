@@ -117,7 +117,7 @@ def test_a_damaged_file_of_an_index_has_it_built_again_and_that_is_said(folder: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("store", enough(("words", "pq", "graph"), tuple(STORES)))
+@pytest.mark.parametrize("store", enough(("words", "graph"), tuple(STORES)))
 def test_every_harm_to_every_kind_of_file_of_every_index_has_it_built_again(folder: Path, store: str) -> None:
     check_every_harm(folder, store, HARMS)
 

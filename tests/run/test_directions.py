@@ -353,7 +353,7 @@ def test_builds_targets_fronts_and_live_searches_leave_them_out(folder: Path) ->
         "builds": 3,
         "baseline": "one probe",
         "targets": {"ANN@10": [0.5]},
-        "latency": {"samples": 40, "seconds": 20, "turn_seconds": 0.001},
+        "latency": {"workers": 2, "samples": 40, "seconds": 20},
     }
     events: list[Any] = []
     _, result = small.measure(folder, spec(SYSTEMS[1:], **keys), listeners=[events.append])

@@ -14,8 +14,9 @@ import pytest
 from bench.results.model import Result, read_result
 from tests import small
 from tests.killing import Launcher, Place, launcher, lost_work
+from tests.thorough import enough
 
-KILLS = 20
+KILLS = enough(8, 20)
 DOCUMENTS, QUERIES = 640, 140
 BATCH = 128  # the least number of texts that are embedded at once
 SYSTEMS = [

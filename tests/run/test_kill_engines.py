@@ -42,6 +42,9 @@ UNSEEDED: dict[str, dict[str, Any]] = {
     "lance-hnsw": {"adapter": "lancedb", "index": {"type": "IVF_HNSW_SQ", "num_partitions": 2}},
 }
 TEXT_ALONE = ("bm25", "lance-text")
+# One worker takes ten rounds at least, which lasts where there are many systems.
+TWO = [{"name": "two", "workers": 2, "samples": 5, "seconds": 5}]
+ALONE = [{"name": "alone", "samples": 20, "turn_seconds": 0.001}]
 
 
 @pytest.fixture
@@ -81,15 +84,11 @@ def test_killed_at_random_moments_every_embedded_engine_ends_with_the_same_figur
         "vectors": {"adapter": "bi_encoder", "encoder": "words"},
         "pairs": {"adapter": "cross_encoder", "model": str(model)},
     }
-    latency = [
-        {"name": "alone", "samples": 20, "turn_seconds": 0.001},
-        {"name": "two", "workers": 2, "samples": 5, "seconds": 5},
-    ]
     kill_and_continue(
         started,
         tmp_path,
-        lambda folder: place(folder, STORES, further, rerankers=rerankers, latency=latency),
-        kills=enough(4, 20),
+        lambda folder: place(folder, STORES, further, rerankers=rerankers, latency=TWO),
+        kills=enough(3, 20),
         in_writing=enough(1, 2),
         seed=50,
         check=lambda here, undisturbed: check_same(here, undisturbed, ignored=sizes_of_partitions),
@@ -126,8 +125,8 @@ def test_killed_at_random_moments_an_engine_without_a_seed_is_whole_and_answers_
     kill_and_continue(
         started,
         tmp_path,
-        lambda folder: place(folder, UNSEEDED, [], latency=False),
-        kills=enough(5, 15),
+        lambda folder: place(folder, UNSEEDED, [], latency=ALONE),
+        kills=enough(3, 15),
         in_writing=enough(1, 2),
         seed=51,
         each=5,

@@ -89,7 +89,7 @@ def test_killed_at_random_moments_a_run_on_servers_ends_with_the_same_figures(
         return place(folder, synchronous, service)
 
     with launcher(tmp_path, "weaviate") as started:
-        kill_and_continue(started, tmp_path, make, kills=enough(5, 15), in_writing=1, seed=52, each=4, check=check)
+        kill_and_continue(started, tmp_path, make, kills=enough(4, 15), in_writing=1, seed=52, each=4, check=check)
 
 
 def search_settings(difference: str) -> bool:

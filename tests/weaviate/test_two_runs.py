@@ -13,7 +13,7 @@ from bench.results.model import read_result
 from tests import small
 from tests.killing import Launcher, Place, launcher
 
-ROWS, QUERIES = 3000, 1200
+ROWS, QUERIES = 3000, 600  # more than are searched at once
 
 
 def place(folder: Path, cache: Path, connection: dict[str, Any], ef: list[int]) -> Place:
@@ -28,7 +28,7 @@ def place(folder: Path, cache: Path, connection: dict[str, Any], ef: list[int]) 
         encoders={"given": {"adapter": "precomputed"}},
         stores={"graph": graph},
         measures=["ANN@10"],
-        latency={"samples": 5, "seconds": 2},
+        latency={"samples": 5, "seconds": 2, "turn_seconds": 0.001},
     )
     small.write(folder, experiment)
     return Place(folder)
