@@ -77,12 +77,12 @@ def _chat(trying: Trying, chosen: Any) -> tuple[Any, Any]:
     """A conversation with one system. Returns the choice of the system and that of who answers."""
     import gradio
 
-    with gradio.Row():
+    with gradio.Row(elem_classes="narrow"):
         system = gradio.Dropdown([], label="System that searches", value=None)
         answers = gradio.Dropdown(
             [], label="Who answers: a generator of the result, or ADAPTER:MODEL", value=None, allow_custom_value=True
         )
-    with gradio.Row():
+    with gradio.Row(elem_classes="narrow"):
         k = gradio.Slider(1, 20, value=5, step=1, label="Passages of a question")
         max_cost = gradio.Textbox("", label="US dollars that may be spent; empty: as the result says", max_lines=1)
         price = gradio.Textbox("", label="Price of the model, where none is known: READ,WRITTEN", max_lines=1)
