@@ -296,9 +296,9 @@ def test_negatives_that_are_written_and_those_of_a_system_stand_beside_each_othe
     file = CONFIGS / "written_negatives.yaml"
     writer = tiny_writer(tmp_path / "writer", positions=1024)
     fewer = {
-        "dataset.packages": ["numpy"], "generators.writer.model": str(writer), "generators.writer.gguf_file": None,
-        "generators.writer.max_tokens": 8,
-    }  # fmt: skip
+        "dataset.packages": ["numpy"],
+        "generators.writer": {"adapter": "transformers", "model": str(writer), "device": "cpu", "max_tokens": 8},
+    }
     written = run_small(tmp_path, file, [*smaller(file, tmp_path, transformer), *_as_arguments(fewer)])
     assert len(written["systems"]) == 6
     kinds = {model["name"]: model["negatives"] for model in written["models"]}

@@ -121,6 +121,13 @@ def test_every_text_that_was_wanted_is_found_or_told_by_its_rule(tmp_path: Path)
     assert found.report.found + sum(found.report.dropped.values()) == found.report.wanted == 4
 
 
+def test_of_a_text_that_was_cut_off_its_whole_sentences_are_taken(tmp_path: Path) -> None:
+    cut = "Shops buy back clothes. They pay with a card, 4.5"
+    found = written(tmp_path, "Coats are dear.", cut, count=2, paid=True, cut=True)
+    assert found.table.column("negatives").to_pylist() == [["Coats are dear.", "Shops buy back clothes."]]
+    assert not found.report.dropped
+
+
 def test_what_a_service_refuses_is_told_and_the_others_are_written(tmp_path: Path) -> None:
     data = dataset(["one text of its own", "a second one, different"], ["first query", "other query"], [(0, 0), (1, 1)])
     writer = forger(tmp_path, "paid_forger", refuses="first query")

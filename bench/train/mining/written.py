@@ -28,6 +28,7 @@ _LOOKED_AT = 200  # documents that tell the language
 _FEWEST_WORDS = 5  # in a row, that one text has of another where it copies it
 _FEWEST_LETTERS = 12  # the same, of a script without spaces
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)  # of models that reason before they answer
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)]*(?=\s)|[。！？][」』”’]*")
 _HEADING = re.compile(
     r"^\s*\**\s*(?:text|passage|paragraph|document|answer|distractor|negative|absatz|antwort|texte|texto|testo|текст)"
     r"(?: that does not)?\s*\d*\s*\**\s*[:：]\s*\**|^\s*\**\s*(?:文本|文章|글|본문)\s*\d*\s*\**\s*[:：]\s*\**",
@@ -194,8 +195,15 @@ def _parted(whole: str, asking: AskingNear, *, unfinished: bool) -> Iterator[Tex
         elif _REFUSAL.match(text):
             rule = "refusal"
         elif unfinished and place == len(lines) - 1:
-            rule = "unfinished"
+            text = _whole_sentences(text)
+            rule = None if text else "unfinished"
         yield Text(text, rule)
+
+
+def _whole_sentences(text: str) -> str:
+    """What was written of a text that was cut off, up to the end of its last whole sentence; empty where none is."""
+    ends = list(_SENTENCE_END.finditer(text))
+    return text[: ends[-1].end()] if ends else ""
 
 
 class Copies:
