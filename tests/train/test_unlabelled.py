@@ -118,7 +118,7 @@ def test_a_result_and_a_card_say_what_was_learnt_from(result: Result, place: Pat
     assert (model(result, "titles").pairs, model(result, "titles").learns_from) == (16, "structure")
     assert (model(result, "tense").pairs, model(result, "tense").learns_from) == (32, "documents")
     column = {row[0]: row[6] for row in table(result.models)}
-    assert column["tense"] == "32 texts" and column["titles"] == "16"
+    assert column["tense"] == "32 texts" and column["titles"] == "16 pairs"
     card = (place / "cache" / "models" / model(result, "tense").seeds[0].key / "README.md").read_text()
     assert "learnt from 32 texts" in card and "Nothing decided, because no judged queries did" in card
 
