@@ -44,7 +44,7 @@ help:
 	@echo "make managed-demo managed models against a local one, offline: stand-in services answer"
 	@echo "make weaviate     build a Weaviate server with Go; weaviate-up and weaviate-down start and stop it"
 	@echo "make lint         ruff and mypy"
-	@echo "make finetune-demo     train an encoder on two collections and compare it with its base"
+	@echo "make finetune-demo     train an encoder on two collections and compare it with its base: half an hour on two cores"
 	@echo "make no-labels-demo    from documents alone to trained models and a verdict on real questions"
 	@echo "make setup-embed-dirs  folders for data, results and the cache"
 	@echo "make train-embed       train the models of CONFIG=FILE; train-embed-tb shows the curves in TensorBoard meanwhile"
