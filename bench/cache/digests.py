@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -23,6 +23,12 @@ def content_key(value: Any) -> str:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_refuse)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def deciding(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a model's identity decides what it gives, for keys that outlive an upgrade: neither library versions nor
+    the device."""
+    return {name: value for name, value in identity.items() if name not in ("libraries", "device")}
 
 
 def _refuse(value: object) -> NoReturn:

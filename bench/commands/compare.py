@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,7 +101,7 @@ def compare(
     lists = {"fail_on": tuple(fail_on or ()), "without": tuple(without or ())}
     form = _form(output, as_json=as_json, as_markdown=as_markdown)
     compared = _compared(old, new, {**options, **lists}, form, output)
-    _deliver(compared, form, queries, output)
+    _print(compared, form, queries, output)
     if compared.gate is not None:
         from bench.comparing.sentences import EXIT_STATUS
 
@@ -130,22 +131,12 @@ def _compared(old: Path, new: Path, options: dict[str, Any], form: Form, output:
 
 
 def _conclusions(old: Path, new: Path, without: tuple[str, ...], form: Form, output: Path | None) -> None:
-    import json
-
     from bench.comparing.conclusions import compare_conclusions
     from bench.comparing.conclusions_forms import markdown_of, text_of, values_of
 
     with _refused_into(output, form):
         found = compare_conclusions(old, new, without)
-    if output is not None:
-        values = json.dumps(values_of(found), ensure_ascii=False, indent=1)
-        _write(output, {"json": values, "markdown": markdown_of(found), "text": text_of(found)}[form], form)
-    if output is not None or form == "text":
-        show(text_of(found, width=terminal_width()))
-    elif form == "json":
-        show_json(values_of(found))
-    else:
-        show(markdown_of(found))
+    _deliver(form, output, partial(values_of, found), partial(markdown_of, found), partial(text_of, found))
 
 
 @contextmanager
@@ -163,18 +154,41 @@ def _refused_into(output: Path | None, form: Form) -> Iterator[None]:
         refuse(keys)
 
 
-def _deliver(compared: Compared, form: Form, queries: int, output: Path | None) -> None:
-    from bench.comparing.forms import FORMS, values_of
+def _print(compared: Compared, form: Form, queries: int, output: Path | None) -> None:
+    from bench.comparing.forms import values_of
+    from bench.comparing.markdown import markdown_of
     from bench.comparing.text import text_of
 
+    values = partial(values_of, compared, queries)
+    _deliver(
+        form,
+        output,
+        values,
+        partial(markdown_of, compared, queries=queries),
+        partial(text_of, compared, queries=queries),
+    )
+
+
+def _deliver(
+    form: Form,
+    output: Path | None,
+    values: Callable[[], dict[str, Any]],
+    markdown: Callable[[], str],
+    text: Callable[..., str],
+) -> None:
+    """Print what was found in the form that is asked for; with a file, write it there and print the text. text: takes
+    `width`, the columns of the terminal."""
+    from bench.comparing.forms import json_of
+
     if output is not None:
-        _write(output, FORMS[form](compared, queries), form)
+        whole = {"json": lambda: json_of(values()), "markdown": markdown, "text": text}
+        _write(output, whole[form](), form)
     if output is not None or form == "text":
-        show(text_of(compared, queries=queries, width=terminal_width()))
+        show(text(width=terminal_width()))
     elif form == "json":
-        show_json(values_of(compared, queries))
+        show_json(values())
     else:
-        show(FORMS[form](compared, queries))
+        show(markdown())
 
 
 def _write(output: Path | None, text: str, form: str) -> None:

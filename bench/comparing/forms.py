@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from bench.comparing.markdown import markdown_of, refusal
+from bench.comparing.markdown import refusal
 from bench.comparing.model import Compared, SystemChange
 from bench.comparing.sentences import EXIT_STATUS, answer
-from bench.comparing.text import gains, losses, text_of
+from bench.comparing.text import gains, losses
 
 Form: TypeAlias = Literal["text", "markdown", "json"]
 _ENDINGS: Mapping[str, Form] = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".txt": "text"}
@@ -25,9 +25,9 @@ def form_of(output: Path | None, *, as_json: bool, as_markdown: bool) -> Form | 
     return "text" if output is None else _ENDINGS.get(output.suffix.lower())
 
 
-def json_of(compared: Compared, queries: int) -> str:
-    """All of it as one object."""
-    return json.dumps(values_of(compared, queries), ensure_ascii=False, indent=1, allow_nan=False, default=str)
+def json_of(values: Mapping[str, Any]) -> str:
+    """Plain values as one object."""
+    return json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False, default=str)
 
 
 def values_of(compared: Compared, queries: int) -> dict[str, Any]:
@@ -52,13 +52,6 @@ def refusal_in(form: Form, keys: Sequence[str]) -> str:
     if form == "json":
         return json.dumps({"cannot_compare": list(keys), "exit_status": 2}, ensure_ascii=False, indent=1)
     return refusal(keys) if form == "markdown" else "\n".join(keys) + "\n"
-
-
-FORMS: Mapping[Form, Callable[[Compared, int], str]] = {
-    "text": lambda compared, queries: text_of(compared, queries=queries),
-    "markdown": lambda compared, queries: markdown_of(compared, queries=queries),
-    "json": json_of,
-}
 
 
 def _extremes(system: SystemChange, most: int) -> dict[str, list[dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from adapters.base import Options, listed
-from bench.experiment.synthetic import PASSAGE
+from bench.experiment.synthetic import PASSAGE, PassageCharacters, PromptLanguage
 
 Strategy: TypeAlias = Literal["random", "bm25", "top", "hybrid", "cluster", "system", "adversarial"]
 BY_VECTORS: tuple[Strategy, ...] = ("top", "hybrid", "cluster")
@@ -45,17 +45,8 @@ class Negatives(Options):
         description="What the generator is asked, with {query} and {passage} where a question and its relevant "
         "document stand, and {count} for the number of texts; left out, a prompt in the language of the documents.",
     )
-    language: str | None = Field(
-        None,
-        pattern=r"^[a-z]{2}$",
-        description="Language of the prompt, such as de; left out, that of the documents as far as it is known.",
-    )
-    passage_characters: int = Field(
-        4_000,
-        ge=50,
-        le=1_000_000,
-        description="Characters of a relevant document that the generator reads, from its beginning.",
-    )
+    language: PromptLanguage = None
+    passage_characters: PassageCharacters = 4_000
     model: str | None = Field(
         None,
         description="Name of the encoder of this file that mines, perhaps on a device of its own; left out, the base "

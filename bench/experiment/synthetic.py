@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,24 @@ from adapters.base import Options
 PASSAGE = "{passage}"
 Use: TypeAlias = Literal["all", "train"]
 """What synthetic queries are for: all, training and evaluation; train, training alone."""
+
+
+PromptLanguage: TypeAlias = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[a-z]{2}$",
+        description="Language of the prompt, such as de; left out, that of the documents as far as it is known.",
+    ),
+]
+PassageCharacters: TypeAlias = Annotated[
+    int,
+    Field(
+        ge=50,
+        le=1_000_000,
+        description="Characters of a document that the generator reads, from its beginning. Fewer make a model on this "
+        "machine faster.",
+    ),
+]
 
 
 class RoundTrip(Options):
@@ -43,18 +61,8 @@ class Synthetic(Options):
         description="What the generator is asked, with {passage} where the document stands, and {count} for the number "
         "of questions; left out, a prompt in the language of the documents.",
     )
-    language: str | None = Field(
-        None,
-        pattern=r"^[a-z]{2}$",
-        description="Language of the prompt, such as de; left out, that of the documents as far as it is known.",
-    )
-    passage_characters: int = Field(
-        4_000,
-        ge=50,
-        le=1_000_000,
-        description="Characters of a document that the generator reads, from its beginning. Fewer make a model on this "
-        "machine faster.",
-    )
+    language: PromptLanguage = None
+    passage_characters: PassageCharacters = 4_000
     longest: int = Field(
         300, ge=10, le=10_000, description="Characters that a question may have; longer ones are left out."
     )

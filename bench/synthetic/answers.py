@@ -18,7 +18,7 @@ import numpy as np
 
 from adapters.base import Generated, Generator, Prompt, Usage, conversation
 from bench.cache.artifacts import write_atomically
-from bench.cache.digests import content_key
+from bench.cache.digests import content_key, deciding
 from bench.cache.locks import entry_locked
 from bench.cache.machine_lock import at_work
 from bench.cache.own_files import NOT_ITSELF, own_folder, read_own
@@ -59,9 +59,8 @@ class Answers:
     @property
     def key(self) -> str:
         """Neither library versions nor the device are in it: an upgrade asks nothing again."""
-        identity = self.generator.identity.as_dict()
-        deciding = {name: value for name, value in identity.items() if name not in _NOT_DECIDING}
-        return content_key({"layout": LAYOUT, "generator": deciding, "count": self.count})
+        generator = deciding(self.generator.identity.as_dict())
+        return content_key({"layout": LAYOUT, "generator": generator, "count": self.count})
 
     def pieces(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """The prompts by piece of work, as positions. They follow from the prompts alone, never from what is kept."""
@@ -172,9 +171,6 @@ class Answers:
                 raise
             return None
         return (answers, usage) if len(answers) == len(prompts) else None
-
-
-_NOT_DECIDING = ("libraries", "device")
 
 
 def prompt_as_plain(prompt: Prompt) -> list[list[str]]:

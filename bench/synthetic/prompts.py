@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from adapters.base import Manner, Message, Prompt
@@ -212,9 +212,9 @@ LANGUAGES: dict[str, Words] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How questions are asked for. own: the user's prompt, None for ours. at_once: whether one text holds all
-    questions of a document; otherwise each text holds one. characters: of a document that are shown."""
+class Manners:
+    """How a generator is asked for several pieces. own: the user's prompt, None for ours. at_once: whether one text
+    holds all pieces of a prompt; otherwise each text holds one. characters: of a document that are shown."""
 
     manner: Manner
     language: str
@@ -225,14 +225,33 @@ class Asking:
 
     @property
     def texts(self) -> int:
-        """Texts that are wanted for each document."""
+        """Texts that are wanted for each prompt."""
         return 1 if self.at_once else self.count
+
+    def counted(self, prompt: str) -> str:
+        """A prompt of the user's with the number of pieces that one text is to hold."""
+        return prompt.replace(COUNT, str(self.count if self.at_once else 1))
+
+
+def in_turns(instruction: str, examples: Iterable[tuple[str, str]], asked: str) -> Sequence[Message]:
+    """The instruction and the examples as turns of a conversation, then what is asked: small models follow
+    examples."""
+    turns = [Message("system", instruction)]
+    for question, answer in examples:
+        turns += [Message("user", question), Message("assistant", answer)]
+    return [*turns, Message("user", asked)]
+
+
+class Asking(Manners):
+    """How questions are asked for."""
+
+    __slots__ = ()
 
     def prompt(self, passage: str) -> Prompt:
         """What is asked for a document."""
         passage = passage[: self.characters]
         if self.own is not None:
-            return self.own.replace(COUNT, str(self.count if self.at_once else 1)).replace(PASSAGE, passage)
+            return self.counted(self.own).replace(PASSAGE, passage)
         if self.manner == "passage":
             return passage
         words = LANGUAGES[self.language]
@@ -241,11 +260,5 @@ class Asking:
             return f"{''.join(shown)}{words.text}: {' '.join(passage.split())}\n{words.question}:"
         if self.at_once:
             return f"{words.many.replace(COUNT, str(self.count))}\n\n{words.text}: {passage}"
-        return [*self._shown(words), Message("user", f"{words.text}: {passage}")]
-
-    def _shown(self, words: Words) -> Sequence[Message]:
-        """The instruction and the examples as turns of a conversation: small models follow examples."""
-        turns = [Message("system", words.one)]
-        for text, question in words.examples:
-            turns += [Message("user", f"{words.text}: {text}"), Message("assistant", question)]
-        return turns
+        examples = ((f"{words.text}: {text}", question) for text, question in words.examples)
+        return in_turns(words.one, examples, f"{words.text}: {passage}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from adapters.base import Context, Encoder, Generator, InvalidOptions, ModelNotFound, Reranker, Trainer, Warned
 from bench.cache.artifacts import SCRATCH, Cache, new_folder
-from bench.cache.digests import content_key
+from bench.cache.digests import content_key, deciding
 from bench.cache.locks import entry_locked
 from bench.cache.own_files import own_folder
 from bench.data.dataset import Dataset
@@ -386,7 +386,4 @@ def _plain(options: Any) -> dict[str, Any]:
 
 
 def _without_versions(identities: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {
-        what: {key: value for key, value in identity.items() if key not in ("libraries", "device")}
-        for what, identity in identities.items()
-    }
+    return {what: deciding(identity) for what, identity in identities.items()}

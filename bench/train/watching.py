@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from adapters.base import EncodesTexts, Floats, Role, ScoresPairs
 from bench.quality.stages import Emit, Stage
 from bench.train.deciding import Deciding
 
+_T = TypeVar("_T")
+_Begins: TypeAlias = Callable[[int, str], Stage]
 _AT_ONCE = 256  # texts or pairs between two reports
 
 
@@ -38,36 +41,33 @@ class Watched:
 class _Encoding:
     """A model that tells how many texts it has encoded."""
 
-    def __init__(self, model: EncodesTexts, stage: Callable[[int, str], Stage]) -> None:
+    def __init__(self, model: EncodesTexts, stage: _Begins) -> None:
         self._model = model
         self._stage = stage
 
     def encode(self, texts: Sequence[str], role: Role) -> Floats:
-        if len(texts) <= _AT_ONCE:
-            return self._model.encode(texts, role)
-        parts = []
-        with self._stage(len(texts), "texts") as advance:
-            for first in range(0, len(texts), _AT_ONCE):
-                parts.append(self._model.encode(texts[first : first + _AT_ONCE], role))
-                advance(len(parts[-1]))
-        found: Floats = np.concatenate(parts)
-        return found
+        return _in_parts(texts, lambda some: self._model.encode(some, role), self._stage, "texts")
 
 
 class _Scoring:
     """A model that tells how many pairs it has scored."""
 
-    def __init__(self, model: ScoresPairs, stage: Callable[[int, str], Stage]) -> None:
+    def __init__(self, model: ScoresPairs, stage: _Begins) -> None:
         self._model = model
         self._stage = stage
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> Floats:
-        if len(pairs) <= _AT_ONCE:
-            return self._model.score(pairs)
-        parts = []
-        with self._stage(len(pairs), "pairs") as advance:
-            for first in range(0, len(pairs), _AT_ONCE):
-                parts.append(self._model.score(pairs[first : first + _AT_ONCE]))
-                advance(len(parts[-1]))
-        found: Floats = np.concatenate(parts)
-        return found
+        return _in_parts(pairs, self._model.score, self._stage, "pairs")
+
+
+def _in_parts(given: Sequence[_T], asked: Callable[[Sequence[_T]], Floats], stage: _Begins, unit: str) -> Floats:
+    """What a model gives for all, asked for a part at a time, with progress where there are several."""
+    if len(given) <= _AT_ONCE:
+        return asked(given)
+    parts = []
+    with stage(len(given), unit) as advance:
+        for first in range(0, len(given), _AT_ONCE):
+            parts.append(asked(given[first : first + _AT_ONCE]))
+            advance(len(parts[-1]))
+    found: Floats = np.concatenate(parts)
+    return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.base import Context, Hits
 from bench.cache.artifacts import Cache
+from bench.cache.digests import deciding
 from bench.experiment.negatives import Negatives
 from bench.experiment.parts import Experiment, Node, Searched, System
 from bench.money.budget import Budget
@@ -16,8 +16,6 @@ from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
 from bench.train.mining.asked import Asked
 from bench.train.mining.rankings import OfQueries, Positions
-
-_NOT_DECIDING = ("libraries", "device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class FromSystem:
             found["fused"] = [system.fused.by, list(system.fused.weights), system.fused.rrf_k]
         if system.reranker is not None:
             part = self.experiment.rerankers[system.reranker]
-            found["reranker"] = _deciding(part.kind(part.options, context).identity.as_dict())
+            found["reranker"] = deciding(part.kind(part.options, context).identity.as_dict())
             compared = getattr(part.options, "encoder", None)
             found["compared"] = None if compared is None else self._encoder(str(compared), context)
         return found
@@ -68,7 +66,7 @@ class FromSystem:
         part = self.experiment.encoders[name]
         encoder = part.kind(part.options, context)
         roles = [dict(encoder.role_settings(role)) for role in ("query", "document")]
-        return [_deciding(encoder.identity.as_dict()), str(encoder.similarity), *roles]
+        return [deciding(encoder.identity.as_dict()), str(encoder.similarity), *roles]
 
     def ranking(
         self, asked: Asked, spec: Negatives, barred: int, cache: Cache, emit: Emit, budget: Budget
@@ -98,7 +96,3 @@ class ByCandidates(OfQueries):
 
     def of_queries(self, queries: Positions, depth: int) -> Hits:
         return Hits(self._found.rows[queries], self._found.scores[queries])
-
-
-def _deciding(identity: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in identity.items() if name not in _NOT_DECIDING}

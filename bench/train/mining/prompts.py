@@ -3,13 +3,13 @@ documents."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adapters.base import Manner, Message, Prompt
+from adapters.base import Prompt
 from bench.experiment.negatives import QUERY
 from bench.experiment.synthetic import PASSAGE
-from bench.synthetic.prompts import COUNT
+from bench.synthetic.prompts import COUNT, Manners, in_turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,22 +220,10 @@ LANGUAGES: dict[str, Words] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AskingNear:
-    """How texts are asked for. own: the user's prompt, None for ours. at_once: whether one text holds all that a pair
-    gets; otherwise each text holds one. characters: of a relevant document that are shown."""
+class AskingNear(Manners):
+    """How texts are asked for, of a question and a relevant document."""
 
-    manner: Manner
-    language: str
-    own: str | None
-    count: int
-    at_once: bool
-    characters: int
-
-    @property
-    def texts(self) -> int:
-        """Texts that are wanted for each pair."""
-        return 1 if self.at_once else self.count
+    __slots__ = ()
 
     @property
     def told(self) -> str:
@@ -247,7 +235,7 @@ class AskingNear:
         """What is asked for a pair."""
         passage = passage[: self.characters]
         if self.own is not None:
-            parts = self.own.replace(COUNT, str(self.count if self.at_once else 1)).split(QUERY)
+            parts = self.counted(self.own).split(QUERY)
             return query.join(part.replace(PASSAGE, passage) for part in parts)
         words = LANGUAGES[self.language]
         if self.manner == "continuation":
@@ -256,20 +244,14 @@ class AskingNear:
             return f"{''.join(shown)}{_pair(words, query, passage)}\n{words.near}:"
         if self.at_once and self.count > 1:
             return f"{words.many.replace(COUNT, str(self.count))}\n\n{_pair(words, query, passage)}"
-        return [*self._shown(words), Message("user", _pair(words, query, passage))]
+        examples = ((_pair(words, each.question, each.answer), each.near) for each in words.examples)
+        return in_turns(words.one, examples, _pair(words, query, passage))
 
     @property
     def shown(self) -> Iterator[str]:
         """The texts that the prompt itself holds as examples."""
         if self.own is None:
             yield from (text for each in LANGUAGES[self.language].examples for text in (each.answer, each.near))
-
-    def _shown(self, words: Words) -> Sequence[Message]:
-        """The instruction and the examples as turns of a conversation: small models follow examples."""
-        turns = [Message("system", words.one)]
-        for each in words.examples:
-            turns += [Message("user", _pair(words, each.question, each.answer)), Message("assistant", each.near)]
-        return turns
 
 
 def _pair(words: Words, query: str, passage: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from adapters.base import Generator, InvalidOptions, Prompt
+from bench.cache.digests import deciding
 from bench.data.dataset import Dataset
 from bench.data.normal import normalised, plain_query
 from bench.experiment.negatives import Negatives
@@ -73,14 +74,9 @@ class Writer:
 
     @property
     def identity(self) -> dict[str, Any]:
-        deciding = {
-            name: value
-            for name, value in self.generator.identity.as_dict().items()
-            if name not in ("libraries", "device")
-        }
-        asking = self.asking
+        asking, generator = self.asking, deciding(self.generator.identity.as_dict())
         return {
-            "generator": deciding, "prompt": asking.told, "count": asking.count, "characters": asking.characters,
+            "generator": generator, "prompt": asking.told, "count": asking.count, "characters": asking.characters,
         }  # fmt: skip
 
     @property
