@@ -4,6 +4,7 @@ type or message is certain are mapped. Any other is raised on unchanged, and end
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,7 +51,10 @@ def lacks_memory(error: BaseException) -> bool:
 def loading(model: str, folder: Path, device: str, dtype: str) -> Iterator[None]:
     """Map what is raised while a model's files become a model. Raises OutOfMemory, ModelNotFound."""
     try:
-        yield
+        with _without_report():
+            yield
+    except ModelNotFound:
+        raise
     except Exception as error:
         if lacks_memory(error):
             _give_back(device)
@@ -59,6 +63,63 @@ def loading(model: str, folder: Path, device: str, dtype: str) -> Iterator[None]
                 f"bfloat16), a smaller model, or another device. ({first_line(error)})"
             ) from error
         raise ModelNotFound(f"Cannot load model {model} from {folder}: {first_line(error)}") from error
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Inside the context transformers prints no table of tensors that fit nothing: `check_whole` says what matters."""
+    logger = logging.getLogger("transformers.modeling_utils")
+
+    def no_report(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in str(record.msg)
+
+    logger.addFilter(no_report)
+    try:
+        yield
+    finally:
+        logger.removeFilter(no_report)
+
+
+def check_whole(model: str, folder: Path, loaded: Any, answer: Callable[[], Any]) -> None:
+    """Raise ModelNotFound where a model needs weights that its files lack.
+
+    transformers draws such weights at random, so that each process measures another model. Some are never read, such as
+    the pooler of a model whose vectors are means: those are told by changing them and asking again.
+
+    loaded: the model, a module of torch. answer: what the model gives for some text, an array or a tensor.
+    """
+    import torch
+
+    if not (drawn := _drawn_weights(loaded)):
+        return
+    before = torch.as_tensor(answer()).float().cpu()
+    kept = {name: weight.detach().clone() for name, weight in drawn.items()}
+    with torch.no_grad():
+        for weight in drawn.values():
+            weight.copy_(torch.linspace(-1.0, 1.0, weight.numel(), dtype=weight.dtype).reshape(weight.shape))
+        after = torch.as_tensor(answer()).float().cpu()
+        for name, weight in drawn.items():
+            weight.copy_(kept[name])
+    if not torch.equal(before, after):
+        first = next(iter(drawn))
+        raise ModelNotFound(
+            f"Model {model} in {folder} lacks {len(drawn):,} of its {sum(1 for _ in loaded.parameters()):,} tensors of "
+            f"weights, such as {first}: they would be drawn at random, another model each time. Its files belong to "
+            "another architecture, or were saved in part: fetch the model again, or save it again with its library."
+        )
+
+
+def _drawn_weights(loaded: Any) -> dict[str, Any]:
+    """The parameters that no file gave, by name. transformers marks all others, and those that are tied to them."""
+    from transformers import PreTrainedModel
+
+    return {
+        name: weight
+        for module in loaded.modules()
+        if isinstance(module, PreTrainedModel)
+        for name, weight in module.named_parameters()
+        if not getattr(weight, "_is_hf_initialized", False)
+    }
 
 
 @contextmanager

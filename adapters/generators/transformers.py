@@ -29,7 +29,7 @@ from adapters.code.sentence_transformers_model import silent_loading, torch_dtyp
 from adapters.cross_encoders import architecture, transformer_config
 from adapters.generators._gguf import check_gguf, described_by_gguf, gguf_digest
 from adapters.generators._writer import Writer
-from adapters.inference import loading, working
+from adapters.inference import check_whole, loading, working
 from adapters.models import (
     LocalModelOptions,
     Model,
@@ -238,6 +238,7 @@ class TransformersGenerator(Generator):
         return writer
 
     def _load(self) -> Writer:
+        import torch
         from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GgufConfig
 
         options = self.options
@@ -256,4 +257,7 @@ class TransformersGenerator(Generator):
                 .to(device)
                 .eval()
             )
+            token = torch.zeros((1, 1), dtype=torch.long, device=device)
+            asked = {"input_ids": token} | ({} if decoder else {"decoder_input_ids": token})
+            check_whole(options.model, folder, model, lambda: model(**asked).logits)
         return Writer(model, tokenizer, options, decoder=decoder, positions=self._positions)
