@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bench.comparing.forms import Form
     from bench.comparing.model import Compared
 
+_SHOWN_QUERIES = 5
+
 Old = Annotated[
     Path,
     typer.Argument(
@@ -57,12 +59,20 @@ RatioMargin = Annotated[
     ),
 ]
 Level = Annotated[
-    float, typer.Option("--level", metavar="X", help="Level of all intervals; higher alarms less: .99 for every night.")
+    float | None,
+    typer.Option(
+        "--level",
+        metavar="X",
+        help="Level of all intervals; higher alarms less: .99 for every night [default: 0.95].",
+    ),
 ]
 Without = Annotated[
     list[str] | None, typer.Option("--without", metavar="SYSTEM", help="Leave a system out. May be repeated.")
 ]
-Queries = Annotated[int, typer.Option("--queries", min=0, max=1_000, help="How many queries to show of each system.")]
+Queries = Annotated[
+    int | None,
+    typer.Option("--queries", min=0, max=1_000, help="How many queries to show of each system [default: 5]."),
+]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead, for a comment.")]
 Output = Annotated[
     Path | None,
@@ -83,25 +93,27 @@ def compare(
     fail_on: FailOn = None,
     margin: Margin = None,
     ratio_margin: RatioMargin = None,
-    level: Level = 0.95,
+    level: Level = None,
     without: Without = None,
-    queries: Queries = 5,
+    queries: Queries = None,
     as_json: JsonOption = False,
     as_markdown: AsMarkdown = False,
     output: Output = None,
 ) -> None:
     """Say what a change gained and lost between two results; with --fail-on a gate for continuous integration."""
     if on == "verdicts":
-        judging = {"--fail-on": fail_on, "--margin": margin, "--ratio-margin": ratio_margin}
-        if idle := [option for option, given in judging.items() if given]:
-            refuse([f"{', '.join(idle)}: a change is judged so, and --on verdicts sets two results side by side."])
+        margins = {"--margin": margin, "--ratio-margin": ratio_margin}
+        of_a_change = {"--fail-on": fail_on, **margins, "--level": level, "--queries": queries}
+        if idle := [option for option, given in of_a_change.items() if given is not None]:
+            refuse([f"{', '.join(idle)}: of a change that is judged, and --on verdicts sets two results side by side."])
         _conclusions(old, new, tuple(without or ()), _form(output, as_json=as_json, as_markdown=as_markdown), output)
         return
-    options = {"on": on, "margin": margin, "ratio_margin": ratio_margin, "level": level}
+    options = {"on": on, "margin": margin, "ratio_margin": ratio_margin}
+    options |= {} if level is None else {"level": level}
     lists = {"fail_on": tuple(fail_on or ()), "without": tuple(without or ())}
     form = _form(output, as_json=as_json, as_markdown=as_markdown)
     compared = _compared(old, new, {**options, **lists}, form, output)
-    _print(compared, form, queries, output)
+    _print(compared, form, _SHOWN_QUERIES if queries is None else queries, output)
     if compared.gate is not None:
         from bench.comparing.sentences import EXIT_STATUS
 

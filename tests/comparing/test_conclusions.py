@@ -101,5 +101,6 @@ def test_the_command_prints_it_and_refuses_what_judges_a_change(both: tuple[Path
     run = CliRunner().invoke(app, ["compare", *paths, "--on", "verdicts", "-o", str(tmp_path / "found.json")])
     assert run.exit_code == 0 and "contradict each other on b" in run.output
     assert json.loads((tmp_path / "found.json").read_text())["baseline"] == "base"
-    judged = CliRunner().invoke(app, ["compare", *paths, "--on", "verdicts", "--fail-on", M])
-    assert judged.exit_code != 0 and "--fail-on" in judged.output
+    for option, value in {"--fail-on": M, "--margin": "0", "--level": "0.99", "--queries": "0"}.items():
+        judged = CliRunner().invoke(app, ["compare", *paths, "--on", "verdicts", option, value])
+        assert judged.exit_code != 0 and option in judged.output
