@@ -1,13 +1,16 @@
-"""Names of documents as people write them into a table: with the folder or without, with the ending or without."""
+"""Names of documents as people write them into a table: with the folder or without, with the ending or without; one
+id, or several."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Container, Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 _MOST_LOOKED_AT = 20_000  # entries of a folder that may be somebody's home
+_BETWEEN = re.compile(r"\s*[,;|\n]\s*|\s+")  # what separates ids in a cell
 
 
 class DocumentNames:
@@ -47,3 +50,12 @@ def documents_below(folder: Path, endings: Iterable[str]) -> list[str]:
         if looked_at > _MOST_LOOKED_AT:
             break
     return found
+
+
+def ids_named(cell: object, ids: Container[str]) -> tuple[list[str], bool]:
+    """The ids that a cell names, and whether there is nothing else in it: one id, or several with commas, semicolons,
+    bars or spaces between them."""
+    text = str(cell).strip()
+    names = [text] if text in ids else list(filter(None, _BETWEEN.split(text)))
+    known = [name for name in names if name in ids]
+    return known, bool(names) and len(known) == len(names)

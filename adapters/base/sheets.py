@@ -34,13 +34,16 @@ _AS_WIDE = 0.8  # share of the rows below that hold several cells, where what st
 class Layout(NamedTuple):
     """How a table is written. encoding: None for UTF-8, or UTF-16 with its mark. separator: of CSV, None for a comma
     (a tab in .tsv). sheet: of Excel, None for the first one that holds anything. headings: whether the first row names
-    the columns; else they are `column 1` and so on. skip_rows: rows above it, such as a title, blank ones too."""
+    the columns; else they are `column 1` and so on. skip_rows: rows above it, such as a title, blank ones too. quotes:
+    whether cells stand in quotes where they hold quotes, separators or line ends; None for all but .tsv, which has
+    none."""
 
     encoding: str | None = None
     separator: str | None = None
     sheet: str | None = None
     headings: bool = True
     skip_rows: int = 0
+    quotes: bool | None = None
 
 
 class Row(NamedTuple):
@@ -83,8 +86,12 @@ def _grid(path: Path, layout: Layout) -> Iterator[tuple[int, int, list[str]]]:
     kind = ending(path)
     if kind in EXCEL:
         return _excel(path, layout.sheet)
-    quoting = csv.QUOTE_NONE if kind == ".tsv" else csv.QUOTE_MINIMAL
-    return _cells(path, layout.separator or ("\t" if kind == ".tsv" else ","), layout.encoding, quoting)
+    return _cells(path, layout.separator or ("\t" if kind == ".tsv" else ","), layout.encoding, _quoting(kind, layout))
+
+
+def _quoting(kind: str, layout: Layout) -> int:
+    quotes = kind != ".tsv" if layout.quotes is None else layout.quotes
+    return csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
 
 
 def _flat(cells: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -284,6 +291,7 @@ def _text_layout(path: Path) -> Layout:
     try:
         with open_text(path, encoding) as file:
             lines = list(itertools.islice(file, _LOOKED_AT))
+            whole = not file.readline()
     except UnicodeError as error:
         raise DatasetInvalid(str(path), _NO_TEXT) from error
     if lines and (told := re.fullmatch(r"sep=(.)\s*", lines[0])):
@@ -291,12 +299,36 @@ def _text_layout(path: Path) -> Layout:
     usual = "\t" if ending(path) == ".tsv" else ","
     best = max(SEPARATORS, key=lambda mark: (*_fit(lines, mark), mark == usual))
     separator = best if best != usual and _fit(lines, best)[0] > 0 else None
-    quoting = csv.QUOTE_NONE if ending(path) == ".tsv" else csv.QUOTE_MINIMAL
+    quotes = True if ending(path) == ".tsv" and _in_quotes("".join(lines), separator or usual, whole=whole) else None
+    found = Layout(encoding, separator, quotes=quotes)
+    quoting = _quoting(ending(path), found)
     try:
         above = _rows_above(csv.reader(lines, delimiter=separator or usual, quoting=quoting))  # type: ignore[arg-type]
     except csv.Error:
         above = 0  # whoever reads the rows tells of it
-    return Layout(encoding, separator, skip_rows=above)
+    return found._replace(skip_rows=above)
+
+
+def _in_quotes(text: str, separator: str, *, whole: bool) -> bool:
+    """Whether the cells of a text stand in quotes where they need them, or all do, as programs write CSV: no cell that
+    begins with a quote goes on behind its last one. whole: whether the text ends where the file does."""
+    mark = re.escape(separator)
+    cell = re.compile(rf'(?:"((?:[^"]|"")*)"|(?!")([^{mark}\r\n]*))({mark}|\r?\n|\r|$)')
+    needed = needless = bare = place = 0
+    while place < len(text):
+        found = cell.match(text, place)
+        if found is None:  # the last cell of a part of a file may be cut off
+            if whole or not re.compile(r'"(?:[^"]|"")*"?$').match(text, place):
+                return False
+            break
+        if found[1] is not None:
+            needs = re.search(rf'["\r\n,;{mark}]', found[1]) is not None
+            needed, needless = needed + needs, needless + (not needs)
+        elif found[2]:
+            bare += 1
+        place = found.end()
+    # Where other cells do without them, quotes that a cell does not need belong to its text.
+    return needed + needless > 0 and not (needless and bare)
 
 
 def _fit(lines: list[str], separator: str) -> tuple[float, int, int]:

@@ -28,6 +28,12 @@ class LayoutOptions(base.Options):
         0, ge=0, description="Rows above the one that names the columns, such as a title; blank ones count."
     )
 
+    quotes: bool | None = Field(
+        None,
+        description="Whether cells of a text file stand in quotes where they hold quotes, separators or line ends; "
+        "left out, in all files but .tsv.",
+    )
+
     @field_validator("encoding")
     @classmethod
     def _that_there_is(cls, value: str | None) -> str | None:
@@ -39,4 +45,4 @@ class LayoutOptions(base.Options):
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.encoding, self.separator, self.sheet, self.headings, self.skip_rows)
+        return Layout(self.encoding, self.separator, self.sheet, self.headings, self.skip_rows, self.quotes)

@@ -71,7 +71,7 @@ def pair_tables(
         query = required_text(row, columns.query, where)
         query_id = identifier(row, columns.query_id, where) if columns.query_id else None
         number, new = query_numbers(query_id or query)
-        _same_text(new, query_texts(query_id or "", query)[1], "query", query_id, where)
+        check_same_text(new, query_texts(query_id or "", query)[1], "query", query_id, where)
         if query_id is None:
             query_id = named.setdefault(number, f"q{number}" if numbers is None else f"row-{numbers[line]}")
         if new:
@@ -89,7 +89,7 @@ def pair_tables(
             title = optional_text(row, columns.title, where) if columns.title else None
             given = identifier(row, columns.document_id, where) if columns.document_id else None
             number, new = document_numbers(*((title or "", text) if given is None else (given,)))
-            _same_text(new, document_texts(given or "", title or "", text)[1], "document", given, where)
+            check_same_text(new, document_texts(given or "", title or "", text)[1], "document", given, where)
             document_id = given or f"d{number}"
             if new:
                 corpus.add(document_id, text, title=title, line=line)
@@ -134,6 +134,8 @@ def empty_notes(lines: Sequence[int], blank: Sequence[int]) -> tuple[str, ...]:
     )
 
 
-def _same_text(new: bool, new_text: bool, kind: str, given: str | None, where: str) -> None:
+def check_same_text(new: bool, new_text: bool, kind: str, given: str | None, where: str) -> None:
+    """Raise DatasetInvalid for an id that stood earlier with another text. new, new_text: whether the id, and the id
+    with this text, are new; given: None where there are no ids."""
     if given is not None and new_text and not new:
         raise DatasetInvalid(where, f"{kind} id {given!r} stood earlier with another text. Ids must be unique.")

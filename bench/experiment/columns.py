@@ -16,8 +16,8 @@ LOOKED_AT = 2_000  # rows
 DOCUMENT_ENDINGS = (".md", ".txt", ".html", ".htm")
 _NEARLY_ALL = 0.8
 
-Kind = Literal["passage", "label", "document"]
-"""What a question is judged by: a text, a category, or the name of a file."""
+Kind = Literal["passage", "label", "document", "id"]
+"""What a question is judged by: a text, a category, the name of a file, or the id of a row of another table."""
 
 # Words of headings, in some languages, best first; a heading counts when it is one of them or holds it as a word.
 _QUESTION = (
@@ -210,15 +210,35 @@ def roles(columns: Sequence[Column], *, query: str | None = None, target: str | 
         kind=kind,
         query_id=_id(others, asks),
         document_id=_id(others, answers, needed=True) if kind == "passage" else None,
-        title=next((each.name for each in others if _heading(each.name, _TITLE) >= 2), None)
-        if kind == "passage"
-        else None,
+        title=titled(others) if kind == "passage" else None,
         grade=next(
             (each.name for each in others if each.whole == each.filled == 1 and _heading(each.name, _GRADE)), None
         ),
         sure=best >= 3 and (len(pairs) == 1 or best - pairs[1][0] >= 0.5),
         decided=len(pairs) == 1 or best - pairs[1][0] >= 0.2,
     )
+
+
+def best_question(columns: Sequence[Column]) -> tuple[Column, float] | None:
+    """The column that most likely holds questions, and how likely; None where none holds texts of more than a word."""
+    likely = {column: _as_query(column) - _as_target(column) for column in columns if column.texts and column.words > 1}
+    return max(likely.items(), key=lambda each: each[1], default=None)
+
+
+def best_text(columns: Sequence[Column]) -> Column | None:
+    """The column that most likely holds the texts of documents: the longest, rather where its heading says so."""
+    likely = [column for column in columns if column.texts and column.words >= 2]
+    return max(likely, key=lambda column: column.characters * (1 + _heading(column.name, _TARGET)), default=None)
+
+
+def titled(columns: Sequence[Column]) -> str | None:
+    """The column of titles, by its heading."""
+    return next((column.name for column in columns if _heading(column.name, _TITLE) >= 2), None)
+
+
+def id_of(columns: Sequence[Column], of: Column) -> str | None:
+    """The column of ids of another column's texts."""
+    return _id(columns, of)
 
 
 def _as_query(column: Column) -> float:

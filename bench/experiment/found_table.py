@@ -43,9 +43,37 @@ Ask = Callable[[str, Sequence[str], str], str]
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentsBeside:
+    """A table of documents that questions name by id. key, text, title: its columns; count: of its rows; samples: some
+    texts."""
+
+    path: Path
+    layout: Layout
+    key: str
+    text: str
+    title: str | None
+    count: int
+    samples: list[str]
+
+    def options(self, path: str) -> dict[str, Any]:
+        """What a dataset needs to know of it. path: as an experiment names it."""
+        columns = {"id": self.key, "text": self.text, "title": self.title}
+        usual = {"id": "id", "text": "text", "title": None}
+        named = {name: column for name, column in columns.items() if column != usual[name]}
+        return {"path": path, **layout_options(self.layout), **named}
+
+    def told(self) -> str:
+        """What was taken for what."""
+        title = f', and "{self.title}" for its title' if self.title else ""
+        sheet = f", sheet {self.layout.sheet}," if self.layout.sheet else ""
+        return f'Took {self.path.name}{sheet} for the documents: "{self.text}" for the text of each{title}.'
+
+
+@dataclass(frozen=True, slots=True)
 class FoundTable:
     """A table with what was taken for what. layout, columns: as they seem to be; rows: how many were looked at; more:
-    whether there are more; beside: names of other tables of the folder, which are not used."""
+    whether there are more; beside: names of other tables of the folder, which are not used; answers: the table of
+    documents that its questions name by id."""
 
     path: Path
     layout: Layout
@@ -54,34 +82,34 @@ class FoundTable:
     samples: list[Mapping[str, Any]]
     more: bool
     beside: tuple[str, ...] = ()
+    answers: DocumentsBeside | None = None
 
     def texts(self) -> list[str]:
         """Questions and what answers them, of the rows that were looked at."""
-        names = (self.roles.query, self.roles.target)
-        return [str(row[name]) for row in self.samples for name in names if isinstance(row.get(name), str)]
+        names = (self.roles.query, *(() if self.answers else (self.roles.target,)))
+        found = [str(row[name]) for row in self.samples for name in names if isinstance(row.get(name), str)]
+        return [*found, *(self.answers.samples if self.answers else ())]
 
     def documents(self) -> int:
         """About how many documents there are: different values of the rows that were looked at, or all rows where
-        there are more."""
+        there are more. Of a table of documents, its rows."""
+        if self.answers is not None:
+            return self.answers.count
         if self.more:
             return sum(1 for _ in table_rows(self.path, self.layout))
         return len({str(row.get(self.roles.target)) for row in self.samples})
 
     def options(self) -> dict[str, Any]:
         """What a dataset of pairs or of files needs to know of the table, beside its path."""
-        plain: dict[str, Any] = {"encoding": self.layout.encoding, "separator": self.layout.separator}
-        plain["sheet"] = self.layout.sheet
-        plain["headings"] = None if self.layout.headings else False
-        plain["skip_rows"] = self.layout.skip_rows or None
-        return {name: value for name, value in plain.items() if value is not None}
+        return layout_options(self.layout)
 
     def pairs(self) -> dict[str, Any]:
         """Options of a dataset of pairs."""
         found, taken = {}, self.roles
         if taken.query != "query":
             found["query"] = taken.query
-        found["label" if taken.kind == "label" else "passage"] = taken.target
-        for name in ("title", "grade", "query_id", "document_id"):
+        found[{"label": "label", "id": "document_id"}.get(taken.kind, "passage")] = taken.target
+        for name in ("title", "grade", "query_id", *(() if taken.kind == "id" else ("document_id",))):
             if (column := getattr(taken, name)) is not None:
                 found[name] = column
         if taken.query_id is None and ending(self.path) in ROW_NUMBERED:
@@ -95,16 +123,19 @@ class FoundTable:
             *([f"sheet {self.layout.sheet}"] if self.layout.sheet else []),
             *([f"encoding {self.layout.encoding}"] if self.layout.encoding else []),
             *([f"separator {_named(self.layout.separator)}"] if self.layout.separator else []),
+            *(["cells in quotes"] if self.layout.quotes else []),
             *([] if self.layout.headings else ["no headings in the first row"]),
             *([f"headings below {counted(self.layout.skip_rows, 'row')}"] if self.layout.skip_rows else []),
         ]
         lines = [f"Read {self.path.name}: {', '.join(layout)}."] if layout else []
-        kinds = {"passage": "the passage that answers it", "label": "its label", "document": "the file that answers it"}
+        kinds = {"passage": "the passage that answers it", "label": "its label", "document": "the file that answers it",
+                 "id": "the id of what answers it"}  # fmt: skip
         for name, what in ((taken.query, "the question"), (taken.target, kinds[taken.kind])):
             lines.append(f'Took "{name}" for {what} ({by_name[name].seen}).')
         further = {"title": "title of the passage", "grade": "grade", "query_id": "id of the question",
                    "document_id": "id of the passage"}  # fmt: skip
         lines += [f'Took "{name}" for the {what}.' for key, what in further.items() if (name := getattr(taken, key))]
+        lines += [self.answers.told()] if self.answers else []
         if taken.kind == "label" and (
             code := codes(str(row[taken.target]) for row in self.samples if row.get(taken.target))
         ):
@@ -119,6 +150,15 @@ class FoundTable:
         if self.beside:
             lines.append(f"Not used: {listed(self.beside)}, which an experiment of its own can take: bench init FILE")
         return lines
+
+
+def layout_options(layout: Layout) -> dict[str, Any]:
+    """How a table is written, as options of a dataset: those that are not as usual."""
+    plain: dict[str, Any] = {"encoding": layout.encoding, "separator": layout.separator, "sheet": layout.sheet}
+    plain["headings"] = None if layout.headings else False
+    plain["skip_rows"] = layout.skip_rows or None
+    plain["quotes"] = layout.quotes
+    return {name: value for name, value in plain.items() if value is not None}
 
 
 def table_at(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
@@ -232,7 +272,7 @@ def is_table(path: Path, *, named: bool = False) -> bool:
     return ending(path) in (*SUFFIXES, *EXCEL, *OLD_EXCEL, *([".txt"] if named else [])) and path.is_file()
 
 
-def _tables(folder: Path) -> list[Path]:
+def tables_of(folder: Path) -> list[Path]:
     """Its tables. An open spreadsheet leaves ~$name.xlsx."""
     try:
         return [each for each in sorted(folder.iterdir()) if is_table(each) and not re.match(r"~\$|\.", each.name)]
@@ -252,7 +292,7 @@ def tables_in(folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | Non
     """The table of a folder whose columns leave least doubt; None where several are and all are in doubt. A folder
     without tables and documents may hold folders of tables. Raises nothing for files that are no tables."""
     found, others = [], 0
-    for path in _tables(folder) or [each for below in _folders(folder) for each in _tables(below)]:
+    for path in tables_of(folder) or [each for below in _folders(folder) for each in tables_of(below)]:
         try:
             table = table_at(path, folder, choice, None)
         except (AdapterError, OSError, ValueError, RecursionError):

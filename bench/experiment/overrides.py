@@ -188,6 +188,8 @@ def _path_kind(raw: Mapping[str, Any], steps: Steps) -> str | None:
             return holds_path(SystemEntry.model_fields[key])
         case ["dataset", option]:
             return _option_kind("datasets", raw.get("dataset"), "Options", option)
+        case ["dataset", "documents", "path"]:
+            return "path"
         case ["stores", part, section, option] if section in _SECTIONS:
             return _option_kind("stores", _part(raw, "stores", part), _SECTIONS[section], option)
         case ["stores", part, option]:

@@ -16,7 +16,8 @@ from adapters import at_hand, printable
 from adapters.base import AdapterError, DatasetInvalid, numbered_lines, open_matrix, open_text
 from adapters.base.sheets import TABLES
 from bench.cache.artifacts import check_writable, write_atomically
-from bench.experiment.found_table import Ask, Choice, FoundTable, is_table, seen, table_at, tables_in
+from bench.experiment.found_table import Ask, Choice, FoundTable, is_table, seen, table_at, tables_in, tables_of
+from bench.experiment.joined_tables import joined
 from bench.experiment.languages import lexical_language
 from bench.experiment.proposal import AtHand, Subject, experiment_text, priced, quoted
 from bench.experiment.to_fill import to_fill
@@ -156,8 +157,8 @@ def _nothing(place: Path) -> str:
         return (
             f"{place} holds {counted(len(tables), 'table')} ({listed(tables)}), and the columns of none surely are "
             "questions and what answers them. Name the table and its columns: bench init FILE --query COLUMN with "
-            "--passage COLUMN or --label COLUMN. Where questions name their answers by ids of another table, bring "
-            "both into one first."
+            "--passage COLUMN or --label COLUMN. Where a table of its own says which document answers which question, "
+            "join it to the questions first."
         )
     return (
         f"{place} holds no data that I know. I looked for: corpus.jsonl with queries.jsonl and qrels/*.tsv "
@@ -323,7 +324,11 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
     """A table of questions: the file that was named, or the one in a folder whose columns leave least doubt."""
     folder = place if place.is_dir() else place.parent
     try:
-        found = tables_in(place, choice, ask) if place.is_dir() else _table_in(place, folder, choice, ask)
+        found = tables_in(place, choice, None) if place.is_dir() else _table_in(place, folder, choice, None)
+        if choice == Choice() and not (found and found.roles.sure and found.roles.kind in ("passage", "document")):
+            found = joined([place] if place.is_file() else tables_of(place), tables_of(folder), folder) or found
+        if ask is not None and not (found and found.roles.sure):
+            found = tables_in(place, choice, ask) if place.is_dir() else _table_in(place, folder, choice, ask)
     except AdapterError as error:
         raise NothingFound(str(error)) from error
     if found is None:
@@ -334,6 +339,12 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
         lines = {"adapter": "files", "path": where, "questions": path, "query": taken.query, "document": taken.target}
         what = f"{found.path.name}, questions in {taken.query} with the files that answer them in {taken.target}"
         options: dict[str, Any] = {**lines, **found.options()}
+    elif found.answers is not None:
+        answers = found.answers
+        there = f"its sheet {answers.layout.sheet}" if answers.path == found.path else answers.path.name
+        what = f"{found.path.name}, questions in {taken.query}, and the documents that they name in {there}"
+        options = {"adapter": "pairs", "path": path, **found.pairs()}
+        options["documents"] = answers.options(_below(where, answers.path))
     else:
         what = f"{found.path.name}, pairs of {taken.query} and {taken.target}"
         options = {"adapter": "pairs", "path": path, **found.pairs()}
@@ -352,6 +363,8 @@ def _table_in(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> Foun
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_value(each)}" for key, each in value.items()) + "}"
     return json.dumps(value) if isinstance(value, int) else quoted(str(value))
 
 

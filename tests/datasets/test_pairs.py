@@ -14,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.base import Context, DatasetInvalid, Tables
+from adapters.base.sheets import layout_of, table_rows
 from adapters.datasets.pairs import Pairs
 
 CSV = 'query,passage,lang\nwhich metal?,"tin, a metal",en\n\nwhich gas?,neon,en\nwhich metal?,"iron\nFe",de\n'
@@ -198,3 +199,85 @@ def test_a_tsv_row_that_does_not_fit_is_told_the_rules_of_tsv(tmp_path: Path) ->
         ":2: has 3 cells, the heading has 2 (query, passage). "
         "A TSV cell cannot hold a tab or a line end; a CSV cell can, in quotes."
     )
+
+
+ARTICLES = "id,body,name,team\nKB1,tin is a metal,Tin,a\nKB2,neon is a gas,,b\n17,iron is a metal,Iron,a\n"
+ASKED = "query,named,lang\nwhich metal?,KB1; 17,en\nwhich gas?,KB2,en\nwhich fee?,KB9,en\nwhich sea?,KB9 KB2,de\n"
+
+
+def by_id(folder: Path, asked: str = ASKED, articles: str = ARTICLES, **options: Any) -> Tables:
+    (folder / "asked.csv").write_text(asked)
+    (folder / "articles.csv").write_text(articles)
+    documents = {"path": folder / "articles.csv", "text": "body", "title": "name", **options.pop("documents", {})}
+    return read(folder / "asked.csv", document_id="named", documents=documents, **options)
+
+
+def test_documents_of_a_table_of_their_own_are_the_corpus_and_are_named_by_id(tmp_path: Path) -> None:
+    tables = by_id(tmp_path)
+    assert tables.corpus.drop_columns(["line"]).to_pylist() == [
+        {"id": "KB1", "title": "Tin", "text": "tin is a metal", "meta.team": "a"},
+        {"id": "KB2", "title": "", "text": "neon is a gas", "meta.team": "b"},
+        {"id": "17", "title": "Iron", "text": "iron is a metal", "meta.team": "a"},
+    ]
+    assert judgements(tables) == [("q1", "KB1", 1), ("q1", "17", 1), ("q2", "KB2", 1), ("q3", "KB2", 1)]
+    assert tables.queries.column("meta.lang").to_pylist() == ["en", "en", "de"]
+    assert tables.notes == (
+        "2 rows name a document that articles.csv lacks, which counts for nothing (lines 4 and 5).",
+    )
+
+
+def test_lists_and_whole_numbers_name_documents_too(tmp_path: Path) -> None:
+    rows = [{"query": "which metals?", "named": [1, 2]}, {"query": "which gas?", "named": 3}]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    documents = [{"id": i, "text": text} for i, text in enumerate(["tin", "iron", "neon"], start=1)]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
+    tables = read(tmp_path / "asked.jsonl", document_id="named", documents={"path": tmp_path / "d.jsonl"})
+    assert judgements(tables) == [("q1", "1", 1), ("q1", "2", 1), ("q2", "3", 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"articles": ARTICLES + "KB1,another text,,\n"}, "document id 'KB1' stood earlier with another text"),
+        ({"documents": {"text": "words"}}, 'articles.csv:2: has no column "words". It has: id, body, name, team.'),
+        ({"asked": "query,named\nwhich?,KB9\n"}, 'no "named" is an "id" of'),
+    ],
+)
+def test_documents_that_cannot_be_meant_are_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    with pytest.raises(DatasetInvalid) as raised:
+        by_id(tmp_path, **change)
+    assert told in str(raised.value)
+
+
+def test_documents_without_id_or_text_are_left_out_and_told(tmp_path: Path) -> None:
+    tables = by_id(tmp_path, articles=ARTICLES + ",a text,,\nKB5,,x,\n")
+    assert tables.corpus.num_rows == 3
+    assert "articles.csv: 2 rows lack id or text and are left out (lines 5 and 6)." in tables.notes
+
+
+def test_what_has_no_effect_beside_a_table_of_documents_is_refused(tmp_path: Path) -> None:
+    documents = {"path": tmp_path / "d.csv"}
+    with pytest.raises(ValidationError, match="`documents` needs `document_id`"):
+        Pairs.Options(path=tmp_path / "p.csv", documents=documents)
+    with pytest.raises(ValidationError, match="have no effect with `documents`"):
+        Pairs.Options(path=tmp_path / "p.csv", documents=documents, document_id="d", passage="text")
+
+
+@pytest.mark.parametrize(
+    ("content", "first", "quotes"),
+    [
+        ('a\tb\n"Tin" is a metal\tx\nneon\ty\n', '"Tin" is a metal', None),
+        ('a\tb\n"a phrase"\tx\nneon\ty\n', '"a phrase"', None),
+        ('a\tb\n5" disk\tx\nneon\ty\n', '5" disk', None),
+        ('a\tb\n"is ""tin"" and\ngoes on"\tx\nneon\ty\n', 'is "tin" and\ngoes on', True),
+        ('"a"\t"b"\n"tin"\t"x"\n"neon"\t"y"\n', "tin", True),
+    ],
+)
+def test_quotes_of_a_tsv_file_belong_to_its_texts_unless_a_program_wrote_them(
+    tmp_path: Path, content: str, first: str, quotes: bool | None
+) -> None:
+    path = tmp_path / "p.tsv"
+    path.write_text(content)
+    layout = layout_of(path)
+    assert layout.quotes is quotes
+    assert next(table_rows(path, layout)).cells == {"a": first, "b": "x"}

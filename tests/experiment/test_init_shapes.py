@@ -1,4 +1,4 @@
-"""Laws: tables of many shapes are tried in two commands with nothing edited, and what cannot be decided is a place to
+"""Laws: tables of many shapes are tried in three commands with nothing edited, and what cannot be decided is a place to
 fill."""
 
 from __future__ import annotations
@@ -102,19 +102,53 @@ def several(folder: Path) -> str:
     return "."
 
 
+def two_tables(folder: Path) -> str:
+    """The questions name rows of the other table, which holds one that nobody asks about."""
+    ids = [f"KB-{i:03}" for i in range(5)]
+    articles = table(
+        ",", ids, [*LABELS, "Fees"], [*ANSWERS[:3], "Sent.", "A fee."], headings=["article_id", "name", "body"]
+    )
+    (folder / "articles.csv").write_text(articles)
+    named = [ids[0], f"{ids[1]}; {ids[3]}", ids[2], ids[3]]
+    (folder / "questions.csv").write_text(table(",", QUESTIONS, named, headings=["question", "article ids"]))
+    return "."
+
+
+def two_sheets(folder: Path) -> str:
+    """Numbers name the rows, and their heading says so."""
+    book = openpyxl.Workbook()
+    book.active.title = "Articles"
+    for row in (["id", "text"], *([i, answer] for i, answer in enumerate(ANSWERS, start=1))):
+        book.active.append(row)
+    sheet = book.create_sheet("Questions")
+    for row in (["Question", "Votes", "Article id"], *([q, 1, i] for i, q in enumerate(QUESTIONS, start=1))):
+        sheet.append(row)
+    book.save(folder / "kb.xlsx")
+    return "kb.xlsx"
+
+
 @pytest.mark.parametrize(
-    "shape", [nested, utf_16, second_sheet, parquet, faq, german, files, lines_in_cells, repeated, several]
+    "shape",
+    [
+        *(nested, utf_16, second_sheet, parquet, faq, german, files, lines_in_cells, repeated, several),
+        *(two_tables, two_sheets),
+    ],
 )
 def test_a_table_of_any_shape_is_found_and_measured_with_nothing_edited(
-    shape: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shape: Callable[[Path], str], tmp_path: Path, static_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With BM25 and a quick encoder in place of all systems that the file names."""
     monkeypatch.chdir(tmp_path)
     wrote = small.bench("init", shape(tmp_path), "--output", "bench.yaml")
     assert (wrote.exit_code, wrote.stdout) == (0, "bench run bench.yaml\n"), wrote.stderr
-    ran = small.bench("run", *BM25)
+    encoder = f"encoders.dense={{adapter: sentence_transformers, model: {static_model}}}"
+    systems = "systems=[{name: bm25, store: bm25}, {name: dense, encoder: dense}]"
+    ran = small.bench("run", "--set", encoder, *BM25, "--set", systems)
     assert ran.exit_code == 0, ran.stderr
     result = json.loads((Path(json.loads(ran.stdout)["result"]) / "result.json").read_text())
     assert result["systems"][0]["measures"]["nDCG@10"]["mean"] > 0.5
+    asked = small.bench("queries", "--worse", "dense")
+    assert asked.exit_code == 0 and "dense is worse than bm25 in nDCG@10 for " in asked.stdout, asked.stderr
     if shape is repeated:  # 1 heading, 2 to 5, 6 empty, 7 without an answer, 8 again, 9; 10 is the end
         for told in ("(again in line 8)", "left out (line 7).", "1 row is empty (line 6)."):
             assert told in wrote.stderr and told in " ".join(result["dataset"]["notes"])
@@ -139,12 +173,38 @@ def test_what_nobody_can_decide_is_a_place_to_fill_and_the_file_says_so_until_it
     assert filled.exit_code == 0, filled.stderr
 
 
-def test_questions_that_name_their_answers_by_ids_of_another_table_are_not_guessed_at(tmp_path: Path) -> None:
-    ids = [f"a{i}" for i in range(4)]
-    (tmp_path / "articles.csv").write_text(table(",", ids, LABELS, ANSWERS, headings=["article_id", "title", "body"]))
-    (tmp_path / "questions.csv").write_text(table(",", QUESTIONS, ids, headings=["question", "article_id"]))
+def written(folder: Path, place: str) -> dict[str, Any]:
+    """The dataset that `bench init` writes."""
+    wrote = small.bench("init", folder / place, "--output", folder / "bench.yaml", "--force")
+    assert wrote.exit_code == 0, wrote.stderr
+    found: dict[str, Any] = yaml.safe_load((folder / "bench.yaml").read_text())["dataset"]
+    return found
+
+
+def test_documents_that_questions_name_by_id_are_those_of_another_table(tmp_path: Path) -> None:
+    two_tables(tmp_path)
+    dataset = {
+        "adapter": "pairs", "path": "questions.csv", "query": "question", "document_id": "article ids",
+        "number_by": "row",
+        "documents": {"path": "articles.csv", "id": "article_id", "text": "body", "title": "name"},
+    }  # fmt: skip
+    assert written(tmp_path, ".") == written(tmp_path, "questions.csv") == dataset
+    two_sheets(tmp_path)
+    sheets = written(tmp_path, "kb.xlsx")
+    assert (sheets["sheet"], sheets["document_id"]) == ("Questions", "Article id")
+    assert sheets["documents"] == {"path": "kb.xlsx", "sheet": "Articles"}
+
+
+def test_numbers_that_stand_in_another_table_by_chance_name_none_of_its_rows(tmp_path: Path) -> None:
+    """As votes do, and so does a table that holds what answers its questions itself."""
+    (tmp_path / "articles.csv").write_text(table(",", range(9), ANSWERS * 2 + ANSWERS[:1], headings=["id", "body"]))
+    (tmp_path / "asked.csv").write_text(table(",", QUESTIONS, [1, 2, 3, 4], headings=["question", "votes"]))
     refused = small.bench("init", tmp_path)
-    assert refused.exit_code == 2 and "Name the table and its columns" in refused.stderr
+    assert refused.exit_code == 2 and "join it to the questions first" in refused.stderr
+    (tmp_path / "asked.csv").write_text(
+        table(",", QUESTIONS, ANSWERS, [1, 2, 3, 4], headings=["question", "answer", "article_id"])
+    )
+    assert "documents" not in written(tmp_path, ".")
 
 
 def test_documents_without_questions_have_them_written_by_a_model_at_hand() -> None:

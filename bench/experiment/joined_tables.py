@@ -1,0 +1,104 @@
+"""Two tables that belong together: questions in one, and in the other the documents, which the questions name by id."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adapters.base import AdapterError
+from adapters.base.document_names import ids_named
+from adapters.base.sheets import Layout, layout_of, sheet_names, table_rows
+from bench.experiment.columns import LOOKED_AT, Column, Roles, best_question, best_text, id_of, looked_at, titled
+from bench.experiment.found_table import DocumentsBeside, FoundTable
+
+_NAMED = 0.9  # share of the values that must be there in the other table
+_KEYS = 4  # columns of a table that may be its rows' ids
+
+
+class _Table(NamedTuple):
+    """A table that was read. rows: the first ones, of `length`; ids: by column whose values all differ, those
+    values."""
+
+    path: Path
+    layout: Layout
+    columns: list[Column]
+    rows: list[Mapping[str, Any]]
+    length: int
+    ids: dict[str, set[str]]
+
+
+def joined(own: Sequence[Path], beside: Sequence[Path], folder: Path) -> FoundTable | None:
+    """Questions in one of the tables `own`, and the documents that they name in another of all; None where no two
+    belong together. folder: below which names of files are looked for. Raises nothing for files that are no tables."""
+    tables = [table for path in own for table in _read(path, folder)]
+    others = [*tables, *(table for path in beside if path not in own for table in _read(path, folder))]
+    found = [
+        (likely, table)
+        for asking in tables
+        for answering in others
+        if answering is not asking
+        for likely, table in _together(asking, answering)
+    ]
+    if not found:
+        return None
+    best = max(found, key=lambda each: each[0])[1]  # of equal ones the first
+    used = (best.path, best.answers.path if best.answers else best.path)
+    return replace(best, beside=tuple(sorted({table.path.name for table in others if table.path not in used})))
+
+
+def _read(path: Path, folder: Path) -> Iterator[_Table]:
+    """The tables of a file: an Excel file may hold several."""
+    try:
+        sheets = sheet_names(path)
+        for sheet in sheets if len(sheets) > 1 else [None]:
+            layout = layout_of(path, sheet)
+            rows = table_rows(path, layout)
+            first = [row.cells for row in itertools.islice(rows, LOOKED_AT)]
+            columns = looked_at(first, folder)
+            keys = [column.name for column in columns if column.filled == column.distinct == 1 and column.words < 4]
+            ids = {name: {str(cells.get(name)).strip() for cells in first} for name in keys[:_KEYS]}
+            count = len(first)
+            for row in rows:
+                count += 1
+                for name, values in ids.items():
+                    values.add(str(row.cells.get(name)).strip())
+            unique = {name: values for name, values in ids.items() if len(values) == count}
+            yield _Table(path, layout, columns, first, count, unique)
+    except (AdapterError, OSError, ValueError, RecursionError):
+        return  # no table, then
+
+
+def _together(asking: _Table, answering: _Table) -> Iterator[tuple[float, FoundTable]]:
+    """Each way in which the questions of a table may name rows of another, and how likely its questions are some."""
+    text = best_text(answering.columns)
+    for column, (key, ids) in itertools.product(asking.columns, answering.ids.items()):
+        asked = best_question([each for each in asking.columns if each is not column])
+        if asked is None or text is None or key == text.name or not _names(column, key, asking, answering, ids):
+            continue
+        question, likely = asked
+        others = [each for each in asking.columns if each is not question and each is not column]
+        taken = Roles(
+            query=question.name, target=column.name, kind="id", query_id=id_of(others, question),
+            document_id=None, title=None, grade=None, sure=True,
+        )  # fmt: skip
+        title = titled([each for each in answering.columns if each.name not in (key, text.name)])
+        texts = [str(row.get(text.name) or "") for row in answering.rows]
+        there = DocumentsBeside(answering.path, answering.layout, key, text.name, title, answering.length, texts)
+        more = asking.length > len(asking.rows)
+        yield likely, FoundTable(asking.path, asking.layout, asking.columns, taken, asking.rows, more, answers=there)
+
+
+def _listed(cell: Any) -> list[Any]:
+    return cell if isinstance(cell, list) else [cell]
+
+
+def _names(column: Column, key: str, asking: _Table, answering: _Table, ids: set[str]) -> bool:
+    """Whether a column of the questions names documents by id. Numbers stand in any table: such a column must be called
+    as the ids are, or as the other table."""
+    values = [each for row in asking.rows for each in _listed(row.get(column.name)) if each not in (None, "")]
+    if not values or sum(ids_named(value, ids)[1] for value in values) < _NAMED * len(values):
+        return False
+    return column.numbers < 1 or column.ids or column.name == key or answering.path.stem.startswith(column.name)
