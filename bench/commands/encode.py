@@ -26,7 +26,7 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="An encoder of the file that --config names; else trained:NAME or the key of a trained model, a folder, "
+        help="An encoder of the file that --config names; else the name or key of a trained model, a folder, "
         "package:…, or an id on the model hub.",
     ),
 ]

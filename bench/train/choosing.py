@@ -61,6 +61,11 @@ def choose(models: KeptModels, wanted: str) -> Chosen:
     raise NoSuchModel(f"No trained model is called {wanted!r}. {suggestion(word, names)}")
 
 
+def is_name(models: KeptModels, word: str) -> bool:
+    """Whether a kept model is called so, as `bench models` lists it."""
+    return any(word in (kept.provenance.name, kept.provenance.reference) for kept in models.all())
+
+
 def choose_one(models: KeptModels, wanted: str) -> tuple[KeptModel, str | None]:
     """One model, and a sentence on how it was chosen where the word names several seeds: the one that dev likes best,
     else the first. Raises NoSuchModel, also for a model whose files are not as they were."""

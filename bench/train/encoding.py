@@ -20,7 +20,7 @@ from bench.experiment.parts import Experiment
 from bench.messages.suggestions import suggestion
 from bench.messages.wording import aligned, beginning
 from bench.quality.stages import Emit, Stage
-from bench.train.choosing import choose_one
+from bench.train.choosing import choose_one, is_name
 from bench.train.kept import KeptModels, is_key
 from bench.train.texts import Text
 
@@ -88,9 +88,9 @@ class Nearest:
 
 
 def named_encoder(model: str, models: KeptModels, experiment: Experiment | None) -> Named:
-    """The encoder that a word names: one of the experiment's file, a model that was trained (`trained:NAME`, or its
-    key), a folder, `package:…`, or an id on the hub. It is not checked yet. Raises NoSuchModel, ConfigFaults, and what
-    the adapter raises."""
+    """The encoder that a word names: one of the experiment's file, a model that was trained (`trained:NAME`, its name
+    where no folder is called so, or its key), a folder, `package:…`, or an id on the hub. It is not checked yet. Raises
+    NoSuchModel, ConfigFaults, and what the adapter raises."""
     named = _of_file(model, models, experiment) if experiment is not None else _local(model, models)
     if named.encoder.consumes != "text":
         raise InvalidOptions(f"{model} hands on the vectors of a collection; it reads no texts.")
@@ -137,7 +137,8 @@ def _of_file(model: str, models: KeptModels, experiment: Experiment) -> Named:
 
 def _local(model: str, models: KeptModels) -> Named:
     note, word = None, model
-    if model.startswith(TRAINED) or is_key(model):
+    here = "/" in model or Path(model).is_dir()
+    if model.startswith(TRAINED) or is_key(model) or (not here and is_name(models, model)):
         kept, note = choose_one(models, model)
         if kept.provenance.makes != "encoder":
             raise InvalidOptions(f"{model} is a reranker: it scores pairs and gives no vectors.")

@@ -61,8 +61,8 @@ def import_model(
     _check_folder(folder)
     makes = _kind(folder)
     about, told = _provenance(folder, name, makes)
-    if models.find(about.key) is not None:
-        raise InvalidOptions(f"{folder}: this model is kept already, as {about.reference} ({about.key}).")
+    if (kept := models.find(about.key)) is not None:
+        raise InvalidOptions(f"{folder}: this model is kept already, as {kept.provenance.reference} ({kept.key}).")
     texts = None if data is None else tuple(dict.fromkeys(plain_query(text) for text in every_text(data)))
     known = _known(folder, texts, believed=about.recipe != IMPORTED)
     told += _checked(known, evaluation, about)

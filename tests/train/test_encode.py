@@ -149,7 +149,7 @@ def test_a_trained_model_gives_its_vectors_by_name_by_key_and_in_a_file(tmp_path
     reranker = provenance("ce", makes="reranker")
     store.keep(reranker.key, store.draft(reranker.key), reranker)
     told = []
-    for word in (str(static_model), "trained:tuned", "trained:tuned#1", about.key):
+    for word in (str(static_model), "trained:tuned", "trained:tuned#1", "tuned", "tuned#1", about.key):
         outcome = small.bench("encode", word, "a violin", "--cache", tmp_path / "cache", "-o", tmp_path / "v.npy")
         assert outcome.exit_code == 0, outcome.stderr
         told.append(np.load(io.BytesIO((tmp_path / "v.npy").read_bytes())))

@@ -80,7 +80,7 @@ def test_a_model_of_this_program_keeps_its_key_and_what_is_said_of_it(config: Pa
     assert kept.key == provenance().key and kept.provenance.recipe == "mnrl" and kept.curve() == list(CURVE)
     assert "compared with no evaluation queries" in done.stderr and kept.provenance.notes[-1] in done.stderr
     assert done.stdout.startswith(f"tuned#1  {kept.key}  ")
-    again = take_in(config, exported)
+    again = take_in(config, exported, "--name", "another")
     assert again.exit_code == 2 and "is kept already, as tuned#1" in again.stderr
 
 
