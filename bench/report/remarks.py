@@ -47,7 +47,9 @@ def _remarks(result: Result) -> Iterator[Remark]:
     yield from (Remark("·", note, brief=False) for note in result.dataset.notes)
     if result.dataset.only_positives and result.primary.partition("@")[0] != "ANN":
         yield Remark("·", "only positives are judged: a document nobody judged counts as not relevant")
-    yield from map(_marked, models.notes(result))
+    for note in map(_marked, models.notes(result)):
+        shared = note.text.startswith("models.")  # what several models have in common is said once
+        yield _about(note.text, note.mark, brief=note.brief) if shared else note
     single = [system.name for system in result.systems if one_build(system)]
     if single:
         yield Remark("·", _one_build_each(", ".join(single)))
@@ -72,9 +74,14 @@ def _marked(line: str) -> Remark:
 
 
 def _warning(text: str) -> Remark:
-    """A warning of a result, which begins with what it is about where it is about one thing."""
+    """A warning of a result."""
+    return _about(text, "!")
+
+
+def _about(text: str, mark: str, *, brief: bool = True) -> Remark:
+    """A remark whose text begins with what it is about where it is about one thing."""
     about = _ABOUT.match(text)
-    return Remark("!", text[about.end() + 2 :], about[0]) if about else Remark("!", text)
+    return Remark(mark, text[about.end() + 2 :], about[0], brief) if about else Remark(mark, text, brief=brief)
 
 
 def _system_notes(system: SystemResult, result: Result) -> Iterable[str]:

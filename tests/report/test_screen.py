@@ -174,6 +174,16 @@ def test_remarks_that_differ_in_more_than_numbers_stay_apart() -> None:
     assert told("it failed", "it failed") == ["! s0 and s1: it failed"]
 
 
+def test_what_several_models_share_is_said_once() -> None:
+    result = read_result(REPOSITORY / "tests/golden/results/trained.json")
+    [model, *_] = result.models
+    copies = model.near_copies.model_copy(update={"count": 60})
+    models = [model.model_copy(update={"name": name, "near_copies": copies}) for name in ("one", "two", "three")]
+    text = " ".join(shown(result.model_copy(update={"models": models}), 200).split())
+    assert "! models.one, models.two and models.three: training queries that are nearly" in text
+    assert text.count("training queries that are nearly") == 1
+
+
 def test_a_long_remark_is_cut_on_a_screen_and_whole_in_a_file() -> None:
     result = few(systems=[system("a", {}, status="error", error="wrong " * 200)])
     lines = [line for line in shown(result).splitlines() if "wrong" in line]
