@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from adapters.base import AdapterError
 from adapters.base.document_names import ids_named
 from adapters.base.sheets import Layout, layout_of, sheet_names, table_rows
-from bench.experiment.columns import LOOKED_AT, Column, Roles, best_question, best_text, id_of, looked_at, titled
+from bench.experiment.columns import LOOKED_AT, Column, Roles, best_question, best_text, codes, id_of, looked_at, titled
 from bench.experiment.found_table import DocumentsBeside, FoundTable
 
 _NAMED = 0.9  # share of the values that must be there in the other table
+_MOST = 2_000_000  # rows of a table of documents
 _KEYS = 4  # columns of a table that may be its rows' ids
 
 
@@ -65,6 +66,9 @@ def _read(path: Path, folder: Path) -> Iterator[_Table]:
                 count += 1
                 for name, values in ids.items():
                     values.add(str(row.cells.get(name)).strip())
+                if count == _MOST:
+                    ids.clear()  # too many to tell whether all differ
+                    break
             unique = {name: values for name, values in ids.items() if len(values) == count}
             yield _Table(path, layout, columns, first, count, unique)
     except (AdapterError, OSError, ValueError, RecursionError):
@@ -85,6 +89,7 @@ def _together(asking: _Table, answering: _Table) -> Iterator[tuple[float, FoundT
             document_id=None, title=None, grade=None, sure=True,
         )  # fmt: skip
         title = titled([each for each in answering.columns if each.name not in (key, text.name)])
+        title = title or (None if codes(sorted(ids)[:LOOKED_AT]) else key)  # words by which a search may find it
         texts = [str(row.get(text.name) or "") for row in answering.rows]
         there = DocumentsBeside(answering.path, answering.layout, key, text.name, title, answering.length, texts)
         more = asking.length > len(asking.rows)

@@ -189,6 +189,12 @@ def test_documents_that_questions_name_by_id_are_those_of_another_table(tmp_path
         "documents": {"path": "articles.csv", "id": "article_id", "text": "body", "title": "name"},
     }  # fmt: skip
     assert written(tmp_path, ".") == written(tmp_path, "questions.csv") == dataset
+    labels = table(",", sorted({*LABELS}), ANSWERS[:3], headings=["topic", "what it is about"])
+    (tmp_path / "articles.csv").write_text(labels)
+    (tmp_path / "questions.csv").write_text(table(",", QUESTIONS, LABELS, headings=["question", "topic"]))
+    assert written(tmp_path, ".")["documents"] == {
+        "path": "articles.csv", "id": "topic", "text": "what it is about", "title": "topic",
+    }  # fmt: skip
     two_sheets(tmp_path)
     sheets = written(tmp_path, "kb.xlsx")
     assert (sheets["sheet"], sheets["document_id"]) == ("Questions", "Article id")
