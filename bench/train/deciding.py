@@ -38,6 +38,12 @@ from bench.train.mining.lexical import lexical
 
 Model = EncodesTexts | ScoresPairs
 SPEARMAN = "Spearman"
+_ON = " on "  # between a measure and its split, where several splits are measured
+
+
+def split_of(measure: str) -> str:
+    """The split that a measure of held-out data is of: that in its name, else dev."""
+    return measure.partition(_ON)[2] or "dev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +230,7 @@ class OnScoredPairs:
         with self._loader.encoder(folder) as encoder:
             model = _Encoding(encoder)
             measured = self._measured(model)
-            return After(measured, measured.values[f"{SPEARMAN} on dev"] or 0.0, self.outputs(model))
+            return After(measured, measured.values[f"{SPEARMAN}{_ON}dev"] or 0.0, self.outputs(model))
 
     def _measured(self, model: EncodesTexts) -> Measured:
         values: dict[str, float | None] = {}
@@ -232,8 +238,8 @@ class OnScoredPairs:
         for split, table in (("dev", self._dev), ("test", self._test)):
             for name, value in zip((SPEARMAN, "Pearson"), self._correlations(model, table), strict=True):
                 if table is not None:
-                    values[f"{name} on {split}"] = value
-                    counts[f"{name} on {split}"] = table.num_rows
+                    values[f"{name}{_ON}{split}"] = value
+                    counts[f"{name}{_ON}{split}"] = table.num_rows
         return Measured(values, counts)
 
     def _correlations(self, model: EncodesTexts, table: pa.Table | None) -> tuple[float | None, float | None]:

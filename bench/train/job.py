@@ -26,7 +26,7 @@ from bench.machine.clock import utc_now
 from bench.money.budget import Budget
 from bench.quality.stages import Advance, Emit, Stage, waiting
 from bench.train.board import TrainingLog
-from bench.train.deciding import After, Deciding, Loader, OnScoredPairs, Undecided, on_queries
+from bench.train.deciding import After, Deciding, Loader, OnScoredPairs, Undecided, on_queries, split_of
 from bench.train.dev import Measured
 from bench.train.kept import KeptModel, KeptModels
 from bench.train.lessons import Lessons
@@ -202,9 +202,13 @@ class Job:
             dev_after=after.values.get(first),
             held_out=tuple(
                 HeldOut(
-                    measure=name, split="dev", count=after.counts.get(name), before=before.values.get(name), after=v
+                    measure=name,
+                    split=split_of(name),
+                    count=after.counts.get(name),
+                    before=before.values.get(name),
+                    after=value,
                 )
-                for name, v in after.values.items()
+                for name, value in after.values.items()
             ),
         )
 

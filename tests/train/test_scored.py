@@ -13,6 +13,7 @@ import pytest
 
 from adapters.base import DatasetInvalid, InvalidOptions
 from bench.experiment.scored import ScoredData
+from bench.train.deciding import split_of
 from bench.train.scored import ScoredPairs, read_scored
 
 Row = tuple[Any, Any, Any]
@@ -204,3 +205,7 @@ def test_the_collections_at_hand_are_read(collections: Path, name: str) -> None:
     assert found.train.num_rows > 5_600 and found.dev.num_rows > 1_450 and found.test.num_rows == 1_379
     scores = found.train.column("score").to_numpy()
     assert (scores.min(), scores.max()) == (0, 1)
+
+
+def test_a_measure_of_held_out_data_is_of_the_split_in_its_name() -> None:
+    assert [split_of(name) for name in ("Spearman on test", "Pearson on dev", "nDCG@10")] == ["test", "dev", "dev"]
