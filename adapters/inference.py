@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import AdapterRejected, ModelNotFound, OutOfMemory
+from adapters.base.freed import give_back
 
 _MEMORY_WORDS = (
     "out of memory",  # torch on CUDA and MPS; Lance
@@ -57,7 +58,7 @@ def loading(model: str, folder: Path, device: str, dtype: str) -> Iterator[None]
         raise
     except Exception as error:
         if lacks_memory(error):
-            _give_back(device)
+            release(device)
             raise OutOfMemory(
                 f"No memory is left on {device} to load model {model} in {dtype}. Take a smaller dtype (float16, "
                 f"bfloat16), a smaller model, or another device. ({first_line(error)})"
@@ -142,7 +143,7 @@ def working(
     except BaseException as error:
         if lacks_memory(error):
             longest = max((len(text) for text in texts()), default=0)
-            _give_back(device)
+            release(device)
             raise OutOfMemory(
                 f"No memory is left on {device} for model {model} in {dtype} with batch_size {batch_size} (the longest "
                 f"text has {longest:,} characters). Lower batch_size, take a smaller dtype (float16, bfloat16), set "
@@ -188,12 +189,14 @@ def _unreadable(texts: Sequence[str], tokenize: Callable[[list[str]], Any]) -> t
     return None
 
 
-def _give_back(device: str) -> None:
-    """Release the memory that torch keeps on a device, so that the next model can use it."""
+def release(device: str) -> None:
+    """Give back the memory of models that nobody holds, on a device too, so that the next model can use it. `auto`
+    means any device."""
+    give_back()
     torch = sys.modules.get("torch")
-    if torch is not None and device == "cuda":
+    if torch is not None and device in ("cuda", "auto") and torch.cuda.is_available():
         torch.cuda.empty_cache()
-    elif torch is not None and device == "mps":
+    elif torch is not None and device in ("mps", "auto") and torch.backends.mps.is_available():
         torch.mps.empty_cache()
 
 

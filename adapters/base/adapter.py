@@ -92,6 +92,11 @@ class Adapter(Closeable, ABC):
         """Sentences on how the work went that readers of a result must know. Called at the end of a run's work."""
         return ()
 
+    def rest(self) -> None:
+        """Give back memory that can be had again, such as a model's, because another adapter works next. The adapter
+        may be used afterwards."""
+        return
+
     def close(self) -> None:
         """Release connections and memory. Called once; the adapter is not used afterwards."""
         return

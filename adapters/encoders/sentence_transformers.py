@@ -29,7 +29,7 @@ from adapters.base import (
 )
 from adapters.code.sentence_transformers_model import read_model, read_static_model, set_up, silent_loading
 from adapters.encoders._widths import hidden_size, pooled_width
-from adapters.inference import check_whole, loading, working
+from adapters.inference import check_whole, loading, release, working
 from adapters.lengths import Lengths
 from adapters.models import (
     LocalModelOptions,
@@ -209,6 +209,11 @@ class SentenceTransformersEncoder(Encoder):
             found = {"model": files.model.fetch()}
         needed = ("sentence-transformers", "transformers", "torch", "numpy")
         return CodePiece(f"adapters.code.{module}", kind, arguments, requires=needed, files=found)
+
+    def rest(self) -> None:
+        if self._loaded is not None:
+            self._loaded = None
+            release(self.options.device)
 
     def close(self) -> None:
         self._loaded = None

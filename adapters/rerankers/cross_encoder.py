@@ -24,7 +24,7 @@ from adapters.base import (
 )
 from adapters.code.sentence_transformers_model import silent_loading, torch_dtype_of
 from adapters.cross_encoders import architecture, is_cross_encoder, labels, transformer_config
-from adapters.inference import check_whole, loading, working
+from adapters.inference import check_whole, loading, release, working
 from adapters.lengths import Lengths
 from adapters.models import (
     LocalModelOptions,
@@ -104,6 +104,11 @@ class CrossEncoderReranker(Reranker):
             "libraries": library_versions(),
         }
         return Identity("cross_encoder", options.model, settings=settings)
+
+    def rest(self) -> None:
+        if self._loaded is not None:
+            self._loaded = None
+            release(self.options.device)
 
     def close(self) -> None:
         self._loaded = None

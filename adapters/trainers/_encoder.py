@@ -38,6 +38,11 @@ class EncoderTrainer(LocalTrainer):
         check_length(self.options.base, self.options.max_length, self._base.max_length)
         self._check_frozen()
 
+    def rest(self) -> None:
+        if "_base" in self.__dict__:
+            self._base.rest()
+        super().rest()
+
     @cached_property
     def _base(self) -> SentenceTransformersEncoder:
         return self._encoder(self.options.base, self.options.revision)

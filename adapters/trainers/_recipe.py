@@ -28,6 +28,7 @@ from adapters.base import (
     TrainingStep,
 )
 from adapters.cross_encoders import layer_count, transformer_config
+from adapters.inference import release
 from adapters.models import library_versions, locate, resolve_device
 from adapters.trainers._batches import plan_batches
 from adapters.trainers._library import check_precision, own_parameters, resolve_precision
@@ -86,6 +87,9 @@ class LocalTrainer(Trainer):
         except InvalidOptions as error:
             raise InvalidOptions(str(error), key=error.key if error.key == "revision" else option) from error
         return model.fingerprint()
+
+    def rest(self) -> None:
+        release(self.options.device)
 
     def initial(self, folder: Path, seed: int) -> None:
         self._write(self._model(seed, "cpu"), folder)

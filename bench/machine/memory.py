@@ -7,20 +7,18 @@ that rose within a window it is the window's peak; if not, the window's peak is 
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import resource
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import pyarrow as pa
-
 from adapters.base import Store
+from adapters.base.freed import give_back
 
 SECONDS_BETWEEN_READINGS = 1.0
 
@@ -63,7 +61,7 @@ def of_build(store: Store, server: Reading) -> Iterator[BuildMemory]:
         # Otherwise the first build of an engine counts the engine's code: 100 MB for lancedb.
         for package in store.requires:
             importlib.import_module(package)
-        _give_back()
+        give_back()
         window = Window()
         yield found
         found.before_bytes, found.peak_bytes = window.before_bytes, window.peak_bytes()
@@ -100,13 +98,6 @@ def of_search(store: Store, server: Reading) -> Callable[[], Reading]:
     if store.embedded:
         return lambda: Window().peak_bytes
     return lambda: server
-
-
-def _give_back() -> None:
-    """Return freed memory to the system. Otherwise a build that uses it again would seem to need none."""
-    pa.default_memory_pool().release_unused()
-    with suppress(AttributeError):  # glibc alone has it
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _forget_peak() -> bool:

@@ -125,6 +125,7 @@ class Materials:
         self._rerankers: dict[str, Reranker] = {}
         self._memo: dict[tuple[Any, ...], object] = {}
         self._failed: dict[tuple[Any, ...], Failure] = {}
+        self._worked: Encoder | Reranker | None = None
 
     @cached_property
     def id_order(self) -> Rows:
@@ -207,6 +208,13 @@ class Materials:
             self._stores[key] = choice.kind(choice.index, choice.connection, self.context)
         return self._stores[key]
 
+    def turn(self, model: Encoder | Reranker) -> None:
+        """Have the model that worked last give its memory back before this one works: they need not fit in together."""
+        before, self._worked = self._worked, model
+        if before is not None and before is not model:
+            for failure in closing([before.rest]):
+                self.emit(failure.warned(before.name, "it could not give its memory back"))
+
     def models(self) -> dict[str, Encoder | Reranker]:
         """The models that were made, each by the part that it is."""
         encoders = {f"encoders.{name}": encoder for name, encoder in self._encoders.items()}
@@ -230,7 +238,12 @@ class Materials:
 
     def vectors(self, name: str, role: Role) -> Vectors:
         """All vectors of a role by a named encoder; a distinct text is embedded once."""
-        return self.once(("vectors", name, role), lambda: self.embedding.vectors(name, self.encoder(name), role))
+
+        def make() -> Vectors:
+            self.turn(encoder := self.encoder(name))
+            return self.embedding.vectors(name, encoder, role)
+
+        return self.once(("vectors", name, role), make)
 
     def vectors_key(self, name: str, role: Role) -> str:
         """The key of those vectors. It is known without computing them, except for which texts their model refuses."""

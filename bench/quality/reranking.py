@@ -120,6 +120,7 @@ class _Scoring:
 
     def __init__(self, reranking: Reranking, materials: Materials, name: str) -> None:
         self._reranking = reranking
+        self._materials = materials
         self._budget = materials.budget
         self._reranker = materials.reranker(name)
         self._name = name
@@ -143,6 +144,7 @@ class _Scoring:
 
     def score_each(self, positions: npt.NDArray[np.intp], rows: Rows) -> Iterator[tuple[Sequence[int], Scored]]:
         reranker, queries = self._reranking.prepared(self._name), self._reranking.queries(self._name).at(positions)
+        self._materials.turn(reranker)
         for places, scored in reranker.score_each(queries, rows):
             yield places, scored
             if reranker.bills:

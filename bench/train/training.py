@@ -320,7 +320,10 @@ class Training:
                 return SeedOutcome(seed, kept, reused=True)
             if (damage := self.kept.damage(key)) is not None and not self._retrain:
                 self._emit(Warned(model.key_path, f"{damage}; it is trained again."))
-            return job.run(self.lessons, mined, self.kept, self._cache, self._emit, self._budget)
+            try:
+                return job.run(self.lessons, mined, self.kept, self._cache, self._emit, self._budget)
+            finally:
+                job.trainer.rest()
 
     def _mined(self, model: TrainedPart, job: Job) -> Mined | None:
         try:

@@ -1,0 +1,17 @@
+"""Memory that is free again, given back to the system."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+from contextlib import suppress
+
+import pyarrow as pa
+
+
+def give_back() -> None:
+    """Return freed memory to the system, so that what comes next does not seem to need none, or lacks room."""
+    gc.collect()  # what libraries make of a model points to itself
+    pa.default_memory_pool().release_unused()
+    with suppress(AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
