@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,18 @@ class _Table(NamedTuple):
     ids: dict[str, set[str]]
 
 
-def joined(own: Sequence[Path], beside: Sequence[Path], folder: Path) -> FoundTable | None:
+def or_joined(found: FoundTable | None, own: Sequence[Path], beside: Sequence[Path], folder: Path) -> FoundTable | None:
+    """A table that was found, or questions that name the rows of another one, as `_joined` finds them. A table that
+    surely holds what answers its questions stays, unless it is the one that others name."""
+    both = _joined(own, beside, folder)
+    if both is None or both.answers is None or found is None:
+        return both or found
+    whole = found.roles.sure and found.roles.kind in ("passage", "document")
+    named = (found.path, found.layout.sheet) == (both.answers.path, both.answers.layout.sheet)
+    return found if whole and not named else both
+
+
+def _joined(own: Sequence[Path], beside: Sequence[Path], folder: Path) -> FoundTable | None:
     """Questions in one of the tables `own`, and the documents that they name in another of all; None where no two
     belong together. folder: below which names of files are looked for. Raises nothing for files that are no tables."""
     tables = [table for path in own for table in _read(path, folder)]
@@ -89,11 +101,16 @@ def _together(asking: _Table, answering: _Table) -> Iterator[tuple[float, FoundT
             document_id=None, title=None, grade=None, sure=True,
         )  # fmt: skip
         title = titled([each for each in answering.columns if each.name not in (key, text.name)])
-        title = title or (None if codes(sorted(ids)[:LOOKED_AT]) else key)  # words by which a search may find it
+        title = title or (key if _words(sorted(ids)[:LOOKED_AT]) else None)
         texts = [str(row.get(text.name) or "") for row in answering.rows]
         there = DocumentsBeside(answering.path, answering.layout, key, text.name, title, answering.length, texts)
         more = asking.length > len(asking.rows)
         yield likely, FoundTable(asking.path, asking.layout, asking.columns, taken, asking.rows, more, answers=there)
+
+
+def _words(ids: Sequence[str]) -> bool:
+    """Whether ids are words by which a search may find what they stand for."""
+    return codes(ids) is None and not any(re.search(r"\d", each) for each in ids)
 
 
 def _listed(cell: Any) -> list[Any]:

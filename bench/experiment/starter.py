@@ -17,7 +17,7 @@ from adapters.base import AdapterError, DatasetInvalid, numbered_lines, open_mat
 from adapters.base.sheets import TABLES
 from bench.cache.artifacts import check_writable, write_atomically
 from bench.experiment.found_table import Ask, Choice, FoundTable, is_table, seen, table_at, tables_in, tables_of
-from bench.experiment.joined_tables import joined
+from bench.experiment.joined_tables import or_joined
 from bench.experiment.languages import lexical_language
 from bench.experiment.proposal import AtHand, Subject, experiment_text, priced, quoted
 from bench.experiment.to_fill import to_fill
@@ -325,8 +325,8 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
     folder = place if place.is_dir() else place.parent
     try:
         found = tables_in(place, choice, None) if place.is_dir() else _table_in(place, folder, choice, None)
-        if choice == Choice() and not (found and found.roles.sure and found.roles.kind in ("passage", "document")):
-            found = joined([place] if place.is_file() else tables_of(place), tables_of(folder), folder) or found
+        if choice == Choice():
+            found = or_joined(found, [place] if place.is_file() else tables_of(place), tables_of(folder), folder)
         if ask is not None and not (found and found.roles.sure):
             found = tables_in(place, choice, ask) if place.is_dir() else _table_in(place, folder, choice, ask)
     except AdapterError as error:

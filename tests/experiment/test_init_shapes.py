@@ -201,6 +201,17 @@ def test_documents_that_questions_name_by_id_are_those_of_another_table(tmp_path
     assert sheets["documents"] == {"path": "kb.xlsx", "sheet": "Articles"}
 
 
+def test_a_table_whose_rows_another_one_names_holds_the_documents_whatever_its_headings(tmp_path: Path) -> None:
+    ids = ["0a3f-77de", "9bb1-c0ff", "77aa-01ee", "55bc-d00d"]
+    articles = table(",", ids, LABELS, ANSWERS, headings=["uid", "subject", "body"])
+    (tmp_path / "articles.csv").write_text(articles)
+    assert written(tmp_path, ".")["query"] == "subject"  # alone, they might be questions
+    (tmp_path / "questions.csv").write_text(table(",", QUESTIONS, ids, headings=["asked", "article"]))
+    found = written(tmp_path, ".")
+    assert (found["query"], found["document_id"]) == ("asked", "article")
+    assert found["documents"] == {"path": "articles.csv", "id": "uid", "text": "body"}
+
+
 def test_numbers_that_stand_in_another_table_by_chance_name_none_of_its_rows(tmp_path: Path) -> None:
     """As votes do, and so does a table that holds what answers its questions itself."""
     (tmp_path / "articles.csv").write_text(table(",", range(9), ANSWERS * 2 + ANSWERS[:1], headings=["id", "body"]))
