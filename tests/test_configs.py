@@ -289,6 +289,21 @@ def test_documents_without_labels_come_to_a_model_and_a_verdict_on_real_question
 
 
 @pytest.mark.slow
+def test_written_and_own_questions_are_set_side_by_side(tmp_path: Path, transformer: Path) -> None:
+    file = CONFIGS / "agreement.yaml"
+    writer = tiny_writer(tmp_path / "writer", seq2seq=True)
+    fewer = {"generators.writer": {"adapter": "transformers", "model": str(writer), "device": "cpu"}}
+    settings = [*smaller(file, tmp_path, transformer), *_as_arguments(fewer), *_as_arguments({"synthetic.sample": 40})]
+    limit = settings.index(f"dataset.limit={QUERIES}")
+    own = run_small(tmp_path / "own", file, [*settings, "--set", "dataset.queries=null"])
+    written = run_small(tmp_path / "written", file, settings[: limit - 1] + settings[limit + 1 :])
+    assert own["dataset"]["synthetic"] is None and written["dataset"]["synthetic"]["used_for"] == "all"
+    places = (tmp_path / "own/results", tmp_path / "written/results")
+    told = small.bench("compare", *places, "--on", "verdicts")
+    assert told.exit_code == 0 and "synthetic queries of transformers" in told.stdout, told.stderr
+
+
+@pytest.mark.slow
 def test_negatives_that_are_written_and_those_of_a_system_stand_beside_each_other(
     tmp_path: Path, transformer: Path
 ) -> None:
