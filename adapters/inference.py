@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,51 @@ def lacks_memory(error: BaseException) -> bool:
     return any(word in words for word in _MEMORY_WORDS)
 
 
+@dataclass(slots=True)
+class Loading:
+    """A model that is being read. lacking: whether its library says that its files lack weights."""
+
+    model: str
+    folder: Path
+    lacking: bool = False
+
+    def check_whole(self, loaded: Any, answer: Callable[[], Any]) -> None:
+        """Raise ModelNotFound where a model needs weights that its files lack.
+
+        transformers draws such weights at random, so that each process measures another model. Some are never read,
+        such as the pooler of a model whose vectors are means: those are told by changing them and asking again.
+
+        loaded: the model, a module of torch. answer: what it gives for some text, an array or a tensor.
+        """
+        import torch
+
+        drawn = _drawn_weights(loaded) if self.lacking else {}
+        if not drawn:
+            return
+        before = torch.as_tensor(answer()).float().cpu()
+        kept = {name: weight.detach().clone() for name, weight in drawn.items()}
+        with torch.no_grad():
+            for weight in drawn.values():
+                weight.copy_(torch.linspace(-1.0, 1.0, weight.numel(), dtype=weight.dtype).reshape(weight.shape))
+            after = torch.as_tensor(answer()).float().cpu()
+            for name, weight in drawn.items():
+                weight.copy_(kept[name])
+        if not torch.equal(before, after):
+            count, first = sum(1 for _ in loaded.parameters()), next(iter(drawn))
+            raise ModelNotFound(
+                f"Model {self.model} in {self.folder} lacks {len(drawn):,} of its {count:,} tensors of weights, such "
+                f"as {first}: they would be drawn at random, another model each time. Its files belong to another "
+                "architecture, or were saved in part: fetch the model again, or save it again with its library."
+            )
+
+
 @contextmanager
-def loading(model: str, folder: Path, device: str, dtype: str) -> Iterator[None]:
+def loading(model: str, folder: Path, device: str, dtype: str) -> Iterator[Loading]:
     """Map what is raised while a model's files become a model. Raises OutOfMemory, ModelNotFound."""
+    found = Loading(model, folder)
     try:
-        with _without_report():
-            yield
+        with _reported(found):
+            yield found
     except ModelNotFound:
         raise
     except Exception as error:
@@ -67,47 +107,23 @@ def loading(model: str, folder: Path, device: str, dtype: str) -> Iterator[None]
 
 
 @contextmanager
-def _without_report() -> Iterator[None]:
-    """Inside the context transformers prints no table of tensors that fit nothing: `check_whole` says what matters."""
+def _reported(found: Loading) -> Iterator[None]:
+    """Inside the context transformers' table of tensors that fit nothing is read, and not printed."""
     logger = logging.getLogger("transformers.modeling_utils")
+    level = logger.level
 
     def no_report(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in str(record.msg)
+        report = "LOAD REPORT" in (text := str(record.msg))
+        found.lacking |= report and "MISSING" in text
+        return not report
 
     logger.addFilter(no_report)
+    logger.setLevel(logging.WARNING)  # whatever a user has set
     try:
         yield
     finally:
+        logger.setLevel(level)
         logger.removeFilter(no_report)
-
-
-def check_whole(model: str, folder: Path, loaded: Any, answer: Callable[[], Any]) -> None:
-    """Raise ModelNotFound where a model needs weights that its files lack.
-
-    transformers draws such weights at random, so that each process measures another model. Some are never read, such as
-    the pooler of a model whose vectors are means: those are told by changing them and asking again.
-
-    loaded: the model, a module of torch. answer: what the model gives for some text, an array or a tensor.
-    """
-    import torch
-
-    if not (drawn := _drawn_weights(loaded)):
-        return
-    before = torch.as_tensor(answer()).float().cpu()
-    kept = {name: weight.detach().clone() for name, weight in drawn.items()}
-    with torch.no_grad():
-        for weight in drawn.values():
-            weight.copy_(torch.linspace(-1.0, 1.0, weight.numel(), dtype=weight.dtype).reshape(weight.shape))
-        after = torch.as_tensor(answer()).float().cpu()
-        for name, weight in drawn.items():
-            weight.copy_(kept[name])
-    if not torch.equal(before, after):
-        first = next(iter(drawn))
-        raise ModelNotFound(
-            f"Model {model} in {folder} lacks {len(drawn):,} of its {sum(1 for _ in loaded.parameters()):,} tensors of "
-            f"weights, such as {first}: they would be drawn at random, another model each time. Its files belong to "
-            "another architecture, or were saved in part: fetch the model again, or save it again with its library."
-        )
 
 
 def _drawn_weights(loaded: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from adapters.base import (
 )
 from adapters.code.sentence_transformers_model import read_model, read_static_model, set_up, silent_loading
 from adapters.encoders._widths import hidden_size, pooled_width
-from adapters.inference import check_whole, loading, release, working
+from adapters.inference import loading, release, working
 from adapters.lengths import Lengths
 from adapters.models import (
     LocalModelOptions,
@@ -407,10 +407,10 @@ class _Loaded:
 def _load(files: _Files, options: SentenceTransformersOptions) -> _Loaded:
     folder = files.model.fetch()
     device = resolve_device(options.device)
-    with loading(options.model, folder, device, options.dtype):
+    with loading(options.model, folder, device, options.dtype) as loaded:
         with silent_loading():
             model = _read(files, folder, device, options)
-        check_whole(options.model, folder, model, lambda: model.encode(["a text"], show_progress_bar=False))
+        loaded.check_whole(model, lambda: model.encode(["a text"], show_progress_bar=False))
         set_up(model, dtype=options.dtype, normalize=options.normalize, max_length=options.max_length)
     width = model.get_embedding_dimension()
     if files.dimension is not None and width is not None and not options.truncate_dim and width != files.dimension:

@@ -29,7 +29,7 @@ from adapters.code.sentence_transformers_model import silent_loading, torch_dtyp
 from adapters.cross_encoders import architecture, transformer_config
 from adapters.generators._gguf import check_gguf, described_by_gguf, gguf_digest
 from adapters.generators._writer import Writer
-from adapters.inference import check_whole, loading, release, working
+from adapters.inference import loading, release, working
 from adapters.models import (
     LocalModelOptions,
     Model,
@@ -252,7 +252,7 @@ class TransformersGenerator(Generator):
         decoder = not self._config.get("is_encoder_decoder")
         kind = AutoModelForCausalLM if decoder else AutoModelForSeq2SeqLM
         only_here = not options.trust_remote_code  # trusted code may lie in another repository
-        with loading(options.model, folder, device, options.dtype), silent_loading():
+        with loading(options.model, folder, device, options.dtype) as files, silent_loading():
             trusted = {"trust_remote_code": options.trust_remote_code, "local_files_only": only_here}
             trusted |= {} if options.gguf_file is None else {"gguf_file": options.gguf_file}
             unpacked = {"quantization_config": GgufConfig(dequantize=True)} if options.dequantize else {}
@@ -264,5 +264,5 @@ class TransformersGenerator(Generator):
             )
             token = torch.zeros((1, 1), dtype=torch.long, device=device)
             asked = {"input_ids": token} | ({} if decoder else {"decoder_input_ids": token})
-            check_whole(options.model, folder, model, lambda: model(**asked).logits)
+            files.check_whole(model, lambda: model(**asked).logits)
         return Writer(model, tokenizer, options, decoder=decoder, positions=self._positions)

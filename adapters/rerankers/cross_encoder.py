@@ -24,7 +24,7 @@ from adapters.base import (
 )
 from adapters.code.sentence_transformers_model import silent_loading, torch_dtype_of
 from adapters.cross_encoders import architecture, is_cross_encoder, labels, transformer_config
-from adapters.inference import check_whole, loading, release, working
+from adapters.inference import loading, release, working
 from adapters.lengths import Lengths
 from adapters.models import (
     LocalModelOptions,
@@ -168,7 +168,7 @@ class CrossEncoderReranker(Reranker):
         folder = self._files.fetch()
         dtype = torch_dtype_of(options.dtype)
         device = resolve_device(options.device)
-        with loading(options.model, folder, device, options.dtype), silent_loading():
+        with loading(options.model, folder, device, options.dtype) as files, silent_loading():
             model = CrossEncoder(
                 str(folder),
                 device=device,
@@ -179,7 +179,7 @@ class CrossEncoderReranker(Reranker):
                 activation_fn=_activation(options.activation),
                 local_files_only=not options.trust_remote_code,  # trusted code may lie in another repository
             )
-            check_whole(options.model, folder, model, lambda: model.predict([("a query", "a document")]))
+            files.check_whole(model, lambda: model.predict([("a query", "a document")]))
         self._check_labels(model.num_labels)
         # A prompt template of a language model adds tokens that the tokenizer alone does not count.
         plain = not architecture(self._config).endswith("ForCausalLM")

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from adapters.base import InvalidOptions
 from adapters.code.sentence_transformers_model import silent_loading
 from adapters.cross_encoders import is_cross_encoder, labels, transformer_config, transformer_path
-from adapters.inference import check_whole, loading
+from adapters.inference import loading
 from adapters.models import Model, check_length, check_remote_code, check_weights, position_limit
 
 Head: TypeAlias = Literal["classifier", "mean"]
@@ -62,10 +62,10 @@ def untrained(base: Model, *, head: Head | None, max_length: int | None, trust_r
     # Trusted code may lie in another repository.
     trust = {"trust_remote_code": trust_remote_code, "local_files_only": not trust_remote_code}
     shared: dict[str, Any] = {"device": "cpu", "activation_fn": torch.nn.Identity(), **trust}
-    with loading(base.reference, folder, "cpu", "float32"), silent_loading(), _seeded(seed):
+    with loading(base.reference, folder, "cpu", "float32") as files, silent_loading(), _seeded(seed):
         if is_cross_encoder(base):
             model = CrossEncoder(str(folder), max_length=max_length, model_kwargs={"dtype": torch.float32}, **shared)
-            check_whole(base.reference, folder, model, lambda: model.predict([("a query", "a document")]))
+            files.check_whole(model, lambda: model.predict([("a query", "a document")]))
             return model
         modules = _with_new_head(folder / transformer_path(base), head or NEW_HEAD, max_length, trust)
         return CrossEncoder(modules=modules, **shared)
