@@ -41,6 +41,13 @@ SUBJECTS = [
 VERBS = ["polishes", "carries", "measures", "repairs", "follows", "paints", "hides", "sells", "finds", "breaks"]
 
 
+# The command as a program that Ctrl-C ends. A shell gives jobs in the background a SIGINT that is ignored, and children
+# inherit it. A preexec_fn would do, but it forks in Python, which lance warns of in a process that has imported it.
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from bench.cli import main; main()"
+)
+
+
 def third_party(folder: Path, module: str = ODD, entry_points: str = ENTRY_POINTS) -> Path:
     """A site folder with a module of `third_party` and the metadata of the distribution that brings its adapters."""
     for source in (HERE / "third_party").glob(f"{module}*.py"):  # with the code that it exports

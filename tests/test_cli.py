@@ -107,13 +107,6 @@ def test_a_dry_run_says_what_a_run_would_do_and_does_none_of_it(tmp_path: Path) 
     assert "to load and index" not in after.stdout
 
 
-# A shell gives jobs in the background a SIGINT that is ignored, and children inherit it. A preexec_fn would do, but
-# it forks in Python, which lance warns of in a process that has imported it.
-INTERRUPTIBLE = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from bench.cli import main; main()"
-)
-
-
 def test_an_interrupted_run_is_cancelled_with_130_and_goes_on(tmp_path: Path) -> None:
     small.collection(tmp_path / "data", documents=400)
     words = {"adapter": "words", "log": "log.jsonl", "seconds_per_text": 0.02}
@@ -122,7 +115,7 @@ def test_an_interrupted_run_is_cancelled_with_130_and_goes_on(tmp_path: Path) ->
     site.mkdir()
     small.third_party(site)
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, "run", str(path), "--json", "--quiet"],
+        [sys.executable, "-c", small.INTERRUPTIBLE, "run", str(path), "--json", "--quiet"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{REPOSITORY}"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -183,11 +183,7 @@ def test_a_server_or_an_index_that_is_away_ends_the_question_and_not_the_tool(st
 
 def test_ctrl_c_ends_an_answer_and_twice_the_chat(standin: StandIn) -> None:
     standin.event_seconds, standin.says = 0.2, lambda messages: "word " * 100
-    # A shell gives jobs in the background a SIGINT that is ignored, and children inherit it.
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from bench.cli import main; main()"
-    )
-    command = [sys.executable, "-c", program, "chat", *MINI, "--ask", "what is neon?"]
+    command = [sys.executable, "-c", small.INTERRUPTIBLE, "chat", *MINI, "--ask", "what is neon?"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) as chat:
         assert chat.stdout is not None
         assert chat.stdout.read(4) == "word"
