@@ -24,6 +24,7 @@ Half: TypeAlias = Literal["train", "test"]
 
 _SIGNATURE = re.compile(r"[\w.]+\(.*\)(\s*->.*)?", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")
+_DEPRECATED = re.compile(r"(?<=Use of argument\(s\) ``)\{(.*?)\}(?=`` by position)")
 _SHORTEST_QUERY = 3  # words; below that stand names and headings, not sentences
 _SHORTEST_DOCUMENT = 200  # characters; below that too little is left to find the object by
 
@@ -205,7 +206,7 @@ def _entry(name: str, value: Any) -> Entry | None:
         docstring = value.__doc__  # of a C function, where the class holds a descriptor
     if not isinstance(docstring, str):
         return None
-    text = inspect.cleandoc(docstring)
+    text = _reproducible(inspect.cleandoc(docstring), value)
     paragraphs = [part for part in re.split(r"\n\s*\n", text) if part.strip()]
     while paragraphs and _SIGNATURE.fullmatch(paragraphs[0].strip()):
         del paragraphs[0]  # the signature that C functions carry above their summary
@@ -218,6 +219,18 @@ def _entry(name: str, value: Any) -> Entry | None:
     if len(words) < _SHORTEST_QUERY or len(body) < _SHORTEST_DOCUMENT:
         return None
     return Entry(name, summary, body)
+
+
+def _reproducible(text: str, value: Any) -> str:
+    """A docstring without what differs between processes. scipy writes parts of some when it is imported: names of
+    arguments as a set, in any order, and what distributions draw at random."""
+    drawn = getattr(value, "__module__", None) == "scipy.stats._new_distributions"
+    lines = (line for line in text.splitlines() if not (drawn and line.endswith("# may vary")))
+    return _DEPRECATED.sub(_in_order, "\n".join(lines)) if drawn or "by position" in text else text
+
+
+def _in_order(found: re.Match[str]) -> str:
+    return f"{{{', '.join(sorted(found[1].split(', ')))}}}"
 
 
 def _distribution(package: str) -> Distribution:

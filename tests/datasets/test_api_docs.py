@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +169,25 @@ def test_both_halves_are_splits_and_a_limit_is_about_the_one_that_was_asked_for(
     assert source.splits() == ("train", "test")
     train = source.of_split("train")
     assert (train.judged_split, train.options.limit) == ("train", None)
+
+
+@pytest.mark.slow
+def test_every_process_reads_the_same_texts() -> None:
+    """scipy writes parts of its documentation when it is imported, with sets in any order and numbers at random."""
+    program = (
+        "from adapters.base import Context; from adapters.datasets.api_docs import ApiDocs; import hashlib\n"
+        "tables = ApiDocs(ApiDocs.Options(packages=('scipy', 'pandas')), Context()).load()\n"
+        "print(hashlib.sha256(repr(tables.corpus.to_pylist()).encode()).hexdigest())"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert found[0] == found[1]
