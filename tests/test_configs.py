@@ -255,6 +255,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (CONFIGS / "mining_models.yaml", 5, 4),
         (CONFIGS / "data_efficiency.yaml", 9, 8),
         (CONFIGS / "sts.yaml", 3, 2),
+        (CONFIGS / "rerankers.yaml", 9, 3),
         (CONFIGS / "query_side.yaml", 4, 3),
         (CONFIGS / "recipes.yaml", 12, 11),
     ],

@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY
 from tests.pages import blocks as pages
 
 KEPT = REPOSITORY / "tests/golden/studies"
-STUDIES = ("study-no-labels",)
+STUDIES = ("study-rerankers", "study-no-labels")
 AGREEMENT = KEPT / "agreement"  # results over real and over synthetic queries, by collection
 WAYS = {"no": "synthetic", "yes": "round-trip"}
 
