@@ -177,9 +177,10 @@ def lived(tmp_path_factory: pytest.TempPathFactory, third_party: None) -> Iterat
     """What becomes of a slow run, and of a quick one that waits for it."""
     home = tmp_path_factory.mktemp("lived")
     small.collection(home / "data")
+    (slowly := home / "slowly").touch()  # while it is there, a run does not end by itself
     slow = small.spec(
         [{"name": "slow", "encoder": "words"}],
-        encoders={"words": {"adapter": "words", "seconds_per_text": 0.1}},
+        encoders={"words": {"adapter": "words", "seconds_per_text": 1.0, "slow_while": str(slowly)}},
         experiment="slow",
     )
     small.write(home, slow).rename(home / "slow.yaml")
@@ -209,6 +210,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory, third_party: None) -> Iterat
     os.kill(json.loads((third.folder / STARTED).read_text())["pid"], signal.SIGKILL)
     until(lambda: state(third) != "running")
     seen["killed"] = next(run for run in runs.listing() if run.id == third.id)
+    slowly.unlink()
     last = runs.resume(seen["killed"])
     until(lambda: state(last) not in ("running", "waiting"))
     seen["last"] = (state(last), runs.told(last), [runs.told(each).folder for each in (first, third)])
