@@ -29,7 +29,7 @@ from adapters.code.sentence_transformers_model import silent_loading, torch_dtyp
 from adapters.cross_encoders import architecture, transformer_config
 from adapters.generators._gguf import check_gguf, described_by_gguf, gguf_digest
 from adapters.generators._writer import Writer
-from adapters.inference import loading, release, working
+from adapters.inference import loading, working
 from adapters.models import (
     LocalModelOptions,
     Model,
@@ -161,11 +161,6 @@ class TransformersGenerator(Generator):
     def max_tokens(self) -> int:
         tokens: int = self.options.max_tokens
         return tokens
-
-    def rest(self) -> None:
-        if self._loaded is not None:
-            self._loaded = None
-            release(self.options.device)
 
     def close(self) -> None:
         self._loaded = None

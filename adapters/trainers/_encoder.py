@@ -40,7 +40,7 @@ class EncoderTrainer(LocalTrainer):
 
     def rest(self) -> None:
         if "_base" in self.__dict__:
-            self._base.rest()
+            self._base.close()  # which lets go of the model; what it held is given back once, below
         super().rest()
 
     @cached_property

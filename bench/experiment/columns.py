@@ -208,8 +208,8 @@ def roles(columns: Sequence[Column], *, query: str | None = None, target: str | 
         query=asks.name,
         target=answers.name,
         kind=kind,
-        query_id=_id(others, asks),
-        document_id=_id(others, answers, needed=True) if kind == "passage" else None,
+        query_id=id_of(others, asks),
+        document_id=id_of(others, answers, needed=True) if kind == "passage" else None,
         title=titled(others) if kind == "passage" else None,
         grade=next(
             (each.name for each in others if each.whole == each.filled == 1 and _heading(each.name, _GRADE)), None
@@ -236,11 +236,6 @@ def titled(columns: Sequence[Column]) -> str | None:
     return next((column.name for column in columns if _heading(column.name, _TITLE) >= 2), None)
 
 
-def id_of(columns: Sequence[Column], of: Column) -> str | None:
-    """The column of ids of another column's texts."""
-    return _id(columns, of)
-
-
 def _as_query(column: Column) -> float:
     score = _heading(column.name, _QUESTION) + 2 * column.asked + column.distinct * column.filled
     score -= 1.0 if column.words < 1.5 else 0.0
@@ -262,7 +257,7 @@ def _kind(target: Column) -> Kind:
     return "label" if short and (named or target.distinct < 0.9 or target.filelike > 0.5) else "passage"
 
 
-def _id(others: Sequence[Column], of: Column, *, needed: bool = False) -> str | None:
+def id_of(others: Sequence[Column], of: Column, *, needed: bool = False) -> str | None:
     """The column with the ids of another column's rows: `article_id` of `article`, and where none is needed any id."""
     words = {*_plain(of.name).split(), *(("doc", "document", "docid", "passage", "article") if needed else ())}
     for column in others:

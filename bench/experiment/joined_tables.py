@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from adapters.base import AdapterError
 from adapters.base.document_names import ids_named
-from adapters.base.sheets import Layout, layout_of, sheet_names, table_rows
+from adapters.base.records import ending
+from adapters.base.sheets import EXCEL, Layout, layout_of, sheet_names, table_rows
 from bench.experiment.columns import LOOKED_AT, Column, Roles, best_question, best_text, codes, id_of, looked_at, titled
 from bench.experiment.found_table import DocumentsBeside, FoundTable
 
@@ -35,10 +36,13 @@ class _Table(NamedTuple):
 def or_joined(found: FoundTable | None, own: Sequence[Path], beside: Sequence[Path], folder: Path) -> FoundTable | None:
     """A table that was found, or questions that name the rows of another one, as `_joined` finds them. A table that
     surely holds what answers its questions stays, unless it is the one that others name."""
+    whole = found is not None and found.roles.sure and found.roles.kind in ("passage", "document")
+    one = len(own) == 1 and ending(own[0]) not in EXCEL
+    if one and (whole or not {*beside} - {*own}):
+        return found  # nothing to read whole: no other table is there, or this one needs none
     both = _joined(own, beside, folder)
     if both is None or both.answers is None or found is None:
         return both or found
-    whole = found.roles.sure and found.roles.kind in ("passage", "document")
     named = (found.path, found.layout.sheet) == (both.answers.path, both.answers.layout.sheet)
     return found if whole and not named else both
 

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from adapters import registry
 from adapters.base import TRAINED, holds_path, is_address, resolve_path
@@ -186,10 +189,8 @@ def _path_kind(raw: Mapping[str, Any], steps: Steps) -> str | None:
             return holds_path(ExperimentFile.model_fields[key])
         case ["systems", key] if key in SystemEntry.model_fields:
             return holds_path(SystemEntry.model_fields[key])
-        case ["dataset", option]:
-            return _option_kind("datasets", raw.get("dataset"), "Options", option)
-        case ["dataset", "documents", "path"]:
-            return "path"
+        case ["dataset", *group, option]:
+            return _option_kind("datasets", raw.get("dataset"), "Options", option, *group)
         case ["stores", part, section, option] if section in _SECTIONS:
             return _option_kind("stores", _part(raw, "stores", part), _SECTIONS[section], option)
         case ["stores", part, option]:
@@ -208,12 +209,22 @@ def _part(raw: Mapping[str, Any], role: str, name: str) -> Any:
     return parts.get(name) if isinstance(parts, Mapping) else None
 
 
-def _option_kind(role: Any, spec: Any, model: str, option: str, key: str = "adapter") -> str | None:
+def _option_kind(role: Any, spec: Any, model: str, option: str, *group: str, key: str = "adapter") -> str | None:
+    """group: the options that the option stands in, outermost first."""
     if not isinstance(spec, Mapping) or not isinstance(spec.get(key), str):
         return None
     try:
-        field = getattr(registry.load(role, spec[key]), model).model_fields.get(option)
+        fields = getattr(registry.load(role, spec[key]), model).model_fields
+        for name in group:
+            fields = _fields_of(fields[name].annotation) if name in fields else {}
+        field = fields.get(option)
     except BaseException as error:
         failure_of(error)  # reading the parts names an adapter that does not load
         return None
     return None if field is None else holds_path(field)
+
+
+def _fields_of(annotation: Any) -> Mapping[str, FieldInfo]:
+    """The options of a group, which may be left out; empty for what is none."""
+    kinds = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
+    return next((each.model_fields for each in kinds if issubclass(each, BaseModel)), {})

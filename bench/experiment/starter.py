@@ -323,12 +323,16 @@ def _undecided(place: Path, where: str) -> _Data | None:
 def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | None:
     """A table of questions: the file that was named, or the one in a folder whose columns leave least doubt."""
     folder = place if place.is_dir() else place.parent
+
+    def looked(ask: Ask | None) -> FoundTable | None:
+        return tables_in(place, choice, ask) if place.is_dir() else _table_in(place, folder, choice, ask)
+
     try:
-        found = tables_in(place, choice, None) if place.is_dir() else _table_in(place, folder, choice, None)
+        found = looked(None)
         if choice == Choice():
             found = or_joined(found, [place] if place.is_file() else tables_of(place), tables_of(folder), folder)
         if ask is not None and not (found and found.roles.sure):
-            found = tables_in(place, choice, ask) if place.is_dir() else _table_in(place, folder, choice, ask)
+            found = looked(ask)
     except AdapterError as error:
         raise NothingFound(str(error)) from error
     if found is None:

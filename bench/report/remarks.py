@@ -43,20 +43,18 @@ def _remarks(result: Result) -> Iterator[Remark]:
         yield Remark(mark, text, "synthetic")
     for system in result.systems:
         yield from (Remark("!", note, system.name) for note in _system_notes(system, result))
-    yield from (_warning(warning) for warning in result.warnings)
+    yield from (_about(warning) for warning in result.warnings)
     yield from (Remark("·", note, brief=False) for note in result.dataset.notes)
     if result.dataset.only_positives and result.primary.partition("@")[0] != "ANN":
         yield Remark("·", "only positives are judged: a document nobody judged counts as not relevant")
-    for note in map(_marked, models.notes(result)):
-        shared = note.text.startswith("models.")  # what several models have in common is said once
-        yield _about(note.text, note.mark, brief=note.brief) if shared else note
+    yield from map(_marked, models.notes(result))
     single = [system.name for system in result.systems if one_build(system)]
     if single:
         yield Remark("·", _one_build_each(", ".join(single)))
     yield from _spread_notes(result)
     yield from map(_marked, equal_recall.notes(result))
     yield from map(_marked, latency.notes(result))
-    yield from (_warning(note) for note in result.latency_notes)
+    yield from (_about(note) for note in result.latency_notes)
     yield from _memory_note(result)
     yield from _timing_notes(result)
     yield from _work_note(result)
@@ -70,15 +68,11 @@ def _remarks(result: Result) -> Iterator[Remark]:
 def _marked(line: str) -> Remark:
     """A remark of a table, which begins with its mark. Of those without `!` a screen has none."""
     mark, _, text = line.partition(" ")
-    return Remark(mark, text, brief=mark == "!")
+    shared = text.startswith("models.")  # what several models have in common is said once
+    return _about(text, mark, brief=mark == "!") if shared else Remark(mark, text, brief=mark == "!")
 
 
-def _warning(text: str) -> Remark:
-    """A warning of a result."""
-    return _about(text, "!")
-
-
-def _about(text: str, mark: str, *, brief: bool = True) -> Remark:
+def _about(text: str, mark: str = "!", *, brief: bool = True) -> Remark:
     """A remark whose text begins with what it is about where it is about one thing."""
     about = _ABOUT.match(text)
     return Remark(mark, text[about.end() + 2 :], about[0], brief) if about else Remark(mark, text, brief=brief)

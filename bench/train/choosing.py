@@ -63,7 +63,7 @@ def choose(models: KeptModels, wanted: str) -> Chosen:
 
 def is_name(models: KeptModels, word: str) -> bool:
     """Whether a kept model is called so, as `bench models` lists it."""
-    return any(word in (kept.provenance.name, kept.provenance.reference) for kept in models.all())
+    return _named(list(models.all()), word) is not None
 
 
 def choose_one(models: KeptModels, wanted: str) -> tuple[KeptModel, str | None]:
