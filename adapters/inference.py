@@ -208,7 +208,7 @@ def _unreadable(texts: Sequence[str], tokenize: Callable[[list[str]], Any]) -> t
 def release(device: str) -> None:
     """Give back the memory of models that nobody holds, on a device too, so that the next model can use it. `auto`
     means any device."""
-    give_back()
+    give_back(collect=True)
     torch = sys.modules.get("torch")
     if torch is not None and device in ("cuda", "auto") and torch.cuda.is_available():
         torch.cuda.empty_cache()

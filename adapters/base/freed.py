@@ -9,9 +9,14 @@ from contextlib import suppress
 import pyarrow as pa
 
 
-def give_back() -> None:
-    """Return freed memory to the system, so that what comes next does not seem to need none, or lacks room."""
-    gc.collect()  # what libraries make of a model points to itself
+def give_back(*, collect: bool) -> None:
+    """Return freed memory to the system, so that what comes next does not seem to need none, or lacks room.
+
+    collect: whether objects that point to themselves are looked for first, as models do; that takes a tenth of a second
+    in a large process.
+    """
+    if collect:
+        gc.collect()
     pa.default_memory_pool().release_unused()
     with suppress(AttributeError):  # glibc alone has it
         ctypes.CDLL(None).malloc_trim(0)

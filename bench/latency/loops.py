@@ -187,12 +187,16 @@ class Threads:
         if math.isnan(assignment.began):
             assignment = assignment.starting(time.perf_counter())
         # Samples are kept until the turn is over. They would make the garbage collector walk everything that the
-        # process holds (models, packages) again and again in the midst of queries. A user's own loop would not.
-        gc.freeze()
+        # process holds (models, packages) again and again in the midst of queries. A user's own loop would not. A
+        # program that froze its objects itself keeps them so: nobody can thaw some of them.
+        frozen_here = gc.get_freeze_count() == 0
+        if frozen_here:
+            gc.freeze()
         try:
             asked = _sent_together(self._workers, assignment)
         finally:
-            gc.unfreeze()
+            if frozen_here:
+                gc.unfreeze()
         seconds = time.perf_counter() - assignment.began
         own = time.process_time() - own
         return Carried([self._looked_at(one, 1, assignment.turn) for one in asked], seconds, [own])

@@ -61,7 +61,7 @@ def of_build(store: Store, server: Reading) -> Iterator[BuildMemory]:
         # Otherwise the first build of an engine counts the engine's code: 100 MB for lancedb.
         for package in store.requires:
             importlib.import_module(package)
-        give_back()
+        give_back(collect=False)
         window = Window()
         yield found
         found.before_bytes, found.peak_bytes = window.before_bytes, window.peak_bytes()

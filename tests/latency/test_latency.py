@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 import time
@@ -246,6 +247,21 @@ def test_time_ends_a_turn_when_samples_do_not() -> None:
     samples = taken(load, lambda query: time.sleep(0.005), 100_000)
     # .2 s for a turn / 5 ms, and one under way at its end
     assert IN_A_TURN <= np.bincount(samples.round[samples.measured]).max() <= 41
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_garbage_is_not_looked_for_in_what_is_loaded_and_what_a_program_froze_itself_stays_frozen(own: bool) -> None:
+    frozen: list[int] = []
+    gc.unfreeze()
+    if own:
+        gc.freeze()
+    try:
+        samples = taken(LoadPoint(samples=20, **SHORT), lambda query: frozen.append(gc.get_freeze_count()), 20)
+        warm_up = 0 if own else len(frozen) - int(samples.measured.sum())
+        assert frozen.count(0) == warm_up
+        assert (gc.get_freeze_count() > 0) == own
+    finally:
+        gc.freeze()  # as tests/conftest.py leaves it
 
 
 def test_a_failing_query_is_counted_and_not_timed() -> None:
