@@ -164,6 +164,8 @@ class Threads:
         """expected: the documents of the quality pass by query position, (n, k)."""
         self._workers = workers
         self._expected = expected
+        # A program that froze its objects itself keeps them so: nobody can thaw some of them. The count takes long.
+        self._freezes = gc.get_freeze_count() == 0
 
     def configure(self) -> None:
         """Set the query options of every worker. Raises AdapterError."""
@@ -187,15 +189,13 @@ class Threads:
         if math.isnan(assignment.began):
             assignment = assignment.starting(time.perf_counter())
         # Samples are kept until the turn is over. They would make the garbage collector walk everything that the
-        # process holds (models, packages) again and again in the midst of queries. A user's own loop would not. A
-        # program that froze its objects itself keeps them so: nobody can thaw some of them.
-        frozen_here = gc.get_freeze_count() == 0
-        if frozen_here:
+        # process holds (models, packages) again and again in the midst of queries. A user's own loop would not.
+        if self._freezes:
             gc.freeze()
         try:
             asked = _sent_together(self._workers, assignment)
         finally:
-            if frozen_here:
+            if self._freezes:
                 gc.unfreeze()
         seconds = time.perf_counter() - assignment.began
         own = time.process_time() - own
