@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bench.cache.locks import opened, tried
 from bench.experiment.reader import load_experiment
 from bench.ui.desk import Desk, OutsideFolder
 from bench.ui.runs.board import Board, NotAsked, Run, board
@@ -57,8 +58,9 @@ def a_run(desk: Desk, name: str = "1", **files: Any) -> Run:
 
 @pytest.mark.parametrize(("code", "state", "cause"), [
     (0, "finished", ""), (1, "failed", "a part of it failed"), (2, "refused", "it could not begin"),
-    (130, "cancelled", "it was cut off"), (-9, "killed", "SIGKILL: often because memory ran out"),
-    (-15, "killed", "SIGTERM"), (7, "failed", "exit status 7"), (None, "cancelled", "before its turn"),
+    (130, "cancelled", "it was cut off"), (-2, "cancelled", "it was cut off"),
+    (-9, "killed", "SIGKILL: often because memory ran out"), (-15, "killed", "SIGTERM"),
+    (7, "failed", "exit status 7"), (None, "cancelled", "before its turn"),
 ])  # fmt: skip
 def test_a_run_says_how_it_ended_and_why(desk: Desk, code: int | None, state: str, cause: str) -> None:
     run = a_run(desk, started={"at": AT, "pid": 1}, ended={"at": AT, "exit": code})
@@ -124,6 +126,22 @@ def test_a_command_that_a_folder_names_is_not_obeyed(desk: Desk) -> None:
     with pytest.raises(OutsideFolder):
         board(desk).resume(run)
     board(desk).cancel(run)  # nobody holds it, so no process is sent a signal
+
+
+def test_a_run_that_waits_is_cancelled_before_it_can_hear_a_signal(desk: Desk) -> None:
+    """Below a shell's background job SIGINT is ignored until a process says otherwise."""
+    before = a_run(desk)
+    heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with opened(before.folder / LOCK) as lock:
+            assert tried(lock, before.folder / LOCK)
+            run = board(desk).start("train", "bench.yaml")
+            assert run.state == "waiting"
+            board(desk).cancel(run)
+            until(lambda: next(each for each in Board(desk).listing() if each.id == run.id).state == "cancelled")
+    finally:
+        signal.signal(signal.SIGINT, heeded)
+    assert not (run.folder / STARTED).exists()
 
 
 def test_a_line_of_events_that_is_not_whole_waits(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from bench.machine.children import command, environment
 from bench.machine.clock import utc_now
 from bench.ui.desk import Desk, OutsideFolder
 from bench.ui.runs.files import (
+    CANCELLED,
     ENDED,
     EVENTS,
     LOCK,
@@ -187,6 +188,8 @@ class Board:
         """Cut a run off as ^C does, or take it out of the queue. What was paid for is kept."""
         if not is_held(run.folder):
             return
+        # A keeper that has only just been started may not hear the signal; it looks for the file.
+        write_record(run.folder / CANCELLED, {"at": utc_now()})
         started = read_record(run.folder / STARTED)
         with opened(run.folder / LOCK) as lock:
             number = started.get("pid") if started else int(os.pread(lock, 20, 0) or b"0")
@@ -254,6 +257,8 @@ def _state(folder: Path) -> tuple[State, str]:
     code = ended.get("exit") if ended else None
     if not isinstance(code, int):
         return "cancelled", "before its turn"
+    if code == -signal.SIGINT:  # ^C before the command could answer it
+        code = 130
     if code < 0:
         return "killed", _killed_by(-code)
     ends: dict[int, tuple[State, str]] = {

@@ -13,6 +13,7 @@ from bench.cache.locks import opened, tried
 
 REQUEST = "request.json"
 STARTED = "started.json"
+CANCELLED = "cancelled.json"
 ENDED = "ended.json"
 EVENTS = "events.jsonl"
 LOG = "log.txt"

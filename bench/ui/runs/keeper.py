@@ -12,22 +12,35 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 from bench.machine.children import environment
 from bench.machine.clock import utc_now
-from bench.ui.runs.files import ENDED, LOG, REQUEST, STARTED, earlier, is_held, write_record
+from bench.ui.runs.files import CANCELLED, ENDED, LOG, REQUEST, STARTED, earlier, is_held, write_record
 
 _PAUSE = 0.3
 
 
 def keep(folder: Path, lock: int) -> None:
     """Keep the run of a folder until it has ended. SIGINT takes it out of the queue, or is handed on to the command."""
-    # An ignored SIGINT would be inherited by the command, as below a shell that runs something in the background.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        while any(is_held(other) for other in earlier(folder)):
-            time.sleep(_PAUSE)
-    except KeyboardInterrupt:
+    cancelled = False
+    process: subprocess.Popen[bytes] | None = None
+
+    def cut(number: int, frame: FrameType | None) -> None:
+        nonlocal cancelled
+        cancelled = True
+        if process is not None:
+            process.send_signal(signal.SIGINT)
+
+    def called_off() -> bool:
+        return cancelled or (folder / CANCELLED).exists()
+
+    # Below a shell that runs something in the background SIGINT is ignored from birth, and a command would inherit
+    # that. What was sent before this line is lost; the file tells of it.
+    signal.signal(signal.SIGINT, cut)
+    while not called_off() and any(map(is_held, earlier(folder))):
+        time.sleep(_PAUSE)
+    if called_off():
         write_record(folder / ENDED, {"at": utc_now(), "exit": None})
         return
     request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
@@ -41,17 +54,10 @@ def keep(folder: Path, lock: int) -> None:
             stderr=log,
             pass_fds=(lock,),
         )
-        write_record(folder / STARTED, {"at": utc_now(), "pid": process.pid})
-        code = _waited(process)
-        write_record(folder / ENDED, {"at": utc_now(), "exit": code})
-
-
-def _waited(process: subprocess.Popen[bytes]) -> int:
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
+        if cancelled:  # while the command was being started
             process.send_signal(signal.SIGINT)
+        write_record(folder / STARTED, {"at": utc_now(), "pid": process.pid})
+        write_record(folder / ENDED, {"at": utc_now(), "exit": process.wait()})
 
 
 if __name__ == "__main__":
