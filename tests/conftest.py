@@ -63,6 +63,10 @@ def _what_is_loaded_is_no_garbage() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # otherwise libraries complain, when the process ends, of objects that are left over
+
+
 @pytest.fixture(scope="session", autouse=True)
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of all caches that no test names: the user's own is never touched."""

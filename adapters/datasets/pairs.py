@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed
 from adapters.base.sheets import Row, table_rows
-from adapters.datasets._by_id import DocumentsTable, documents_of, naming
+from adapters.datasets._by_id import DocumentsTable, Questions, QuestionsTable, documents_of, naming
 from adapters.datasets._layout import LayoutOptions
 from adapters.datasets._records import PairColumns, empty_notes, lines_told, pair_tables
 
@@ -39,6 +39,9 @@ class PairsOptions(LayoutOptions):
     documents: DocumentsTable | None = Field(
         None, description="Table of the documents, where the questions name them by id in `document_id`."
     )
+    questions: QuestionsTable | None = Field(
+        None, description="Table of the questions, where the rows of `path` name them by id in `query_id`."
+    )
     number_by: Literal["query", "row"] = Field(
         "query",
         description="How queries without ids are called: query, q1, q2 and so on; row, by the row in which a "
@@ -57,6 +60,9 @@ class PairsOptions(LayoutOptions):
             raise ValueError("`documents` needs `document_id`, the column by which a question names its documents")
         if self.documents is not None and (self.passage or self.label or self.title):
             raise ValueError("`passage`, `label` and `title` have no effect with `documents`, which holds the texts")
+        if self.questions is not None and self.query_id is None:
+            raise ValueError("`questions` needs `query_id`, the column by which a row names its query")
+        self.refuse_idle("query", "questions in the same table", heeded=self.questions is None)
         self.refuse_idle("number_by", "queries without query_id", heeded=self.query_id is None)
         return self
 
@@ -65,6 +71,7 @@ class Pairs(DatasetSource):
     """Equal queries are one query with several relevant documents, equal passages one document.
 
     With a table of documents these are the corpus, asked about or not, and rows that name none of them are left out.
+    With a table of questions the rows name those too, and those that no row names are left out.
 
     A label is a document too: its id is the label, its text the label with spaces for underscores. Columns that are
     not named become meta.<name> of the query. Rows without a query, or without what answers it, are left out and told.
@@ -78,33 +85,44 @@ class Pairs(DatasetSource):
         self.sources()
 
     def sources(self) -> tuple[Path, ...]:
-        """The file, and that of the documents. Raises DatasetInvalid for what is not there."""
-        path, documents = self.context.path(self.options.path), self.options.documents
-        if not path.is_file():
-            raise DatasetInvalid(str(path), "there is no such file. Set `path` to a file of pairs.")
-        if documents is None:
-            return (path,)
-        if not (beside := self.context.path(documents.path)).is_file():
-            raise DatasetInvalid(str(beside), "there is no such file. Set `documents.path` to the table of documents.")
-        return (path, beside)
+        """The file, and those of the documents and queries. Raises DatasetInvalid for what is not there."""
+        found = [(self.options.path, "path", "a file of pairs")]
+        if self.options.documents is not None:
+            found.append((self.options.documents.path, "documents.path", "the table of documents"))
+        if self.options.questions is not None:
+            found.append((self.options.questions.path, "questions.path", "the table of questions"))
+        paths = []
+        for named, option, what in found:
+            paths.append(path := self.context.path(named))
+            if not path.is_file():
+                raise DatasetInvalid(str(path), f"there is no such file. Set `{option}` to {what}.")
+        return tuple(paths)
 
     def load(self) -> Tables:
-        path, *beside = self.sources()
+        options, path = self.options, self.sources()[0]
         blank: list[int] = []
-        rows = table_rows(path, self.options.layout, blank=blank)
+        rows = table_rows(path, options.layout, blank=blank)
         first = next(rows, None)
         if first is None:
             raise DatasetInvalid(str(path), "holds no row.")
         columns = self._columns(path, list(first.cells))
+        rows, asked = chain([first], rows), None
+        if options.questions is not None:
+            asked = Questions(self.context.path(options.questions.path), options.questions)
+            rows = asked.named_by(rows, path, columns)
         empty: list[int] = []
         numbers: dict[int, int] = {}
-        by_row = self.options.number_by == "row"
-        filled = _filled(chain([first], rows), columns, empty, numbers if by_row else None)
-        if self.options.documents is not None:
-            tables = self._by_id(filled, columns, path, beside[0], numbers if by_row else None)
+        by_row = options.number_by == "row"
+        filled = _filled(rows, columns, empty, numbers if by_row else None)
+        if options.documents is not None:
+            beside = self.context.path(options.documents.path)
+            tables = self._by_id(filled, columns, path, beside, numbers if by_row else None)
         else:
             tables = pair_tables(filled, columns, path, numbers if by_row else None)
-        return replace(tables, notes=(*tables.notes, *empty_notes(empty, blank)))
+        notes = (*tables.notes, *empty_notes(empty, blank))
+        if asked is not None:
+            notes = (*notes, *asked.notes(path))
+        return replace(tables, notes=notes)
 
     def _by_id(
         self,
@@ -147,10 +165,13 @@ class Pairs(DatasetSource):
                 )
         own_id = options.document_id if options.documents is None else None
         named = (passage, label, options.title, options.grade, options.query_id, own_id)
-        for name in filter(None, (options.query, *named)):
+        for name in filter(None, (options.query if options.questions is None else None, *named)):
             if name not in there:
                 raise DatasetInvalid(str(path), f'has no column "{name}". It has: {listed(there, [name])}.')
-        return PairColumns(options.query, *named)
+        query = options.query
+        while options.questions is not None and query in there:
+            query += "_"  # the text of a query that stands elsewhere takes no column's place
+        return PairColumns(query, *named)
 
 
 def _filled(

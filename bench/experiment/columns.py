@@ -52,7 +52,7 @@ _LABEL = (
 _ID = ("id", "nr", "no", "number", "nummer", "key", "#", "uid", "uuid", "qid", "pid", "docid", "code", "ref")
 _ID_WORDS = ("id", "ids", "uid", "uuid", "qid", "pid", "docid", "key", "ref")  # that end the heading of such a column
 _TITLE = ("title", "headline", "titel", "título", "titre", "name", "heading", "标题", "タイトル", "заголовок")
-_GRADE = ("grade", "score", "relevance", "rating", "rel", "relevanz", "note")
+_GRADE = ("grade", "score", "relevance", "rating", "rel", "relevanz", "note", "relevancy", "judgement", "judgment")
 _FILE = re.compile(r"[^\s/\\][^\n]*\.(md|txt|html?|pdf|docx?)", re.IGNORECASE)
 
 
@@ -211,12 +211,21 @@ def roles(columns: Sequence[Column], *, query: str | None = None, target: str | 
         query_id=id_of(others, asks),
         document_id=id_of(others, answers, needed=True) if kind == "passage" else None,
         title=titled(others) if kind == "passage" else None,
-        grade=next(
-            (each.name for each in others if each.whole == each.filled == 1 and _heading(each.name, _GRADE)), None
-        ),
+        grade=graded(others),
         sure=best >= 3 and (len(pairs) == 1 or best - pairs[1][0] >= 0.5),
         decided=len(pairs) == 1 or best - pairs[1][0] >= 0.2,
     )
+
+
+def graded(columns: Sequence[Column]) -> str | None:
+    """The column of whole grades, by its heading."""
+    return next((each.name for each in columns if each.whole == each.filled == 1 and _heading(each.name, _GRADE)), None)
+
+
+def words_of(*names: str) -> set[str]:
+    """The words of some headings or names of files, of one thing rather than several, without those that say `id`."""
+    words = {word.removesuffix("s") for name in names for word in _plain(name).split()}
+    return {word for word in words if word not in _ID}
 
 
 def best_question(columns: Sequence[Column]) -> tuple[Column, float] | None:

@@ -43,9 +43,9 @@ Ask = Callable[[str, Sequence[str], str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentsBeside:
-    """A table of documents that questions name by id. key, text, title: its columns; count: of its rows; samples: some
-    texts."""
+class TableBeside:
+    """A table whose rows are named by id elsewhere: documents, or questions. key, text, title: its columns; count: of
+    its rows; samples: some texts."""
 
     path: Path
     layout: Layout
@@ -62,18 +62,18 @@ class DocumentsBeside:
         named = {name: column for name, column in columns.items() if column != usual[name]}
         return {"path": path, **layout_options(self.layout), **named}
 
-    def told(self) -> str:
-        """What was taken for what."""
+    def told(self, what: str) -> str:
+        """What was taken for what. what: its rows are."""
         title = f', and "{self.title}" for its title' if self.title else ""
         sheet = f", sheet {self.layout.sheet}," if self.layout.sheet else ""
-        return f'Took {self.path.name}{sheet} for the documents: "{self.text}" for the text of each{title}.'
+        return f'Took {self.path.name}{sheet} for the {what}: "{self.text}" for the text of each{title}.'
 
 
 @dataclass(frozen=True, slots=True)
 class FoundTable:
     """A table with what was taken for what. layout, columns: as they seem to be; rows: how many were looked at; more:
     whether there are more; beside: names of other tables of the folder, which are not used; answers: the table of
-    documents that its questions name by id."""
+    documents that its questions name by id; asked: the table of questions, where its rows name those by id too."""
 
     path: Path
     layout: Layout
@@ -82,13 +82,14 @@ class FoundTable:
     samples: list[Mapping[str, Any]]
     more: bool
     beside: tuple[str, ...] = ()
-    answers: DocumentsBeside | None = None
+    answers: TableBeside | None = None
+    asked: TableBeside | None = None
 
     def texts(self) -> list[str]:
         """Questions and what answers them, of the rows that were looked at."""
-        names = (self.roles.query, *(() if self.answers else (self.roles.target,)))
+        names = [*([] if self.asked else [self.roles.query]), *([] if self.answers else [self.roles.target])]
         found = [str(row[name]) for row in self.samples for name in names if isinstance(row.get(name), str)]
-        return [*found, *(self.answers.samples if self.answers else ())]
+        return [*found, *(text for table in (self.asked, self.answers) if table for text in table.samples)]
 
     def documents(self) -> int:
         """About how many documents there are: different values of the rows that were looked at, or all rows where
@@ -106,7 +107,7 @@ class FoundTable:
     def pairs(self) -> dict[str, Any]:
         """Options of a dataset of pairs."""
         found, taken = {}, self.roles
-        if taken.query != "query":
+        if taken.query != "query" and self.asked is None:
             found["query"] = taken.query
         found[{"label": "label", "id": "document_id"}.get(taken.kind, "passage")] = taken.target
         for name in ("title", "grade", "query_id", *(() if taken.kind == "id" else ("document_id",))):
@@ -128,14 +129,20 @@ class FoundTable:
             *([f"headings below {counted(self.layout.skip_rows, 'row')}"] if self.layout.skip_rows else []),
         ]
         lines = [f"Read {self.path.name}: {', '.join(layout)}."] if layout else []
+        asks = "the id of the question" if self.asked else "the question"
         kinds = {"passage": "the passage that answers it", "label": "its label", "document": "the file that answers it",
                  "id": "the id of what answers it"}  # fmt: skip
-        for name, what in ((taken.query, "the question"), (taken.target, kinds[taken.kind])):
+        for name, what in ((taken.query, asks), (taken.target, kinds[taken.kind])):
             lines.append(f'Took "{name}" for {what} ({by_name[name].seen}).')
         further = {"title": "title of the passage", "grade": "grade", "query_id": "id of the question",
                    "document_id": "id of the passage"}  # fmt: skip
-        lines += [f'Took "{name}" for the {what}.' for key, what in further.items() if (name := getattr(taken, key))]
-        lines += [self.answers.told()] if self.answers else []
+        lines += [
+            f'Took "{name}" for the {what}.'
+            for key, what in further.items()
+            if (name := getattr(taken, key)) and name != taken.query
+        ]
+        lines += [self.asked.told("questions")] if self.asked else []
+        lines += [self.answers.told("documents")] if self.answers else []
         if taken.kind == "label" and (
             code := codes(str(row[taken.target]) for row in self.samples if row.get(taken.target))
         ):
@@ -146,7 +153,8 @@ class FoundTable:
         used = {taken.query, taken.target, *(getattr(taken, key) for key in further)}
         rest = [column.name for column in self.columns if column.name not in used]
         if rest:
-            lines.append(f"Further columns are kept with the question: {', '.join(rest[:12])}.")
+            kept = "left out" if self.asked else "kept with the question"
+            lines.append(f"Further columns are {kept}: {', '.join(rest[:12])}.")
         if self.beside:
             lines.append(f"Not used: {listed(self.beside)}, which an experiment of its own can take: bench init FILE")
         return lines

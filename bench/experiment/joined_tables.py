@@ -1,4 +1,5 @@
-"""Two tables that belong together: questions in one, and in the other the documents, which the questions name by id."""
+"""Tables that belong together: questions in one, and in another the documents, which the questions name by id; or a
+third one that names both."""
 
 from __future__ import annotations
 
@@ -13,8 +14,20 @@ from adapters.base import AdapterError
 from adapters.base.document_names import ids_named
 from adapters.base.records import ending
 from adapters.base.sheets import EXCEL, Layout, layout_of, sheet_names, table_rows
-from bench.experiment.columns import LOOKED_AT, Column, Roles, best_question, best_text, codes, id_of, looked_at, titled
-from bench.experiment.found_table import DocumentsBeside, FoundTable
+from bench.experiment.columns import (
+    LOOKED_AT,
+    Column,
+    Roles,
+    best_question,
+    best_text,
+    codes,
+    graded,
+    id_of,
+    looked_at,
+    titled,
+    words_of,
+)
+from bench.experiment.found_table import FoundTable, TableBeside
 
 _NAMED = 0.9  # share of the values that must be there in the other table
 _MOST = 2_000_000  # rows of a table of documents
@@ -48,21 +61,22 @@ def or_joined(found: FoundTable | None, own: Sequence[Path], beside: Sequence[Pa
 
 
 def _joined(own: Sequence[Path], beside: Sequence[Path], folder: Path) -> FoundTable | None:
-    """Questions in one of the tables `own`, and the documents that they name in another of all; None where no two
-    belong together. folder: below which names of files are looked for. Raises nothing for files that are no tables."""
+    """Questions in a table, and the documents in another that the questions, or the rows of a third table, name by id.
+    One of them is of the tables `own`; the others are of all. None where none belong together, or where several ways
+    are as likely. folder: below which names of files are looked for. Raises nothing for files that are no tables."""
     tables = [table for path in own for table in _read(path, folder)]
     others = [*tables, *(table for path in beside if path not in own for table in _read(path, folder))]
-    found = [
-        (likely, table)
-        for asking in tables
-        for answering in others
-        if answering is not asking
-        for likely, table in _together(asking, answering)
-    ]
+    found: list[tuple[float, FoundTable]] = []
+    for asking, answering in itertools.permutations(others, 2):
+        if asking in tables:
+            found += _together(asking, answering)
+        for linking in others:
+            if linking not in (asking, answering) and any(each in tables for each in (linking, asking, answering)):
+                found += _linked(linking, asking, answering)
     if not found:
         return None
     best = max(found, key=lambda each: each[0])[1]  # of equal ones the first
-    used = (best.path, best.answers.path if best.answers else best.path)
+    used = {table.path for table in (best, best.asked, best.answers) if table is not None}
     return replace(best, beside=tuple(sorted({table.path.name for table in others if table.path not in used})))
 
 
@@ -94,9 +108,9 @@ def _read(path: Path, folder: Path) -> Iterator[_Table]:
 def _together(asking: _Table, answering: _Table) -> Iterator[tuple[float, FoundTable]]:
     """Each way in which the questions of a table may name rows of another, and how likely its questions are some."""
     text = best_text(answering.columns)
-    for column, (key, ids) in itertools.product(asking.columns, answering.ids.items()):
+    for column, key in itertools.product(asking.columns, answering.ids):
         asked = best_question([each for each in asking.columns if each is not column])
-        if asked is None or text is None or key == text.name or not _names(column, key, asking, answering, ids):
+        if asked is None or text is None or key == text.name or not _names(column, asking, key, answering):
             continue
         question, likely = asked
         others = [each for each in asking.columns if each is not question and each is not column]
@@ -104,12 +118,44 @@ def _together(asking: _Table, answering: _Table) -> Iterator[tuple[float, FoundT
             query=question.name, target=column.name, kind="id", query_id=id_of(others, question),
             document_id=None, title=None, grade=None, sure=True,
         )  # fmt: skip
-        title = titled([each for each in answering.columns if each.name not in (key, text.name)])
-        title = title or (key if _words(sorted(ids)[:LOOKED_AT]) else None)
-        texts = [str(row.get(text.name) or "") for row in answering.rows]
-        there = DocumentsBeside(answering.path, answering.layout, key, text.name, title, answering.length, texts)
+        there = _documents(answering, key, text)
         more = asking.length > len(asking.rows)
         yield likely, FoundTable(asking.path, asking.layout, asking.columns, taken, asking.rows, more, answers=there)
+
+
+def _linked(linking: _Table, asking: _Table, answering: _Table) -> Iterator[tuple[float, FoundTable]]:
+    """Each way in which the rows of a table may name questions of a second and documents of a third one, and how likely
+    it is: more so where headings say which. A table that holds texts of its own links no others."""
+    question, text = best_question(asking.columns), best_text(answering.columns)
+    if question is None or text is None or best_question(linking.columns) is not None:
+        return
+    for one, other in itertools.permutations(linking.columns, 2):
+        for query_id, key in itertools.product(asking.ids, answering.ids):
+            if query_id == question[0].name or key == text.name:
+                continue
+            if not _names(one, linking, query_id, asking) or not _names(other, linking, key, answering):
+                continue
+            taken = Roles(
+                query=one.name, target=other.name, kind="id", query_id=one.name, document_id=None, title=None,
+                grade=graded([each for each in linking.columns if each not in (one, other)]), sure=True,
+            )  # fmt: skip
+            likely = question[1] + 0.5 * (text.characters > question[0].characters)
+            likely += _called(one, query_id, asking) + _called(other, key, answering)
+            texts = [str(row.get(question[0].name) or "") for row in asking.rows]
+            asked = TableBeside(asking.path, asking.layout, query_id, question[0].name, None, asking.length, texts)
+            more = linking.length > len(linking.rows)
+            yield likely, FoundTable(
+                linking.path, linking.layout, linking.columns, taken, linking.rows, more,
+                answers=_documents(answering, key, text), asked=asked,
+            )  # fmt: skip
+
+
+def _documents(table: _Table, key: str, text: Column) -> TableBeside:
+    """The documents of a table, by the ids of a column."""
+    title = titled([each for each in table.columns if each.name not in (key, text.name)])
+    title = title or (key if _words(sorted(table.ids[key])[:LOOKED_AT]) else None)
+    texts = [str(row.get(text.name) or "") for row in table.rows]
+    return TableBeside(table.path, table.layout, key, text.name, title, table.length, texts)
 
 
 def _words(ids: Sequence[str]) -> bool:
@@ -121,10 +167,21 @@ def _listed(cell: Any) -> list[Any]:
     return cell if isinstance(cell, list) else [cell]
 
 
-def _names(column: Column, key: str, asking: _Table, answering: _Table, ids: set[str]) -> bool:
-    """Whether a column of the questions names documents by id. Numbers stand in any table: such a column must be called
-    as the ids are, or as the other table."""
-    values = [each for row in asking.rows for each in _listed(row.get(column.name)) if each not in (None, "")]
+def _called(column: Column, key: str, table: _Table) -> float:
+    """How far a heading says that ids of another table stand below it: it is called as they are, or as the table."""
+    own = words_of(column.name)
+    return 2.0 * bool(own and own == words_of(key)) + bool(own & words_of(table.path.stem, table.layout.sheet or ""))
+
+
+def _names(column: Column, within: _Table, key: str, named: _Table) -> bool:
+    """Whether a column of a table holds ids of the rows of another. Numbers from 1 on stand in any table: such a column
+    must be called as the ids are or as the other table, or be one of ids, and not those of its own rows."""
+    ids = named.ids[key]
+    values = [each for row in within.rows for each in _listed(row.get(column.name)) if each not in (None, "")]
     if not values or sum(ids_named(value, ids)[1] for value in values) < _NAMED * len(values):
         return False
-    return column.numbers < 1 or column.ids or column.name == key or answering.path.stem.startswith(column.name)
+    if column.numbers < 1 or _called(column, key, named):
+        return True
+    headings = [each.name for each in within.columns if each.words > 1]
+    own = column.distinct == 1 and words_of(column.name) <= words_of(within.path.stem, *headings)
+    return column.ids and not own

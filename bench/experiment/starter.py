@@ -16,7 +16,17 @@ from adapters import at_hand, printable
 from adapters.base import AdapterError, DatasetInvalid, numbered_lines, open_matrix, open_text
 from adapters.base.sheets import TABLES
 from bench.cache.artifacts import check_writable, write_atomically
-from bench.experiment.found_table import Ask, Choice, FoundTable, is_table, seen, table_at, tables_in, tables_of
+from bench.experiment.found_table import (
+    Ask,
+    Choice,
+    FoundTable,
+    TableBeside,
+    is_table,
+    seen,
+    table_at,
+    tables_in,
+    tables_of,
+)
 from bench.experiment.joined_tables import or_joined
 from bench.experiment.languages import lexical_language
 from bench.experiment.proposal import AtHand, Subject, experiment_text, priced, quoted
@@ -157,8 +167,8 @@ def _nothing(place: Path) -> str:
         return (
             f"{place} holds {counted(len(tables), 'table')} ({listed(tables)}), and the columns of none surely are "
             "questions and what answers them. Name the table and its columns: bench init FILE --query COLUMN with "
-            "--passage COLUMN or --label COLUMN. Where a table of its own says which document answers which question, "
-            "join it to the questions first."
+            "--passage COLUMN or --label COLUMN. Where questions, or the rows of a third table, name documents by id, "
+            "call the columns of ids alike in these tables, such as article_id."
         )
     return (
         f"{place} holds no data that I know. I looked for: corpus.jsonl with queries.jsonl and qrels/*.tsv "
@@ -344,10 +354,13 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
         what = f"{found.path.name}, questions in {taken.query} with the files that answer them in {taken.target}"
         options: dict[str, Any] = {**lines, **found.options()}
     elif found.answers is not None:
-        answers = found.answers
-        there = f"its sheet {answers.layout.sheet}" if answers.path == found.path else answers.path.name
+        answers, asked = found.answers, found.asked
+        there = _place_of(answers, found)
         what = f"{found.path.name}, questions in {taken.query}, and the documents that they name in {there}"
         options = {"adapter": "pairs", "path": path, **found.pairs()}
+        if asked is not None:
+            what = f"{found.path.name}, which names questions of {_place_of(asked, found)} and documents of {there}"
+            options["questions"] = asked.options(_below(where, asked.path))
         options["documents"] = answers.options(_below(where, answers.path))
     else:
         what = f"{found.path.name}, pairs of {taken.query} and {taken.target}"
@@ -360,6 +373,10 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
     )
     dataset = tuple(f"{name}: {_value(value)}" for name, value in options.items())
     return _Data(what, dataset, found.documents(), told=told, table=True, sample=tuple(found.texts()))
+
+
+def _place_of(table: TableBeside, found: FoundTable) -> str:
+    return f"its sheet {table.layout.sheet}" if table.path == found.path else table.path.name
 
 
 def _table_in(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:

@@ -263,6 +263,63 @@ def test_what_has_no_effect_beside_a_table_of_documents_is_refused(tmp_path: Pat
         Pairs.Options(path=tmp_path / "p.csv", documents=documents, document_id="d", passage="text")
 
 
+LINKS = "question,doc,rel,by\n1,KB1,2,x\n1,17,1,y\n2,KB2,1,x\n9,KB1,1,x\n,KB1,1,x\n3,KB9,1,y\n"
+QUESTIONS = "id,query,lang,doc\n1,which metal?,en,-\n2,which gas?,de,-\n3,which sea?,en,-\n4,which fee?,en,-\n5,,en,-\n"
+
+
+def of_three(folder: Path, links: str = LINKS, questions: str = QUESTIONS, **asked: Any) -> Tables:
+    (folder / "links.csv").write_text(links)
+    (folder / "questions.csv").write_text(questions)
+    (folder / "articles.csv").write_text(ARTICLES)
+    return read(
+        folder / "links.csv",
+        query_id="question",
+        document_id="doc",
+        grade="rel",
+        questions={"path": folder / "questions.csv", "text": "query", **asked},
+        documents={"path": folder / "articles.csv", "text": "body", "title": "name"},
+    )
+
+
+def test_rows_that_only_name_queries_and_documents_are_judgements_of_two_tables(tmp_path: Path) -> None:
+    tables = of_three(tmp_path)
+    assert judgements(tables) == [("1", "KB1", 2), ("1", "17", 1), ("2", "KB2", 1)]
+    assert tables.corpus.num_rows == 3
+    assert tables.queries.drop_columns(["line"]).to_pylist() == [
+        {"id": "1", "text": "which metal?", "meta.lang": "en"},
+        {"id": "2", "text": "which gas?", "meta.lang": "de"},
+    ]
+    assert tables.notes == (
+        "1 row names a document that articles.csv lacks, which counts for nothing (line 7).",
+        "1 row lacks a query or what answers it and is left out (line 6).",
+        "questions.csv: 1 row lacks id or text and is left out (line 6).",
+        "1 row names a query that questions.csv lacks, which counts for nothing (line 5).",
+        "1 query of questions.csv stands in no row of links.csv and is left out.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"questions": QUESTIONS + "1,another text,en,-\n"}, "query id '1' stood earlier with another text"),
+        ({"text": "words"}, 'questions.csv:2: has no column "words". It has: id, query, lang, doc.'),
+        ({"links": "question,doc,rel\n8,KB1,1\n"}, 'no "question" is an "id" of'),
+    ],
+)
+def test_queries_that_cannot_be_meant_are_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    with pytest.raises(DatasetInvalid) as raised:
+        of_three(tmp_path, **change)
+    assert told in str(raised.value)
+
+
+def test_what_has_no_effect_beside_a_table_of_questions_is_refused(tmp_path: Path) -> None:
+    questions = {"path": tmp_path / "q.csv"}
+    with pytest.raises(ValidationError, match="`questions` needs `query_id`"):
+        Pairs.Options(path=tmp_path / "p.csv", questions=questions)
+    with pytest.raises(ValidationError, match="query has no effect without questions in the same table"):
+        Pairs.Options(path=tmp_path / "p.csv", questions=questions, query_id="q", query="asked")
+
+
 @pytest.mark.parametrize(
     ("content", "first", "quotes"),
     [

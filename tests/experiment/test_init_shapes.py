@@ -127,11 +127,22 @@ def two_sheets(folder: Path) -> str:
     return "kb.xlsx"
 
 
+def three_tables(folder: Path) -> str:
+    """As databases hold them: questions, articles, and which of these answers which. All ids are numbers from 1 on."""
+    rows = [(1, 1, 1, 2), (2, 2, 2, 1), (3, 3, 3, 1), (4, 4, 4, 2), (5, 4, 2, 1)]
+    links = table(",", *zip(*rows, strict=True), headings=["id", "question_id", "article_id", "relevance"])
+    (folder / "answers.csv").write_text(links)
+    (folder / "questions.csv").write_text(table(",", range(1, 5), QUESTIONS, headings=["id", "question"]))
+    articles = table(",", range(1, 6), [*LABELS, "Fees"], [*ANSWERS, "A fee."], headings=["id", "title", "body"])
+    (folder / "articles.csv").write_text(articles)
+    return "."
+
+
 @pytest.mark.parametrize(
     "shape",
     [
         *(nested, utf_16, second_sheet, parquet, faq, german, files, lines_in_cells, repeated, several),
-        *(two_tables, two_sheets),
+        *(two_tables, two_sheets, three_tables),
     ],
 )
 def test_a_table_of_any_shape_is_found_and_measured_with_nothing_edited(
@@ -201,6 +212,21 @@ def test_documents_that_questions_name_by_id_are_those_of_another_table(tmp_path
     assert sheets["documents"] == {"path": "kb.xlsx", "sheet": "Articles"}
 
 
+def test_rows_that_name_questions_and_documents_of_other_tables_are_judgements(tmp_path: Path) -> None:
+    three_tables(tmp_path)
+    dataset = {
+        "adapter": "pairs", "path": "answers.csv", "query_id": "question_id", "document_id": "article_id",
+        "grade": "relevance", "questions": {"path": "questions.csv", "text": "question"},
+        "documents": {"path": "articles.csv", "text": "body", "title": "title"},
+    }  # fmt: skip
+    for named in (".", "answers.csv", "questions.csv", "articles.csv"):
+        assert written(tmp_path, named) == dataset
+    told = small.bench("init", tmp_path, "--output", tmp_path / "bench.yaml", "--force").stderr
+    assert "Found answers.csv, which names questions of questions.csv and documents of articles.csv." in told
+    assert 'Took questions.csv for the questions: "question" for the text of each.' in told
+    assert "Further columns are left out: id." in told
+
+
 def test_a_table_whose_rows_another_one_names_holds_the_documents_whatever_its_headings(tmp_path: Path) -> None:
     ids = ["0a3f-77de", "9bb1-c0ff", "77aa-01ee", "55bc-d00d"]
     articles = table(",", ids, LABELS, ANSWERS, headings=["uid", "subject", "body"])
@@ -217,7 +243,11 @@ def test_numbers_that_stand_in_another_table_by_chance_name_none_of_its_rows(tmp
     (tmp_path / "articles.csv").write_text(table(",", range(9), ANSWERS * 2 + ANSWERS[:1], headings=["id", "body"]))
     (tmp_path / "asked.csv").write_text(table(",", QUESTIONS, [1, 2, 3, 4], headings=["question", "votes"]))
     refused = small.bench("init", tmp_path)
-    assert refused.exit_code == 2 and "join it to the questions first" in refused.stderr
+    assert refused.exit_code == 2 and "call the columns of ids alike" in refused.stderr
+    for own in ("id", "question_id"):  # numbers of their own rows
+        (tmp_path / "asked.csv").write_text(table(",", [1, 2, 3, 4], QUESTIONS, headings=[own, "question"]))
+        refused = small.bench("init", tmp_path)
+        assert refused.exit_code == 2 and "call the columns of ids alike" in refused.stderr
     (tmp_path / "asked.csv").write_text(
         table(",", QUESTIONS, ANSWERS, [1, 2, 3, 4], headings=["question", "answer", "article_id"])
     )
