@@ -27,9 +27,9 @@ class DocumentsTable(LayoutOptions):
 
 
 class QuestionsTable(LayoutOptions):
-    path: FilePath = Field(description="File of the queries: .csv, .tsv, .jsonl, .parquet or .xlsx.")
-    id: str = Field("id", description="Column that holds the queries' ids.")
-    text: str = Field("text", description="Column that holds the queries.")
+    path: FilePath = Field(description="File of the questions: .csv, .tsv, .jsonl, .parquet or .xlsx.")
+    id: str = Field("id", description="Column that holds the questions' ids.")
+    text: str = Field("text", description="Column that holds the questions themselves.")
 
 
 class Questions:

@@ -62,6 +62,10 @@ class TableBeside:
         named = {name: column for name, column in columns.items() if column != usual[name]}
         return {"path": path, **layout_options(self.layout), **named}
 
+    def place(self, path: Path) -> str:
+        """Where it is, seen from the file that names it."""
+        return f"its sheet {self.layout.sheet}" if self.path == path else self.path.name
+
     def told(self, what: str) -> str:
         """What was taken for what. what: its rows are."""
         title = f', and "{self.title}" for its title' if self.title else ""

@@ -16,17 +16,7 @@ from adapters import at_hand, printable
 from adapters.base import AdapterError, DatasetInvalid, numbered_lines, open_matrix, open_text
 from adapters.base.sheets import TABLES
 from bench.cache.artifacts import check_writable, write_atomically
-from bench.experiment.found_table import (
-    Ask,
-    Choice,
-    FoundTable,
-    TableBeside,
-    is_table,
-    seen,
-    table_at,
-    tables_in,
-    tables_of,
-)
+from bench.experiment.found_table import Ask, Choice, FoundTable, is_table, seen, table_at, tables_in, tables_of
 from bench.experiment.joined_tables import or_joined
 from bench.experiment.languages import lexical_language
 from bench.experiment.proposal import AtHand, Subject, experiment_text, priced, quoted
@@ -355,11 +345,11 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
         options: dict[str, Any] = {**lines, **found.options()}
     elif found.answers is not None:
         answers, asked = found.answers, found.asked
-        there = _place_of(answers, found)
+        there = answers.place(found.path)
         what = f"{found.path.name}, questions in {taken.query}, and the documents that they name in {there}"
         options = {"adapter": "pairs", "path": path, **found.pairs()}
         if asked is not None:
-            what = f"{found.path.name}, which names questions of {_place_of(asked, found)} and documents of {there}"
+            what = f"{found.path.name}, which names questions of {asked.place(found.path)} and documents of {there}"
             options["questions"] = asked.options(_below(where, asked.path))
         options["documents"] = answers.options(_below(where, answers.path))
     else:
@@ -373,10 +363,6 @@ def _table(place: Path, where: str, choice: Choice, ask: Ask | None) -> _Data | 
     )
     dataset = tuple(f"{name}: {_value(value)}" for name, value in options.items())
     return _Data(what, dataset, found.documents(), told=told, table=True, sample=tuple(found.texts()))
-
-
-def _place_of(table: TableBeside, found: FoundTable) -> str:
-    return f"its sheet {table.layout.sheet}" if table.path == found.path else table.path.name
 
 
 def _table_in(path: Path, folder: Path, choice: Choice, ask: Ask | None) -> FoundTable | None:
