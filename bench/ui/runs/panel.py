@@ -22,8 +22,8 @@ _SECONDS = 1.5  # between two looks
 _MOST = 100  # runs of the list
 _COLOURS = {"finished": "good", "running": "good", "failed": "bad", "refused": "bad", "killed": "bad"}
 _LATEST = ""
-Seen: TypeAlias = tuple[str, str, bool]  # a digest of what a tab shows, the run that it shows, and whether that lives
-_NOTHING: Seen = ("", "", False)
+Seen: TypeAlias = tuple[list[str], str, bool]  # digests of what a tab shows, the run that it shows, whether that lives
+_NOTHING: Seen = ([], "", False)
 _HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
 
 
@@ -51,7 +51,7 @@ def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
     """Put the panel together, inside a page. kinds: of the runs that are chosen from; the queue shows all."""
     import gradio
 
-    seen = gradio.State(_NOTHING)
+    seen, offered = gradio.State(_NOTHING), gradio.State([])
     queue = gradio.HTML(elem_classes="queue")
     chosen = gradio.Dropdown([("the latest", _LATEST)], value=_LATEST, label="Run to look at")
     progress = gradio.HTML(elem_classes="progress")
@@ -64,8 +64,12 @@ def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
         log = gradio.HTML()
     timer = gradio.Timer(_SECONDS)
     acts = _Acts(desk, kinds)
-    inputs, outputs = [chosen, seen], [seen, queue, chosen, progress, cancel, resume, results, log, said]
+    # As long as a tab is open, Gradio keeps one more copy of a part each time that it is read, or given a bare value,
+    # after it was updated or skipped. So no look writes the list of runs, which each look reads, and none gives bare
+    # values.
+    inputs, outputs = [chosen, seen], [seen, queue, offered, progress, cancel, resume, results, log, said]
     timer.tick(acts.look, inputs, outputs, queue=False, **_HIDDEN)
+    offered.change(acts.offer, [offered, chosen], chosen, queue=False, **_HIDDEN)
     chosen.input(acts.look, inputs, outputs, **_HIDDEN)
     cancel.click(acts.cancel, chosen, said).then(acts.look, inputs, outputs, **_HIDDEN)
     resume.click(acts.resume, chosen, [said, chosen]).then(acts.look, inputs, outputs, **_HIDDEN)
@@ -80,33 +84,38 @@ class _Acts:
         self._kinds = kinds
 
     def look(self, name: str | None, before: Seen) -> list[Any]:
-        """All parts of the panel, or nothing new. before: what the tab shows. What was said of a run is forgotten when
-        it ends, because it is not true any more."""
+        """The parts of the panel that are new. before: what the tab shows. What was said of a run is forgotten when it
+        ends, because it is not true any more."""
         import gradio
 
         every = board(self._desk).listing()[:_MOST]
         runs = [run for run in every if run.kind in self._kinds]
         run = _picked(runs, name)
         told = board(self._desk).told(run) if run is not None else None
-        queue, log = queue_part(every), log_part(self._desk, run)
-        progress = progress_part(self._desk, run, told)
         options = [("the latest", _LATEST), *((_named(each), each.id) for each in runs)]
-        known = {value for _, value in options}
-        digest = content_key([queue, log, progress, options, name])
-        now: Seen = (digest, run.id if run is not None else "", run is not None and run.state in LIVE)
-        if digest == before[0]:
-            return [gradio.skip()] * 9
-        return [
-            now,
-            queue,
-            gradio.Dropdown(choices=options, value=name if name in known else _LATEST),
-            progress,
-            gradio.Button(interactive=run is not None and run.state in LIVE),
-            gradio.Button(interactive=run is not None and run.state in RESUMABLE),
-            gradio.Button(interactive=told is not None and told.folder is not None),
-            log,
-            "" if (before[1], before[2], now[2]) == (now[1], True, False) else gradio.skip(),
+        parts: list[Any] = [
+            queue_part(every),
+            options,
+            progress_part(self._desk, run, told),
+            run is not None and run.state in LIVE,
+            run is not None and run.state in RESUMABLE,
+            told is not None and told.folder is not None,
+            log_part(self._desk, run),
         ]
+        now: Seen = ([content_key(part) for part in parts], run.id if run is not None else "", parts[3])
+        if now == before:
+            return [gradio.skip()] * 9
+        known = before[0] or [""] * len(parts)
+        news = [gradio.update(**{"interactive" if isinstance(part, bool) else "value": part}) for part in parts]
+        shown = [new if digest != old else gradio.skip() for new, digest, old in zip(news, now[0], known, strict=True)]
+        ended = (before[1], before[2], now[2]) == (now[1], True, False)
+        return [now, *shown, "" if ended else gradio.skip()]
+
+    def offer(self, options: Sequence[tuple[str, str]], name: str | None) -> Any:
+        """The list of runs, with the same one chosen as long as it is there."""
+        import gradio
+
+        return gradio.update(choices=options, value=name if name in {value for _, value in options} else _LATEST)
 
     def result(self, name: str | None) -> Any:
         """The result of a run, chosen in a list of results; nothing new before there is one."""
