@@ -21,6 +21,9 @@ PAGES: tuple[tuple[str, Callable[[Desk], Any]], ...] = (
 _READING = ("Results", "Try it")  # what a read-only desk shows
 _RUNNING = ("Experiment", "Train")  # those that have a panel of runs
 LARGEST_UPLOAD = "200mb"
+MOST_TABS = (
+    200  # whose state is kept, 400 kB each, for an hour after they were closed; the one not used longest goes first
+)
 
 
 def pages(desk: Desk) -> Any:
@@ -38,6 +41,7 @@ def pages(desk: Desk) -> Any:
             if name in made:
                 made[name].opens_in(made["Results"])
     blocks.queue(default_concurrency_limit=8, max_size=200, api_open=False)
+    blocks.state_session_capacity = MOST_TABS
     return blocks
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bench.ui.app import pages
+from bench.ui.app import MOST_TABS, pages
 from bench.ui.desk import Desk
 from bench.ui.look import CSS, theme
 
@@ -29,6 +29,7 @@ def main(folder: Path) -> None:
         footer_links=[],
         allowed_paths=[],
         enable_monitoring=False,
+        state_session_capacity=MOST_TABS,
         mcp_server=False,
         theme=theme(),
         css=CSS,

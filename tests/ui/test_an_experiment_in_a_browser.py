@@ -192,6 +192,10 @@ def test_a_killed_run_is_shown_with_its_cause_and_goes_on(tab: Any, place: Place
     button(tab, "Resume").click()
     sees(tab, "which is continued")
     sees(tab, re.compile("^finished"))
+    choose(tab, "Run to look at", "killed, asked for")  # the list of runs has grown with them
+    sees(tab, "killed: it was killed by SIGKILL: often because memory ran out")
+    choose(tab, "Run to look at", "the latest")
+    sees(tab, re.compile("^finished"))
     step(tab, "09-finished")
     assert len(list(place.home.glob("results/slow/*/result.json"))) == 1
 

@@ -1,6 +1,6 @@
 """A tab's looks at a run, without a browser: python -P -m tests.ui.watched FOLDER prints, as JSON, how many answers
-differed and how many parts of the page its session held after each. A process of its own, because Gradio leaves loops
-open."""
+differed, how many parts of the page its session held after each, and of how many tabs the page keeps a state. A process
+of its own, because Gradio leaves loops open."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(folder: Path) -> None:
                 a_run(desk, f"further {number}")
             answers.add(browser.post("/gradio_api/run/predict", json=asked).raise_for_status().text)
             kept.append(len(gradio.state_holder.session_data["s"].blocks_config.blocks))
-    print(json.dumps({"answers": len(answers), "kept": kept}))
+    print(json.dumps({"answers": len(answers), "kept": kept, "tabs": gradio.state_holder.capacity}))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,9 +52,10 @@ def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
     """Put the panel together, inside a page. kinds: of the runs that are chosen from; the queue shows all."""
     import gradio
 
-    seen, offered = gradio.State(_NOTHING), gradio.State([])
+    seen = gradio.State(_NOTHING)
     queue = gradio.HTML(elem_classes="queue")
     chosen = gradio.Dropdown([("the latest", _LATEST)], value=_LATEST, label="Run to look at")
+    offered = gradio.Textbox("", label="Runs to look at", visible="hidden")
     progress = gradio.HTML(elem_classes="progress")
     with gradio.Row():
         cancel = gradio.Button("Cancel", interactive=False, variant="stop", elem_classes="sure")
@@ -95,7 +97,7 @@ class _Acts:
         options = [("the latest", _LATEST), *((_named(each), each.id) for each in runs)]
         parts: list[Any] = [
             queue_part(every),
-            options,
+            json.dumps(options),
             progress_part(self._desk, run, told),
             run is not None and run.state in LIVE,
             run is not None and run.state in RESUMABLE,
@@ -111,10 +113,11 @@ class _Acts:
         ended = (before[1], before[2], now[2]) == (now[1], True, False)
         return [now, *shown, "" if ended else gradio.skip()]
 
-    def offer(self, options: Sequence[tuple[str, str]], name: str | None) -> Any:
-        """The list of runs, with the same one chosen as long as it is there."""
+    def offer(self, offered: str, name: str | None) -> Any:
+        """The list of runs, with the same one chosen as long as it is there. offered: as the last look found it."""
         import gradio
 
+        options = [(str(label), str(value)) for label, value in json.loads(offered)]
         return gradio.update(choices=options, value=name if name in {value for _, value in options} else _LATEST)
 
     def result(self, name: str | None) -> Any:
