@@ -13,7 +13,6 @@ from bench.ui import files
 from bench.ui.desk import Desk
 from bench.ui.dry_run import dry_run
 from bench.ui.runs.board import FLAGS, Kind, board
-from bench.ui.runs.panel import Panel
 from bench.ui.telling import refusal
 from bench.ui.text import command, escaped, note, plain
 
@@ -39,18 +38,6 @@ class Editor:
     said: Any
     known: Any
     opened: Any
-    starts: Mapping[Kind, Any]
-    _options: Any
-    _page: _Page
-
-    def followed_by(self, shown: Panel) -> Panel:
-        """Let the buttons start, and a panel show what was started. Returns the panel."""
-        for kind, button in self.starts.items():
-            inputs = [self.name, self.text, self.known, self._options]
-            button.click(self._page.starting(kind), inputs, [self.said, self.known]).then(
-                shown.look, shown.inputs, shown.outputs, **HIDDEN
-            )
-        return shown
 
 
 def editor(desk: Desk, tab: Any, buttons: Mapping[str, Kind], *, tried: Kind) -> Editor:
@@ -74,7 +61,7 @@ def editor(desk: Desk, tab: Any, buttons: Mapping[str, Kind], *, tried: Kind) ->
                 placeholder="Start from a file above, or add parts with the form.",
             )  # fmt: skip
             faults = gradio.HTML()
-            flags = {flag for kind in buttons.values() for flag in FLAGS[kind]}
+            flags = {flag for each in buttons.values() for flag in FLAGS[each]}
             offered = [label for label, flag in _OPTIONS.items() if flag in flags]
             options = gradio.CheckboxGroup(offered, label="Options of the run", value=[])
             with gradio.Row():
@@ -92,8 +79,9 @@ def editor(desk: Desk, tab: Any, buttons: Mapping[str, Kind], *, tried: Kind) ->
     gradio.on([text.change, name.change], page.faults, [name, text], faults, trigger_mode="always_last", **HIDDEN)
     save.click(page.save, [name, text, known], [said, known], **HIDDEN).then(page.sources, source, source, **HIDDEN)
     dry.click(page.trying(tried), [name, text, known], [said, known], concurrency_limit=2)
-    kinds = dict(zip(buttons.values(), starts, strict=True))
-    return Editor(form, name, text, said, known, opened, kinds, options, page)
+    for start, kind in zip(starts, buttons.values(), strict=True):
+        start.click(page.starting(kind), [name, text, known, options], [said, known])
+    return Editor(form, name, text, said, known, opened)
 
 
 class _Page:

@@ -28,7 +28,7 @@ def build(desk: Desk) -> Panel:
     with written.form:
         kind = gradio.Radio(list(SECTIONS), value=_FIRST, label="Add or change")
         _form(kind, written, desk)
-    return written.followed_by(panel(desk, ("run",)))
+    return panel(desk, ("run",))
 
 
 def _form(kind: Any, written: Editor, desk: Desk) -> None:

@@ -33,7 +33,7 @@ def build(desk: Desk) -> Panel:
             written = editor(desk, tab, {"Train and measure": "run", "Train alone": "train"}, tried="train")
             with written.form:
                 _form(desk, written)
-            runs = written.followed_by(panel(desk, ("train", "run")))
+            runs = panel(desk, ("train", "run"))
         with gradio.Tab("Recipes"):
             recipe = gradio.Dropdown(parts.recipes(), label="Recipe", value=None)
             about = gradio.HTML()

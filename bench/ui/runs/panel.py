@@ -30,12 +30,9 @@ _HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """For the buttons of a page that start something: `.then(panel.look, panel.inputs, panel.outputs)`. opener: the
-    button that opens the result of the run that is looked at."""
+    """The panel of a page. chosen: the list of its runs; opener: the button that opens the result of the chosen one."""
 
-    look: Callable[..., list[Any]]
-    inputs: list[Any]
-    outputs: list[Any]
+    chosen: Any
     opener: Any
     result: Callable[[str | None], Any]
 
@@ -43,7 +40,7 @@ class Panel:
         """Let the result be opened on the page Results. choice: its list of results."""
         import gradio
 
-        self.opener.click(self.result, self.inputs[0], choice, **_HIDDEN).then(
+        self.opener.click(self.result, self.chosen, choice, **_HIDDEN).then(
             lambda: gradio.Tabs(selected="Results"), None, _tabs(choice), **_HIDDEN
         )
 
@@ -66,16 +63,19 @@ def panel(desk: Desk, kinds: Sequence[Kind]) -> Panel:
         log = gradio.HTML()
     timer = gradio.Timer(_SECONDS)
     acts = _Acts(desk, kinds)
-    # As long as a tab is open, Gradio keeps one more copy of a part each time that it is read, or given a bare value,
-    # after it was updated or skipped. So no look writes the list of runs, which each look reads, and none gives bare
-    # values.
-    inputs, outputs = [chosen, seen], [seen, queue, offered, progress, cancel, resume, results, log, said]
-    timer.tick(acts.look, inputs, outputs, queue=False, **_HIDDEN)
+    # One dependency, so that no answer overtakes a later one, which says nothing of parts that did not change since.
+    # And as long as a tab is open, Gradio keeps one more copy of a part each time that it is read, or given a bare
+    # value, after it was updated or skipped: no look writes the list of runs, which each look reads, and none gives
+    # bare values.
+    gradio.on(
+        [timer.tick, chosen.input, said.change], acts.look, [chosen, seen],
+        [seen, queue, offered, progress, cancel, resume, results, log, said],
+        queue=False, trigger_mode="always_last", **_HIDDEN,
+    )  # fmt: skip
     offered.change(acts.offer, [offered, chosen], chosen, queue=False, **_HIDDEN)
-    chosen.input(acts.look, inputs, outputs, **_HIDDEN)
-    cancel.click(acts.cancel, chosen, said).then(acts.look, inputs, outputs, **_HIDDEN)
-    resume.click(acts.resume, chosen, [said, chosen]).then(acts.look, inputs, outputs, **_HIDDEN)
-    return Panel(acts.look, inputs, outputs, results, acts.result)
+    cancel.click(acts.cancel, chosen, said, **_HIDDEN)
+    resume.click(acts.resume, chosen, [said, chosen], **_HIDDEN)
+    return Panel(chosen, results, acts.result)
 
 
 class _Acts:
