@@ -646,6 +646,7 @@ def test_every_option_that_is_called_a_path_has_the_type_of_one() -> None:
 
 NO_FILES = {
     "rerankers.rerank_api.path",  # below a server's address
+    "datasets.pairs.questions",  # a group, whose `path` is one
     "generators.transformers.gguf_file",  # a name in the model's folder, and no other is taken
 }
 
