@@ -41,22 +41,14 @@ class Questions:
         self._named: set[str] = set()
         self._unknown: list[int] = []
         self._empty: list[int] = []
-        for line, _, row in table_rows(path, options.layout):
-            where = f"{path}:{line}"
-            for name in (options.id, options.text):
-                if name not in row:
-                    raise DatasetInvalid(where, f'has no column "{name}". It has: {listed(row, [name])}.')
-            if any(row[name] is None or row[name] == "" for name in (options.id, options.text)):
-                self._empty.append(line)
-                continue
-            given, text = identifier(row, options.id, where), required_text(row, options.text, where)
+        for _, where, given, text, row in _known_rows(path, options, self._empty):
             known = self._rows.setdefault(given, row)[options.text]
             check_same_text(False, text != known, "query", given, where)
 
     def named_by(self, rows: Iterable[Row], path: Path, columns: PairColumns) -> Iterator[Row]:
         """Rows that name a query, with its text and its further columns; of their own they keep what stands in
         `columns`. path: the rows' file. Raises DatasetInvalid where none names a query."""
-        column, own = str(columns.query_id), (self._options.id, self._options.text)
+        column, own, used = str(columns.query_id), (self._options.id, self._options.text), columns.used()
         for line, number, cells in rows:
             asked = cells.get(column)
             if asked is None or asked == "":
@@ -68,7 +60,7 @@ class Questions:
                 continue
             self._named.add(given)
             further = {key: value for key, value in row.items() if key not in own}
-            kept = {key: value for key, value in cells.items() if key in columns.used()}
+            kept = {key: value for key, value in cells.items() if key in used}
             yield Row(line, number, {**further, **kept, columns.query: row[self._options.text]})
         if not self._named:
             ids = f'"{self._options.id}" of {self._path}'
@@ -78,9 +70,8 @@ class Questions:
         """What was left out, once all rows were read."""
         name, alone = self._path.name, len(self._rows) - len(self._named)
         found = [*_lacking(self._path, self._empty)]
-        if lines := self._unknown:
-            rows = "1 row names" if len(lines) == 1 else f"{len(lines):,} rows name"
-            found.append(f"{rows} a query that {name} lacks, which counts for nothing ({lines_told(lines)}).")
+        if self._unknown:
+            found.append(unknown_note("query", self._path, self._unknown))
         if alone:
             queries = "1 query" if alone == 1 else f"{alone:,} queries"
             found.append(f"{queries} of {name} stand{'s' if alone == 1 else ''} in no row of {path.name} and "
@@ -94,15 +85,7 @@ def documents_of(path: Path, options: DocumentsTable) -> tuple[pa.Table, tuple[s
     corpus, ids, texts = TextTable(path, titled=True), Numbering(), Numbering()
     named = [options.id, options.text, *filter(None, [options.title])]
     empty: list[int] = []
-    for line, _, row in table_rows(path, options.layout):
-        where = f"{path}:{line}"
-        for name in named[:2]:
-            if name not in row:
-                raise DatasetInvalid(where, f'has no column "{name}". It has: {listed(row, [name])}.')
-        if any(row[name] is None or row[name] == "" for name in named[:2]):
-            empty.append(line)
-            continue
-        given, text = identifier(row, options.id, where), required_text(row, options.text, where)
+    for line, where, given, text, row in _known_rows(path, options, empty):
         title = optional_text(row, options.title, where) if options.title else None
         new = ids(given)[1]
         check_same_text(new, texts(given, title or "", text)[1], "document", given, where)
@@ -110,6 +93,29 @@ def documents_of(path: Path, options: DocumentsTable) -> tuple[pa.Table, tuple[s
             further = {key: value for key, value in row.items() if key not in named}
             corpus.add(given, text, title=title, meta=further, line=line)
     return corpus.finish(), _lacking(path, empty)
+
+
+def _known_rows(
+    path: Path, options: DocumentsTable | QuestionsTable, empty: list[int]
+) -> Iterator[tuple[int, str, str, str, Mapping[str, Any]]]:
+    """Line, place, id, text and cells of each row that has an id and a text. empty: takes the lines of the others.
+    Raises DatasetInvalid."""
+    named = (options.id, options.text)
+    for line, _, row in table_rows(path, options.layout):
+        where = f"{path}:{line}"
+        for name in named:
+            if name not in row:
+                raise DatasetInvalid(where, f'has no column "{name}". It has: {listed(row, [name])}.')
+        if any(row[name] is None or row[name] == "" for name in named):
+            empty.append(line)
+            continue
+        yield line, where, identifier(row, options.id, where), required_text(row, options.text, where), row
+
+
+def unknown_note(kind: str, table: Path, lines: Sequence[int]) -> str:
+    """The note on rows that name what a table does not hold. kind: document, or query."""
+    who = "1 row names" if len(lines) == 1 else f"{len(lines):,} rows name"
+    return f"{who} a {kind} that {table.name} lacks, which counts for nothing ({lines_told(lines)})."
 
 
 def _lacking(path: Path, lines: Sequence[int]) -> tuple[str, ...]:

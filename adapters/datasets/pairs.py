@@ -12,9 +12,9 @@ from pydantic import Field, model_validator
 
 from adapters.base import DatasetInvalid, DatasetSource, FilePath, Tables, listed
 from adapters.base.sheets import Row, table_rows
-from adapters.datasets._by_id import DocumentsTable, Questions, QuestionsTable, documents_of, naming
+from adapters.datasets._by_id import DocumentsTable, Questions, QuestionsTable, documents_of, naming, unknown_note
 from adapters.datasets._layout import LayoutOptions
-from adapters.datasets._records import PairColumns, empty_notes, lines_told, pair_tables
+from adapters.datasets._records import PairColumns, empty_notes, pair_tables
 
 _PASSAGES = ("passage", "positive", "document", "text")
 _LABELS = ("label", "category")
@@ -145,9 +145,7 @@ class Pairs(DatasetSource):
                 f'no "{column}" is an "{documents.id}" of {beside}. Set `document_id` or `documents.id`.',
             )
         if unknown:
-            who = "1 row names" if len(unknown) == 1 else f"{len(unknown):,} rows name"
-            lacking = f"a document that {beside.name} lacks, which counts for nothing ({lines_told(unknown)})"
-            notes = (*notes, f"{who} {lacking}.")
+            notes = (*notes, unknown_note("document", beside, unknown))
         return replace(tables, corpus=corpus, notes=(*tables.notes, *notes))
 
     def _columns(self, path: Path, there: list[str]) -> PairColumns:

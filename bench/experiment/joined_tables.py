@@ -62,15 +62,16 @@ def or_joined(found: FoundTable | None, own: Sequence[Path], beside: Sequence[Pa
 
 def _joined(own: Sequence[Path], beside: Sequence[Path], folder: Path) -> FoundTable | None:
     """Questions in a table, and the documents in another that the questions, or the rows of a third table, name by id.
-    One of them is of the tables `own`; the others are of all. None where none belong together, or where several ways
-    are as likely. folder: below which names of files are looked for. Raises nothing for files that are no tables."""
+    One of them is of the tables `own`; the others are of all. None where none belong together. folder: below which
+    names of files are looked for. Raises nothing for files that are no tables."""
     tables = [table for path in own for table in _read(path, folder)]
     others = [*tables, *(table for path in beside if path not in own for table in _read(path, folder))]
+    links = [table for table in others if best_question(table.columns) is None]  # with texts of its own, it links none
     found: list[tuple[float, FoundTable]] = []
     for asking, answering in itertools.permutations(others, 2):
         if asking in tables:
             found += _together(asking, answering)
-        for linking in others:
+        for linking in links:
             if linking not in (asking, answering) and any(each in tables for each in (linking, asking, answering)):
                 found += _linked(linking, asking, answering)
     if not found:
@@ -125,9 +126,9 @@ def _together(asking: _Table, answering: _Table) -> Iterator[tuple[float, FoundT
 
 def _linked(linking: _Table, asking: _Table, answering: _Table) -> Iterator[tuple[float, FoundTable]]:
     """Each way in which the rows of a table may name questions of a second and documents of a third one, and how likely
-    it is: more so where headings say which. A table that holds texts of its own links no others."""
+    it is: more so where headings say which."""
     question, text = best_question(asking.columns), best_text(answering.columns)
-    if question is None or text is None or best_question(linking.columns) is not None:
+    if question is None or text is None:
         return
     for one, other in itertools.permutations(linking.columns, 2):
         for query_id, key in itertools.product(asking.ids, answering.ids):

@@ -11,9 +11,7 @@ from bench.ui.app import MOST_TABS
 from tests.conftest import REPOSITORY
 
 
-def test_a_tab_that_watches_a_run_leaves_nothing_behind_and_closed_tabs_are_forgotten(
-    tmp_path: Path,
-) -> None:
+def test_a_tab_that_watches_a_run_leaves_nothing_behind_and_closed_tabs_are_forgotten(tmp_path: Path) -> None:
     looks = [sys.executable, "-P", "-m", "tests.ui.watched", tmp_path]
     done = subprocess.run(looks, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
