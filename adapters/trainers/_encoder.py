@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from adapters.base import Floats, InvalidOptions, Makes, ModelNotFound, Role
 from adapters.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersOptions
 from adapters.models import check_length
-from adapters.trainers._options import EncoderTrainingOptions
-from adapters.trainers._recipe import LocalTrainer, freeze
+from adapters.trainers._options import OF_LAYERS, EncoderTrainingOptions
+from adapters.trainers._recipe import LocalTrainer
 from adapters.trainers._rows import Rows
 
 _READ_AT_ONCE = 32  # texts, where the model is asked for vectors
@@ -33,7 +33,7 @@ class EncoderTrainer(LocalTrainer):
         with as_option("base"):
             self._base.check()
         if self._base.static:
-            for option in ("max_length", "frozen_layers", "gradient_checkpointing"):
+            for option in OF_LAYERS:
                 self._refuse_idle(option, f"{self.options.base} is a table of vectors")
         check_length(self.options.base, self.options.max_length, self._base.max_length)
         self._check_frozen()
@@ -84,13 +84,10 @@ class EncoderTrainer(LocalTrainer):
             model.prompts = {**model.prompts, **self._prompts}
 
     def _in_training(self, model: Any) -> None:
+        super()._in_training(model)
         self._reads = model.max_seq_length
         if self.options.max_length is not None:
             model.max_seq_length = self.options.max_length
-        if self.options.frozen_layers:
-            freeze(model, self.options.frozen_layers, self.options.base)
-        if self.options.gradient_checkpointing:
-            model[0].auto_model.activation_checkpointing_enable()
 
     @contextmanager
     def _in_use(self, model: Any) -> Iterator[None]:

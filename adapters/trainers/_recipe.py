@@ -33,7 +33,7 @@ from adapters.models import library_versions, locate, resolve_device
 from adapters.trainers._batches import plan_batches
 from adapters.trainers._library import check_precision, own_parameters, resolve_precision
 from adapters.trainers._loop import parameters, seconds_per_step, train
-from adapters.trainers._options import WITHOUT_WEIGHT, TrainingOptions
+from adapters.trainers._options import LATER, WITHOUT_WEIGHT, TrainingOptions
 from adapters.trainers._rows import Rows
 from adapters.trainers._task import Library, Task
 from adapters.trainers._teacher import answered
@@ -76,6 +76,7 @@ class LocalTrainer(Trainer):
     @property
     def recipe(self) -> Mapping[str, Any]:
         chosen = self.options.model_dump(mode="json", exclude={*WITHOUT_WEIGHT, *self.references, "revision"})
+        chosen = {name: value for name, value in chosen.items() if value is not None or name not in LATER}
         named = {name: self._fingerprint(name) for name in self.references if getattr(self.options, name) is not None}
         return {"recipe": self.name, **chosen, **named}
 
@@ -224,7 +225,14 @@ class LocalTrainer(Trainer):
         """Tokens that the model reads of these examples in one pass."""
 
     def _in_training(self, model: Any) -> None:
-        """Set the model up for training: how much it reads, what stays as it is."""
+        """Set the model up for training: what stays as it is, what a step leaves out, what it computes twice."""
+        options = self.options
+        if options.frozen_layers:
+            freeze(model, options.frozen_layers, options.base)
+        if options.dropout is not None:
+            set_dropout(model, options.dropout)
+        if options.gradient_checkpointing:
+            model[0].auto_model.activation_checkpointing_enable()
 
     def _in_use(self, model: Any) -> AbstractContextManager[None]:
         """Inside it the model is as it will be used."""
@@ -282,6 +290,22 @@ def freeze(model: Any, layers: int, base: str) -> None:
 
 def _all_frozen(base: str, layers: int) -> str:
     return f"{base} has {layers} layers; at least one must learn."
+
+
+_DROPOUTS = ("dropout", "attention_dropout")  # what attention calls its share where it has no module for it
+
+
+def set_dropout(model: Any, share: float) -> None:
+    """Leave out this share of the activations in each step, wherever the model leaves some out. What is written of the
+    model stays as it was: its configuration names the share that its base had."""
+    from torch import nn
+
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+        for name in _DROPOUTS:
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, share)
 
 
 def keep_layers(model: Any, count: int, base: str) -> None:

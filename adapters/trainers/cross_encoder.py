@@ -35,7 +35,7 @@ from adapters.trainers._encoder import as_option
 from adapters.trainers._list_losses import WHOLE, of_probabilities, pair_by_pair
 from adapters.trainers._options import TrainingOptions
 from adapters.trainers._ranking import check_negatives, mixed, outnumbered, ranked_lists, shares, tuples
-from adapters.trainers._recipe import LocalTrainer, freeze
+from adapters.trainers._recipe import LocalTrainer
 from adapters.trainers._rows import LABEL, Rows, check_pairs, negatives_by_place, pairs_in_batch
 from adapters.trainers._task import Library
 from adapters.trainers._teacher import Teacher
@@ -180,12 +180,6 @@ class CrossEncoderTrainer(LocalTrainer):
             seed=seed,
         )
         return model.to(device)
-
-    def _in_training(self, model: Any) -> None:
-        if self.options.frozen_layers:
-            freeze(model, self.options.frozen_layers, self.options.base)
-        if self.options.gradient_checkpointing:
-            model[0].auto_model.activation_checkpointing_enable()
 
     def plan(self, data: TrainingData, *, timed: bool) -> TrainingPlan:
         plan = super().plan(data, timed=timed)

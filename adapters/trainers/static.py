@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from adapters.base import InvalidOptions
+from adapters.trainers._options import OF_LAYERS
 from adapters.trainers.mnrl import MnrlOptions, MnrlTrainer
 
 
@@ -46,7 +47,7 @@ class StaticTrainer(MnrlTrainer):
                 "a new table for its tokens: dimension: 256.",
                 key="dimension",
             )
-        for option in ("max_length", "frozen_layers", "gradient_checkpointing"):
+        for option in OF_LAYERS:
             self._refuse_idle(option, "a table of vectors reads texts whole and has no layers")
 
     def _model(self, seed: int, device: str) -> Any:

@@ -16,6 +16,7 @@ from adapters.testing import planted_base, planted_data
 from adapters.trainers._library import resolve_precision
 from adapters.trainers._loop import out_of_memory
 from adapters.trainers._options import TrainingOptions
+from adapters.trainers._recipe import set_dropout
 from adapters.trainers._rows import pairs_in_batch, scored_pairs
 
 
@@ -101,6 +102,47 @@ def test_frozen_layers_stay_as_in_the_base(base: Path, tmp_path: Path) -> None:
         trained(made(base, frozen_layers=2), tmp_path / "none")
 
 
+def test_a_training_may_leave_out_no_activation(base: Path, tmp_path: Path) -> None:
+    def weights(name: str, **options: Any) -> bytes:
+        trained(made(base, steps=2, learning_rate=1e-2, **options), tmp_path / name)
+        assert json.loads((tmp_path / name / "model" / "config.json").read_text())["hidden_dropout_prob"] == 0.1
+        return (tmp_path / name / "model" / "model.safetensors").read_bytes()
+
+    # The base leaves out a tenth. A training that says so is the same to the last bit, and none at all another one.
+    assert weights("as the base") == weights("a tenth", dropout=0.1) != weights("none", dropout=0.0)
+
+
+def test_an_option_of_a_later_version_is_no_part_of_a_training_that_does_not_use_it(base: Path) -> None:
+    assert "dropout" not in made(base).recipe
+    assert made(base, dropout=0.0).recipe["dropout"] == 0
+
+
+@pytest.mark.parametrize("kind", ["Bert", "DistilBert", "ModernBert", "Qwen3", "T5"])
+def test_dropout_reaches_every_place_where_a_family_of_models_leaves_something_out(kind: str) -> None:
+    import torch
+    import transformers
+
+    small = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "pad_token_id": 0}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8}
+    theirs = {
+        "DistilBert": {"vocab_size": 50, "dim": 16, "hidden_dim": 32, "n_layers": 2, "n_heads": 2},
+        "T5": {"vocab_size": 50, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2},
+        "ModernBert": {**small, "num_attention_heads": 2, "attention_dropout": 0.5, "mlp_dropout": 0.5},
+        "Qwen3": {**small, **heads, "attention_dropout": 0.5},
+    }.get(kind, {**small, "num_attention_heads": 2})
+    name = f"{kind}Encoder" if kind == "T5" else kind
+    model = getattr(transformers, f"{name}Model")(getattr(transformers, f"{kind}Config")(**theirs)).train()
+    tokens = torch.arange(1, 21).reshape(2, 10)
+
+    def read() -> torch.Tensor:
+        with torch.no_grad():
+            return torch.as_tensor(model(input_ids=tokens).last_hidden_state)
+
+    assert not torch.equal(read(), read())
+    set_dropout(model, 0.0)
+    assert torch.equal(read(), read())
+
+
 def test_patience_ends_a_training_that_gets_no_better(base: Path, tmp_path: Path) -> None:
     told: list[TrainingStep] = []
     trainer = made(base, steps=10, evaluate_every=1, patience=3)
@@ -124,7 +166,7 @@ def test_a_module_that_the_library_does_not_know_is_named(encoder: Path, tmp_pat
 
 
 def test_a_table_of_vectors_refuses_what_it_has_no_use_for(static_model: Path) -> None:
-    for option, value in (("max_length", 8), ("frozen_layers", 1), ("gradient_checkpointing", True)):
+    for option, value in (("max_length", 8), ("frozen_layers", 1), ("gradient_checkpointing", True), ("dropout", 0.1)):
         with pytest.raises(InvalidOptions, match=f"{option} has no effect") as refused:
             made(static_model, "static", **{option: value}).check()
         assert refused.value.key == option
