@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.asking import agree_to_keys, refuse, refusing, telling_failures
-from bench.commands.command_line import CacheOption, Overrides, TrustOption, cache_folder, config_path, given_path
+from bench.commands.asking import agree_to_keys, refuse, refusing, resumable, telling_failures
+from bench.commands.command_line import (
+    CacheOption,
+    DryRunOption,
+    Overrides,
+    TrustOption,
+    cache_folder,
+    config_path,
+    given_path,
+)
 from bench.messages.terminal import say, show
 
 if TYPE_CHECKING:
+    from adapters.base import Role
     from bench.experiment.parts import Experiment
     from bench.train.encoding import Named
     from bench.train.texts import Text
@@ -73,6 +82,7 @@ def encode(
     config: ConfigOption = None,
     set_: Overrides = None,
     cache: CacheOption = None,
+    dry_run: DryRunOption = False,
     trust: TrustOption = False,
 ) -> None:
     """Turn texts into vectors, or find the documents nearest to them."""
@@ -82,28 +92,48 @@ def encode(
 
     if output is not None:
         check_writable(output)  # before anything is paid for
-    with refusing(), telling_failures("encode"):
+    with refusing(), resumable() if config is not None else nullcontext(), telling_failures("encode"):
         asked = _texts(texts or [], file)
-        named = _named(model, config, set_ or [], cache, trust)
+        lots = _lots(asked, corpus, role)
+        named, experiment = _named(model, config, set_ or [], cache, trust, asking=not dry_run)
         if named.note:
             say(named.note)
-        with closing(named.encoder):
-            data = _computed(named, asked, corpus, top or 5, role or "document", chosen)
-    _deliver(data, output)
+        data = _computed(named, experiment, lots, top or 5, chosen, dry_run=dry_run)
+    _deliver(data, None if dry_run else output)
+
+
+def _lots(asked: Sequence[Text], corpus: Path | None, role: str | None) -> list[tuple[Role, Sequence[Text]]]:
+    """What is encoded, by role: with a corpus its documents, and the texts as queries."""
+    from bench.train.texts import read_texts
+
+    if corpus is not None:
+        return [("document", read_texts(corpus)), ("query", asked)]
+    return [("query" if role == "query" else "document", asked)]
 
 
 def _computed(
-    named: Named, asked: Sequence[Text], corpus: Path | None, top: int, role: str, form: str | None
+    named: Named,
+    experiment: Experiment | None,
+    lots: Sequence[tuple[Role, Sequence[Text]]],
+    top: int,
+    form: str | None,
+    *,
+    dry_run: bool,
 ) -> bytes | str:
     from bench.progress import Progress
+    from bench.run.encoding import check_bill, encoding, plan_encoding
     from bench.train.encoding import nearest_as, vectors_as
-    from bench.train.texts import read_texts
 
-    with Progress() as progress:
-        if corpus is None:
-            vectors = named.encoded(asked, role, progress)  # type: ignore[arg-type]
-            return vectors_as(form or "jsonl", asked, vectors)  # type: ignore[arg-type]
-        found = named.nearest(asked, read_texts(corpus), top, progress)
+    with Progress() as progress, encoding(named, experiment, progress):
+        if dry_run:
+            return plan_encoding(named, lots, progress)
+        if experiment is not None:
+            check_bill(named, lots, experiment, progress)
+        if len(lots) == 1:
+            [(role, texts)] = lots
+            return vectors_as(form or "jsonl", texts, named.encoded(texts, role, progress))  # type: ignore[arg-type]
+        (_, documents), (_, asked) = lots
+        found = named.nearest(asked, documents, top, progress)
     return found.shown() if form is None else nearest_as(form, found)  # type: ignore[arg-type]
 
 
@@ -147,9 +177,13 @@ def _texts(given: Sequence[str], file: Path | None) -> list[Text]:
     return [Text(str(number), text) for number, text in enumerate(given, start=1)]
 
 
-def _named(model: str, config: Path | None, changes: Sequence[str], cache: Path | None, trust: bool) -> Named:
+def _named(
+    model: str, config: Path | None, changes: Sequence[str], cache: Path | None, trust: bool, *, asking: bool
+) -> tuple[Named, Experiment | None]:
+    """The encoder, checked, and the experiment that names it. asking: whether it may ask others."""
     from bench.cache.artifacts import Cache
     from bench.experiment.reader import load_experiment
+    from bench.run.encoding import keeping_of
     from bench.train.choosing import NoSuchModel
     from bench.train.encoding import named_encoder
     from bench.train.kept import KeptModels
@@ -160,13 +194,15 @@ def _named(model: str, config: Path | None, changes: Sequence[str], cache: Path 
         experiment = load_experiment(config_path(config), changes)
         setting, base = experiment.settings.cache, experiment.base
     place = cache_folder(cache, setting, base)
+    keeping = None if experiment is None else keeping_of(experiment, place)
     try:
-        named = named_encoder(model, KeptModels(Cache(place)), experiment)
+        named = named_encoder(model, KeptModels(Cache(place)), experiment, keeping)
     except NoSuchModel as error:
         refuse([str(error)])
-    agree_to_keys({f"encoders.{model}": named.encoder.contacts()}, trust)
-    named.encoder.check()
-    return named
+    if asking:
+        agree_to_keys({f"encoders.{model}": named.encoder.contacts()}, trust)
+    (named.encoder.check if asking else named.encoder.check_alone)()
+    return named, experiment
 
 
 def _deliver(data: bytes | str, output: Path | None) -> None:

@@ -11,6 +11,7 @@ import typer
 from bench.commands.asking import agree_to_keys_of, refuse, refusing, resumable, telling_failures
 from bench.commands.command_line import (
     CacheOption,
+    DryRunOption,
     JsonOption,
     Overrides,
     QuietOption,
@@ -54,6 +55,7 @@ def mine(
     look: Annotated[int, typer.Option(help="Pairs whose negatives are shown.", min=0)] = LOOKED_AT,
     set_: Overrides = None,
     cache: CacheOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     trust: TrustOption = False,
@@ -70,6 +72,9 @@ def mine(
         experiment = load_experiment(config_path(config), set_ or [])
         place = cache_folder(cache, experiment.settings.cache, experiment.base)
         wish = wish_of_options(experiment, given) if given else wish_of_model(experiment, name)
+        if dry_run:
+            show(_planned(experiment, wish, place, quiet=quiet))
+            return
         agree_to_keys_of(experiment, trust, wish.parts, wish.systems)
         found = _mined(experiment, wish, place, quiet=quiet)
     if output is not None:
@@ -108,6 +113,14 @@ def _further(options: Sequence[str]) -> dict[str, Any]:
         except ValueError as error:
             refuse([f"--option {each}: {error}"])
     return given
+
+
+def _planned(experiment: Experiment, wish: Wish, cache: Path, *, quiet: bool) -> str:
+    from bench.progress import Progress
+    from bench.run.plan import plan_mining
+
+    with Progress(enabled=not quiet) as progress:
+        return plan_mining(experiment, wish, cache, emit=progress)
 
 
 def _mined(experiment: Experiment, wish: Wish, cache: Path, *, quiet: bool) -> MinedAlone:
@@ -177,6 +190,7 @@ def export_training(
     ] = None,
     set_: Overrides = None,
     cache: CacheOption = None,
+    dry_run: DryRunOption = False,
     trust: TrustOption = False,
 ) -> None:
     """Write a reranker's training file (query, relevant passages, hard negatives) from a dataset."""
@@ -196,12 +210,25 @@ def export_training(
         experiment = load_experiment(config_path(config), [f"dataset.split={split}", *(set_ or [])])
         place = cache_folder(cache, experiment.settings.cache, experiment.base)
         wish = wish_of_options(experiment, options) if per_query else None
+        if dry_run:
+            show(_planned_export(experiment, wish, place))
+            return
         agree_to_keys_of(experiment, trust, wish.parts if wish else (), wish.systems if wish else ())
         done = _exported(experiment, output, place, wish)
     show(f"{output}: {counted(done.rows, 'query')}, {counted(done.negatives, 'hard negative')} ({negatives})")
     show(f", {counted(done.skipped, 'query')} without a relevant passage left out\n" if done.skipped else "\n")
     for note in done.notes:
         say(note)
+
+
+def _planned_export(experiment: Experiment, wish: Wish | None, cache: Path) -> str:
+    from bench.progress import Progress
+    from bench.run.plan import plan_export
+
+    if wish is None:
+        return "without negatives nothing is embedded, scored or written by others\n"
+    with Progress() as progress:
+        return plan_export(experiment, wish, cache, emit=progress)
 
 
 def _exported(experiment: Experiment, output: Path, cache: Path, wish: Wish | None) -> Exported:

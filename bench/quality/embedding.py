@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from adapters.base import (
     AdapterError,
@@ -236,6 +237,27 @@ class Embedding:
 
     def _identity(self, encoder: Encoder, role: Role) -> dict[str, object]:
         return {**encoder.identity.as_dict(), **encoder.role_settings(role)}
+
+
+def embedding_of(
+    texts: Sequence[str],
+    role: Role,
+    cache: Cache,
+    count: Count,
+    emit: Emit,
+    budget: Budget,
+    *,
+    ids: Sequence[str] | None = None,
+) -> Embedding:
+    """The embedding stage of texts that belong to no dataset, in one role. ids: how a text is named where it is
+    refused; left out, by its place from 0."""
+    names = pa.array(map(str, range(len(texts))) if ids is None else ids, pa.string())
+    given = pa.table({"id": names, "text": pa.array(list(texts), pa.string())})
+    corpus = given.slice(0, 0 if role == "query" else len(texts))
+    titles = pa.array([""] * corpus.num_rows, pa.string())
+    queries = given if role == "query" else given.slice(0, 0)
+    dataset = Dataset("texts", None, corpus.append_column("title", titles), queries, None, queries.num_rows, "")
+    return Embedding(dataset, cache, count, emit, budget)
 
 
 def damaged(files: int, what: str) -> str:

@@ -16,8 +16,10 @@ from bench.latency.timings import CHOSEN, EVERYONE
 from bench.money.budget import Budget
 from bench.money.cost import (
     ABOUT,
+    Integers,
     Of,
     PartWork,
+    Prices,
     Projection,
     SystemCost,
     embedding_usage,
@@ -63,10 +65,38 @@ def over_limit(lines: Sequence[BillLine], budget: Budget) -> list[str]:
     if total > budget.limit:
         return [
             f"max_cost ({budget.limit:g} USD) would be passed: this is estimated at {total:,.4f} USD, "
-            f"± {RECKONING_ERROR:.0%}. See the bill with bench run --dry-run; raise max_cost, or lower the samples "
-            "of the latency pass."
+            f"± {RECKONING_ERROR:.0%}. --dry-run shows the bill; raise max_cost, or ask for less: fewer texts, fewer "
+            "candidates to rerank, or fewer samples of the latency pass."
         ]
     return []
+
+
+def bill_of_texts(name: str, encoder: Encoder, role: Role, sizes: Integers, prices: Prices) -> BillLine:
+    """What embedding texts will be billed. name: of the encoder in the file. sizes: of the texts that have no vector
+    yet, by script."""
+    usage, identity = embedding_usage(sizes, ABOUT).total(), encoder.identity
+    usd = price_of(prices, identity.provider, identity.model, usage)
+    return BillLine(f"{name}: {len(sizes):,} {role} texts", identity.provider, identity.model, usage, usd)
+
+
+def bill_lines(bill: Sequence[BillLine]) -> list[str]:
+    """A bill for people, nothing where nothing bills."""
+    if not bill:
+        return []
+    shown = [f"  {line.what}: {_dollars(line.usd)} ({line.provider} {line.model})" for line in bill]
+    known = sum(line.usd for line in bill if line.usd is not None)
+    more = " and what has no price" if any(line.usd is None for line in bill) else ""
+    low, high = (_dollars(known * (1 + sign * RECKONING_ERROR)) for sign in (-1, 1))
+    return [
+        "",
+        f"bill, estimated: tokens are reckoned from the texts' scripts, ± {RECKONING_ERROR:.0%}",
+        *shown,
+        f"  total: {_dollars(known)}{more}; probably between {low} and {high}",
+    ]
+
+
+def _dollars(usd: float | None) -> str:
+    return "price unknown" if usd is None else f"{usd:,.4f} USD"
 
 
 class Costs:
@@ -90,8 +120,7 @@ class Costs:
         for (name, role), encoder in encoders_in_use(self._pipeline).items():
             if encoder.bills:
                 sizes = self._pipeline.materials.embedding.sizes_pending(encoder, role)
-                usage = embedding_usage(sizes, ABOUT).total()
-                lines.append(self._line(f"{name}: {len(sizes):,} {role} texts", encoder, usage))
+                lines.append(bill_of_texts(name, encoder, role, sizes, self._prices))
         queries = self._pipeline.dataset.judged
         for name in dict.fromkeys(s.reranker for s in self._pipeline.experiment.systems if s.reranker):
             reranker = self._pipeline.materials.reranker(name)

@@ -7,7 +7,8 @@ of use: cross-encoders train on the same three columns.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.quality.collection import load_data
 from bench.quality.stages import Emit
-from bench.run.mining import Wish, miners
+from bench.run.mining import MiningAhead, Wish, left_alone, miners, miners_ahead
 from bench.run.queries import with_queries
 
 MINIMUM_EXAMPLES = 256  # docs.cohere.com/docs/rerank-improving-the-results
@@ -71,9 +72,7 @@ def export_training(experiment: Experiment, output: Path, *, cache: Path, wish: 
         if unmarked:
             emit(Warned("cache", unmarked))
         experiment, _ = with_queries(experiment, cache, emit)
-        dataset = load_data(experiment, cache)
-        if dataset.qrels is None or not dataset.has_text:
-            raise ConfigFaults([f"{experiment.file}: dataset: training needs texts and judgements."])
+        dataset = _loaded(experiment, cache)
         relevant = _relevant(dataset)
         negatives = {} if wish is None else _negatives(experiment, dataset, relevant, wish, cache, emit)
     rows, skipped = _rows(dataset, relevant, negatives)
@@ -83,6 +82,23 @@ def export_training(experiment: Experiment, output: Path, *, cache: Path, wish: 
     if len(rows) < MINIMUM_EXAMPLES:
         notes.append(f"{len(rows):,} examples: the service asked for at least {MINIMUM_EXAMPLES}.")
     return Exported(len(rows), sum(len(row.hard_negatives) for row in rows), skipped, tuple(notes))
+
+
+@contextmanager
+def export_ahead(experiment: Experiment, *, cache: Path, wish: Wish, emit: Emit) -> Iterator[MiningAhead]:
+    """What `export_training` would mine, checked. Nothing is billed, and nobody is asked. Raises ConfigFaults."""
+    with left_alone(experiment, cache, emit) as experiment:
+        dataset = _loaded(experiment, cache)
+        pairs = _pairs(dataset, _relevant(dataset))
+        with miners_ahead(experiment, wish, pairs, dataset, dataset.notes, cache, emit) as ahead:
+            yield ahead
+
+
+def _loaded(experiment: Experiment, cache: Path) -> Dataset:
+    dataset = load_data(experiment, cache)
+    if dataset.qrels is None or not dataset.has_text:
+        raise ConfigFaults([f"{experiment.file}: dataset: training needs texts and judgements."])
+    return dataset
 
 
 def _relevant(dataset: Dataset) -> list[list[int]]:
@@ -102,7 +118,15 @@ def _negatives(
     cache: Path,
     emit: Emit,
 ) -> dict[str, list[str]]:
-    """Hard negatives by the query's id. A query is mined for once, whatever number of passages is relevant to it."""
+    """Hard negatives by the query's id."""
+    pairs = _pairs(dataset, relevant)
+    with miners(experiment, wish, pairs, dataset, cache, emit) as ready:
+        found = ready.mine(seed=experiment.settings.seed, cache=cache, emit=emit).table
+    return dict(zip(pairs.column("query_id").to_pylist(), found.column("negatives").to_pylist(), strict=True))
+
+
+def _pairs(dataset: Dataset, relevant: list[list[int]]) -> pa.Table:
+    """Each query with the first of its relevant passages: it is mined for once, whatever number of them it has."""
     asked = [(i, rows[0]) for i, rows in enumerate(relevant) if rows]
     columns = {
         "query_id": [dataset.query_ids[query] for query, _ in asked],
@@ -110,11 +134,7 @@ def _negatives(
         "query": [dataset.query_texts[query] for query, _ in asked],
         "positive": [dataset.document_texts[row] for _, row in asked],
     }
-    pairs = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    with miners(experiment, wish, dataset, cache, emit) as ready:
-        seed = experiment.settings.seed
-        found = ready.mine(pairs, dataset, seed=seed, cache=cache, emit=emit).table
-    return dict(zip(columns["query_id"], found.column("negatives").to_pylist(), strict=True))
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
 
 def _rows(

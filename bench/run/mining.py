@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from adapters import registry
-from adapters.base import Generator, Warned
+from adapters.base import Generator, Warned, hub_offline
 from bench.cache.artifacts import Cache
 from bench.cache.mark import cache_in_use
 from bench.data.dataset import Dataset
@@ -34,17 +35,19 @@ from bench.messages.suggestions import suggestion
 from bench.money.budget import Budget
 from bench.quality.collection import load_data, naming
 from bench.quality.materials import NoModels
+from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
-from bench.run.costs import over_limit
+from bench.run.costs import BillLine, Costs, over_limit
 from bench.run.preflight import bill_of_writing, budget_of, prepare_over
-from bench.run.queries import with_queries
+from bench.run.queries import foreseen, with_queries
 from bench.synthetic.writers import ready
 from bench.train.collection import load_splits
+from bench.train.forecast import forecast
 from bench.train.lessons import Lessons
 from bench.train.mining.asked import Asked
 from bench.train.mining.candidates import FromSystem
 from bench.train.mining.helpers import Helpers
-from bench.train.mining.mine import check, mine
+from bench.train.mining.mine import check, is_kept, mine
 from bench.train.mining.mined import Mined, relevant_elsewhere
 from bench.train.mining.written import TOKENS, Written, answering, writer_of
 from bench.train.pairs import training_pairs
@@ -93,28 +96,38 @@ class MinedAlone:
 
 
 @dataclass(frozen=True, slots=True)
+class MiningAhead:
+    """What is to be mined. notes: sentences on the data. miners: None where models are trained before; trained: lines
+    on these. kept: whether it was mined before."""
+
+    wish: Wish
+    pairs: pa.Table
+    notes: tuple[str, ...]
+    miners: Miners | None = None
+    trained: tuple[str, ...] = ()
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Miners:
-    """Those who mine, checked, and what they may spend. file: of the wish."""
+    """Those who mine for pairs, checked. file: of the wish. dataset: the collection in which they look. prepared: the
+    searches that mining stands for, and their bill; None where models are trained before."""
 
     file: str
     wish: Wish
+    pairs: pa.Table
+    dataset: Dataset
     helpers: Helpers
     budget: Budget
+    prepared: tuple[Pipeline, Costs] | None = None
 
-    def mine(self, pairs: pa.Table, dataset: Dataset, *, seed: int, cache: Path, emit: Emit) -> Mined:
-        """As the function of that name, but what is wrong with its options, or with the bill, is a fault at their
-        place."""
-        faults: list[str] = []
-        with naming(self.file, self.wish.key_path, faults, set()):
-            check(self.wish.spec, dataset, self.helpers)
-        if not faults:
-            faults += [f"{self.file}: {fault}" for fault in self._over_limit(pairs, dataset, cache, emit)]
-        if faults:
-            raise ConfigFaults(faults)
+    def mine(self, *, seed: int, cache: Path, emit: Emit) -> Mined:
+        """As the function of that name, but what is wrong with its options is a fault at their place."""
+        self._check()
         return mine(
             self.wish.spec,
-            pairs,
-            dataset,
+            self.pairs,
+            self.dataset,
             helpers=self.helpers,
             seed=seed,
             cache=cache,
@@ -122,13 +135,38 @@ class Miners:
             budget=self.budget,
         )
 
-    def _over_limit(self, pairs: pa.Table, dataset: Dataset, cache: Path, emit: Emit) -> list[str]:
-        generator = self.helpers.writer
-        if generator is None or self.wish.writer is None or not generator.bills:
+    def kept(self, *, seed: int, cache: Path) -> bool:
+        """Whether it was mined before."""
+        self._check()
+        return is_kept(self.wish.spec, self.pairs, self.dataset, helpers=self.helpers, seed=seed, cache=cache)
+
+    def to_write(self, cache: Path, emit: Emit) -> Written | None:
+        """What a generator is to write; None where it writes nothing."""
+        if self.helpers.writer is None:
+            return None
+        writer = writer_of(self.wish.spec, self.helpers.writer, self.dataset)
+        return Written(Asked(self.pairs, self.dataset), writer, answering(cache, emit, self.budget))
+
+    def bill_of_writing(self, cache: Path, emit: Emit) -> list[BillLine]:
+        """What the generator will be billed. Raises ConfigFaults."""
+        if self.wish.writer is None or self.helpers.writer is None or not self.helpers.writer.bills:
             return []
-        writer = writer_of(self.wish.spec, generator, dataset)
-        written = Written(Asked(pairs, dataset), writer, answering(cache, emit, self.budget))
-        return over_limit(list(bill_of_writing(written, self.wish.writer.name).values()), self.budget)
+        with self._naming():
+            written = self.to_write(cache, emit)
+        return [] if written is None else list(bill_of_writing(written, self.wish.writer.name).values())
+
+    def _check(self) -> None:
+        with self._naming():
+            check(self.wish.spec, self.dataset, self.helpers)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """What fails here is a fault of the options. Raises ConfigFaults."""
+        faults: list[str] = []
+        with naming(self.file, self.wish.key_path, faults, set()):
+            yield
+        if faults:
+            raise ConfigFaults(faults)
 
 
 def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -> MinedAlone:
@@ -141,10 +179,53 @@ def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -
         experiment, _ = with_queries(experiment, cache, emit)
         test = load_data(experiment, cache)
         pairs, collection, notes = _asked(experiment, wish, test, cache, emit)
-        trained = _after_training(experiment, wish, test, cache, emit)
-        with trained if wish.trained else miners(experiment, wish, collection, cache, emit) as ready:
-            mined = ready.mine(pairs, collection, seed=seed, cache=cache, emit=emit)
+        trained = _after_training(experiment, wish, test, pairs, collection, cache, emit)
+        with trained if wish.trained else miners(experiment, wish, pairs, collection, cache, emit) as ready:
+            mined = ready.mine(seed=seed, cache=cache, emit=emit)
     return MinedAlone(mined, relevant_elsewhere(mined, test), notes)
+
+
+@contextmanager
+def mining_ahead(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -> Iterator[MiningAhead]:
+    """What `mine_alone` would do, checked. Nothing is billed, and nobody is asked. Raises ConfigFaults."""
+    with left_alone(experiment, cache, emit) as experiment:
+        test = load_data(experiment, cache)
+        pairs, dataset, notes = _asked(experiment, wish, test, cache, emit)
+        if not wish.trained:
+            with miners_ahead(experiment, wish, pairs, dataset, notes, cache, emit) as ahead:
+                yield ahead
+            return
+        with _checked_training(experiment, wish, test, budget_of(experiment), cache, emit) as training:
+            told = forecast(training, training.with_needed(wish.trained))
+            yield MiningAhead(wish, pairs, notes, trained=tuple(told))
+
+
+@contextmanager
+def left_alone(experiment: Experiment, cache: Path, emit: Emit) -> Iterator[Experiment]:
+    """An experiment of which a dry run tells: nobody is asked, and synthetic queries that are not written yet are stood
+    in for. Raises ConfigFaults."""
+    experiment = replace(experiment, alone=True)
+    with cache_in_use(cache, experiment.user) as unmarked, hub_offline():
+        if unmarked:
+            emit(Warned("cache", unmarked))
+        queries = foreseen(experiment, cache, emit, timed=False)
+        yield experiment if queries is None else queries.experiment
+
+
+@contextmanager
+def miners_ahead(
+    experiment: Experiment,
+    wish: Wish,
+    pairs: pa.Table,
+    dataset: Dataset,
+    notes: tuple[str, ...],
+    cache: Path,
+    emit: Emit,
+) -> Iterator[MiningAhead]:
+    """What models that are there would mine for pairs. Raises ConfigFaults."""
+    with miners(experiment, wish, pairs, dataset, cache, emit) as ready:
+        kept = ready.kept(seed=experiment.settings.seed, cache=cache)
+        yield MiningAhead(wish, pairs, notes, ready, kept=kept)
 
 
 def _asked(
@@ -223,9 +304,11 @@ def _candidates(experiment: Experiment, name: str, key_path: str) -> Candidates:
 
 
 @contextmanager
-def miners(experiment: Experiment, wish: Wish, train: Dataset, cache: Path, emit: Emit) -> Iterator[Miners]:
-    """The models that mine over a dataset, checked as those of a run are, with the bill against `max_cost`. Raises
-    ConfigFaults."""
+def miners(
+    experiment: Experiment, wish: Wish, pairs: pa.Table, dataset: Dataset, cache: Path, emit: Emit
+) -> Iterator[Miners]:
+    """The models that mine for pairs over a collection, checked as those of a run are, with the bill against
+    `max_cost`. Raises ConfigFaults."""
     if wish.trained:
         raise ConfigFaults(
             [
@@ -233,9 +316,9 @@ def miners(experiment: Experiment, wish: Wish, train: Dataset, cache: Path, emit
                 "To mine with it: bench mine"
             ]
         )
-    if train.qrels is None or not train.has_text:
+    if dataset.qrels is None or not dataset.has_text:
         raise ConfigFaults([f"{experiment.file}: dataset: training needs texts and judgements."])
-    miner = wish.miner
+    miner, spec = wish.miner, wish.spec
     asking = replace(
         experiment,
         models={},
@@ -246,17 +329,28 @@ def miners(experiment: Experiment, wish: Wish, train: Dataset, cache: Path, emit
         targets={},
         settings=experiment.settings.model_copy(update={"cluster": None}),
     )
-    pipeline, _ = prepare_over(train, asking, cache, emit)
     with ExitStack() as stack:
+        writing = Helpers(writer=_writer(experiment, wish, stack))
+        found = Miners(experiment.file, wish, pairs, dataset, writing, budget_of(experiment))
+        bill = found.bill_of_writing(cache, emit)
+        pipeline, costs = prepare_over(_searched(found), asking, cache, emit, ahead=bill)
         stack.callback(pipeline.close)
-        materials, judge = pipeline.materials, wish.spec.filter
+        materials = pipeline.materials
         helpers = Helpers(
             encoder=None if miner is None else materials.encoder(miner.name),
-            judge=None if judge is None else materials.reranker(judge),
-            writer=_writer(experiment, wish, stack),
+            judge=None if spec.filter is None else materials.reranker(spec.filter),
+            writer=writing.writer,
             candidates=None if (of := wish.candidates) is None else FromSystem.of(asking, of.system, 0, NoModels()),
         )
-        yield Miners(experiment.file, wish, helpers, materials.budget)
+        yield replace(found, helpers=helpers, budget=materials.budget, prepared=(pipeline, costs))
+
+
+def _searched(miners: Miners) -> Dataset:
+    """The collection with the queries of the pairs. Texts that a generator writes are compared with positives alone."""
+    asked, dataset = Asked(miners.pairs, miners.dataset), miners.dataset
+    if miners.wish.spec.strategy == WRITTEN:
+        dataset = replace(dataset, corpus=dataset.corpus.take(np.unique(asked.positive_rows)))
+    return replace(dataset, queries=asked.query_table(), qrels=None, own_rows=None)
 
 
 def _writer(experiment: Experiment, wish: Wish, stack: ExitStack) -> Generator | None:
@@ -266,26 +360,24 @@ def _writer(experiment: Experiment, wish: Wish, stack: ExitStack) -> Generator |
     faults: list[str] = []
     with naming(experiment.file, wish.writer.key_path, faults, set()):
         generator = stack.enter_context(closing(ready(wish.writer, experiment.context(), tokens=TOKENS)))
-        generator.check()
+        (generator.check_alone if experiment.alone else generator.check)()
         return generator
     raise ConfigFaults(faults)
 
 
 @contextmanager
-def _after_training(experiment: Experiment, wish: Wish, test: Dataset, cache: Path, emit: Emit) -> Iterator[Miners]:
+def _after_training(
+    experiment: Experiment, wish: Wish, test: Dataset, pairs: pa.Table, dataset: Dataset, cache: Path, emit: Emit
+) -> Iterator[Miners]:
     """The models that mine where some of them are models of the file: trained first where they are not kept, and the
     first seed of each. Raises ConfigFaults, and what their training raises."""
     budget = budget_of(experiment)
-    training = Training(experiment, test, Cache(cache), emit, budget)
     with ExitStack() as stack:
-        stack.callback(training.close)
-        faults: list[str] = []
-        training.check_all(training.with_needed(wish.trained), faults, set())
-        if faults:
-            raise ConfigFaults(faults)
+        training = stack.enter_context(_checked_training(experiment, wish, test, budget, cache, emit))
         training.begin()
         for name in wish.trained:
             training.make(name)
+        faults: list[str] = []
         miner, judge = (None if part is None else training.part_of(part, 1) for part in (wish.miner, wish.judge))
         for part, adapter in ((wish.miner, miner), (wish.judge, judge)):
             if part is not None and adapter is not None:
@@ -294,9 +386,26 @@ def _after_training(experiment: Experiment, wish: Wish, test: Dataset, cache: Pa
                     adapter.check()
         if faults:
             raise ConfigFaults(faults)
-        found = None if wish.candidates is None else training.candidates(wish.candidates, 1)
-        helpers = Helpers(miner, judge, _writer(experiment, wish, stack), found)
-        yield Miners(experiment.file, wish, helpers, budget)
+        candidates = None if wish.candidates is None else training.candidates(wish.candidates, 1)
+        helpers = Helpers(miner, judge, _writer(experiment, wish, stack), candidates)
+        found = Miners(experiment.file, wish, pairs, dataset, helpers, budget)
+        faults += [f"{experiment.file}: {each}" for each in over_limit(found.bill_of_writing(cache, emit), budget)]
+        if faults:
+            raise ConfigFaults(faults)
+        yield found
+
+
+@contextmanager
+def _checked_training(
+    experiment: Experiment, wish: Wish, test: Dataset, budget: Budget, cache: Path, emit: Emit
+) -> Iterator[Training]:
+    """The training of the models that mine, checked and not begun. Raises ConfigFaults."""
+    with closing(Training(experiment, test, Cache(cache), emit, budget)) as training:
+        faults: list[str] = []
+        training.check_all(training.with_needed(wish.trained), faults, set())
+        if faults:
+            raise ConfigFaults(faults)
+        yield training
 
 
 def _systems(experiment: Experiment, wish: Wish) -> tuple[System, ...]:

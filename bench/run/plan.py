@@ -12,7 +12,6 @@ import numpy as np
 
 from adapters.base import (
     HUB,
-    RECKONING_ERROR,
     Encoder,
     InvalidOptions,
     Role,
@@ -38,12 +37,14 @@ from bench.quality.evaluation import Evaluator
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
 from bench.run.build_time import BuildTimes
-from bench.run.costs import Costs, encoders_in_use
+from bench.run.costs import Costs, bill_lines, encoders_in_use
+from bench.run.export import export_ahead
+from bench.run.mining import MiningAhead, Wish, mining_ahead
 from bench.run.preflight import prepare
 from bench.run.queries import Foreseen, foreseen
 from bench.statistics.detectable import PRIOR_SPREAD_OF_SEEDS
 from bench.statistics.equal_recall import attainable
-from bench.train.forecast import forecast
+from bench.train.forecast import forecast, of_writing
 from bench.train.training import Training
 
 _HUB_NOT_ASKED = (
@@ -78,6 +79,40 @@ def plan(experiment: Experiment, cache: Path, *, emit: Emit, remeasure: bool = F
             pipeline.close()
 
 
+def plan_mining(experiment: Experiment, wish: Wish, cache: Path, *, emit: Emit) -> str:
+    """The plan of `bench mine` as plain text. As `plan`, it bills nothing. Raises ConfigFaults."""
+    with mining_ahead(experiment, wish, cache=cache, emit=emit) as ahead:
+        return _mining(ahead, cache, emit)
+
+
+def plan_export(experiment: Experiment, wish: Wish, cache: Path, *, emit: Emit) -> str:
+    """The plan of `bench export-training` as plain text. As `plan`, it bills nothing. Raises ConfigFaults."""
+    with export_ahead(experiment, wish=wish, cache=cache, emit=emit) as ahead:
+        return _mining(ahead, cache, emit)
+
+
+def _mining(ahead: MiningAhead, cache: Path, emit: Emit) -> str:
+    wish, spec = ahead.wish, ahead.wish.spec
+    by = next((f" by {part.name}" for part in (wish.writer, wish.miner) if part is not None), "")
+    by += "" if spec.system is None else f" {spec.system}"
+    each = counted(spec.per_query, "negative")
+    lines = [f"{counted(ahead.pairs.num_rows, 'pair')}, {each} for each, strategy {spec.strategy}{by}"]
+    lines += [f"· {note}" for note in ahead.notes]
+    if ahead.kept:
+        lines += ["", "they are kept: nothing is mined"]
+    elif ahead.trained:
+        lines += ["", "training, before negatives are mined with what is trained", *ahead.trained]
+    elif ahead.miners is not None and ahead.miners.prepared is not None:
+        pipeline, costs = ahead.miners.prepared
+        written = ahead.miners.to_write(cache, emit)
+        told = (
+            [] if written is None or wish.writer is None else [f"  {s}" for s in of_writing(written, wish.writer.name)]
+        )
+        told += _Plan(pipeline, costs, False, None).of_mining(wish, ahead.pairs.num_rows)
+        lines += ["", "mining", *told] if told else ["", "nothing is embedded, scored or written"]
+    return "\n".join(lines) + "\n"
+
+
 class _Plan:
     def __init__(self, pipeline: Pipeline, costs: Costs, remeasure: bool, queries: Foreseen | None) -> None:
         self.queries = queries
@@ -100,9 +135,25 @@ class _Plan:
         lines += [] if self.queries is None else ["", "synthetic queries", *self.queries.lines()]
         lines += self._training()
         lines += ["", "quality pass", *self._embedding(), *self._indexes(), *self._searches(), *self._reranking()]
-        lines += ["", "latency pass", *self._latency(), *self._bill(), "", "systems"]
+        lines += [
+            "",
+            "latency pass",
+            *self._latency(),
+            *bill_lines(self.costs.bill(remeasure=self.remeasure)),
+            "",
+            "systems",
+        ]
         lines += [f"  {system.name}" for system in self.experiment.systems]
         return "\n".join(lines) + "\n"
+
+    def of_mining(self, wish: Wish, pairs: int) -> list[str]:
+        """Lines on the searches that mining stands for."""
+        lines = self._embedding()
+        lines += [] if wish.candidates is None else [*self._indexes(), *self._reranking()]
+        if wish.judge is not None:
+            scored = counted(pairs * wish.spec.per_query, "pair")
+            lines.append(f"  {wish.judge.name}: {scored} of texts to score, and one more for each that it throws out")
+        return [*lines, *bill_lines(self.costs.bill())]
 
     def _detectable(self) -> list[str]:
         """The smallest difference that this test set shows, and what was assumed for it."""
@@ -241,22 +292,6 @@ class _Plan:
             )
         return lines
 
-    def _bill(self) -> list[str]:
-        """What a run would be billed, nothing where nothing bills."""
-        lines = self.costs.bill(remeasure=self.remeasure)
-        if not lines:
-            return []
-        shown = [f"  {line.what}: {_dollars(line.usd)} ({line.provider} {line.model})" for line in lines]
-        known = sum(line.usd for line in lines if line.usd is not None)
-        more = " and what has no price" if any(line.usd is None for line in lines) else ""
-        low, high = (_dollars(known * (1 + sign * RECKONING_ERROR)) for sign in (-1, 1))
-        return [
-            "",
-            f"bill, estimated: tokens are reckoned from the texts' scripts, ± {RECKONING_ERROR:.0%}",
-            *shown,
-            f"  total: {_dollars(known)}{more}; probably between {low} and {high}",
-        ]
-
     def _latency(self) -> list[str]:
         if not self.experiment.loads:
             return ["  none"]
@@ -304,7 +339,3 @@ class _Plan:
             f"    {rows:,} rows written at {plan.rows_per_second:,g} a second, {rows / plan.rows_per_second:,.1f} s a "
             f"system, into a scratch index of the other {documents - rows:,} that is built for each"
         ]
-
-
-def _dollars(usd: float | None) -> str:
-    return "price unknown" if usd is None else f"{usd:,.4f} USD"

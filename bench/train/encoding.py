@@ -14,12 +14,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters import registry
-from adapters.base import TRAINED, Context, Encoder, Floats, Hits, InvalidOptions, Role, TextRows, exact_top_k
+from adapters.base import (
+    TRAINED,
+    AdapterRejected,
+    Context,
+    Encoder,
+    Floats,
+    Hits,
+    InvalidOptions,
+    Role,
+    TextRows,
+    exact_top_k,
+)
+from bench.cache.artifacts import Cache
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.messages.suggestions import suggestion
 from bench.messages.wording import aligned, beginning
-from bench.quality.stages import Emit, Stage
+from bench.money.budget import Budget
+from bench.quality.embedding import Embedding, embedding_of
+from bench.quality.stages import Count, Emit, Stage
 from bench.train.choosing import choose_one, is_name
 from bench.train.kept import KeptModels, is_key
 from bench.train.texts import Text
@@ -31,14 +45,22 @@ _SHOWN = 100  # characters of a text in the list of nearest documents
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An encoder and the word that a command names it by. note: how it was chosen, where that was not plain."""
+    """An encoder and the word that a command names it by. note: how it was chosen, where that was not plain. keeping:
+    of an encoder that an experiment names, where its vectors are kept and what it may spend; None of any other."""
 
     word: str
     encoder: Encoder
     note: str | None = None
+    keeping: Keeping | None = None
 
     def encoded(self, texts: Sequence[Text], role: Role, emit: Emit) -> Floats:
-        """Vectors float32 (n, dimension) of texts. Raises what the encoder raises."""
+        """Vectors float32 (n, dimension) of texts. Raises what the encoder raises, and AdapterRejected for a text that
+        it refuses."""
+        if self.keeping is not None:
+            found = self.keeping.embedding(texts, role, emit).vectors(self.word, self.encoder, role)
+            for cause in found.failures.values():
+                raise AdapterRejected(f"{cause} The vectors of the other texts are kept.")
+            return found.array
         parts = []
         with Stage(emit, "encode", self.word, len(texts), "texts") as advance:
             for start in range(0, len(texts), _AT_ONCE):
@@ -52,6 +74,19 @@ class Named:
         corpus = self.encoded(documents, "document", emit)
         asked = self.encoded(texts, "query", emit)
         return Nearest(texts, documents, exact_top_k(asked, corpus, min(top, len(documents)), self.encoder.similarity))
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where vectors are kept, and what those that are not there yet may cost."""
+
+    cache: Cache
+    budget: Budget
+
+    def embedding(self, texts: Sequence[Text], role: Role, emit: Emit) -> Embedding:
+        """The embedding stage of texts."""
+        ids = [text.id for text in texts]
+        return embedding_of([text.text for text in texts], role, self.cache, Count(), emit, self.budget, ids=ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +122,13 @@ class Nearest:
         return "\n".join(lines)
 
 
-def named_encoder(model: str, models: KeptModels, experiment: Experiment | None) -> Named:
+def named_encoder(
+    model: str, models: KeptModels, experiment: Experiment | None, keeping: Keeping | None = None
+) -> Named:
     """The encoder that a word names: one of the experiment's file, a model that was trained (`trained:NAME`, its name
-    where no folder is called so, or its key), a folder, `package:…`, or an id on the hub. It is not checked yet. Raises
-    NoSuchModel, ConfigFaults, and what the adapter raises."""
-    named = _of_file(model, models, experiment) if experiment is not None else _local(model, models)
+    where no folder is called so, or its key), a folder, `package:…`, or an id on the hub. It is not checked yet.
+    keeping: of an experiment. Raises NoSuchModel, ConfigFaults, and what the adapter raises."""
+    named = _of_file(model, models, experiment, keeping) if experiment is not None else _local(model, models)
     if named.encoder.consumes != "text":
         raise InvalidOptions(f"{model} hands on the vectors of a collection; it reads no texts.")
     return named
@@ -121,7 +158,7 @@ def nearest_as(form: Literal["jsonl", "parquet"], found: Nearest) -> bytes:
     return _parquet(pa.Table.from_pylist(rows)) if form == "parquet" else _lines(rows)
 
 
-def _of_file(model: str, models: KeptModels, experiment: Experiment) -> Named:
+def _of_file(model: str, models: KeptModels, experiment: Experiment, keeping: Keeping | None) -> Named:
     known = experiment.encoders
     if model not in known:
         raise ConfigFaults([f"{experiment.file}: encoders: {model} is not there. {suggestion(model, known)}"])
@@ -132,7 +169,7 @@ def _of_file(model: str, models: KeptModels, experiment: Experiment) -> Named:
     if isinstance(reference, str) and reference.startswith(TRAINED):
         kept, note = choose_one(models, reference)
         folders[reference] = kept.folder
-    return Named(model, part.kind(part.options, experiment.context(models=folders)), note)
+    return Named(model, part.kind(part.options, experiment.context(models=folders)), note, keeping)
 
 
 def _local(model: str, models: KeptModels) -> Named:

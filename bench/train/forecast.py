@@ -8,6 +8,7 @@ from adapters.base import RECKONING_ERROR, Trainer, TrainingData, TrainingPlan
 from bench.experiment.parts import TrainedPart
 from bench.messages.failures import failure_of
 from bench.messages.wording import counted
+from bench.train.mining.written import Written
 from bench.train.training import Training
 from bench.train.writing_ahead import writing_ahead
 
@@ -55,25 +56,25 @@ def _of_model(training: Training, model: TrainedPart) -> Iterator[str]:
         of = "" if model.negatives.system is None else f" {model.negatives.system}"
         wanted = counted(model.negatives.per_query, what)
         yield f"    negatives: {wanted} for each pair, {model.negatives.strategy}{of}"
-    yield from _written(training, model)
-
-
-def _written(training: Training, model: TrainedPart) -> Iterator[str]:
-    """What a generator will write for the negatives, and what that takes."""
     written = training.to_write(model)
-    if written is None or model.writer is None:
-        return
-    ahead, by = writing_ahead(written, timed=True), model.writer.name
+    if written is not None and model.writer is not None:
+        yield from (f"    {line}" for line in of_writing(written, model.writer.name))
+
+
+def of_writing(written: Written, by: str) -> Iterator[str]:
+    """Lines on what a generator will write for negatives, and what that takes. by: its name in the file. The generator
+    is closed afterwards."""
+    ahead = writing_ahead(written, timed=True)
     if not ahead.missing:
-        yield f"    {by}: {counted(ahead.prompts, 'pair')}, all written for already"
+        yield f"{by}: {counted(ahead.prompts, 'pair')}, all written for already"
         return
     took = "" if ahead.seconds is None else f", about {_duration(ahead.seconds)} here"
     texts = counted(ahead.missing * ahead.each, "text")
     calls = "" if ahead.usage is None else f" in {counted(ahead.usage.requests, 'request')}"
-    yield f"    {by}: {texts} to write{calls} for {ahead.missing:,} of {counted(ahead.prompts, 'pair')}{took}"
+    yield f"{by}: {texts} to write{calls} for {ahead.missing:,} of {counted(ahead.prompts, 'pair')}{took}"
     if ahead.usage is not None:
         usd = "price unknown" if ahead.usd is None else f"{ahead.usd:,.4f} USD, ± {RECKONING_ERROR:.0%}"
-        yield f"      {ahead.usage.tokens:,} tokens read, {ahead.usage.output_tokens:,} written: {usd}"
+        yield f"  {ahead.usage.tokens:,} tokens read, {ahead.usage.output_tokens:,} written: {usd}"
 
 
 def trainings_missing(training: Training, model: TrainedPart) -> int:

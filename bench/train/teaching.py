@@ -6,15 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from adapters.base import Answers, Encoder, Floats, Questions, Reranker, Role, exact_scores
 from bench.cache.artifacts import Cache
 from bench.cache.digests import content_key, text_digests
-from bench.data.dataset import Dataset
 from bench.messages.wording import counted
 from bench.money.budget import Budget
-from bench.quality.embedding import Embedding
+from bench.quality.embedding import Embedding, embedding_of
 from bench.quality.scoring import PairScores, scores_fit
 from bench.quality.stages import Count, Emit
 from bench.train.mining.judging import Scoring
@@ -86,10 +83,4 @@ class Teaching:
         return self._embedding(texts, role).pending(self.teacher, role)[0]
 
     def _embedding(self, texts: Sequence[str], role: Role) -> Embedding:
-        ids = pa.array([str(i) for i in range(len(texts))], pa.string())
-        given = pa.table({"id": ids, "text": pa.array(list(texts), pa.string())})
-        corpus = given.slice(0, 0 if role == "query" else len(texts))
-        titles = pa.array([""] * corpus.num_rows, pa.string())
-        queries = given if role == "query" else given.slice(0, 0)
-        asked = Dataset(self.label, None, corpus.append_column("title", titles), queries, None, queries.num_rows, "")
-        return Embedding(asked, self.cache, self.count, self.emit, self.budget)
+        return embedding_of(texts, role, self.cache, self.count, self.emit, self.budget)

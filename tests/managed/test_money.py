@@ -232,3 +232,25 @@ def test_an_encoder_of_ones_own_is_local_work_that_max_cost_asks_no_price_of(tmp
     assert encoded.provider is None and encoded.seconds is not None
     # 3.60 USD an hour are .001 USD a second.
     assert encoded.usd == pytest.approx(0.001 * encoded.seconds) and encoded.seconds > 0
+
+
+def test_encode_knows_its_bill_keeps_the_limit_and_pays_for_no_text_twice(tmp_path: Path, service: StandIn) -> None:
+    small.collection(tmp_path / "data")
+    path = small.write(tmp_path, spec())
+    words = ("encode", "pro", "--config", path, "--cache", tmp_path / "cache", "a violin", "a tower", "a violin")
+    planned = small.bench(*words, "--dry-run")
+    assert planned.exit_code == 0, planned.stderr
+    assert planned.stdout.startswith("pro (documents): 2 of 2 texts to embed\n")
+    assert "pro: 2 document texts: 0.0000 USD (cohere embed-v5.0-pro)" in planned.stdout
+    refused = small.bench(*words, "--set", "max_cost=1e-9")
+    assert refused.exit_code == 2 and "max_cost (1e-09 USD) would be passed" in refused.stderr
+    assert not service.seen.answered
+    first, second = small.bench(*words), small.bench(*words, "--set", "max_cost=0")
+    assert first.exit_code == second.exit_code == 0, second.stderr
+    assert first.stdout == second.stdout and len(first.stdout.splitlines()) == 3
+    assert (len(service.seen.answered), service.seen.repeated) == (2, 0)
+    assert "pro (documents): 2 texts, all cached\n" in small.bench(*words, "--dry-run").stdout
+    near = ("encode", "pro", "--config", path, "--cache", tmp_path / "cache", "a bell", "--corpus")
+    (tmp_path / "texts.txt").write_text("a tower\na violin\n")
+    assert small.bench(*near, tmp_path / "texts.txt").exit_code == 0
+    assert (len(service.seen.answered), service.seen.repeated) == (3, 0)

@@ -55,12 +55,36 @@ def test_a_second_time_nothing_is_mined_again(experiment: Path) -> None:
     assert isinstance(first["relevant_to_test"], int)
 
 
-def test_a_mining_model_of_the_file_is_trained_first(experiment: Path) -> None:
-    text = experiment.read_text()
+def test_a_dry_run_tells_what_mining_takes_and_mines_nothing(experiment: Path) -> None:
+    before = mine(experiment, "--dry-run")
+    assert before.exit_code == 0, before.stderr
+    assert before.stdout.startswith("90 pairs, 4 negatives for each, strategy hybrid by local\n")
+    assert "local (documents): 60 of 60 texts to embed" in before.stdout
+    assert "local (queries): 45 of 45 texts to embed" in before.stdout
+    assert not (experiment.parent / "cache/negatives").exists()
+    by_system = mine(experiment, "--strategy", "system", "--option", "system=bm25", "--dry-run")
+    assert "strategy system bm25\n" in by_system.stdout and "index bm25: 60 rows to load and index" in by_system.stdout
+    assert mine(experiment).exit_code == 0
+    assert "they are kept: nothing is mined" in mine(experiment, "--dry-run").stdout
+
+
+def test_a_dry_run_tells_which_models_are_trained_before_and_trains_none(experiment: Path) -> None:
+    chained(experiment)
+    told = mine(experiment, "tuned", "--dry-run")
+    assert told.exit_code == 0, told.stderr
+    assert "first: recipe mnrl from " in told.stdout and "1 seed: 1 of 1 training to do" in told.stdout
+    assert not (experiment.parent / "cache/models").exists()
+
+
+def chained(experiment: Path) -> None:
+    """Have the model learn from another one of the file, which mines for it."""
     first = "models:\n  first: {recipe: mnrl, base: local, epochs: 1, batch_size: 16, device: cpu}"
-    experiment.write_text(
-        text.replace("models:", first).replace("base: local\n    neg", "base: trained:first\n    neg")
-    )
+    text = experiment.read_text().replace("models:", first)
+    experiment.write_text(text.replace("base: local\n    neg", "base: trained:first\n    neg"))
+
+
+def test_a_mining_model_of_the_file_is_trained_first(experiment: Path) -> None:
+    chained(experiment)
     told = json.loads(mine(experiment, "tuned", "--json").stdout)
     assert told["miner"] == "trained:first#1"
     assert told["found"] == told["wanted"]

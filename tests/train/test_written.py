@@ -390,6 +390,11 @@ def test_the_commands_that_mine_and_export_ask_the_same_writer(
 ) -> None:
     planted.written(tmp_path, spec_of(small_data, static_model))
     at = [tmp_path / "bench.yaml", "--cache", tmp_path / "cache"]
+    planned = small.bench("mine", *at, "--quiet", "--dry-run")
+    assert planned.stdout.startswith("32 pairs, 2 negatives for each, strategy adversarial by w\n"), planned.stderr
+    assert "  w: 64 texts to write in 32 requests for 32 of 32 pairs" in planned.stdout
+    assert "bill, estimated" in planned.stdout and "w: negatives for 32 pairs: " in planned.stdout
+    assert asked(tmp_path) == 0
     told = json.loads(small.bench("mine", *at, "--quiet", "--json").stdout)
     assert (told["strategy"], told["writer"], told["found"]) == ("adversarial", "paid_forger scribe", 64)
     # 32 requests × (100 tokens read + 30 written) × 100 USD for a million = 0.416 USD

@@ -62,12 +62,23 @@ def mine(
     """
     check(spec, dataset, helpers)
     helpers, asked = helpers.of(spec), Asked(pairs, dataset)
-    writer = None if helpers.writer is None else writer_of(spec, helpers.writer, dataset)
+    writer = _writer(spec, helpers, dataset)
     key = negatives_key(spec, asked, helpers, writer, seed)
     work = _Mining(spec, asked, helpers, writer, seed=seed, cache=Cache(cache), emit=emit, budget=budget)
     table, report = _kept_or_mined(work, key)
     columns = [(name, table.column(name).combine_chunks()) for name in ("negatives", "negative_ids", "negative_scores")]
     return Mined(asked.restored(columns, pairs), report, key)
+
+
+def is_kept(spec: Negatives, pairs: pa.Table, dataset: Dataset, *, helpers: Helpers, seed: int, cache: Path) -> bool:
+    """Whether `mine` would take what was found before. Arguments as there."""
+    helpers, asked = helpers.of(spec), Asked(pairs, dataset)
+    key = negatives_key(spec, asked, helpers, _writer(spec, helpers, dataset), seed)
+    return isinstance(kept.kept(cache, key), tuple)
+
+
+def _writer(spec: Negatives, helpers: Helpers, dataset: Dataset) -> Writer | None:
+    return None if helpers.writer is None else writer_of(spec, helpers.writer, dataset)
 
 
 def _kept_or_mined(work: _Mining, key: str) -> tuple[pa.Table, MiningReport]:
