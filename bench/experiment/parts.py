@@ -358,7 +358,7 @@ class Experiment:
     all others are the file's, which somebody else may have written. alone: this is a dry run, which asks nobody but
     servers of the user's own on this machine that take no key. cuts: which of the dataset's queries are used for what.
     questions: how synthetic queries are written, None where the file says nothing of them. written: those that the
-    dataset has, once they are there.
+    dataset has, once they are there. spent: US dollars that this command has paid for them.
     """
 
     name: str
@@ -385,6 +385,7 @@ class Experiment:
     cuts: Cuts = field(default_factory=Cuts)
     questions: Questions | None = None
     written: Written | None = None
+    spent: float = 0.0
 
     @property
     def user(self) -> tuple[Path, str]:

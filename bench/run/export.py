@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,7 +71,7 @@ def export_training(experiment: Experiment, output: Path, *, cache: Path, wish: 
     with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
-        experiment, _ = with_queries(experiment, cache, emit)
+        experiment = with_queries(experiment, cache, emit)
         dataset = _loaded(experiment, cache)
         relevant = _relevant(dataset)
         negatives = {} if wish is None else _negatives(experiment, dataset, relevant, wish, cache, emit)
@@ -87,11 +87,11 @@ def export_training(experiment: Experiment, output: Path, *, cache: Path, wish: 
 @contextmanager
 def export_ahead(experiment: Experiment, *, cache: Path, wish: Wish, emit: Emit) -> Iterator[MiningAhead]:
     """What `export_training` would mine, checked. Nothing is billed, and nobody is asked. Raises ConfigFaults."""
-    with left_alone(experiment, cache, emit) as experiment:
+    with left_alone(experiment, cache, emit) as (experiment, queries):
         dataset = _loaded(experiment, cache)
         pairs = _pairs(dataset, _relevant(dataset))
         with miners_ahead(experiment, wish, pairs, dataset, dataset.notes, cache, emit) as ahead:
-            yield ahead
+            yield replace(ahead, queries=queries)
 
 
 def _loaded(experiment: Experiment, cache: Path) -> Dataset:

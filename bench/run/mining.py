@@ -39,7 +39,7 @@ from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
 from bench.run.costs import BillLine, Costs, over_limit
 from bench.run.preflight import bill_of_writing, budget_of, prepare_over
-from bench.run.queries import foreseen, with_queries
+from bench.run.queries import Foreseen, foreseen, with_queries
 from bench.synthetic.writers import ready
 from bench.train.collection import load_splits
 from bench.train.forecast import forecast
@@ -98,7 +98,8 @@ class MinedAlone:
 @dataclass(frozen=True, slots=True)
 class MiningAhead:
     """What is to be mined. notes: sentences on the data. miners: None where models are trained before; trained: lines
-    on these. kept: whether it was mined before."""
+    on these. kept: whether it was mined before. queries: synthetic ones that the pairs need, None where they need
+    none."""
 
     wish: Wish
     pairs: pa.Table
@@ -106,6 +107,7 @@ class MiningAhead:
     miners: Miners | None = None
     trained: tuple[str, ...] = ()
     kept: bool = False
+    queries: Foreseen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -
     with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
-        experiment, _ = with_queries(experiment, cache, emit)
+        experiment = with_queries(experiment, cache, emit)
         test = load_data(experiment, cache)
         pairs, collection, notes = _asked(experiment, wish, test, cache, emit)
         trained = _after_training(experiment, wish, test, pairs, collection, cache, emit)
@@ -188,28 +190,28 @@ def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -
 @contextmanager
 def mining_ahead(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -> Iterator[MiningAhead]:
     """What `mine_alone` would do, checked. Nothing is billed, and nobody is asked. Raises ConfigFaults."""
-    with left_alone(experiment, cache, emit) as experiment:
+    with left_alone(experiment, cache, emit) as (experiment, queries):
         test = load_data(experiment, cache)
         pairs, dataset, notes = _asked(experiment, wish, test, cache, emit)
         if not wish.trained:
             with miners_ahead(experiment, wish, pairs, dataset, notes, cache, emit) as ahead:
-                yield ahead
+                yield replace(ahead, queries=queries)
             return
         with _checked_training(experiment, wish, test, budget_of(experiment), cache, emit) as training:
             told = forecast(training, training.with_needed(wish.trained))
-            yield MiningAhead(wish, pairs, notes, trained=tuple(told))
+            yield MiningAhead(wish, pairs, notes, trained=tuple(told), queries=queries)
 
 
 @contextmanager
-def left_alone(experiment: Experiment, cache: Path, emit: Emit) -> Iterator[Experiment]:
+def left_alone(experiment: Experiment, cache: Path, emit: Emit) -> Iterator[tuple[Experiment, Foreseen | None]]:
     """An experiment of which a dry run tells: nobody is asked, and synthetic queries that are not written yet are stood
-    in for. Raises ConfigFaults."""
+    in for. These come with it, None where it needs none. Raises ConfigFaults."""
     experiment = replace(experiment, alone=True)
     with cache_in_use(cache, experiment.user) as unmarked, hub_offline():
         if unmarked:
             emit(Warned("cache", unmarked))
         queries = foreseen(experiment, cache, emit, timed=False)
-        yield experiment if queries is None else queries.experiment
+        yield (experiment, None) if queries is None else (queries.experiment, queries)
 
 
 @contextmanager

@@ -98,6 +98,7 @@ def _mining(ahead: MiningAhead, cache: Path, emit: Emit) -> str:
     each = counted(spec.per_query, "negative")
     lines = [f"{counted(ahead.pairs.num_rows, 'pair')}, {each} for each, strategy {spec.strategy}{by}"]
     lines += [f"· {note}" for note in ahead.notes]
+    lines += [] if ahead.queries is None else ["", "synthetic queries", *ahead.queries.lines()]
     if ahead.kept:
         lines += ["", "they are kept: nothing is mined"]
     elif ahead.trained:

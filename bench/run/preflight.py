@@ -68,11 +68,10 @@ def prepare(
     remeasure: bool = False,
     retrain: bool = False,
     ahead: Sequence[BillLine] = (),
-    spent: float = 0.0,
 ) -> tuple[Pipeline, Costs]:
     """Load the dataset, check every adapter in use, check the systems against both, and the bill against `max_cost`.
 
-    ahead: what will be billed before the systems are. spent: US dollars that are gone already. Raises ConfigFaults.
+    ahead: what will be billed before the systems are. Raises ConfigFaults.
     """
     check = _Preflight(experiment, emit)
     dataset = check.dataset(cache_folder)
@@ -82,9 +81,7 @@ def prepare(
         check.run_files()
         pipeline.close()
         raise ConfigFaults(check.faults)
-    return prepare_over(
-        dataset, experiment, cache_folder, emit, remeasure=remeasure, retrain=retrain, ahead=ahead, spent=spent
-    )
+    return prepare_over(dataset, experiment, cache_folder, emit, remeasure=remeasure, retrain=retrain, ahead=ahead)
 
 
 def prepare_over(
@@ -96,12 +93,10 @@ def prepare_over(
     remeasure: bool = False,
     retrain: bool = False,
     ahead: Sequence[BillLine] = (),
-    spent: float = 0.0,
 ) -> tuple[Pipeline, Costs]:
     """As `prepare`, over a dataset that is loaded."""
     check = _Preflight(experiment, emit)
     budget = check.budget()
-    budget.spent += spent
     cache = Cache(cache_folder)
     models: Models = NoModels()
     if experiment.models:
@@ -121,10 +116,13 @@ def prepare_over(
 
 
 def budget_of(experiment: Experiment) -> Budget:
-    """What an experiment may spend, and by which prices. Raises ConfigFaults for what is wrong with these."""
+    """What an experiment may spend, what it has spent, and by which prices. Raises ConfigFaults for what is wrong with
+    these."""
     settings = experiment.settings
     try:
-        return Budget(load_prices(settings.prices), settings.max_cost)
+        budget = Budget(load_prices(settings.prices), settings.max_cost)
+        budget.spent += experiment.spent
+        return budget
     except PriceFaults as error:
         raise ConfigFaults([f"{experiment.file}: {fault}" for fault in error.faults]) from error
 

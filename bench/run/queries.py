@@ -62,18 +62,18 @@ class Foreseen:
         return lines if alone else [*lines, "    until then, words of the documents stand in for them in what follows"]
 
 
-def with_queries(experiment: Experiment, cache: Path, emit: Emit) -> tuple[Experiment, float]:
-    """The experiment with its synthetic queries, where it needs some, and the US dollars that they cost now. Before
-    anything is written, all else is checked with words of the documents in their place.
+def with_queries(experiment: Experiment, cache: Path, emit: Emit) -> Experiment:
+    """The experiment with its synthetic queries, where it needs some, and what they cost now. Before anything is
+    written, all else is checked with words of the documents in their place.
 
     Raises ConfigFaults.
     """
     if not experiment.needs_written or experiment.written is not None:
-        return experiment, 0.0
+        return experiment
     with checked_queries(experiment, cache, emit) as writing:
         if writing.missing:
             check_all_else(writing, emit)
-        return replace(experiment, written=writing.written()), writing.budget.spent
+        return replace(experiment, written=writing.written(), spent=writing.budget.spent)
 
 
 def foreseen(experiment: Experiment, cache: Path, emit: Emit, *, timed: bool = True) -> Foreseen | None:

@@ -64,8 +64,8 @@ def run(
         warnings = Warnings(relay)
         if unmarked:
             warnings(Warned("cache", unmarked))
-        experiment, spent = with_queries(experiment, places.cache, warnings)
-        pipeline, costs = prepare(experiment, places.cache, warnings, remeasure=remeasure, retrain=retrain, spent=spent)
+        experiment = with_queries(experiment, places.cache, warnings)
+        pipeline, costs = prepare(experiment, places.cache, warnings, remeasure=remeasure, retrain=retrain)
         stack.callback(pipeline.close)
         folder, resumed = stack.enter_context(opened_folder(experiment, places.output))
         remove_drafts(folder)

@@ -19,7 +19,7 @@ from bench.quality.stages import Emit
 from bench.results.training import TrainedModel
 from bench.run.costs import over_limit
 from bench.run.preflight import bill_of_training, budget_of, faults_of_candidates
-from bench.run.queries import foreseen, with_queries
+from bench.run.queries import Foreseen, foreseen, with_queries
 from bench.train.forecast import forecast
 from bench.train.training import Training
 
@@ -31,7 +31,7 @@ def train_models(
 
     Raises ConfigFaults for everything that can be known before the start.
     """
-    with _checked(experiment, names, cache, emit, retrain) as (training, wanted):
+    with _checked(experiment, names, cache, emit, retrain) as (training, wanted, _):
         training.begin()
         for model in wanted:
             try:
@@ -45,32 +45,34 @@ def plan_training(experiment: Experiment, names: Sequence[str], cache: Path, *, 
     """What `train_models` would do, as plain text. Raises ConfigFaults."""
     with (
         hub_offline(),
-        _checked(replace(experiment, alone=True), names, cache, emit, retrain=False) as (training, wanted),
+        _checked(replace(experiment, alone=True), names, cache, emit, retrain=False) as (training, wanted, queries),
     ):
-        return "\n".join(["training", *forecast(training, wanted)]) + "\n"
+        written = [] if queries is None else ["synthetic queries", *queries.lines(), ""]
+        return "\n".join([*written, "training", *forecast(training, wanted)]) + "\n"
 
 
 @contextmanager
 def _checked(
     experiment: Experiment, names: Sequence[str], cache: Path, emit: Emit, retrain: bool
-) -> Iterator[tuple[Training, list[TrainedPart]]]:
-    """The models that are wanted, checked, each after those that it starts from."""
+) -> Iterator[tuple[Training, list[TrainedPart], Foreseen | None]]:
+    """The models that are wanted, checked, each after those that it starts from; of a dry run, the synthetic queries
+    that they need."""
     file = experiment.file
     if not experiment.models:
         raise ConfigFaults([f"{file}: models: there are none to train. See docs/training.md for how they are written."])
     if unknown := [name for name in names if name not in experiment.models]:
         hints = [f"{file}: models.{name} is not there. {suggestion(name, experiment.models)}" for name in unknown]
         raise ConfigFaults(hints)
-    budget = budget_of(experiment)
     with cache_in_use(cache, experiment.user) as unmarked:
         if unmarked:
             emit(Warned("cache", unmarked))
+        queries: Foreseen | None = None
         if experiment.alone:
             queries = foreseen(experiment, cache, emit, timed=False)
             experiment = experiment if queries is None else queries.experiment
         else:
-            experiment, spent = with_queries(experiment, cache, emit)
-            budget.spent += spent
+            experiment = with_queries(experiment, cache, emit)
+        budget = budget_of(experiment)
         training = Training(experiment, load_data(experiment, cache), Cache(cache), emit, budget, retrain=retrain)
         wanted = training.with_needed(names or list(experiment.models))
         faults: list[str] = []
@@ -81,6 +83,6 @@ def _checked(
                 faults += [f"{file}: {fault}" for fault in over_limit(bill_of_training(training, wanted), budget)]
             if faults:
                 raise ConfigFaults(list(dict.fromkeys(faults)))
-            yield training, wanted
+            yield training, wanted, queries
         finally:
             training.close()

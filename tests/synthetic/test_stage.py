@@ -26,11 +26,13 @@ from bench.report.table import render
 from bench.results.model import Result
 from bench.run.folder import Places
 from bench.run.plan import plan
+from bench.run.preflight import budget_of
 from bench.run.queries import with_queries
 from bench.run.runner import run
 from bench.synthetic.choosing import chosen_documents
 from bench.synthetic.writing import opened
 from bench.train.collection import load_splits
+from tests import small
 from tests.synthetic.made import SAMPLE, asked, experiment, scribes, site
 
 PRICE = {"provider": "paid_scribe", "model": "scribe", "unit": "per_million_tokens", "usd": 100.0, "output_usd": 100.0}
@@ -227,6 +229,19 @@ def test_a_limit_that_would_be_passed_stops_before_the_first_question(places: Pa
     with pytest.raises(ConfigFaults, match="no price is known of paid_scribe scribe"):
         with_queries(unpriced, folder / "cache", quiet)
     assert asked(folder) == 0
+
+
+def test_what_queries_cost_counts_against_the_limit_of_all_that_follows(places: Path) -> None:
+    folder = places / "spent"
+    file = experiment(folder, scribe="paid_scribe", prices=[PRICE], max_cost=1.0)
+    words = ("export-training", file, "--cache", folder / "cache", "--set", "dataset.split=test")
+    planned = small.bench(*words, "--dry-run")
+    assert "s: 120 questions to write for 40 of 40 documents" in planned.stdout, planned.stderr
+    assert "tokens read" in planned.stdout and "USD" in planned.stdout
+    assert asked(folder) == 0
+    written = with_queries(load_experiment(file), folder / "cache", quiet)
+    assert budget_of(written).spent == written.spent == pytest.approx(0.52)
+    assert with_queries(load_experiment(file), folder / "cache", quiet).spent == 0  # they are kept
 
 
 def test_a_killed_run_pays_for_nothing_twice(places: Path) -> None:
