@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY
 from tests.pages import blocks as pages
 
 KEPT = REPOSITORY / "tests/golden/studies"
-STUDIES = ("study-rerankers", "study-no-labels")
+STUDIES = ("study-rerankers", "study-finetune", "study-no-labels")
 AGREEMENT = KEPT / "agreement"  # results over real and over synthetic queries, by collection
 WAYS = {"no": "synthetic", "yes": "round-trip"}
 
@@ -52,9 +52,11 @@ def test_the_page_of_studies_shows_each_that_is_kept() -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_line_of_a_study_is_printed_by_its_result(name: str) -> None:
     [block] = [block for block in pages.blocks("text") if block.name == name]
-    printed = small.bench("show", KEPT / name.removeprefix("study-"))
-    assert printed.exit_code == 0, printed.stderr
-    lines = {line.rstrip() for line in printed.stdout.splitlines()}
+    lines: set[str] = set()
+    for how in ((), ("--full",)):
+        printed = small.bench("show", KEPT / name.removeprefix("study-"), *how)
+        assert printed.exit_code == 0, printed.stderr
+        lines |= {line.rstrip() for line in printed.stdout.splitlines()}
     assert [line for line in block.text.splitlines() if line and line.rstrip() not in lines] == []
 
 
