@@ -127,6 +127,7 @@ def test_the_quick_start_runs(tmp_path: Path, static_model: Path) -> None:
     assert written["dataset"]["judged"] == QUERIES
 
 
+@pytest.mark.slow
 def test_any_beir_folder_runs(tmp_path: Path, static_model: Path, beir: Path) -> None:
     file = CONFIGS / "beir_folder.yaml"
     written = run_small(tmp_path, file, smaller(file, beir, static_model))
@@ -137,6 +138,7 @@ def test_any_beir_folder_runs(tmp_path: Path, static_model: Path, beir: Path) ->
     assert yaml.safe_load(file.read_text())["latency"]["seconds"] == 20
 
 
+@pytest.mark.slow
 def test_the_index_matrix_builds_8_indexes_for_32_systems(tmp_path: Path, static_model: Path) -> None:
     file = CONFIGS / "index_matrix.yaml"
     written = run_small(tmp_path, file, [*smaller(file, tmp_path, static_model), "--set", "latency=false"])
@@ -151,6 +153,7 @@ def test_vectors_alone_run(tmp_path: Path, arrays: Path) -> None:
     assert run_small(tmp_path, file, smaller(file, arrays))["primary"] == "ANN@10"
 
 
+@pytest.mark.slow
 def test_filtered_search_is_measured_against_the_filtered_oracle(tmp_path: Path, arrays: Path) -> None:
     file = CONFIGS / "filters.yaml"
     written = run_small(tmp_path, file, smaller(file, arrays))
@@ -160,6 +163,7 @@ def test_filtered_search_is_measured_against_the_filtered_oracle(tmp_path: Path,
     assert recall["given+flat(filter=percent:lt:1)"] == recall["given+flat(filter=null)"] == 1.0
 
 
+@pytest.mark.slow
 def test_every_system_has_a_row_for_every_load_point(tmp_path: Path, arrays: Path) -> None:
     file = CONFIGS / "load.yaml"
     flood = ["--set", "latency[4].rate=2000", "--set", "latency[4].samples=120"]
@@ -194,6 +198,7 @@ def test_both_engines_are_compared_at_equal_recall(tmp_path: Path, arrays: Path,
     assert all(len(row["loads"]) == 2 for row in rows if row["system"])
 
 
+@pytest.mark.slow
 def test_weaviate_and_lancedb_run_side_by_side(
     tmp_path: Path, beir: Path, static_model: Path, weaviate: dict[str, Any]
 ) -> None:
@@ -202,6 +207,7 @@ def test_weaviate_and_lancedb_run_side_by_side(
     assert written["baseline"] == "exact"
 
 
+@pytest.mark.slow
 def test_returning_texts_costs_bytes_and_no_quality(
     tmp_path: Path, beir: Path, static_model: Path, weaviate: dict[str, Any]
 ) -> None:
@@ -215,6 +221,7 @@ def test_returning_texts_costs_bytes_and_no_quality(
         assert texts["index_bytes"] > without["index_bytes"]
 
 
+@pytest.mark.slow
 def test_managed_and_local_models_run_against_stand_ins(tmp_path: Path, static_model: Path, standin: StandIn) -> None:
     file = CONFIGS / "managed_vs_local.yaml"
     written = run_small(tmp_path, file, smaller(file, tmp_path, static_model))
