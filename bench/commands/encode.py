@@ -95,10 +95,10 @@ def encode(
     with refusing(), resumable() if config is not None else nullcontext(), telling_failures("encode"):
         asked = _texts(texts or [], file)
         lots = _lots(asked, corpus, role)
-        named, experiment = _named(model, config, set_ or [], cache, trust, asking=not dry_run)
+        named = _named(model, config, set_ or [], cache, trust, asking=not dry_run)
         if named.note:
             say(named.note)
-        data = _computed(named, experiment, lots, top or 5, chosen, dry_run=dry_run)
+        data = _computed(named, lots, top or 5, chosen, dry_run=dry_run)
     _deliver(data, None if dry_run else output)
 
 
@@ -113,7 +113,6 @@ def _lots(asked: Sequence[Text], corpus: Path | None, role: str | None) -> list[
 
 def _computed(
     named: Named,
-    experiment: Experiment | None,
     lots: Sequence[tuple[Role, Sequence[Text]]],
     top: int,
     form: str | None,
@@ -124,11 +123,10 @@ def _computed(
     from bench.run.encoding import check_bill, encoding, plan_encoding
     from bench.train.encoding import nearest_as, vectors_as
 
-    with Progress() as progress, encoding(named, experiment, progress):
+    with Progress() as progress, encoding(named, progress):
         if dry_run:
             return plan_encoding(named, lots, progress)
-        if experiment is not None:
-            check_bill(named, lots, experiment, progress)
+        check_bill(named, lots, progress)
         if len(lots) == 1:
             [(role, texts)] = lots
             return vectors_as(form or "jsonl", texts, named.encoded(texts, role, progress))  # type: ignore[arg-type]
@@ -179,8 +177,8 @@ def _texts(given: Sequence[str], file: Path | None) -> list[Text]:
 
 def _named(
     model: str, config: Path | None, changes: Sequence[str], cache: Path | None, trust: bool, *, asking: bool
-) -> tuple[Named, Experiment | None]:
-    """The encoder, checked, and the experiment that names it. asking: whether it may ask others."""
+) -> Named:
+    """The encoder, checked. asking: whether it may ask others."""
     from bench.cache.artifacts import Cache
     from bench.experiment.reader import load_experiment
     from bench.run.encoding import keeping_of
@@ -196,13 +194,13 @@ def _named(
     place = cache_folder(cache, setting, base)
     keeping = None if experiment is None else keeping_of(experiment, place)
     try:
-        named = named_encoder(model, KeptModels(Cache(place)), experiment, keeping)
+        named = named_encoder(model, KeptModels(Cache(place)), keeping)
     except NoSuchModel as error:
         refuse([str(error)])
     if asking:
         agree_to_keys({f"encoders.{model}": named.encoder.contacts()}, trust)
     (named.encoder.check if asking else named.encoder.check_alone)()
-    return named, experiment
+    return named
 
 
 def _deliver(data: bytes | str, output: Path | None) -> None:

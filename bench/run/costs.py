@@ -74,9 +74,14 @@ def over_limit(lines: Sequence[BillLine], budget: Budget) -> list[str]:
 def bill_of_texts(name: str, encoder: Encoder, role: Role, sizes: Integers, prices: Prices) -> BillLine:
     """What embedding texts will be billed. name: of the encoder in the file. sizes: of the texts that have no vector
     yet, by script."""
-    usage, identity = embedding_usage(sizes, ABOUT).total(), encoder.identity
+    return bill_line(f"{name}: {len(sizes):,} {role} texts", encoder, embedding_usage(sizes, ABOUT).total(), prices)
+
+
+def bill_line(what: str, adapter: Encoder | Reranker, usage: Usage, prices: Prices) -> BillLine:
+    """What a model will be billed for, at its price."""
+    identity = adapter.identity
     usd = price_of(prices, identity.provider, identity.model, usage)
-    return BillLine(f"{name}: {len(sizes):,} {role} texts", identity.provider, identity.model, usage, usd)
+    return BillLine(what, identity.provider, identity.model, usage, usd)
 
 
 def bill_lines(bill: Sequence[BillLine]) -> list[str]:
@@ -181,9 +186,7 @@ class Costs:
         return round(float(sizes.mean())) if len(sizes) else 0
 
     def _line(self, what: str, adapter: Encoder | Reranker, usage: Usage) -> BillLine:
-        identity = adapter.identity
-        usd = price_of(self._prices, identity.provider, identity.model, usage)
-        return BillLine(what, identity.provider, identity.model, usage, usd)
+        return bill_line(what, adapter, usage, self._prices)
 
     # -- during --------------------------------------------------------------------------------------------------
 

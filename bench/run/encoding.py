@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from adapters.base import Role, Warned, hub_offline
+from adapters.base import Role, hub_offline
 from bench.cache.artifacts import Cache
-from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.messages.wording import counted
 from bench.quality.embedding import PLURAL
 from bench.quality.stages import Emit
+from bench.run.cache_use import using_cache
 from bench.run.costs import BillLine, bill_lines, bill_of_texts, over_limit
 from bench.run.preflight import budget_of
 from bench.train.encoding import Keeping, Named
@@ -22,28 +22,26 @@ from bench.train.texts import Text
 
 def keeping_of(experiment: Experiment, cache: Path) -> Keeping:
     """Where the vectors of an experiment's encoders are kept, and what they may cost. Raises ConfigFaults."""
-    return Keeping(Cache(cache), budget_of(experiment))
+    return Keeping(experiment, Cache(cache), budget_of(experiment))
 
 
 @contextmanager
-def encoding(named: Named, experiment: Experiment | None, emit: Emit) -> Iterator[None]:
+def encoding(named: Named, emit: Emit) -> Iterator[None]:
     """Inside it the encoder is at work, and the cache in use where vectors are kept."""
     with closing(named.encoder):
-        if named.keeping is None or experiment is None:
+        if named.keeping is None:
             yield
             return
-        with cache_in_use(named.keeping.cache.folder, experiment.user) as unmarked:
-            if unmarked:
-                emit(Warned("cache", unmarked))
+        with using_cache(named.keeping.experiment, named.keeping.cache.folder, emit):
             yield
 
 
-def check_bill(named: Named, lots: Sequence[tuple[Role, Sequence[Text]]], experiment: Experiment, emit: Emit) -> None:
-    """Raise ConfigFaults where encoding texts would cost more than the experiment may spend. lots: texts by role."""
+def check_bill(named: Named, lots: Sequence[tuple[Role, Sequence[Text]]], emit: Emit) -> None:
+    """Raise ConfigFaults where encoding texts would cost more than its experiment may spend. lots: texts by role."""
     if named.keeping is not None:
         bill = [line for role, texts in lots for line in _bill(named, named.keeping, role, texts, emit)]
         if faults := over_limit(bill, named.keeping.budget):
-            raise ConfigFaults([f"{experiment.file}: {fault}" for fault in faults])
+            raise ConfigFaults([f"{named.keeping.experiment.file}: {fault}" for fault in faults])
 
 
 def plan_encoding(named: Named, lots: Sequence[tuple[Role, Sequence[Text]]], emit: Emit) -> str:

@@ -15,16 +15,15 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adapters.base import Warned
 from bench.cache.artifacts import write_atomically
-from bench.cache.mark import cache_in_use
 from bench.data.dataset import Dataset
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment
 from bench.quality.collection import load_data
 from bench.quality.stages import Emit
-from bench.run.mining import MiningAhead, Wish, left_alone, miners, miners_ahead
-from bench.run.queries import with_queries
+from bench.run.cache_use import using_cache
+from bench.run.mining import MiningAhead, Wish, miners, miners_ahead
+from bench.run.queries import left_alone, with_queries
 
 MINIMUM_EXAMPLES = 256  # docs.cohere.com/docs/rerank-improving-the-results
 SERVICE_IS_GONE = (
@@ -68,9 +67,7 @@ def export_training(experiment: Experiment, output: Path, *, cache: Path, wish: 
     the options or `max_cost` do not allow it, AdapterError when the encoder fails or its bill would pass `max_cost` on
     the way; what was paid for is kept.
     """
-    with cache_in_use(cache, experiment.user) as unmarked:
-        if unmarked:
-            emit(Warned("cache", unmarked))
+    with using_cache(experiment, cache, emit):
         experiment = with_queries(experiment, cache, emit)
         dataset = _loaded(experiment, cache)
         relevant = _relevant(dataset)

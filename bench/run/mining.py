@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from adapters import registry
-from adapters.base import Generator, Warned, hub_offline
+from adapters.base import Generator
 from bench.cache.artifacts import Cache
-from bench.cache.mark import cache_in_use
 from bench.data.dataset import Dataset
 from bench.experiment.faults import ConfigFaults, Faults
 from bench.experiment.models import reading_at_once
@@ -37,9 +36,10 @@ from bench.quality.collection import load_data, naming
 from bench.quality.materials import NoModels
 from bench.quality.pipeline import Pipeline
 from bench.quality.stages import Emit
+from bench.run.cache_use import using_cache
 from bench.run.costs import BillLine, Costs, over_limit
 from bench.run.preflight import bill_of_writing, budget_of, prepare_over
-from bench.run.queries import Foreseen, foreseen, with_queries
+from bench.run.queries import Foreseen, left_alone, with_queries
 from bench.synthetic.writers import ready
 from bench.train.collection import load_splits
 from bench.train.forecast import forecast
@@ -175,9 +175,7 @@ def mine_alone(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit) -
     """Mine for the pairs of the train split, or for those that a model of the file learns from. Raises ConfigFaults for
     what can be known before, and what the models raise."""
     seed = experiment.settings.seed
-    with cache_in_use(cache, experiment.user) as unmarked:
-        if unmarked:
-            emit(Warned("cache", unmarked))
+    with using_cache(experiment, cache, emit):
         experiment = with_queries(experiment, cache, emit)
         test = load_data(experiment, cache)
         pairs, collection, notes = _asked(experiment, wish, test, cache, emit)
@@ -200,18 +198,6 @@ def mining_ahead(experiment: Experiment, wish: Wish, *, cache: Path, emit: Emit)
         with _checked_training(experiment, wish, test, budget_of(experiment), cache, emit) as training:
             told = forecast(training, training.with_needed(wish.trained))
             yield MiningAhead(wish, pairs, notes, trained=tuple(told), queries=queries)
-
-
-@contextmanager
-def left_alone(experiment: Experiment, cache: Path, emit: Emit) -> Iterator[tuple[Experiment, Foreseen | None]]:
-    """An experiment of which a dry run tells: nobody is asked, and synthetic queries that are not written yet are stood
-    in for. These come with it, None where it needs none. Raises ConfigFaults."""
-    experiment = replace(experiment, alone=True)
-    with cache_in_use(cache, experiment.user) as unmarked, hub_offline():
-        if unmarked:
-            emit(Warned("cache", unmarked))
-        queries = foreseen(experiment, cache, emit, timed=False)
-        yield (experiment, None) if queries is None else (queries.experiment, queries)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,8 @@ from adapters.base import (
     InvalidOptions,
     Role,
     TextRows,
-    Warned,
     asks_others,
-    hub_offline,
 )
-from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.file import LoadPoint
 from bench.experiment.parts import Experiment, Searched, System, plain_name
@@ -41,7 +37,7 @@ from bench.run.costs import Costs, bill_lines, encoders_in_use
 from bench.run.export import export_ahead
 from bench.run.mining import MiningAhead, Wish, mining_ahead
 from bench.run.preflight import prepare
-from bench.run.queries import Foreseen, foreseen
+from bench.run.queries import Foreseen, left_alone
 from bench.statistics.detectable import PRIOR_SPREAD_OF_SEEDS
 from bench.statistics.equal_recall import attainable
 from bench.train.forecast import forecast, of_writing
@@ -60,23 +56,18 @@ def plan(experiment: Experiment, cache: Path, *, emit: Emit, remeasure: bool = F
 
     Raises ConfigFaults, CacheBusy as a run would.
     """
-    with cache_in_use(cache, experiment.user) as unmarked, hub_offline():
-        if unmarked:
-            emit(Warned("cache", unmarked))
-        experiment = replace(experiment, alone=True)
-        try:
-            queries = foreseen(experiment, cache, emit)
-            experiment = experiment if queries is None else queries.experiment
+    try:
+        with left_alone(experiment, cache, emit, timed=True) as (experiment, queries):
             ahead = () if queries is None else queries.bill
             pipeline, costs = prepare(experiment, cache, emit, remeasure=remeasure, ahead=ahead)
-        except ConfigFaults as error:
-            if any(re.search(r"\bhub\b", fault) for fault in error.faults):
-                raise ConfigFaults([*error.faults, _HUB_NOT_ASKED]) from error
-            raise
-        try:
-            return _Plan(pipeline, costs, remeasure, queries).text()
-        finally:
-            pipeline.close()
+            try:
+                return _Plan(pipeline, costs, remeasure, queries).text()
+            finally:
+                pipeline.close()
+    except ConfigFaults as error:
+        if any(re.search(r"\bhub\b", fault) for fault in error.faults):
+            raise ConfigFaults([*error.faults, _HUB_NOT_ASKED]) from error
+        raise
 
 
 def plan_mining(experiment: Experiment, wish: Wish, cache: Path, *, emit: Emit) -> str:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.base import RECKONING_ERROR, Warned, hub_offline
+from adapters.base import RECKONING_ERROR, hub_offline
 from bench.cache.mark import cache_in_use
 from bench.data.integrity import full_texts
 from bench.experiment.faults import ConfigFaults
@@ -20,6 +20,7 @@ from bench.money.budget import Budget
 from bench.money.cost import price_of
 from bench.quality.collection import naming
 from bench.quality.stages import Emit
+from bench.run.cache_use import using_cache
 from bench.run.costs import BillLine, over_limit
 from bench.run.preflight import budget_of, prepare, prepare_over
 from bench.synthetic.ahead import seconds_ahead, usage_ahead
@@ -74,6 +75,18 @@ def with_queries(experiment: Experiment, cache: Path, emit: Emit) -> Experiment:
         if writing.missing:
             check_all_else(writing, emit)
         return replace(experiment, written=writing.written(), spent=writing.budget.spent)
+
+
+@contextmanager
+def left_alone(
+    experiment: Experiment, cache: Path, emit: Emit, *, timed: bool = False
+) -> Iterator[tuple[Experiment, Foreseen | None]]:
+    """An experiment of which a dry run tells: nobody is asked, and synthetic queries that are not written yet are stood
+    in for. These come with it, None where it needs none. timed: as `foreseen`. Raises ConfigFaults, CacheBusy."""
+    with using_cache(experiment, cache, emit), hub_offline():
+        experiment = replace(experiment, alone=True)
+        queries = foreseen(experiment, cache, emit, timed=timed)
+        yield (experiment, None) if queries is None else (queries.experiment, queries)
 
 
 def foreseen(experiment: Experiment, cache: Path, emit: Emit, *, timed: bool = True) -> Foreseen | None:
@@ -191,15 +204,12 @@ def generate(experiment: Experiment, folder: Path, cache: Path, emit: Emit) -> G
     and OSError."""
     experiment = alone_with_queries(experiment)
     check_folder(folder)
-    with cache_in_use(cache, experiment.user) as unmarked:
-        if unmarked:
-            emit(Warned("cache", unmarked))
-        with checked_queries(experiment, cache, emit) as writing:
-            if writing.missing:
-                _check_alone(writing, emit)
-            written = writing.written()
-            corpus = writing.tables.corpus
-            write_folder(folder, corpus, written)
+    with using_cache(experiment, cache, emit), checked_queries(experiment, cache, emit) as writing:
+        if writing.missing:
+            _check_alone(writing, emit)
+        written = writing.written()
+        corpus = writing.tables.corpus
+        write_folder(folder, corpus, written)
     texts = zip(corpus.column("id").to_pylist(), full_texts(corpus).to_pylist(), strict=True)
     return Generated(folder, written, dict(texts))
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 from adapters.base import Event, QueryScored, RunFinished, RunStarted, SystemFinished, Warned
 from bench.cache.drafts import remove_drafts
 from bench.cache.machine_lock import at_work
-from bench.cache.mark import cache_in_use
 from bench.experiment.parts import Experiment
 from bench.latency.timings import CHOSEN, Timings
 from bench.machine.clock import utc_now
@@ -30,6 +29,7 @@ from bench.results.model import (
     write_result,
 )
 from bench.results.seal import digests_of
+from bench.run.cache_use import using_cache
 from bench.run.costs import Costs, LiveSeconds
 from bench.run.description import dataset_info, provenance_of
 from bench.run.entries import Entry
@@ -58,12 +58,10 @@ def run(
     KeyboardInterrupt leaves a result with status "cancelled" and passes on.
     """
     with ExitStack() as stack:
-        unmarked = stack.enter_context(cache_in_use(places.cache, experiment.user))
         early: list[Event] = []
         relay = Relay([early.append, *listeners])
         warnings = Warnings(relay)
-        if unmarked:
-            warnings(Warned("cache", unmarked))
+        stack.enter_context(using_cache(experiment, places.cache, warnings))
         experiment = with_queries(experiment, places.cache, warnings)
         pipeline, costs = prepare(experiment, places.cache, warnings, remeasure=remeasure, retrain=retrain)
         stack.callback(pipeline.close)

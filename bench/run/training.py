@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from adapters.base import Warned, hub_offline
 from bench.cache.artifacts import Cache
-from bench.cache.mark import cache_in_use
 from bench.experiment.faults import ConfigFaults
 from bench.experiment.parts import Experiment, TrainedPart
 from bench.messages.failures import failure_of
@@ -17,9 +14,10 @@ from bench.messages.suggestions import suggestion
 from bench.quality.collection import load_data
 from bench.quality.stages import Emit
 from bench.results.training import TrainedModel
+from bench.run.cache_use import using_cache
 from bench.run.costs import over_limit
 from bench.run.preflight import bill_of_training, budget_of, faults_of_candidates
-from bench.run.queries import Foreseen, foreseen, with_queries
+from bench.run.queries import left_alone, with_queries
 from bench.train.forecast import forecast
 from bench.train.training import Training
 
@@ -31,58 +29,58 @@ def train_models(
 
     Raises ConfigFaults for everything that can be known before the start.
     """
-    with _checked(experiment, names, cache, emit, retrain) as (training, wanted, _):
-        training.begin()
-        for model in wanted:
-            try:
-                training.make(model.name)
-            except BaseException as error:
-                emit(failure_of(error).warned(model.key_path, "it could not be trained"))
-        return training.results()
+    _check_names(experiment, names)
+    with using_cache(experiment, cache, emit):
+        experiment = with_queries(experiment, cache, emit)
+        with _checked(experiment, names, cache, emit, retrain=retrain) as (training, wanted):
+            training.begin()
+            for model in wanted:
+                try:
+                    training.make(model.name)
+                except BaseException as error:
+                    emit(failure_of(error).warned(model.key_path, "it could not be trained"))
+            return training.results()
 
 
 def plan_training(experiment: Experiment, names: Sequence[str], cache: Path, *, emit: Emit) -> str:
     """What `train_models` would do, as plain text. Raises ConfigFaults."""
+    _check_names(experiment, names)
     with (
-        hub_offline(),
-        _checked(replace(experiment, alone=True), names, cache, emit, retrain=False) as (training, wanted, queries),
+        left_alone(experiment, cache, emit) as (experiment, queries),
+        _checked(experiment, names, cache, emit, retrain=False) as (training, wanted),
     ):
         written = [] if queries is None else ["synthetic queries", *queries.lines(), ""]
         return "\n".join([*written, "training", *forecast(training, wanted)]) + "\n"
 
 
-@contextmanager
-def _checked(
-    experiment: Experiment, names: Sequence[str], cache: Path, emit: Emit, retrain: bool
-) -> Iterator[tuple[Training, list[TrainedPart], Foreseen | None]]:
-    """The models that are wanted, checked, each after those that it starts from; of a dry run, the synthetic queries
-    that they need."""
+def _check_names(experiment: Experiment, names: Sequence[str]) -> None:
+    """Raise ConfigFaults where the file has no models, or not those."""
     file = experiment.file
     if not experiment.models:
         raise ConfigFaults([f"{file}: models: there are none to train. See docs/training.md for how they are written."])
     if unknown := [name for name in names if name not in experiment.models]:
         hints = [f"{file}: models.{name} is not there. {suggestion(name, experiment.models)}" for name in unknown]
         raise ConfigFaults(hints)
-    with cache_in_use(cache, experiment.user) as unmarked:
-        if unmarked:
-            emit(Warned("cache", unmarked))
-        queries: Foreseen | None = None
-        if experiment.alone:
-            queries = foreseen(experiment, cache, emit, timed=False)
-            experiment = experiment if queries is None else queries.experiment
-        else:
-            experiment = with_queries(experiment, cache, emit)
-        budget = budget_of(experiment)
-        training = Training(experiment, load_data(experiment, cache), Cache(cache), emit, budget, retrain=retrain)
-        wanted = training.with_needed(names or list(experiment.models))
-        faults: list[str] = []
-        try:
-            training.check_all(wanted, faults, set())
-            if not faults:
-                faults += faults_of_candidates(training, wanted, cache, emit)
-                faults += [f"{file}: {fault}" for fault in over_limit(bill_of_training(training, wanted), budget)]
-            if faults:
-                raise ConfigFaults(list(dict.fromkeys(faults)))
-            yield training, wanted, queries
-        finally:
-            training.close()
+
+
+@contextmanager
+def _checked(
+    experiment: Experiment, names: Sequence[str], cache: Path, emit: Emit, *, retrain: bool
+) -> Iterator[tuple[Training, list[TrainedPart]]]:
+    """The models that are wanted, checked, each after those that it starts from."""
+    budget = budget_of(experiment)
+    training = Training(experiment, load_data(experiment, cache), Cache(cache), emit, budget, retrain=retrain)
+    wanted = training.with_needed(names or list(experiment.models))
+    faults: list[str] = []
+    try:
+        training.check_all(wanted, faults, set())
+        if not faults:
+            faults += faults_of_candidates(training, wanted, cache, emit)
+            faults += [
+                f"{experiment.file}: {fault}" for fault in over_limit(bill_of_training(training, wanted), budget)
+            ]
+        if faults:
+            raise ConfigFaults(list(dict.fromkeys(faults)))
+        yield training, wanted
+    finally:
+        training.close()

@@ -78,8 +78,9 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """Where vectors are kept, and what those that are not there yet may cost."""
+    """Where the vectors of an experiment's encoders are kept, and what those that are not there yet may cost."""
 
+    experiment: Experiment
     cache: Cache
     budget: Budget
 
@@ -122,13 +123,11 @@ class Nearest:
         return "\n".join(lines)
 
 
-def named_encoder(
-    model: str, models: KeptModels, experiment: Experiment | None, keeping: Keeping | None = None
-) -> Named:
+def named_encoder(model: str, models: KeptModels, keeping: Keeping | None) -> Named:
     """The encoder that a word names: one of the experiment's file, a model that was trained (`trained:NAME`, its name
     where no folder is called so, or its key), a folder, `package:…`, or an id on the hub. It is not checked yet.
-    keeping: of an experiment. Raises NoSuchModel, ConfigFaults, and what the adapter raises."""
-    named = _of_file(model, models, experiment, keeping) if experiment is not None else _local(model, models)
+    keeping: of the experiment whose file it is. Raises NoSuchModel, ConfigFaults, and what the adapter raises."""
+    named = _of_file(model, models, keeping) if keeping is not None else _local(model, models)
     if named.encoder.consumes != "text":
         raise InvalidOptions(f"{model} hands on the vectors of a collection; it reads no texts.")
     return named
@@ -158,7 +157,8 @@ def nearest_as(form: Literal["jsonl", "parquet"], found: Nearest) -> bytes:
     return _parquet(pa.Table.from_pylist(rows)) if form == "parquet" else _lines(rows)
 
 
-def _of_file(model: str, models: KeptModels, experiment: Experiment, keeping: Keeping | None) -> Named:
+def _of_file(model: str, models: KeptModels, keeping: Keeping) -> Named:
+    experiment = keeping.experiment
     known = experiment.encoders
     if model not in known:
         raise ConfigFaults([f"{experiment.file}: encoders: {model} is not there. {suggestion(model, known)}"])

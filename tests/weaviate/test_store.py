@@ -64,7 +64,7 @@ def effective(store: WeaviateStore, ref: Any) -> Any:
         ({"type": "hnsw", "quantizer": "pq", "segments": 16, "training_limit": 1000}, "hnsw+pq", 0.8),
         ({"type": "hnsw", "quantizer": "sq", "training_limit": 1000}, "hnsw+sq", 0.95),
         # 32 bits tie often, and chance orders ties: .49 to .53.
-        ({"type": "flat", "quantizer": "bq", "cache": True}, "flat+bq", 0.4),
+        ({"type": "flat", "quantizer": "bq", "cache": True}, "flat+bq", 0.45),
         ({"type": "flat", "quantizer": "rq", "bits": 8}, "flat+rq", 0.95),
         ({"type": "dynamic", "threshold": 1000, "max_connections": 16}, "dynamic", 0.99),
         ({"type": "dynamic", "threshold": 1000, "quantizer": "pq", "training_limit": 1000}, "dynamic+pq", 0.8),
